@@ -1,0 +1,63 @@
+# Every target sets up what it needs by itself; `make help` lists them.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Named after the content of what is installed, so that set-up runs again when that changes and only then.
+STAMP := $(VENV)/.setup-$(shell cat requirements.lock setup.py | cksum | tr ' ' '-')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint up down lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## install everything from requirements.lock into .venv
+
+$(STAMP):
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "setup: $(PYTHON) is missing; on Debian: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "setup: $(PYTHON) has no venv module; on Debian: apt-get install python3.11-venv" >&2; exit 1; }
+	@echo "setup: installing requirements.lock into $(VENV) (about 4 GB, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ { on = 1 } on { print } on && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(VENV)/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock || { \
+	  echo "setup: uv did not succeed; installing with pip, which takes some minutes"; \
+	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock; }
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.setup-* && touch $@
+
+demo: $(STAMP) ## train a detector end to end [DATASET=folder or s3://..., IMAGES=n, EPOCHS=n]
+	@echo "demo: starting the local stack, training through Airflow, stopping it again"
+	@$(BIN)/boxwright demo $(if $(DATASET),--dataset "$(DATASET)") $(if $(IMAGES),--images $(IMAGES)) \
+	  $(if $(EPOCHS),--epochs $(EPOCHS))
+
+test: $(STAMP) ## run the whole test suite
+	@echo "test: running the whole suite"
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP) ## check style and types
+	@echo "lint: ruff check, ruff format, mypy"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+up: $(STAMP) ## start S3, MLflow and Airflow on this machine and leave them running
+	@echo "up: starting the local stack"
+	@$(BIN)/boxwright up
+
+down: $(STAMP) ## stop what `make up` started
+	@echo "down: stopping the local stack"
+	@$(BIN)/boxwright down
+
+lock: $(STAMP) ## resolve requirements.in again into requirements.lock
+	@echo "lock: resolving requirements.in with overrides.txt"
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --override overrides.txt --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  requirements.in --output-file requirements.lock
+
+clean: ## remove caches and build products; .venv and var/ stay
+	@echo "clean: removing caches and build products"
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
