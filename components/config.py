@@ -1,0 +1,178 @@
+"""The configuration of a run: one source for the command line, Airflow's trigger form and the docs.
+
+`RunConfig` is what a person asks for, `Settings` is where this machine keeps its state. Both are frozen.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from components.errors import UsageError
+
+Optimizer = Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"]
+SeedMode = Literal["auto", "pretrained", "incremental"]
+SEED_MODES: tuple[str, ...] = get_args(SeedMode)
+ANNOTATIONS_FILE = "annotations.json"
+SPLITS = ("training", "validation", "test")
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+# The managed algorithm writes three-valued switches as strings; typed values are taken as well.
+Switch = Annotated[Literal["Auto", "True", "False"], BeforeValidator(lambda v: str(v) if isinstance(v, bool) else v)]
+
+
+class Frozen(BaseModel):
+    """A record that cannot change and that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Hyperparameters(Frozen):
+    """How the detector is fine-tuned.
+
+    The first 15 carry the names, ranges and defaults of the managed algorithm. A model id may bring better
+    defaults of its own (`boxwright models`); what a user sets always wins.
+    """
+
+    batch_size: Positive = Field(3, description="Images per training step.")
+    beta_1: Fraction = Field(0.9, description="Adam's first-moment decay.")
+    beta_2: Fraction = Field(0.999, description="Adam's second-moment decay.")
+    early_stopping: bool = Field(False, description="Stop when the validation loss no longer improves.")
+    early_stopping_min_delta: Fraction = Field(0.0, description="A smaller change is no improvement.")
+    early_stopping_patience: Positive = Field(5, description="Epochs to go on without improvement.")
+    epochs: Positive = Field(5, description="Passes over the training images.")
+    epsilon: Fraction = Field(1e-7, description="Numerical constant of adam, rmsprop, adadelta and adagrad.")
+    initial_accumulator_value: Fraction = Field(0.1, description="Adagrad's starting accumulator.")
+    learning_rate: Fraction = Field(0.001, description="Peak learning rate.")
+    momentum: Fraction = Field(0.9, description="Momentum of sgd and nesterov.")
+    optimizer: Optimizer = Field("adam", description="The optimizer.")
+    reinitialize_top_layer: Switch = Field(
+        "Auto",
+        description="Fresh classification layer? Auto: yes from pretrained weights, no in incremental training.",
+    )
+    rho: Fraction = Field(0.95, description="Decay of adadelta and rmsprop.")
+    train_only_on_top_layer: bool = Field(False, description="Train the final prediction layers only.")
+
+    seed: int = Field(0, ge=0, description="Seed of every random choice of the run.")
+    image_size: int | None = Field(
+        None, ge=64, le=2048, multiple_of=32, description="Input height and width in pixels; the model's own if unset."
+    )
+    learning_rate_schedule: Literal["cosine", "constant"] = Field("cosine", description="After the warm-up.")
+    warmup_epochs: float = Field(1.0, ge=0, description="Epochs over which the learning rate rises from zero.")
+    gradient_clip_norm: float = Field(1.0, gt=0, description="Largest global norm of a step's gradient.")
+    augmentation: Literal["none", "flip", "standard"] = Field(
+        "standard", description="standard: flip, scale jitter and crop, colour."
+    )
+    freeze_batch_norm: bool = Field(True, description="Keep the backbone's batch statistics; right for small batches.")
+    validation_split: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="Share of the training images held out where no validation dataset is given."
+    )
+
+
+class Gate(Frozen):
+    """What a model must reach to be registered."""
+
+    min_ap50: Fraction = Field(0.05, description="Least AP50 on the evaluation images: it must detect something.")
+    min_ap: Fraction = Field(0.0, description="Least AP (mean over IoU 0.50 to 0.95) on the evaluation images.")
+
+
+class RunConfig(Frozen):
+    """Everything a person decides about one run."""
+
+    training: str = Field(description="Folder or s3:// prefix with images/ and the annotations file.")
+    validation: str | None = Field(None, description="Dataset for validation while training; split off if unset.")
+    test: str | None = Field(None, description="Dataset for the final metrics; validation is used if unset.")
+    annotations_file: str = Field(
+        ANNOTATIONS_FILE, pattern=r"^[^/\\]+\.json$", description="Name of the annotations file in each dataset."
+    )
+    output: str = Field(description="Folder or s3:// prefix that receives {run_id}/output/model.tar.gz.")
+    model_id: str = Field(
+        "retinanet-efficientnet-lite0-320", description="Architecture; `boxwright models` lists them."
+    )
+    model_name: str = Field(
+        "detector", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name in the model registry."
+    )
+    seed_mode: SeedMode = Field(
+        "auto", description="Start from pretrained weights, from an earlier run, or from the newest one there is."
+    )
+    parent: str | None = Field(
+        None,
+        description="Earlier model to start from: models:/name/3, models:/name@champion or a model.tar.gz; "
+        "the newest accepted version of model_name if unset.",
+    )
+    hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
+    gate: Gate = Gate()  # type: ignore[call-arg]
+
+    @property
+    def datasets(self) -> dict[str, str]:
+        """URI of each split that was given, in the order of `SPLITS`."""
+        return {split: uri for split in SPLITS if (uri := getattr(self, split))}
+
+    def to_json(self) -> str:
+        """The settings that were made, so that defaults of the model id still apply after a round trip."""
+        return self.model_dump_json(exclude_unset=True)
+
+
+class Settings(Frozen):
+    """Where this machine keeps state, from the environment.
+
+    S3 endpoint, region and credentials are not here: boto3's standard chain (`AWS_*`) has them.
+    """
+
+    home: Path
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Reads `BOXWRIGHT_HOME`; `var/` beside the source when unset."""
+        default = Path(__file__).resolve().parent.parent / "var"
+        return cls(home=Path(os.environ.get("BOXWRIGHT_HOME", default)).resolve())
+
+    @property
+    def pipeline_root(self) -> Path:
+        """Where steps write their artifacts."""
+        return self.home / "pipeline"
+
+    @property
+    def metadata_path(self) -> Path:
+        """The SQLite file of ML Metadata."""
+        return self.home / "metadata.sqlite"
+
+    @cached_property
+    def tracking_uri(self) -> str:
+        """MLflow's server (`MLFLOW_TRACKING_URI`), or the same store opened as a file."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.sqlite'}"
+
+
+def parse_config(values: dict[str, Any]) -> RunConfig:
+    """Builds a `RunConfig`, turning every mistake into one line that names the field and what is valid.
+
+    `None` stands for "not set" at any depth, as Airflow's trigger form sends it.
+
+    Raises:
+        UsageError: naming all unknown or invalid fields.
+    """
+    try:
+        return RunConfig.model_validate(_without_none(values))
+    except ValidationError as error:
+        raise UsageError("; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _explain(problem: Any) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        owner: Any = {"hyperparameters": Hyperparameters, "gate": Gate}.get(str(problem["loc"][0]), RunConfig)
+        return f"{name} is unknown; valid are {', '.join(sorted(owner.model_fields))}"
+    if problem["type"] == "missing":
+        return f"{name} is required: {RunConfig.model_fields[name].description}"
+    return f"{name}={problem['input']!r}: {problem['msg']}"

@@ -1,0 +1,49 @@
+"""Typed errors. Exit codes, Airflow's retry rules and messages all key on these classes.
+
+Every message is one line that says what was expected, what came, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class BoxwrightError(Exception):
+    """A failure that a user can act on; printed without a traceback.
+
+    Attributes:
+        exit_code: what a command line exits with.
+        retryable: whether running the same step again may succeed without a change by a person.
+    """
+
+    exit_code = 5
+    retryable = False
+
+
+class DataError(BoxwrightError):
+    """The dataset, or an archive given as data, is not usable as it is."""
+
+    exit_code = 1
+
+
+class UsageError(BoxwrightError):
+    """A parameter, URI, credential or reference is wrong."""
+
+    exit_code = 2
+
+
+class GateError(BoxwrightError):
+    """The model was trained and measured, and is not good enough to be registered."""
+
+    exit_code = 3
+
+
+class StorageError(BoxwrightError):
+    """Storage or a server did not answer as it should; the same call may succeed later."""
+
+    exit_code = 4
+    retryable = True
+
+
+class TrainingError(BoxwrightError):
+    """Training cannot go on: the loss diverged, or memory does not suffice."""
+
+    exit_code = 5
