@@ -1,0 +1,38 @@
+"""One small API for `s3://` URIs, `file://` URIs and plain local paths alike.
+
+A URI names a folder (a prefix) or a file (an object); keys are paths below a folder, with `/`. Credentials, region
+and endpoint are boto3's standard ones (`AWS_*`, profiles, instance roles). Failures come as `UsageError` (the
+bucket, the credentials or the URI is wrong), `DataError` (the object is missing or too large) or `StorageError` (the
+server did not answer as it should; the step may be repeated), and never hold a secret.
+"""
+
+from components.storage.entry import FileEntry
+from components.storage.files import replacing, write_atomic, write_json
+from components.storage.location import Location, join, parse_uri, unsafe_key
+from components.storage.transfer import (
+    download,
+    download_file,
+    exists,
+    list_files,
+    read_bytes,
+    stat,
+    upload_file,
+)
+
+__all__ = [
+    "FileEntry",
+    "Location",
+    "download",
+    "download_file",
+    "exists",
+    "join",
+    "list_files",
+    "parse_uri",
+    "read_bytes",
+    "replacing",
+    "stat",
+    "unsafe_key",
+    "upload_file",
+    "write_atomic",
+    "write_json",
+]

@@ -1,0 +1,121 @@
+"""The local file system: atomic writes, and the storage operations on plain folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from components.errors import BoxwrightError, DataError, StorageError, UsageError
+from components.storage.entry import FileEntry, too_large
+from components.storage.location import Location
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path in the folder of `path`; it takes the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{uuid.uuid4().hex}.part"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes `data` so that a reader sees the whole old file or the whole new one."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as JSON, atomically, with a byte-stable layout. NaN and infinity are refused."""
+    text = json.dumps(value, indent=1, allow_nan=False)
+    write_atomic(path, f"{text}\n".encode())
+
+
+def list_entries(location: Location) -> list[FileEntry]:
+    """All files below a folder; none where the folder does not exist, as in S3."""
+    root, entries = location.path, []
+    with _explained(location):
+        # A link to a folder is not followed below the root: it could lead in circles.
+        for folder, _, names in os.walk(root, onerror=_reraise):
+            for name in names:
+                path = Path(folder, name)
+                if path.is_file():
+                    entries.append(_entry(path, path.relative_to(root).as_posix()))
+    return entries
+
+
+def _reraise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _entry(path: Path, key: str) -> FileEntry:
+    status = path.stat()
+    return FileEntry(key, status.st_size, f"{status.st_mtime_ns:x}-{status.st_size:x}")
+
+
+def head(location: Location) -> FileEntry:
+    """The entry of one file; its key is the file's name."""
+    with _explained(location):
+        if location.path.is_dir():
+            raise DataError(f"{location} is a folder, expected a file")
+        return _entry(location.path, location.path.name)
+
+
+def exists(location: Location) -> bool:
+    """Whether the file is there."""
+    with _explained(location):
+        return location.path.is_file()
+
+
+def read(location: Location, limit: int) -> bytes:
+    """The bytes of a file of at most `limit` bytes."""
+    head(location)
+    with _explained(location), location.path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise too_large(str(location), location.path.stat().st_size, limit)
+    return data
+
+
+def fetch(location: Location, target: Path) -> None:
+    """Copies a file to `target`; the time of change goes along, so that an unchanged copy can be told."""
+    with _explained(location):
+        shutil.copy2(location.path, target)
+
+
+def is_copy(path: Path, entry: FileEntry) -> bool:
+    """Whether `path` is an earlier, complete copy of `entry`."""
+    return _entry(path, entry.key) == entry
+
+
+def send(path: Path, location: Location) -> None:
+    """Copies `path` to a file, atomically."""
+    with _explained(location), replacing(location.path) as temporary:
+        shutil.copyfile(path, temporary)
+
+
+@contextmanager
+def _explained(location: Location) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise explain_os_error(error, str(location)) from error
+
+
+def explain_os_error(error: OSError, name: str) -> BoxwrightError:
+    """The typed error for a failure of the file system on `name`."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return DataError(f"{error.filename or name} does not exist; correct the URI or put the file there")
+    if isinstance(error, PermissionError):
+        return UsageError(f"{error.filename or name}: permission denied; let this user read (and for output write) it")
+    return StorageError(f"{error.filename or name}: {error.strerror or error}; free space or mend the disk, run again")

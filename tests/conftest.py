@@ -1,0 +1,37 @@
+"""Fixtures that more than one part of the tests uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import seaweed
+
+os.environ["GX_ANALYTICS_ENABLED"] = "false"
+
+
+@pytest.fixture(scope="session")
+def seaweed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
+    """One real S3 server for the whole session."""
+    server = seaweed.start(tmp_path_factory.mktemp("weed"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(seaweed_server: seaweed.Seaweed, monkeypatch: pytest.MonkeyPatch) -> seaweed.Seaweed:
+    """The session's S3 server, with AWS_* leading to it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in seaweed_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return seaweed_server
+
+
+@pytest.fixture(scope="session")
+def bccd() -> Path:
+    """The blood-cell dataset: `BOXWRIGHT_BCCD`, or `shared/data/bccd` beside the repository."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data" / "bccd"
+    return Path(os.environ.get("BOXWRIGHT_BCCD", default))
