@@ -1,0 +1,1 @@
+"""From a bucket of images and boxes to validated, fingerprinted training examples."""

@@ -1,0 +1,195 @@
+"""The rules, through Great Expectations as a run uses it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tinyset
+from seaweed import Seaweed
+
+from components.config import RunConfig, parse_config
+from components.dataset.validation import ValidationSummary, validate_annotations
+from components.errors import DataError, UsageError
+
+
+def config(training: Path | str, **others: Any) -> RunConfig:
+    return parse_config({"training": str(training), "output": "unused", **{k: str(v) for k, v in others.items()}})
+
+
+def validate(tmp_path: Path, content: dict[str, Any]) -> ValidationSummary:
+    return validate_annotations(config(tinyset.write(tmp_path / "set", content)), tmp_path / "out")
+
+
+def bad_records(tmp_path: Path, run: RunConfig) -> tuple[str, list[dict[str, Any]]]:
+    """The error's text and the report's bad records."""
+    with pytest.raises(DataError) as caught:
+        validate_annotations(run, tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "validation_report.json").read_text())
+    assert report["ok"] is False and "\n" not in str(caught.value)
+    assert str(tmp_path / "out" / "validation_report.json") in str(caught.value)
+    return str(caught.value), report["bad_records"]
+
+
+def test_a_good_dataset(tmp_path: Path) -> None:
+    summary = validate(tmp_path, tinyset.document())
+    assert summary.failed == 0 and summary.splits["training"]["boxes"] == 6
+    report = json.loads(Path(summary.report).read_text())
+    assert report["ok"] and report["bad_records"] == []
+    rules = report["splits"]["training"]["rules"]
+    assert rules["xmin < xmax"] == {"checked": 6, "failed": 0}
+    assert rules["image file exists"] == {"checked": 3, "failed": 0}
+    assert summary.checked == sum(rule["checked"] for rule in rules.values()) == 5 * 6 + 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("bbox", "rule"),
+    [
+        ([20, 2, 1, 25], "xmin < xmax"),
+        ([1, 25, 20, 2], "ymin < ymax"),
+        ([5, 5, 5, 5], "xmin < xmax; ymin < ymax"),
+        ([-1.1, 2, 20, 25], "bbox is inside the image"),
+        ([1, 2, 41.5, 25], "bbox is inside the image"),
+        ([1, 2, 20, 32], "bbox is inside the image"),
+        ([40, 2, 41, 25], "bbox is inside the image"),
+        ([1, 2, float("nan"), 25], "bbox is finite"),
+        ([1, 2, float("inf"), 25], "bbox is finite"),
+        ([1, 2, 1e999, -1e999], "bbox is finite"),
+    ],
+)
+def test_a_bad_box_is_named(tmp_path: Path, bbox: list[float], rule: str) -> None:
+    content = tinyset.document()
+    content["annotations"][3]["bbox"] = bbox
+    text, [record] = bad_records(tmp_path, config(tinyset.write(tmp_path / "set", content)))
+    assert (record["split"], record["list"], record["index"], record["file"]) == (
+        "training",
+        "annotations",
+        3,
+        "p1.png",
+    )
+    assert record["rule"] == rule and record["advice"] and len(record["value"]) == 4
+    assert "training: annotations[3] of 'p1.png'" in text and "1 bad record" in text
+
+
+def test_a_pixel_over_the_edge_is_taken(tmp_path: Path) -> None:
+    content = tinyset.document()
+    content["annotations"][0]["bbox"] = [-1, -1, 41, 31]
+    assert validate(tmp_path, content).failed == 0
+
+
+def test_every_bad_record_is_reported_and_ten_are_shown(tmp_path: Path) -> None:
+    content = tinyset.document(150)
+    for box in content["annotations"]:
+        box["bbox"] = [30, 2, 1, 25]
+    text, records = bad_records(tmp_path, config(tinyset.write(tmp_path / "set", content)))
+    assert [record["index"] for record in records] == list(range(300))
+    assert "300 bad records" in text and text.count("annotations[") == 10
+
+
+def test_coco_boxes_are_recognised(tmp_path: Path) -> None:
+    content = tinyset.document()
+    for box in content["annotations"]:
+        box["bbox"] = [20, 5, 15, 20]
+    text, _ = bad_records(tmp_path, config(tinyset.write(tmp_path / "set", content)))
+    assert "COCO's [x, y, width, height]" in text
+
+
+def test_missing_and_empty_files_come_from_the_listing(tmp_path: Path) -> None:
+    folder = tinyset.write(tmp_path / "set")
+    (folder / "images" / "p0.jpg").unlink()
+    (folder / "images" / "p1.png").write_bytes(b"")
+    (folder / "images" / "p2.jpg").write_bytes(b"not read here")
+    _, records = bad_records(tmp_path, config(folder))
+    assert [(r["index"], r["file"], r["rule"]) for r in records] == [
+        (0, "p0.jpg", "image file exists"),
+        (1, "p1.png", "image file is not empty"),
+    ]
+
+
+@pytest.mark.parametrize("categories", [tinyset.CATEGORIES[:1], []])
+def test_unknown_category(tmp_path: Path, categories: list[Any]) -> None:
+    content = {**tinyset.document(1), "categories": categories}
+    _, records = bad_records(tmp_path, config(tinyset.write(tmp_path / "set", content)))
+    assert {record["value"] for record in records} == ({7} if categories else {3, 7})
+    assert {record["rule"] for record in records} == {"category is known"}
+
+
+def test_structure_and_rules_of_all_splits_are_in_one_report(tmp_path: Path) -> None:
+    broken, unnamed = tinyset.document(), tinyset.document()
+    broken["images"][0]["file_name"] = "../p0.jpg"
+    broken["annotations"][2]["bbox"] = [20, 2, 1, 25]
+    (tmp_path / "training" / "images").mkdir(parents=True)
+    (tmp_path / "training" / "annotations.json").write_text(json.dumps(broken))
+    for image in broken["images"][1:]:
+        (tmp_path / "training" / "images" / image["file_name"]).write_bytes(b"x")
+    unnamed["annotations"][1]["category_id"] = 9
+    del unnamed["categories"]
+    tinyset.write(tmp_path / "validation", unnamed)
+    run = config(tmp_path / "training", validation=tmp_path / "validation", test=tmp_path / "nowhere")
+    text, records = bad_records(tmp_path, run)
+    assert [(r["split"], r["list"], r["index"]) for r in records] == [
+        ("training", "images", 0),
+        ("training", "annotations", 2),
+        ("validation", "annotations", 1),
+        ("test", "file", None),
+    ]
+    assert "4 bad records" in text and "nowhere/annotations.json does not exist" in text
+
+
+@pytest.mark.parametrize("key", ["images", "annotations"])
+def test_empty_dataset(tmp_path: Path, key: str) -> None:
+    content = {**tinyset.document(), "annotations": [], key: []}
+    text, [record] = bad_records(tmp_path, config(tinyset.write(tmp_path / "set", content)))
+    assert record["rule"] == "dataset is not empty" and record["list"] == key
+
+
+def test_validation_without_boxes_is_taken(tmp_path: Path) -> None:
+    tinyset.write(tmp_path / "b", {**tinyset.document(), "annotations": []})
+    run = config(tinyset.write(tmp_path / "a"), validation=tmp_path / "b")
+    assert validate_annotations(run, tmp_path / "out").splits["validation"]["boxes"] == 0
+
+
+def test_classes_that_differ_between_splits(tmp_path: Path) -> None:
+    other = tinyset.document()
+    other["categories"][0]["name"] = "kitten"
+    run = config(tinyset.write(tmp_path / "a"), validation=tinyset.write(tmp_path / "b", other))
+    text, [record] = bad_records(tmp_path, run)
+    assert record["split"] == "validation" and "kitten" in text
+
+
+def test_s3(tmp_path: Path, s3: Seaweed) -> None:
+    tinyset.write(tmp_path / "set")
+    uri = s3.make_bucket("validation")
+    s3.put_tree(tmp_path, f"{uri}/deep")
+    assert validate_annotations(config(f"{uri}/deep/set/"), tmp_path / "out").splits["training"]["images"] == 3
+    s3.client().delete_object(Bucket="validation", Key="deep/set/images/p1.png")
+    _, [record] = bad_records(tmp_path, config(f"{uri}/deep/set"))
+    assert record["file"] == "p1.png"
+    with pytest.raises(UsageError, match="no-such-bucket"):
+        validate_annotations(config("s3://no-such-bucket/set"), tmp_path / "out")
+
+
+def test_blood_cells_have_two_boxes_without_area(tmp_path: Path, bccd: Path) -> None:
+    splits = {"validation": bccd / "validation", "test": bccd / "test"}
+    text, records = bad_records(tmp_path, config(bccd / "train", **splits))
+    assert [(r["split"], r["index"], r["file"]) for r in records] == [
+        ("training", 2287, "BloodImage_00343.jpg"),
+        ("validation", 886, "BloodImage_00338.jpg"),
+    ]
+    assert "2 bad records" in text and "2287" in text and "886" in text
+
+
+def test_blood_cells_pass_with_the_clean_file(tmp_path: Path, bccd: Path) -> None:
+    run = config(
+        bccd / "train", validation=bccd / "validation", test=bccd / "test", annotations_file="annotations.clean.json"
+    )
+    summary = validate_annotations(run, tmp_path / "out")
+    assert {split: counts["boxes"] for split, counts in summary.splits.items()} == {
+        "training": 2804,
+        "validation": 1137,
+        "test": 945,
+    }
+    assert summary.splits["test"]["annotations"].endswith("/test/annotations.json")
+    assert summary.splits["training"]["annotations"].endswith("/annotations.clean.json")
