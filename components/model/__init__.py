@@ -1,0 +1,1 @@
+"""Architectures, their weights, and the seeds that training starts from."""

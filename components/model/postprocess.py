@@ -1,0 +1,59 @@
+"""From a detector's raw outputs to detections: decoding against the anchors and non-maximum suppression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+CANDIDATES = 1000
+MAX_DETECTIONS = 100
+IOU_THRESHOLD = 0.5
+SCORE_THRESHOLD = 0.01
+
+
+def detect(outputs: dict[str, Any], anchors: Any, image_size: int) -> dict[str, Any]:
+    """Turns raw outputs into at most `MAX_DETECTIONS` boxes an image, best first.
+
+    Suppression runs over the `CANDIDATES` best anchors of an image only: over all of them it takes longer than the
+    network itself on a CPU.
+
+    Args:
+        outputs: `box_deltas` `(batch, anchors, 4)` and `class_logits` `(batch, anchors, classes)`.
+        anchors: `(anchors, 4)`, xyxy in pixels of the model's input.
+        image_size: input height and width in pixels.
+
+    Returns:
+        Under the TensorFlow Object Detection API's names: `detection_boxes` `(batch, 100, 4)` as
+        `[ymin, xmin, ymax, xmax]` in [0, 1], `detection_scores` and `detection_classes` `(batch, 100)`, classes
+        1-based as in the label map and 0 in rows without a detection, `num_detections` `(batch,)`.
+    """
+    scores = tf.sigmoid(tf.cast(outputs["class_logits"], tf.float32))
+    count = min(CANDIDATES, int(anchors.shape[0]))
+    _, best = tf.math.top_k(tf.reduce_max(scores, axis=-1), count, sorted=False)
+    scores = tf.gather(scores, best, batch_dims=1)
+    deltas = tf.gather(tf.cast(outputs["box_deltas"], tf.float32), best, batch_dims=1)
+    boxes = _decode(deltas, tf.gather(anchors, best)) / float(image_size)
+    found = tf.image.combined_non_max_suppression(
+        boxes[:, :, None, :],
+        scores,
+        max_output_size_per_class=MAX_DETECTIONS,
+        max_total_size=MAX_DETECTIONS,
+        iou_threshold=IOU_THRESHOLD,
+        score_threshold=SCORE_THRESHOLD,
+    )
+    valid = tf.sequence_mask(found.valid_detections, MAX_DETECTIONS)
+    return {
+        "detection_boxes": found.nmsed_boxes,
+        "detection_scores": found.nmsed_scores,
+        "detection_classes": tf.where(valid, found.nmsed_classes + 1.0, 0.0),
+        "num_detections": found.valid_detections,
+    }
+
+
+def _decode(deltas: Any, anchors: Any) -> Any:
+    """Boxes `(batch, k, 4)` yxyx in pixels, from deltas and xyxy anchors of the same shape."""
+    corner, size = anchors[..., :2], anchors[..., 2:] - anchors[..., :2]
+    centre = corner + size / 2 + deltas[..., :2] * size
+    half = size * tf.exp(tf.minimum(deltas[..., 2:], 8.0)) / 2
+    return tf.concat([(centre - half)[..., ::-1], (centre + half)[..., ::-1]], axis=-1)

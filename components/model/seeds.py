@@ -1,0 +1,113 @@
+"""The seed that training starts from: a folder with `seed.json` and, beside it, what it names.
+
+A pretrained seed holds the image encoder's published weights; an incremental one holds an earlier run's model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from components.config import Frozen, RunConfig
+from components.errors import DataError
+from components.model.catalogue import model_spec
+from components.model.pretrained import load_efficientnet_lite0, pretrained_file
+from components.model.store import ModelCard, load_card, load_detector
+
+SEED_FILE = "seed.json"
+PRETRAINED_FILE = "backbone.weights"
+
+
+class Seed(Frozen):
+    """What training starts from.
+
+    Attributes:
+        kind: pretrained backbone or an earlier model.
+        model_id: architecture it belongs to.
+        origin: package of the pretrained weights (or "random"), or the parent's reference.
+        sha256: of the weights file, where there is one.
+        reason: why this seed was taken.
+    """
+
+    kind: Literal["pretrained", "incremental"]
+    model_id: str
+    origin: str
+    sha256: str | None = None
+    reason: str = ""
+
+
+def write_seed(seed: Seed, out_dir: Path) -> None:
+    """Writes `seed.json`, last of all files of the folder."""
+    (out_dir / SEED_FILE).write_text(seed.model_dump_json(indent=2))
+
+
+def read_seed(seed_dir: Path) -> Seed:
+    """Reads `seed.json`."""
+    return Seed(**json.loads((seed_dir / SEED_FILE).read_text()))
+
+
+def fetch_pretrained(config: RunConfig, out_dir: Path) -> Seed:
+    """Puts the pretrained weights of the run's model id into `out_dir`. Needs no network and no TensorFlow."""
+    spec = model_spec(config.model_id)
+    reason = f"seed_mode is {config.seed_mode}" if config.seed_mode == "pretrained" else "there is no earlier version"
+    if spec.pretrained is None:
+        seed = Seed(kind="pretrained", model_id=config.model_id, origin="random", reason=reason)
+    else:
+        source = pretrained_file(spec.pretrained)
+        temporary = out_dir / f"partial-{PRETRAINED_FILE}"
+        shutil.copyfile(source, temporary)
+        digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        os.replace(temporary, out_dir / PRETRAINED_FILE)
+        seed = Seed(kind="pretrained", model_id=config.model_id, origin=spec.pretrained, sha256=digest, reason=reason)
+    write_seed(seed, out_dir)
+    return seed
+
+
+def check_classes(parent: ModelCard, classes: tuple[str, ...]) -> None:
+    """Incremental training needs the parent's classes, all of them and in its order.
+
+    Raises:
+        DataError: naming both sets.
+    """
+    if parent.classes == classes:
+        return
+    missing = [name for name in parent.classes if name not in classes]
+    new = [name for name in classes if name not in parent.classes]
+    difference = f"missing {missing}, new {new}" if missing or new else "the same names in another order"
+    raise DataError(
+        f"the parent model knows the classes {list(parent.classes)}, the dataset has {list(classes)} ({difference}); "
+        "incremental training needs the same classes: train with seed_mode=pretrained, or name another parent"
+    )
+
+
+def apply_seed(detector: Any, seed_dir: Path, card: ModelCard, reinitialize: str) -> None:
+    """Puts a seed's weights into a fresh detector.
+
+    Args:
+        detector: what `build_detector(card)` returned.
+        seed_dir: folder with `seed.json`.
+        card: what is being trained.
+        reinitialize: the hyperparameter `reinitialize_top_layer`.
+
+    Raises:
+        DataError: when the parent's architecture or classes differ.
+    """
+    seed = read_seed(seed_dir)
+    if seed.kind == "pretrained":
+        if seed.origin != "random":
+            load_efficientnet_lite0(detector.backbone, seed_dir / PRETRAINED_FILE)
+        return
+    parent = load_card(seed_dir)
+    if parent.model_id != card.model_id:
+        raise DataError(
+            f"the parent {seed.origin} is a {parent.model_id}, this run trains a {card.model_id}; set model_id"
+        )
+    check_classes(parent, card.classes)
+    weights, _ = load_detector(seed_dir)
+    detector.set_weights(weights.get_weights())
+    if reinitialize == "True":
+        detector.reinitialize_top_layer()

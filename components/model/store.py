@@ -1,0 +1,86 @@
+"""A trained detector on disk: `model.json` says how to build it, `model.weights.h5` holds its weights.
+
+Nothing in either file is code: loading builds the network from the catalogue and copies numbers into it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from components.config import Frozen
+from components.errors import DataError
+from components.model.catalogue import model_spec
+
+MODEL_FILE = "model.json"
+WEIGHTS_FILE = "model.weights.h5"
+
+
+class ModelCard(Frozen):
+    """What a detector is built from.
+
+    Attributes:
+        model_id: row of the catalogue.
+        image_size: input height and width in pixels.
+        classes: names by 0-based class index.
+        category_ids: the dataset's own id of each class.
+    """
+
+    model_id: str
+    image_size: int
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+
+
+def build_detector(card: ModelCard) -> Any:
+    """A `RetinaNet` with fresh weights."""
+    from components.model.retinanet import RetinaNet
+
+    return RetinaNet(model_spec(card.model_id), len(card.classes), card.image_size)
+
+
+def save_detector(detector: Any, card: ModelCard, out_dir: Path) -> None:
+    """Writes both files; `model.json` last, so that its presence means that the weights are whole."""
+    # A model that was compiled would write its optimizer too, three times the size.
+    plain = build_detector(card)
+    plain.set_weights(detector.get_weights())
+    temporary = out_dir / f"partial-{WEIGHTS_FILE}"
+    plain.save_weights(temporary)
+    os.replace(temporary, out_dir / WEIGHTS_FILE)
+    (out_dir / MODEL_FILE).write_text(card.model_dump_json(indent=2))
+
+
+def load_card(model_dir: Path) -> ModelCard:
+    """Reads `model.json`.
+
+    Raises:
+        DataError: when it is missing or not a model card.
+    """
+    path = model_dir / MODEL_FILE
+    try:
+        return ModelCard(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, ValidationError) as error:
+        raise DataError(f"{path}: expected a Boxwright model: {_first_line(error)}") from None
+
+
+def load_detector(model_dir: Path) -> tuple[Any, ModelCard]:
+    """Builds the detector of a folder and loads its weights.
+
+    Raises:
+        DataError: when either file is missing or does not fit the architecture.
+    """
+    card = load_card(model_dir)
+    detector = build_detector(card)
+    try:
+        detector.load_weights(model_dir / WEIGHTS_FILE)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{model_dir / WEIGHTS_FILE}: does not fit {card.model_id}: {_first_line(error)}") from None
+    return detector, card
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,148 @@
+"""Every model id, through the same checks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from components.config import Hyperparameters, parse_config
+from components.errors import UsageError
+from components.model.catalogue import MODELS, hyperparameters_of, model_spec
+
+SIZE = 96
+CLASSES = ("disc", "ring")
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def model_id(request):
+    return request.param
+
+
+def _card(model_id):
+    from components.model.store import ModelCard
+
+    return ModelCard(model_id=model_id, image_size=SIZE, classes=CLASSES, category_ids=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def detector(model_id):
+    import keras
+
+    from components.model.store import build_detector
+
+    keras.utils.set_random_seed(1)
+    return build_detector(_card(model_id))
+
+
+@pytest.fixture(scope="module")
+def batch():
+    images = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype("float32")
+    boxes = np.array([[[10, 12, 50, 60], [-1, -1, -1, -1]], [[30, 30, 80, 70], [5, 40, 33, 90]]], "float32")
+    labels = np.array([[0, -1], [1, 0]], "float32")
+    for image, image_boxes in zip(images, boxes, strict=True):
+        for x0, y0, x1, y1 in image_boxes.astype(int):
+            image[y0:y1, x0:x1] = 250
+    return images, {"boxes": boxes, "labels": labels}
+
+
+def test_outputs_match_the_anchors(detector, batch):
+    outputs = detector(batch[0])
+    anchors = detector.anchor_boxes()
+    assert outputs["box_deltas"].shape == (2, anchors.shape[0], 4)
+    assert outputs["class_logits"].shape == (2, anchors.shape[0], len(CLASSES))
+
+
+def test_an_untrained_class_head_starts_at_the_prior_and_the_box_head_at_zero(detector):
+    prior = 1 / (1 + np.exp(-detector.class_head.prediction_layer.bias.numpy()))
+    np.testing.assert_allclose(prior, 0.01, rtol=1e-4)
+    assert not detector.box_head.prediction_layer.bias.numpy().any()
+
+
+def test_loss_falls_on_a_fixed_batch(detector, batch, model_id):
+    import keras
+
+    start = [variable.numpy() for variable in detector.weights]
+    detector.freeze_batch_norm()
+    detector.compile(optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0), jit_compile=False)
+    first = detector.train_on_batch(*batch, return_dict=True)["loss"]
+    for _ in range(12):
+        last = detector.train_on_batch(*batch, return_dict=True)["loss"]
+    assert np.isfinite(last)
+    assert last < 0.8 * first
+    for variable, value in zip(detector.weights, start, strict=True):
+        variable.assign(value)
+
+
+def test_saved_and_loaded_weights_give_equal_outputs(detector, batch, model_id, tmp_path):
+    from components.model.store import load_detector, save_detector
+
+    save_detector(detector, _card(model_id), tmp_path)
+    loaded, card = load_detector(tmp_path)
+    assert card == _card(model_id)
+    np.testing.assert_array_equal(loaded(batch[0])["class_logits"], detector(batch[0])["class_logits"])
+
+
+def test_the_saved_model_answers_encoded_images_with_the_same_boxes(detector, model_id, tmp_path):
+    import tensorflow as tf
+
+    from components.model.postprocess import detect
+    from components.model.store import save_detector
+    from components.release.package import export_saved_model
+    from components.training.input import decode_image, resize_image
+
+    save_detector(detector, _card(model_id), tmp_path)
+    export_saved_model(tmp_path, tmp_path)
+    pixels = np.random.default_rng(1).integers(0, 255, (2, 120, 80, 3), dtype=np.uint8)
+    encoded = [tf.io.encode_png(image).numpy() for image in pixels]
+    served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
+    answer = served(encoded_images=tf.constant(encoded))
+    images = tf.stack([resize_image(decode_image(one), SIZE) for one in encoded])
+    expected = detect(detector(images, training=False), detector.anchor_boxes(), SIZE)
+    assert set(answer) == set(expected)
+    np.testing.assert_allclose(answer["detection_scores"], expected["detection_scores"], atol=1e-5)
+    np.testing.assert_allclose(answer["detection_boxes"], expected["detection_boxes"], atol=1e-4)
+
+
+def test_training_only_the_top_layer_leaves_every_other_weight_alone(model_id, batch):
+    import keras
+
+    from components.model.store import build_detector
+
+    model = build_detector(_card(model_id))
+    model.train_only_on_top_layer()
+    model.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
+    before = {variable.path: variable.numpy() for variable in model.weights}
+    model.train_on_batch(*batch)
+    changed = {variable.path for variable in model.weights if (variable.numpy() != before[variable.path]).any()}
+    assert changed == {variable.path for variable in model.class_head.prediction_layer.weights}
+
+
+def test_reinitializing_the_top_layer_changes_it_alone(detector):
+    before = {variable.path: variable.numpy() for variable in detector.weights}
+    kernel = detector.class_head.prediction_layer.kernel
+    detector.reinitialize_top_layer()
+    changed = {variable.path for variable in detector.weights if (variable.numpy() != before[variable.path]).any()}
+    assert changed == {kernel.path}
+
+
+def test_an_unknown_model_id_lists_the_known_ones():
+    with pytest.raises(UsageError, match="retinanet-efficientnet-lite0-320"):
+        model_spec("resnet")
+
+
+def test_hyperparameters_are_the_users_then_the_models_then_the_managed_ones():
+    config = parse_config(
+        {"training": "t", "output": "o", "model_id": "tiny", "hyperparameters": {"epochs": 7, "momentum": 0.5}}
+    )
+    merged = hyperparameters_of(config)
+    assert (merged.epochs, merged.momentum) == (7, 0.5)
+    assert merged.batch_size == MODELS["tiny"].defaults["batch_size"] != Hyperparameters().batch_size
+    assert merged.learning_rate == Hyperparameters().learning_rate
+    assert merged.image_size == MODELS["tiny"].image_size
+
+
+def test_specs_are_immutable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        MODELS["tiny"].image_size = 3

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def _record(number, colour=(200, 30, 30), box=(0.25, 0.25, 0.5, 0.75)):
+    """An image of 80 x 60 with one coloured box, xyxy in [0, 1]."""
+    import tensorflow as tf
+
+    image = np.zeros((60, 80, 3), np.uint8)
+    x0, y0, x1, y1 = box
+    image[round(y0 * 60) : round(y1 * 60), round(x0 * 80) : round(x1 * 80)] = colour
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    feature = {"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[buffer.getvalue()]))}
+    for name, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
+        feature[f"image/object/bbox/{name}"] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+    label = tf.train.Int64List(value=[number + 1])
+    feature["image/object/class/label"] = tf.train.Feature(int64_list=label)
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    import tensorflow as tf
+
+    path = tmp_path_factory.mktemp("shards") / "examples-00000-of-00001.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for number in range(6):
+            writer.write(_record(number))
+    return [path]
+
+
+def test_evaluation_batches_keep_order_and_hold_pixels(shards):
+    from components.training.input import evaluation_batches
+
+    batches = list(evaluation_batches(shards, batch_size=4, image_size=64))
+    assert [len(images) for images, _ in batches] == [4, 2]
+    images, targets = batches[0]
+    assert images.shape == (4, 64, 64, 3)
+    np.testing.assert_allclose(targets["boxes"][0, 0], [16, 16, 32, 48])
+    assert targets["labels"][:, 0].numpy().tolist() == [0, 1, 2, 3]
+    assert targets["labels"][0, -1] == -1
+
+
+@pytest.mark.parametrize("policy", ["none", "flip", "standard"])
+def test_boxes_move_with_their_pixels(shards, policy):
+    """The mean colour inside each augmented box is the object's, just outside it the background's."""
+    from components.training.input import training_batches
+
+    batches = training_batches(shards, 6, 6, 96, policy, seed=3)
+    inside, seen = [], 0
+    for images, targets in batches.take(8):
+        for image, boxes, labels in zip(
+            images.numpy(), targets["boxes"].numpy(), targets["labels"].numpy(), strict=True
+        ):
+            for (x0, y0, x1, y1), label in zip(boxes.round().astype(int), labels, strict=True):
+                if label >= 0 and x1 - x0 > 6 and y1 - y0 > 6:
+                    seen += 1
+                    patch = image[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].mean((0, 1))
+                    inside.append(patch[0] - patch[1:].mean())
+    assert seen >= 24
+    assert np.mean(inside) > 100
+    assert np.min(inside) > 40
+
+
+def test_the_same_seed_gives_the_same_batches_and_a_resume_goes_on_where_it_was(shards):
+    from components.training.input import training_batches
+
+    def labels(first_epoch, count):
+        batches = training_batches(shards, 6, 3, 64, "standard", seed=5, first_epoch=first_epoch)
+        return [(images.numpy().sum(), targets["labels"].numpy().tolist()) for images, targets in batches.take(count)]
+
+    whole = labels(0, 6)
+    assert whole == labels(0, 6)
+    assert labels(2, 2) == whole[4:]
+    assert whole[0:2] != whole[2:4]
+
+
+def test_each_epoch_sees_every_image_once(shards):
+    from components.training.input import training_batches
+
+    for _, targets in training_batches(shards, 6, 6, 64, "none", seed=0).take(3):
+        assert sorted(targets["labels"][:, 0].numpy().tolist()) == [0, 1, 2, 3, 4, 5]
