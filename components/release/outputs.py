@@ -1,0 +1,29 @@
+"""Where a run's results lie for people: `{output}/{run}/output/`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from components.config import RunConfig
+from components.storage import join, upload_file
+
+ARCHIVE = "model.tar.gz"
+RUN_FILE = "run.json"
+
+
+def run_folder(run_id: str) -> str:
+    """The run id as a folder name: Airflow's ids hold `:` and `+`, which S3 clients and shells trip over."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)
+
+
+def output_uri(config: RunConfig, run_id: str, name: str) -> str:
+    """URI of one file of the run's results."""
+    return join(config.output, run_folder(run_id), "output", name)
+
+
+def publish(config: RunConfig, run_id: str, folder: Path, names: list[str]) -> None:
+    """Uploads those of the named files of `folder` that exist."""
+    for name in names:
+        if (folder / name).exists():
+            upload_file(folder / name, output_uri(config, run_id, name))

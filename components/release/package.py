@@ -1,0 +1,140 @@
+"""Packages a trained detector: a SavedModel that takes encoded images, and `model.tar.gz` for all later uses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components import __version__
+from components.config import RunConfig
+from components.evaluation.files import CURVES_PICTURE, DETECTIONS_FILE, METRICS_FILE, PREDICTIONS_PICTURE
+from components.model.catalogue import hyperparameters_of
+from components.model.seeds import read_seed
+from components.model.store import MODEL_FILE, WEIGHTS_FILE, load_detector
+from components.release.archive import pack
+from components.release.outputs import ARCHIVE, RUN_FILE, output_uri, publish
+from components.storage import write_json
+
+SAVED_MODEL = "saved_model"
+
+
+def export_saved_model(model_dir: Path, out_dir: Path) -> None:
+    """Exports the serving graph; it loads with plain `tf.saved_model.load` and in TensorFlow Serving.
+
+    Its signature `serving_default` takes `encoded_images`, JPEG or PNG bytes of shape `(batch,)`, and returns
+    what `components.model.postprocess.detect` does.
+    """
+    import tensorflow as tf
+
+    from components.model.postprocess import detect
+    from components.training.input import decode_image, resize_image
+
+    detector, card = load_detector(model_dir)
+    size = card.image_size
+
+    class Serving(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.detector = detector
+            self.anchors = tf.constant(detector.anchor_boxes())
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="encoded_images")])
+        def serve(self, encoded_images: Any) -> dict[str, Any]:
+            images = tf.map_fn(
+                lambda encoded: resize_image(decode_image(encoded), size),
+                encoded_images,
+                fn_output_signature=tf.TensorSpec((size, size, 3), tf.float32),
+            )
+            return detect(self.detector(images, training=False), self.anchors, size)
+
+    module = Serving()
+    temporary = out_dir / f"partial-{SAVED_MODEL}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.serve})
+    shutil.rmtree(out_dir / SAVED_MODEL, ignore_errors=True)
+    os.replace(temporary, out_dir / SAVED_MODEL)
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """The folders that earlier steps of the run left: what a package is made of."""
+
+    examples: Path
+    seed: Path
+    detector: Path
+    evaluation: Path
+    label_map: Path
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The uploaded archive: its URI and the SHA-256 of its bytes."""
+
+    archive: str
+    sha256: str
+
+
+def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path) -> Packed:
+    """Builds `model.tar.gz` and uploads it, and beside it what people look at without unpacking.
+
+    Args:
+        config: the run's configuration.
+        run_id: names the folder below `config.output`.
+        parts: what earlier steps left.
+        out_dir: receives `run.json` and the archive.
+
+    Returns:
+        Where the archive is. It is uploaded last: where it is, the rest is too.
+    """
+    facts = run_facts(config, run_id, parts)
+    write_json(out_dir / RUN_FILE, facts)
+    content = out_dir / "content"
+    shutil.rmtree(content, ignore_errors=True)
+    content.mkdir()
+    export_saved_model(parts.detector, content)
+    for source in (
+        out_dir / RUN_FILE,
+        parts.detector / MODEL_FILE,
+        parts.detector / WEIGHTS_FILE,
+        parts.label_map / "label_map.json",
+        parts.label_map / "label_map.pbtxt",
+        parts.evaluation / METRICS_FILE,
+    ):
+        shutil.copyfile(source, content / source.name)
+    pack(content, out_dir / ARCHIVE)
+    shutil.rmtree(content)
+
+    publish(config, run_id, parts.evaluation, [METRICS_FILE, DETECTIONS_FILE, PREDICTIONS_PICTURE, CURVES_PICTURE])
+    publish(config, run_id, parts.label_map, ["label_map.json", "label_map.pbtxt"])
+    publish(config, run_id, out_dir, [RUN_FILE, ARCHIVE])
+    with (out_dir / ARCHIVE).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Packed(output_uri(config, run_id, ARCHIVE), digest)
+
+
+def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]:
+    """What `run.json` says: enough to tell where a model came from without any server."""
+    examples = json.loads((parts.examples / "examples.json").read_text())
+    evaluation = json.loads((parts.evaluation / METRICS_FILE).read_text())
+    seed = read_seed(parts.seed)
+    return {
+        "run_id": run_id,
+        "model_name": config.model_name,
+        "model_id": config.model_id,
+        "classes": examples["classes"],
+        "dataset_fingerprint": examples["fingerprint"],
+        "images": {name: split["images"] for name, split in examples["splits"].items()},
+        "seed": seed.model_dump(),
+        "parent": seed.origin if seed.kind == "incremental" else None,
+        "split": evaluation["split"],
+        "metrics": evaluation["metrics"],
+        "per_class": evaluation["per_class"],
+        "hyperparameters": hyperparameters_of(config).model_dump(),
+        "config": json.loads(config.to_json()),
+        "code_version": __version__,
+    }
