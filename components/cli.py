@@ -1,0 +1,182 @@
+"""The command line, `boxwright`. Results go to stdout, progress and errors to stderr.
+
+Exit codes: 0 done, 1 the data is not usable, 2 a parameter, URI or credential is wrong, 3 the model did not pass the
+quality gate, 4 storage or a server did not answer (try again), 5 training could not go on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from components.config import SEED_MODES, Hyperparameters, RunConfig, Settings, parse_config
+from components.errors import BoxwrightError, UsageError
+from components.model.catalogue import MODELS, ModelSpec
+from components.stack import commands as stack_commands
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
+for command in (stack_commands.up, stack_commands.down, stack_commands.status, stack_commands.demo):
+    app.command()(command)
+
+out = Console()
+progress = Console(stderr=True)
+
+
+@app.command()
+def run(
+    dataset: Annotated[str, typer.Option(help=RunConfig.model_fields["training"].description)],
+    output: Annotated[str, typer.Option(help=RunConfig.model_fields["output"].description)],
+    validation: Annotated[str | None, typer.Option(help=RunConfig.model_fields["validation"].description)] = None,
+    test: Annotated[str | None, typer.Option(help=RunConfig.model_fields["test"].description)] = None,
+    annotations_file: Annotated[
+        str | None, typer.Option(help=RunConfig.model_fields["annotations_file"].description)
+    ] = None,
+    model_id: Annotated[str | None, typer.Option(help=RunConfig.model_fields["model_id"].description)] = None,
+    model_name: Annotated[str | None, typer.Option(help=RunConfig.model_fields["model_name"].description)] = None,
+    seed_mode: Annotated[str | None, typer.Option(help=f"One of {', '.join(SEED_MODES)}.")] = None,
+    parent: Annotated[str | None, typer.Option(help=RunConfig.model_fields["parent"].description)] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter, or gate_NAME; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+) -> None:
+    """Validates, fine-tunes, evaluates, packages, gates and registers, without Airflow."""
+    config = parse_config(
+        {
+            "training": dataset,
+            "validation": validation,
+            "test": test,
+            "annotations_file": annotations_file,
+            "output": output,
+            "model_id": model_id,
+            "model_name": model_name,
+            "seed_mode": seed_mode,
+            "parent": parent,
+            **_parse_settings(settings or []),
+        }
+    )
+    from components.runner import run_pipeline
+
+    result = run_pipeline(config, on_step=lambda node_id: logging.getLogger("boxwright").info("step %s", node_id))
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _show_result(result)
+
+
+def _parse_settings(settings: list[str]) -> dict[str, Any]:
+    """`learning_rate=0.1` and `gate_min_ap=0.3` as the nested values of a `RunConfig`."""
+    parsed: dict[str, Any] = {"hyperparameters": {}, "gate": {}}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(
+                f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(Hyperparameters.model_fields)}"
+            )
+        section, key = ("gate", name.removeprefix("gate_")) if name.startswith("gate_") else ("hyperparameters", name)
+        parsed[section][key] = value
+    return parsed
+
+
+def _show_result(result: dict[str, Any]) -> None:
+    table = Table(title=f"{result['model_name']} version {result['version']} ({result['split']} images)")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in result["metrics"].items():
+        table.add_row(name, "-" if value is None else f"{value:.4g}")
+    for name, measured in result["per_class"].items():
+        table.add_row(f"AP50 of {name}", "-" if measured["AP50"] is None else f"{measured['AP50']:.4g}")
+    out.print(table)
+    out.print(f"archive {result['model_archive']}", soft_wrap=True)
+
+
+@app.command()
+def models(as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False) -> None:
+    """Lists the model ids, with the defaults that they bring."""
+    if as_json:
+        typer.echo(json.dumps([_described(spec) for spec in MODELS.values()]))
+        return
+    table = Table("model_id", "family", "input", "weights to start from", "own defaults")
+    for spec in MODELS.values():
+        defaults = ", ".join(f"{name}={value}" for name, value in spec.defaults.items())
+        table.add_row(spec.model_id, spec.family, str(spec.image_size), spec.pretrained or "random", defaults)
+    out.print(table)
+
+
+def _described(spec: ModelSpec) -> dict[str, Any]:
+    shown = ("model_id", "family", "image_size", "pretrained", "defaults")
+    return {name: getattr(spec, name) for name in shown}
+
+
+@app.command()
+def sample(
+    out_dir: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    images: Annotated[int, typer.Option(min=10, help="Images in all splits together.")] = 200,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draws a dataset of three classes to try things on; the same for the same seed."""
+    from components.dataset.sample import generate_sample
+
+    summary = generate_sample(out_dir, images=images, seed=seed)
+    out.print(f"{out_dir}: {summary}", soft_wrap=True)
+
+
+@app.command()
+def lineage(
+    model: Annotated[str, typer.Argument(help="models:/NAME/VERSION, models:/NAME@ALIAS, or NAME for its newest.")],
+) -> None:
+    """Prints where a model came from: dataset, examples, seed, model, metrics, version, and its parents."""
+    from components.lineage import trace
+
+    tree = None
+    for step in trace(model, Settings.from_environment()):
+        branch = Tree(f"[bold]{step.reference}[/bold]  run {step.run_id}")
+        for name, facts in step.facts.items():
+            branch.add(f"[cyan]{name}[/cyan]  " + "  ".join(f"{key}={value}" for key, value in facts.items()))
+        if tree is None:
+            tree = innermost = branch
+        else:
+            innermost.add("[bold]trained from[/bold]").add(branch)
+            innermost = branch
+    out.print(tree, soft_wrap=True)
+
+
+def _quiet_libraries() -> None:
+    """Leaves Boxwright's own lines readable: libraries speak up from warnings, TensorFlow's C++ from errors."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    handler: logging.Handler = RichHandler(console=progress, show_path=False, show_level=False)
+    if not progress.is_terminal:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("boxwright").setLevel(logging.INFO)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+
+
+def main() -> None:
+    """Runs the command line; a `BoxwrightError` ends it with one line and its exit code."""
+    _quiet_libraries()
+    try:
+        app()
+    except BoxwrightError as error:
+        progress.print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The pipeline: its nodes and what flows between them, in one place.
+
+The node ids are the task ids of the Airflow DAG. Which of the two seeds runs is decided outside, per run;
+`fine_tune` takes whichever is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types.channel_utils import union
+
+from components import steps
+from components.config import RunConfig, Settings
+from components.lineage import connection_config
+
+PIPELINE_NAME = "object_detection_training"
+SEED_NODES = ("fetch_pretrained", "resolve_parent")
+NODES = (
+    "validate_annotations",
+    "download_dataset",
+    "build_examples",
+    *SEED_NODES,
+    "fine_tune",
+    "evaluate",
+    "export_label_map",
+    "package_model",
+    "quality_gate",
+    "register_model",
+)
+
+
+def create_pipeline(config: RunConfig, run_id: str, as_of: str, settings: Settings) -> Pipeline:
+    """The pipeline of one run.
+
+    Args:
+        config: what the user decided.
+        run_id: names the run's outputs.
+        as_of: ISO 8601 time that the run stands for: the end of its data interval, or when it was triggered.
+        settings: where artifacts and their metadata are kept.
+    """
+    shared: dict[str, Any] = {"config": config.to_json(), "run_id": run_id}
+    dated = shared | {"as_of": as_of}
+
+    validation = steps.validate_annotations(**shared).with_id("validate_annotations")
+    dataset = steps.download_dataset(**shared, report=validation.outputs["report"]).with_id("download_dataset")
+    examples = steps.build_examples(**shared, dataset=dataset.outputs["dataset"]).with_id("build_examples")
+    pretrained = steps.fetch_pretrained(**shared, examples=examples.outputs["examples"]).with_id("fetch_pretrained")
+    parent = steps.resolve_parent(**dated, examples=examples.outputs["examples"]).with_id("resolve_parent")
+    seed = union([pretrained.outputs["seed"], parent.outputs["seed"]])
+    detector = steps.fine_tune(**shared, examples=examples.outputs["examples"], seed=seed).with_id("fine_tune")
+    evaluation = steps.evaluate(
+        **shared, examples=examples.outputs["examples"], detector=detector.outputs["detector"]
+    ).with_id("evaluate")
+    label_map = steps.export_label_map(**shared, examples=examples.outputs["examples"]).with_id("export_label_map")
+    package = steps.package_model(
+        **shared,
+        examples=examples.outputs["examples"],
+        seed=seed,
+        detector=detector.outputs["detector"],
+        evaluation=evaluation.outputs["evaluation"],
+        label_map=label_map.outputs["label_map"],
+    ).with_id("package_model")
+    verdict = steps.quality_gate(
+        **shared, evaluation=evaluation.outputs["evaluation"], package=package.outputs["package"]
+    ).with_id("quality_gate")
+    version = steps.register_model(
+        **dated,
+        package=package.outputs["package"],
+        evaluation=evaluation.outputs["evaluation"],
+        verdict=verdict.outputs["verdict"],
+    ).with_id("register_model")
+
+    nodes: list[BaseNode] = [
+        validation, dataset, examples, pretrained, parent, detector, evaluation, label_map, package, verdict, version,
+    ]  # fmt: skip
+    return Pipeline(
+        pipeline_name=PIPELINE_NAME,
+        pipeline_root=str(settings.pipeline_root),
+        components=nodes,
+        enable_cache=False,
+        metadata_connection_config=connection_config(settings),
+    )

@@ -1,0 +1,60 @@
+"""`boxwright up`, `down`, `status` and `demo`: thin, so that `components.cli` only has to mount them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from components.config import Settings
+
+
+def up(
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the configured ones.")] = False,
+) -> None:
+    """Starts S3, MLflow and Airflow on this machine and leaves them running; what runs is left alone."""
+    from components.stack import manager, progress
+
+    console = Console()
+    stack, _ = manager.up(
+        Settings.from_environment(), free_ports=free_ports, on_ready=progress.ready_line(Console(stderr=True))
+    )
+    console.print(progress.addresses(stack), soft_wrap=True)
+
+
+def down() -> None:
+    """Stops what `up` started; the data stays."""
+    from components.stack import manager
+
+    stopped = manager.down(Settings.from_environment())
+    Console().print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def status() -> None:
+    """Shows which services of the local stack run and where their logs are."""
+    from components.stack import manager, progress
+
+    Console().print(progress.states(manager.status(Settings.from_environment())), soft_wrap=True)
+
+
+def demo(
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Folder or s3:// URI with images/ and annotations.json, or with splits; a sample if unset."),
+    ] = None,
+    images: Annotated[int | None, typer.Option(min=10, help="Images of the sample, in all splits.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
+) -> None:
+    """Trains a detector end to end through Airflow: starts the stack, runs the DAG, shows the result, stops it."""
+    from components.stack import demo as demo_module
+    from components.stack import progress
+
+    # A request to end takes the same way out as Ctrl-C, which stops what was started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    console = Console()
+    result = demo_module.run_demo(Settings.from_environment(), console, dataset, images or demo_module.IMAGES, epochs)
+    console.print(progress.metrics(result.facts, result.version))
+    console.print(f"test images with predicted boxes: {result.picture}", soft_wrap=True)

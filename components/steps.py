@@ -1,0 +1,202 @@
+"""The steps as TFX components: each hands folders to a pure function and records what lineage needs.
+
+Work and its libraries are imported inside a step, so that reading the graph costs nothing. A step that fails keeps
+no output of its own; what a person needs then (validation report, gate table) is beside the run's output.
+"""
+# TFX reads the annotations of these functions, so they must not be strings.
+# ruff: noqa: D103
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+
+from components import artifacts
+from components.config import RunConfig
+from components.errors import BoxwrightError
+
+
+@component
+def validate_annotations(
+    config: Parameter[str], run_id: Parameter[str], report: OutputArtifact[artifacts.ValidationReport]
+) -> None:
+    from components.dataset.validation import REPORT
+    from components.dataset.validation import validate_annotations as work
+    from components.model.catalogue import hyperparameters_of
+    from components.release.outputs import publish
+
+    run = RunConfig.model_validate_json(config)
+    hyperparameters_of(run)  # an unknown model or setting is told now, not after the download
+    try:
+        summary = work(run, Path(report.uri))
+    except BoxwrightError:
+        with suppress(BoxwrightError):
+            publish(run, run_id, Path(report.uri), [REPORT])
+        raise
+    publish(run, run_id, Path(report.uri), [REPORT])
+    report.images = sum(split["images"] for split in summary.splits.values())
+    report.boxes = sum(split["boxes"] for split in summary.splits.values())
+
+
+@component
+def download_dataset(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    report: InputArtifact[artifacts.ValidationReport],
+    dataset: OutputArtifact[artifacts.Dataset],
+) -> None:
+    from components.dataset.download import download_dataset as work
+
+    summary = work(RunConfig.model_validate_json(config), Path(dataset.uri))
+    dataset.fingerprint = summary.fingerprint
+    dataset.images = sum(split["images"] for split in summary.splits.values())
+    dataset.boxes = sum(split["boxes"] for split in summary.splits.values())
+
+
+@component
+def build_examples(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    dataset: InputArtifact[artifacts.Dataset],
+    examples: OutputArtifact[artifacts.Examples],
+) -> None:
+    from components.dataset.examples import build_examples as work
+    from components.model.catalogue import hyperparameters_of
+
+    hyperparameters = hyperparameters_of(RunConfig.model_validate_json(config))
+    summary = work(Path(dataset.uri), Path(examples.uri), hyperparameters.validation_split)
+    examples.fingerprint, examples.classes = dataset.fingerprint, json.dumps(list(summary.classes))
+
+
+@component
+def fetch_pretrained(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    examples: InputArtifact[artifacts.Examples],
+    seed: OutputArtifact[artifacts.SeedModel],
+) -> None:
+    from components.model.seeds import fetch_pretrained as work
+
+    found = work(RunConfig.model_validate_json(config), Path(seed.uri))
+    seed.kind, seed.origin, seed.reason = found.kind, found.origin, found.reason
+
+
+@component
+def resolve_parent(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    as_of: Parameter[str],
+    examples: InputArtifact[artifacts.Examples],
+    seed: OutputArtifact[artifacts.SeedModel],
+) -> None:
+    from components.release.parents import resolve_parent as work
+
+    classes = tuple(json.loads(examples.classes))
+    found = work(RunConfig.model_validate_json(config), run_id, as_of, classes, Path(seed.uri))
+    seed.kind, seed.origin, seed.reason = found.kind, found.origin, found.reason
+
+
+@component
+def fine_tune(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    examples: InputArtifact[artifacts.Examples],
+    seed: InputArtifact[artifacts.SeedModel],
+    detector: OutputArtifact[artifacts.Detector],
+) -> None:
+    from components.config import Settings
+    from components.release.outputs import run_folder
+    from components.training.fine_tune import fine_tune as work
+
+    run = RunConfig.model_validate_json(config)
+    checkpoints = Settings.from_environment().home / "checkpoints" / run_folder(run_id)
+    summary = work(run, Path(examples.uri), Path(seed.uri), Path(detector.uri), checkpoints)
+    detector.model_id, detector.epochs = run.model_id, summary.epochs
+
+
+@component
+def evaluate(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    examples: InputArtifact[artifacts.Examples],
+    detector: InputArtifact[artifacts.Detector],
+    evaluation: OutputArtifact[artifacts.Evaluation],
+) -> None:
+    from components.evaluation.evaluate import evaluate as work
+
+    summary = work(Path(examples.uri), Path(detector.uri), Path(evaluation.uri))
+    evaluation.split = summary.split
+    evaluation.AP, evaluation.AP50 = summary.metrics["AP"], summary.metrics["AP50"]
+
+
+@component
+def export_label_map(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    examples: InputArtifact[artifacts.Examples],
+    label_map: OutputArtifact[artifacts.LabelMap],
+) -> None:
+    from components.release.label_map import export_label_map as work
+
+    described = json.loads((Path(examples.uri) / "examples.json").read_text())
+    work(described["classes"], described["category_ids"], Path(label_map.uri))
+    label_map.classes = json.dumps(described["classes"])
+
+
+@component
+def package_model(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    examples: InputArtifact[artifacts.Examples],
+    seed: InputArtifact[artifacts.SeedModel],
+    detector: InputArtifact[artifacts.Detector],
+    evaluation: InputArtifact[artifacts.Evaluation],
+    label_map: InputArtifact[artifacts.LabelMap],
+    package: OutputArtifact[artifacts.ModelPackage],
+) -> None:
+    from components.release.package import RunParts
+    from components.release.package import package_model as work
+
+    parts = RunParts(Path(examples.uri), Path(seed.uri), Path(detector.uri), Path(evaluation.uri), Path(label_map.uri))
+    packed = work(RunConfig.model_validate_json(config), run_id, parts, Path(package.uri))
+    package.archive, package.sha256 = packed.archive, packed.sha256
+
+
+@component
+def quality_gate(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    evaluation: InputArtifact[artifacts.Evaluation],
+    package: InputArtifact[artifacts.ModelPackage],
+    verdict: OutputArtifact[artifacts.GateVerdict],
+) -> None:
+    from components.evaluation.gate import check_gate, write_gate_report
+    from components.release.outputs import publish
+
+    run = RunConfig.model_validate_json(config)
+    metrics = json.loads((Path(evaluation.uri) / "metrics.json").read_text())["metrics"]
+    report = check_gate(metrics, run.gate)
+    write_gate_report(report, Path(verdict.uri) / "gate.json")
+    publish(run, run_id, Path(verdict.uri), ["gate.json"])
+    report.raise_if_failed()
+    verdict.checks = len(report.checks)
+
+
+@component
+def register_model(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    as_of: Parameter[str],
+    package: InputArtifact[artifacts.ModelPackage],
+    evaluation: InputArtifact[artifacts.Evaluation],
+    verdict: InputArtifact[artifacts.GateVerdict],
+    version: OutputArtifact[artifacts.RegisteredModel],
+) -> None:
+    from components.release.register import register_model as work
+
+    registered = work(
+        RunConfig.model_validate_json(config), run_id, as_of, Path(package.uri), Path(evaluation.uri), package.archive
+    )
+    version.model_name, version.version, version.archive = registered.name, registered.version, registered.archive_uri

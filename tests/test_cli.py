@@ -1,0 +1,153 @@
+"""The command line as a user meets it: what it prints, and how it ends when the input is bad."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from components import cli
+from components.dataset.sample import generate_sample
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "sample"
+    generate_sample(folder, images=12, seed=2)
+    return folder
+
+
+@pytest.fixture
+def broken(sample, tmp_path, monkeypatch):
+    monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder = tmp_path / "set"
+    shutil.copytree(sample / "training", folder)
+    return folder
+
+
+@pytest.fixture
+def boxwright(monkeypatch, capsys):
+    """Runs the command line in this process: (exit code, stdout, the error line)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["boxwright", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        errors = [line for line in captured.err.splitlines() if line.startswith("error:")]
+        return ended.value.code or 0, captured.out, errors[-1] if errors else ""
+
+    return run
+
+
+def _edit(folder, change):
+    path = folder / "annotations.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def _first_image(folder):
+    name = json.loads((folder / "annotations.json").read_text())["images"][0]["file_name"]
+    return folder / "images" / name
+
+
+def _outside(content):
+    content["annotations"][0]["bbox"] = [5, 5, 99999, 50]
+
+
+def _unknown_category(content):
+    content["annotations"][0]["category_id"] = 77
+
+
+def _empty(content):
+    content["images"], content["annotations"] = [], []
+
+
+BAD_DATA = {
+    "no annotations": (lambda folder: (folder / "annotations.json").unlink(), "annotations.json"),
+    "invalid JSON": (lambda folder: (folder / "annotations.json").write_text('{"images": ['), "annotations.json"),
+    "image missing": (lambda folder: _first_image(folder).unlink(), ".jpg"),
+    "image truncated": (lambda f: _first_image(f).write_bytes(_first_image(f).read_bytes()[:900]), ".jpg"),
+    "no image": (lambda folder: _first_image(folder).write_text("hello"), ".jpg"),
+    "box outside": (lambda folder: _edit(folder, _outside), "99999"),
+    "unknown category": (lambda folder: _edit(folder, _unknown_category), "77"),
+    "empty": (lambda folder: _edit(folder, _empty), "empty"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_DATA)
+def test_bad_data_ends_with_one_line_that_names_it(fault, broken, tmp_path, boxwright):
+    spoil, named = BAD_DATA[fault]
+    spoil(broken)
+    code, _, error = boxwright("run", "--dataset", broken, "--output", tmp_path / "out", "--model-id", "tiny")
+    assert code == 1
+    assert named in error
+    left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert set(left) <= {"validation_report.json"}
+
+
+def test_a_folder_that_does_not_exist_is_named(broken, tmp_path, boxwright):
+    code, _, error = boxwright("run", "--dataset", tmp_path / "nowhere", "--output", tmp_path / "out")
+    assert code == 1
+    assert "nowhere" in error
+
+
+def test_a_bucket_that_does_not_exist_is_named(broken, s3, boxwright):
+    code, _, error = boxwright("run", "--dataset", "s3://no-such-bucket/set", "--output", "s3://no-such-bucket/out")
+    assert code == 2
+    assert "no-such-bucket" in error
+
+
+def test_wrong_credentials_are_told_and_not_shown(broken, s3, boxwright, monkeypatch):
+    s3.make_bucket("closed")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret-value")
+    code, _, error = boxwright("run", "--dataset", "s3://closed/set", "--output", "s3://closed/out")
+    assert code == 2
+    assert "closed" in error
+    assert "wrong-secret-value" not in error
+
+
+def test_usage_mistakes_exit_with_2_and_list_what_is_valid(broken, tmp_path, boxwright):
+    base = ("run", "--dataset", broken, "--output", tmp_path / "out")
+    code, _, error = boxwright(*base, "--set", "learning_rat=1")
+    assert (code, "learning_rate" in error) == (2, True)
+    code, _, error = boxwright(*base, "--model-id", "yolo")
+    assert (code, "retinanet-efficientnet-lite0-320" in error) == (2, True)
+    code, _, error = boxwright(*base, "--set", "epochs")
+    assert (code, "NAME=VALUE" in error) == (2, True)
+
+
+def test_models_are_listed_without_loading_tensorflow():
+    script = (
+        "import sys; sys.argv = ['boxwright', 'models', '--json']\n"
+        "from components.cli import main\n"
+        "heavy = {'tensorflow', 'tfx', 'mlflow', 'great_expectations'}\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    rows, heavy = done.stdout.strip().splitlines()
+    assert "tiny" in [row["model_id"] for row in json.loads(rows)]
+    assert heavy == "[]"
+
+
+def test_sample_then_run_then_lineage(tmp_path, boxwright, monkeypatch):
+    monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert boxwright("sample", tmp_path / "set", "--images", "12")[0] == 0
+    code, printed, error = boxwright(
+        "run", "--dataset", tmp_path / "set" / "training", "--validation", tmp_path / "set" / "validation",
+        "--output", tmp_path / "out", "--model-id", "tiny", "--model-name", "cli-made", "--json",
+        "--set", "epochs=1", "--set", "image_size=64", "--set", "gate_min_ap50=0",
+    )  # fmt: skip
+    assert (code, error) == (0, "")
+    result = json.loads(printed.strip().splitlines()[-1])
+    assert (result["model_name"], result["version"], result["status"]) == ("cli-made", 1, "registered")
+    code, printed, _ = boxwright("lineage", "models:/cli-made/1")
+    assert code == 0
+    assert result["dataset_fingerprint"] in printed
