@@ -1,0 +1,113 @@
+"""Runs one node of the pipeline as one Airflow task, in the task's own process."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, Variable
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from boxwright_airflow.params import VARIABLES, config_from_params
+from components.errors import BoxwrightError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from components.config import RunConfig
+
+_CREDENTIALS = re.compile(r"://[^/@\s\"]+@")
+
+
+class BoxwrightStepOperator(BaseOperator):
+    """Runs the pipeline's node `node` for this DAG run and returns its summary.
+
+    The run's settings are the DAG run's params. Repeating the task is safe: the node takes up, or finds, what an
+    earlier try of the same run has left.
+
+    Args:
+        node: the node's id in the pipeline.
+        kwargs: what every operator takes.
+    """
+
+    template_fields: Sequence[str] = ("node",)
+    ui_color = "#e8f1ee"
+
+    def __init__(self, *, node: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.node = node
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Runs the node.
+
+        Returns:
+            The node's small summary, without credentials.
+
+        Raises:
+            AirflowFailException: a person has to change something first; Airflow does not try again.
+            AirflowException: the same call may succeed later; Airflow's retries apply.
+        """
+        # Loads TFX and, for some nodes, TensorFlow: no process that only parses the DAG may pay for that.
+        from components.runner import run_node
+
+        with airflow_errors():
+            summary = run_node(resolve_config(context["params"]), str(context["run_id"]), self.node, as_of(context))
+        shown: dict[str, Any] = json.loads(_without_credentials(json.dumps(summary)))
+        return shown
+
+
+def choose_seed(**context: Any) -> str:
+    """The task that supplies the weights to start from: "fetch_pretrained" or "resolve_parent".
+
+    Raises:
+        AirflowFailException, AirflowException: as `BoxwrightStepOperator.execute`.
+    """
+    from components.release.parents import choose_seed as choose
+
+    with airflow_errors():
+        return choose(resolve_config(context["params"]), str(context["run_id"]), as_of(context))
+
+
+def as_of(context: Mapping[str, Any]) -> str:
+    """The ISO 8601 time that a run stands for: the end of its data interval, or when a person triggered it.
+
+    Airflow lends a triggered run with a logical date the last whole interval, which it does not stand for.
+    """
+    dag_run = context["dag_run"]
+    triggered = dag_run.run_type == "manual" or dag_run.data_interval_end is None
+    return str((dag_run.run_after if triggered else dag_run.data_interval_end).isoformat())
+
+
+def resolve_config(params: Mapping[str, Any]) -> RunConfig:
+    """The run's settings, with Airflow Variables in place of required params that are empty.
+
+    Raises:
+        AirflowFailException: a required param and its Variable are both empty.
+        UsageError: a param is unknown or invalid.
+    """
+    values = dict(params)
+    for name, variable in VARIABLES.items():
+        values[name] = values.get(name) or Variable.get(variable, default=None)
+        if not values[name]:
+            raise AirflowFailException(
+                f"param {name} is empty, and so is the Airflow Variable {variable}: fill in one of them"
+            )
+    return config_from_params(values)
+
+
+@contextmanager
+def airflow_errors() -> Iterator[None]:
+    """Turns Boxwright's errors into Airflow's, so that only what may heal is tried again."""
+    try:
+        yield
+    except BoxwrightError as error:
+        kind = AirflowException if error.retryable else AirflowFailException
+        raise kind(_without_credentials(str(error))) from None
+
+
+def _without_credentials(text: str) -> str:
+    """`text` with `user:password@` of every URL masked: XComs and task logs are read by many."""
+    return _CREDENTIALS.sub("://***@", text)

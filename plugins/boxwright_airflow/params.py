@@ -1,0 +1,131 @@
+"""Airflow's trigger form, made from the same models that the command line and the docs use.
+
+The form is flat: every field of `RunConfig` and every hyperparameter has its own name, the gate's have `gate_` before
+them. A hyperparameter left empty means "the model's own default", which is why none of them has a default here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow.sdk import Param
+from pydantic import BaseModel
+
+from components.config import Gate, Hyperparameters, RunConfig, parse_config
+from components.errors import UsageError
+from components.model.catalogue import MODELS, ModelSpec
+
+# Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
+VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
+GATE_PREFIX = "gate_"
+
+_DATA = ("training", "validation", "test", "annotations_file", "output")
+_BASIC = ("epochs", "batch_size", "learning_rate", "optimizer", "image_size", "augmentation", "early_stopping", "seed")
+_GROUPS = ("hyperparameters", "gate")
+# What JSON schema and pydantic spell alike, and Airflow's form understands.
+_RULES = (
+    "type", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"
+)  # fmt: skip
+
+
+def run_params() -> dict[str, Param]:
+    """The DAG's params by name, in the order and sections of the form."""
+    fields = [name for name in RunConfig.model_fields if name not in _GROUPS]
+    advanced = [name for name in Hyperparameters.model_fields if name not in _BASIC]
+    return {
+        **{name: _run_param(name, "Data") for name in _DATA},
+        **{name: _run_param(name, "Model") for name in fields if name not in _DATA},
+        **{name: _hyperparameter(name, "Hyperparameters: basic") for name in _BASIC},
+        **{name: _hyperparameter(name, "Hyperparameters: advanced") for name in advanced},
+        **{GATE_PREFIX + name: _gate_param(name) for name in Gate.model_fields},
+    }
+
+
+def config_from_params(params: Mapping[str, Any]) -> RunConfig:
+    """The run that a filled form asks for; None and empty text stand for "not set".
+
+    Raises:
+        UsageError: naming every unknown, missing or invalid parameter.
+    """
+    values: dict[str, Any] = {"hyperparameters": {}, "gate": {}}
+    unknown = []
+    for name, value in params.items():
+        if value is None or value == "":
+            continue
+        gate_name = name.removeprefix(GATE_PREFIX)
+        if name in Hyperparameters.model_fields:
+            values["hyperparameters"][name] = value
+        elif name in RunConfig.model_fields and name not in _GROUPS:
+            values[name] = value
+        elif name != gate_name and gate_name in Gate.model_fields:
+            values["gate"][gate_name] = value
+        else:
+            unknown.append(name)
+    if unknown:
+        raise UsageError(f"{', '.join(sorted(unknown))} is unknown; valid are {', '.join(sorted(_names()))}")
+    return parse_config(values)
+
+
+def _names() -> Iterator[str]:
+    yield from (name for name in RunConfig.model_fields if name not in _GROUPS)
+    yield from Hyperparameters.model_fields
+    yield from (GATE_PREFIX + name for name in Gate.model_fields)
+
+
+def _run_param(name: str, section: str) -> Param:
+    field = RunConfig.model_fields[name]
+    schema = _schema(RunConfig, name)
+    if name == "model_id":
+        schema["enum"] = list(MODELS)
+    text = str(field.description)
+    if name in VARIABLES:
+        text += f" When empty, the Airflow Variable `{VARIABLES[name]}` is taken."
+    default = None if field.is_required() else field.default
+    return _param(default, schema if default is not None else _nullable(schema), name, section, text)
+
+
+def _hyperparameter(name: str, section: str) -> Param:
+    field = Hyperparameters.model_fields[name]
+    own = {model: value for model, spec in MODELS.items() if (value := _own_default(spec, name)) is not None}
+    defaults = [f"{value} ({model})" for model, value in own.items()]
+    if field.default is not None and len(own) < len(MODELS):
+        defaults.append(f"{field.default} otherwise" if own else str(field.default))
+    text = f"{field.description} When empty: {', '.join(defaults)}."
+    return _param(None, _nullable(_schema(Hyperparameters, name)), name, section, text)
+
+
+def _own_default(spec: ModelSpec, name: str) -> Any:
+    return spec.image_size if name == "image_size" else spec.defaults.get(name)
+
+
+def _gate_param(name: str) -> Param:
+    field = Gate.model_fields[name]
+    return _param(field.default, _schema(Gate, name), GATE_PREFIX + name, "Quality gate", str(field.description))
+
+
+def _param(default: Any, schema: dict[str, Any], name: str, section: str, text: str) -> Param:
+    title = name.replace("_", " ").capitalize()
+    return Param(default, **schema, title=title, description_md=text, section=section)
+
+
+def _schema(model: type[BaseModel], name: str) -> dict[str, Any]:
+    found = model.model_json_schema()["properties"][name]
+    typed = next((choice for choice in found.get("anyOf", ()) if choice["type"] != "null"), found)
+    schema = {rule: typed[rule] for rule in _RULES if rule in typed}
+    words = schema.get("enum", ["True", "False"] if schema["type"] == "boolean" else [])
+    return _switch(words) if "True" in words else schema
+
+
+def _switch(words: list[str]) -> dict[str, Any]:
+    """True, False and "unset" have to look different, which a form's toggle cannot: a text with suggestions can.
+
+    JSON's own true and false are taken as well; `pattern` looks at texts only.
+    """
+    return {"type": ["string", "boolean"], "pattern": f"^({'|'.join(words)})$", "examples": words}
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    choices = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return schema | {"type": [*types, "null"]} | choices

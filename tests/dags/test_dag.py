@@ -1,0 +1,115 @@
+"""The DAG as Airflow's own processor sees it."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+
+import airflow_env
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk.exceptions import ParamValidationError
+
+from boxwright_airflow.params import config_from_params
+
+DAG_ID = "object_detection_training"
+BEFORE = ["validate_annotations", "download_dataset", "build_examples", "choose_seed"]
+AFTER = ["fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "register_model"]
+
+
+@pytest.fixture(scope="module")
+def bag() -> DagBag:
+    return DagBag(dag_folder=str(airflow_env.DAGS))
+
+
+@pytest.fixture(scope="module")
+def dag(bag: DagBag) -> DAG:
+    return bag.dags[DAG_ID]
+
+
+def test_the_folder_parses(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+    assert DAG_ID in bag.dags
+
+
+def test_the_edges_are_exactly_these(dag: DAG) -> None:
+    edges = {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
+    straight = {*zip(BEFORE, BEFORE[1:], strict=False), *zip(AFTER, AFTER[1:], strict=False)}
+    around = {("choose_seed", seed) for seed in ("fetch_pretrained", "resolve_parent")}
+    joined = {(seed, "fine_tune") for seed in ("fetch_pretrained", "resolve_parent")}
+    assert edges == straight | around | joined
+
+
+def test_each_step_runs_the_node_of_its_own_name(dag: DAG) -> None:
+    nodes = {task.task_id: task.node for task in dag.tasks if task.task_id != "choose_seed"}
+    assert nodes == {name: name for name in [*BEFORE[:3], "fetch_pretrained", "resolve_parent", *AFTER]}
+
+
+def test_training_joins_the_branch_and_waits_for_a_gpu(dag: DAG) -> None:
+    training = dag.get_task("fine_tune")
+    assert training.trigger_rule == "none_failed_min_one_success"
+    assert (training.pool, training.queue) == ("gpu", "gpu")
+    others = [task for task in dag.tasks if task is not training]
+    assert {(task.pool, task.trigger_rule) for task in others} == {("default_pool", "all_success")}
+
+
+def test_faults_are_retried(dag: DAG) -> None:
+    for task in dag.tasks:
+        assert (task.retries, task.retry_exponential_backoff > 0) == (2, True)
+        assert task.retry_delay.total_seconds() <= 60
+
+
+def test_the_schedule_has_intervals_and_no_surprises(dag: DAG) -> None:
+    assert isinstance(dag.timetable, CronDataIntervalTimetable)
+    assert (dag.catchup, dag.is_paused_upon_creation, dag.max_active_runs) == (False, True, 1)
+    assert dag.start_date.isoformat() == "2026-01-01T00:00:00+00:00"
+
+
+def test_a_run_stands_for_the_week_before_it(dag: DAG) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables.base import TimeRestriction
+
+    # Through serialization, as the scheduler gets it.
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    window = TimeRestriction(earliest=dag.start_date, latest=None, catchup=True)
+    first = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=window)
+    assert (first.data_interval.end - first.data_interval.start).days == 7
+    assert first.data_interval.start >= dag.start_date
+
+
+def test_the_doc_explains_every_task(dag: DAG) -> None:
+    assert dag.doc_md
+    assert [name for name in dag.task_ids if f"`{name}`" not in dag.doc_md] == []
+
+
+def test_a_filled_form_is_validated_and_becomes_a_config(dag: DAG) -> None:
+    filled = copy.deepcopy(dag.params)
+    filled.update({"training": "/data", "output": "/out", "epochs": 2})
+    config = config_from_params(filled.validate())
+    assert (config.training, config.hyperparameters.epochs, config.gate.min_ap50) == ("/data", 2, 0.05)
+    with pytest.raises(ParamValidationError, match="0 is less than or equal to the minimum of 0"):
+        filled.update({"epochs": 0})
+
+
+def test_parsing_loads_nothing_heavy() -> None:
+    heavy = ("tensorflow", "tfx", "keras", "keras_hub", "great_expectations", "mlflow", "matplotlib", "ml_metadata")
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "import airflow_env, runpy\n"
+        f"runpy.run_path(str(airflow_env.DAGS / '{DAG_ID}.py'))\n"
+        f"print([name for name in {heavy} if name in sys.modules], 'boxwright_airflow.operators' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(airflow_env.REPOSITORY / "tests")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[] True"
+
+
+def test_the_loader_finds_the_one_plugin_file() -> None:
+    from airflow.sdk.plugins_manager import _get_plugins
+
+    plugins, errors = _get_plugins()
+    assert errors == {}
+    assert [plugin for plugin in plugins if plugin.name == "boxwright"]
+    assert "operators" not in sys.modules and "params" not in sys.modules

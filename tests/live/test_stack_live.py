@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+import httpx
+import psutil
+
+from components.stack import manager
+
+if TYPE_CHECKING:
+    from conftest import LiveStack
+
+
+def test_every_service_runs_and_is_ready(stack: LiveStack) -> None:
+    states = manager.status(stack.settings)
+    assert {state.name: state.ready for state in states} == dict.fromkeys(
+        ("s3", "mlflow", "api-server", "scheduler", "dag-processor", "triggerer"), True
+    )
+
+
+def test_up_leaves_what_runs_alone(stack: LiveStack) -> None:
+    before = [state.pid for state in manager.status(stack.settings)]
+    again, started = manager.up(stack.settings, free_ports=True)
+    assert started == []
+    assert again.ports == stack.stack.ports
+    assert [state.pid for state in manager.status(stack.settings)] == before
+
+
+def test_airflow_wants_a_log_in(stack: LiveStack) -> None:
+    assert httpx.get(f"{stack.stack.airflow_url}/api/v2/dags").status_code == 401
+    assert stack.airflow.request("GET", "/dags")["total_entries"] >= 0
+
+
+def test_the_gpu_pool_has_one_slot_and_no_plugin_or_dag_is_broken(stack: LiveStack) -> None:
+    assert stack.airflow.request("GET", "/pools/gpu")["slots"] == 1
+    assert stack.airflow.request("GET", "/plugins/importErrors")["import_errors"] == []
+    stack.airflow.wait_for_dag("object_detection_training")
+    assert stack.airflow.request("GET", "/importErrors")["import_errors"] == []
+
+
+def test_s3_keeps_objects_and_refuses_strangers(stack: LiveStack) -> None:
+    def client(secret: str) -> object:
+        return boto3.client(
+            "s3",
+            endpoint_url=stack.s3_endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=secret,
+        )
+
+    ours = client(stack.env["AWS_SECRET_ACCESS_KEY"])
+    ours.put_object(Bucket="boxwright", Key="live/a.txt", Body=b"a")
+    assert ours.get_object(Bucket="boxwright", Key="live/a.txt")["Body"].read() == b"a"
+    try:
+        client("wrong").get_object(Bucket="boxwright", Key="live/a.txt")
+    except ours.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] == "SignatureDoesNotMatch"
+    else:
+        raise AssertionError("a wrong secret was let in")
+
+
+def test_mlflow_answers(stack: LiveStack) -> None:
+    body = {"max_results": 10}
+    found = httpx.post(f"{stack.stack.mlflow_url}/api/2.0/mlflow/experiments/search", json=body, timeout=30)
+    assert [experiment["name"] for experiment in found.json()["experiments"]] == ["Default"]
+
+
+def test_everything_listens_on_this_machine_only(stack: LiveStack) -> None:
+    listening = [
+        connection.laddr.ip
+        for state in manager.status(stack.settings)
+        for process in [psutil.Process(state.pid), *psutil.Process(state.pid).children(recursive=True)]
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening and set(listening) == {"127.0.0.1"}

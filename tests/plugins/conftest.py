@@ -1,0 +1,3 @@
+"""Sets Airflow up before any test module imports it."""
+
+import airflow_env  # noqa: F401

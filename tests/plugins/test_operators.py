@@ -1,0 +1,137 @@
+"""A task hands its run to the runner, and Airflow retries what may heal and nothing else.
+
+The runner is replaced: what it does is tested with it, and its faults cannot be made on purpose.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from boxwright_airflow.operators import BoxwrightStepOperator, as_of, choose_seed, resolve_config
+from components.config import RunConfig
+from components.errors import BoxwrightError, DataError, GateError, StorageError, TrainingError, UsageError
+
+PARAMS = {"training": "/data", "output": "/out", "epochs": 3, "validation": None}
+RUN_ID = "manual__2026-01-05T03:00:00+00:00"
+TRIGGERED, WEEK_END = datetime(2026, 1, 7, 10, tzinfo=UTC), datetime(2026, 1, 5, 3, tzinfo=UTC)
+
+
+def context(params: dict[str, Any] = PARAMS, week_end: datetime | None = WEEK_END) -> dict[str, Any]:
+    dag_run = SimpleNamespace(run_after=TRIGGERED, data_interval_end=week_end)
+    return {"params": params, "run_id": RUN_ID, "dag_run": dag_run}
+
+
+class Runner(SimpleNamespace):
+    """Stands for components.runner and components.release.parents: keeps its calls; answers or fails as told."""
+
+    def __init__(self) -> None:
+        super().__init__(calls=[], answer={"fingerprint": "ab12"}, error=None)
+
+    def run_node(self, config: RunConfig, run_id: str, node_id: str, as_of: str) -> dict[str, Any]:
+        return self._respond(config, run_id, node_id, as_of)
+
+    def choose_seed(self, config: RunConfig, run_id: str, as_of: str) -> str:
+        return self._respond(config, run_id, as_of)
+
+    def _respond(self, *call: Any) -> Any:
+        self.calls.append(call)
+        if self.error:
+            raise self.error
+        return self.answer
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
+    fake = Runner()
+    for module in ("components.runner", "components.release.parents"):
+        monkeypatch.setitem(sys.modules, module, fake)  # type: ignore[arg-type]
+    return fake
+
+
+def run(params: dict[str, Any] = PARAMS) -> Any:
+    operator = BoxwrightStepOperator(task_id="a_task", node="evaluate")
+    return operator.execute(context(params))  # type: ignore[arg-type]
+
+
+def test_a_task_runs_its_node_for_its_run(runner: Runner) -> None:
+    assert run() == {"fingerprint": "ab12"}
+    ((config, run_id, node, time),) = runner.calls
+    assert (run_id, node, time) == (RUN_ID, "evaluate", WEEK_END.isoformat())
+    assert (config.training, config.output, config.hyperparameters.epochs) == ("/data", "/out", 3)
+
+
+@pytest.mark.parametrize("kind", [DataError, UsageError, GateError, TrainingError, BoxwrightError])
+def test_what_a_person_must_mend_is_not_tried_again(runner: Runner, kind: type[BoxwrightError]) -> None:
+    runner.error = kind("annotations[3]: bbox is empty; remove it")
+    with pytest.raises(AirflowFailException, match=r"^annotations\[3\]: bbox is empty; remove it$") as caught:
+        run()
+    assert caught.value.__suppress_context__ and caught.value.__cause__ is None
+
+
+def test_a_storage_fault_is_tried_again(runner: Runner) -> None:
+    runner.error = StorageError("s3://b/k: no answer in 60 s; try again")
+    with pytest.raises(AirflowException, match="no answer") as caught:
+        run()
+    assert not isinstance(caught.value, AirflowFailException)
+    assert caught.value.__suppress_context__
+
+
+def test_a_bug_keeps_its_own_type(runner: Runner) -> None:
+    runner.error = ZeroDivisionError("bug")
+    with pytest.raises(ZeroDivisionError):
+        run()
+
+
+@pytest.mark.parametrize(
+    "params", [PARAMS | {"epochs": 0}, PARAMS | {"epoch": 3}, PARAMS | {"model_name": "a b"}], ids=str
+)
+def test_wrong_params_fail_for_good_before_the_node_starts(runner: Runner, params: dict[str, Any]) -> None:
+    with pytest.raises(AirflowFailException, match=r"epoch|model_name"):
+        run(params)
+    assert runner.calls == []
+
+
+def test_credentials_in_a_summary_or_a_message_are_masked(runner: Runner) -> None:
+    runner.answer = {"tracking": "postgresql://airflow:hunter2@db:5432/mlflow", "nested": [{"uri": "s3://b/k"}]}
+    assert run() == {"tracking": "postgresql://***@db:5432/mlflow", "nested": [{"uri": "s3://b/k"}]}
+    runner.error = UsageError("http://me:hunter2@mlflow/api: 403")
+    with pytest.raises(AirflowFailException, match=r"^http://\*\*\*@mlflow/api: 403$"):
+        run()
+
+
+def test_the_branch_names_the_task_to_follow(runner: Runner) -> None:
+    runner.answer = "resolve_parent"
+    assert choose_seed(**context(), ti=None) == "resolve_parent"
+    ((config, run_id, time),) = runner.calls
+    assert (config.training, run_id, time) == ("/data", RUN_ID, WEEK_END.isoformat())
+
+
+def test_the_branch_maps_errors_too(runner: Runner) -> None:
+    runner.error = UsageError("models:/detector has no version; valid are ...")
+    with pytest.raises(AirflowFailException, match="has no version"):
+        choose_seed(**context())
+
+
+def test_a_run_without_an_interval_stands_for_when_it_was_triggered() -> None:
+    assert as_of(context(week_end=None)) == TRIGGERED.isoformat()
+
+
+def test_variables_stand_in_for_empty_params(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_TRAINING_URI", "s3://week/data")
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_OUTPUT_URI", "s3://week/out")
+    config = resolve_config({"training": None, "output": ""})
+    assert (config.training, config.output) == ("s3://week/data", "s3://week/out")
+    assert resolve_config({"training": "/mine"}).training == "/mine"
+
+
+@pytest.mark.parametrize("name", ["training", "output"])
+def test_a_param_without_value_and_variable_fails_for_good(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(f"AIRFLOW_VAR_BOXWRIGHT_{name.upper()}_URI", raising=False)
+    with pytest.raises(AirflowFailException, match=rf"param {name} is empty.* Variable boxwright_{name}_uri"):
+        resolve_config({"training": "/data", "output": "/out"} | {name: None})

@@ -1,0 +1,141 @@
+"""The trigger form says what the config says, and refuses what the config refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import ParamValidationError
+
+from boxwright_airflow.params import VARIABLES, config_from_params, run_params
+from components.config import Gate, Hyperparameters, RunConfig, parse_config
+from components.errors import UsageError
+from components.model.catalogue import MODELS
+
+REQUIRED = {"training": "s3://b/data", "output": "s3://b/out"}
+
+
+def filled(**values: Any) -> dict[str, Any]:
+    """What a task sees when a person fills `values` in, after Airflow's own validation."""
+    params = run_params()
+    assert set(values) <= set(params)
+    return {name: param.resolve(values.get(name, param.value)) for name, param in params.items()}
+
+
+def test_every_setting_is_in_the_form_once_under_its_own_name() -> None:
+    own = set(RunConfig.model_fields) - {"hyperparameters", "gate"}
+    assert not own & set(Hyperparameters.model_fields)
+    assert set(run_params()) == own | set(Hyperparameters.model_fields) | {f"gate_{name}" for name in Gate.model_fields}
+
+
+def test_every_param_explains_itself_in_its_section() -> None:
+    sections: dict[str, list[str]] = {}
+    for name, param in run_params().items():
+        assert param.schema["title"] and param.schema["description_md"], name
+        assert param.schema["type"], name
+        sections.setdefault(param.schema["section"], []).append(name)
+    assert list(sections) == [
+        "Data", "Model", "Hyperparameters: basic", "Hyperparameters: advanced", "Quality gate"
+    ]  # fmt: skip
+    assert sections["Data"] == ["training", "validation", "test", "annotations_file", "output"]
+    assert sections["Quality gate"] == ["gate_min_ap50", "gate_min_ap"]
+    assert "epochs" in sections["Hyperparameters: basic"] and "rho" in sections["Hyperparameters: advanced"]
+
+
+def test_the_form_can_be_sent_as_json_and_is_valid_as_it_comes() -> None:
+    for name, param in run_params().items():
+        assert json.loads(json.dumps(param.schema)) == param.schema
+        assert param.resolve() == param.value, name
+
+
+def test_an_untouched_form_sets_nothing_but_what_the_config_sets_itself() -> None:
+    config = config_from_params(filled(**REQUIRED))
+    assert config == parse_config(REQUIRED)
+    assert config.hyperparameters.model_fields_set == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "defaults"),
+    [
+        ("epochs", ["20 (retinanet-efficientnet-lite0-320)", "2 (tiny)"]),
+        ("freeze_batch_norm", ["False (tiny)", "True otherwise"]),
+        ("image_size", ["320 (retinanet-efficientnet-lite0-320)", "128 (tiny)"]),
+        ("learning_rate", ["0.001"]),
+    ],
+)
+def test_what_an_empty_hyperparameter_stands_for_is_told(name: str, defaults: list[str]) -> None:
+    param = run_params()[name]
+    assert param.value is None
+    assert param.schema["description_md"].endswith(f"When empty: {', '.join(defaults)}.")
+
+
+def test_the_required_ones_tell_their_variable() -> None:
+    for name, variable in VARIABLES.items():
+        param = run_params()[name]
+        assert param.value is None and f"`{variable}`" in param.schema["description_md"]
+
+
+def test_model_ids_are_a_choice() -> None:
+    assert run_params()["model_id"].schema["enum"] == list(MODELS)
+
+
+VALID = [
+    ("epochs", 7), ("learning_rate", 0.5), ("learning_rate", 1), ("optimizer", "sgd"), ("early_stopping", True),
+    ("early_stopping", "True"), ("freeze_batch_norm", False), ("freeze_batch_norm", "False"), ("image_size", 320),
+    ("reinitialize_top_layer", "Auto"), ("reinitialize_top_layer", True), ("validation_split", 0.3), ("seed", 0),
+    ("epsilon", 1e-8), ("warmup_epochs", 0.5), ("augmentation", "none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), VALID)
+def test_a_valid_hyperparameter_reaches_the_config(name: str, value: Any) -> None:
+    config = config_from_params(filled(**REQUIRED, **{name: value}))
+    assert config == parse_config(REQUIRED | {"hyperparameters": {name: value}})
+    assert config.hyperparameters.model_fields_set == {name}
+
+
+INVALID = [
+    ("epochs", 0), ("epochs", 1.5), ("epochs", "many"), ("learning_rate", 1.1), ("learning_rate", -0.1),
+    ("optimizer", "adamw"), ("early_stopping", "maybe"), ("early_stopping", 3), ("image_size", 100),
+    ("image_size", 4096), ("reinitialize_top_layer", "auto"), ("validation_split", 0), ("validation_split", 1),
+    ("gradient_clip_norm", 0), ("seed", -1), ("gate_min_ap50", 1.5), ("gate_min_ap", None), ("model_id", "yolo"),
+    ("seed_mode", "newest"), ("model_name", "a b"), ("annotations_file", "a/b.json"), ("training", 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), INVALID)
+def test_a_wrong_value_is_refused_before_the_run_is_made(name: str, value: Any) -> None:
+    with pytest.raises(ParamValidationError):
+        run_params()[name].resolve(value)
+
+
+def test_a_whole_config_round_trips() -> None:
+    config = parse_config(
+        REQUIRED
+        | {"validation": "s3://b/val", "test": "s3://b/test", "annotations_file": "labels.json", "model_id": "tiny"}
+        | {"model_name": "parts", "seed_mode": "incremental", "parent": "models:/parts/3"}
+        | {"hyperparameters": {"epochs": 3, "optimizer": "sgd", "early_stopping": True, "image_size": 96}}
+        | {"gate": {"min_ap50": 0.4, "min_ap": 0.2}}
+    )
+    values = config.model_dump(exclude={"hyperparameters", "gate"})
+    values |= config.hyperparameters.model_dump(exclude_unset=True)
+    values |= {f"gate_{name}": value for name, value in config.gate.model_dump().items()}
+    again = config_from_params(filled(**values))
+    assert again == config
+    assert again.hyperparameters.model_fields_set == {"epochs", "optimizer", "early_stopping", "image_size"}
+
+
+def test_empty_text_is_not_set() -> None:
+    assert config_from_params(REQUIRED | {"validation": "", "parent": ""}) == parse_config(REQUIRED)
+
+
+@pytest.mark.parametrize("name", ["epoch", "min_ap50", "hyperparameters", "gate", "gate_ap"])
+def test_an_unknown_name_is_refused_with_the_valid_ones(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{name} is unknown; valid are annotations_file, .*gate_min_ap50"):
+        config_from_params(REQUIRED | {name: 3})
+
+
+def test_a_missing_dataset_is_named() -> None:
+    with pytest.raises(UsageError, match="training is required"):
+        config_from_params({"output": "s3://b/out"})

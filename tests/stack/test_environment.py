@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from components.config import Settings
+from components.stack.environment import Stack, open_stack, stack_environment, write_files
+from components.stack.ports import DEFAULTS
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    opened = open_stack(Settings(home=tmp_path), DEFAULTS)
+    write_files(opened)
+    return opened
+
+
+def test_no_file_with_a_secret_can_be_read_by_others(stack: Stack) -> None:
+    texts = [secret for secret in stack.secrets.values()]
+    holding = [
+        path for path in stack.home.rglob("*") if path.is_file() and any(secret in path.read_text() for secret in texts)
+    ]
+    assert {path.name for path in holding} == {"secrets.json", "s3.json", "airflow-passwords.json", "env"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in holding} == {0o600}
+
+
+def test_secrets_stay_the_same_and_differ_between_homes(stack: Stack, tmp_path: Path) -> None:
+    assert open_stack(Settings(home=stack.home), DEFAULTS).secrets == stack.secrets
+    other = open_stack(Settings(home=tmp_path / "other"), DEFAULTS)
+    assert not set(other.secrets.values()) & set(stack.secrets.values())
+
+
+def test_a_stack_does_not_print_its_secrets(stack: Stack) -> None:
+    assert not any(secret in repr(stack) for secret in stack.secrets.values())
+
+
+def test_a_persons_own_aws_and_airflow_settings_do_not_get_in(stack: Stack) -> None:
+    base = {"AWS_PROFILE": "work", "AWS_SESSION_TOKEN": "t", "AIRFLOW__CORE__LOAD_EXAMPLES": "True", "PATH": "/bin"}
+    made = stack_environment(stack, base | {"NO_PROXY": "intra"})
+    assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN"} & made.keys()
+    assert made["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
+    assert made["AWS_ENDPOINT_URL"] == "http://127.0.0.1:8333"
+    assert made["PATH"] == "/bin"
+    assert made["NO_PROXY"] == "intra,127.0.0.1,localhost"
+
+
+def test_a_shell_can_source_the_env_file(stack: Stack) -> None:
+    script = f"set -a; . {stack.folder / 'env'}; env"
+    lines = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert f"AWS_SECRET_ACCESS_KEY={stack.secrets['s3_secret_key']}" in lines
+    assert f"BOXWRIGHT_HOME={stack.home}" in lines
