@@ -92,14 +92,9 @@ def _parse_settings(settings: list[str]) -> dict[str, Any]:
 
 
 def _show_result(result: dict[str, Any]) -> None:
-    table = Table(title=f"{result['model_name']} version {result['version']} ({result['split']} images)")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for name, value in result["metrics"].items():
-        table.add_row(name, "-" if value is None else f"{value:.4g}")
-    for name, measured in result["per_class"].items():
-        table.add_row(f"AP50 of {name}", "-" if measured["AP50"] is None else f"{measured['AP50']:.4g}")
-    out.print(table)
+    from components.stack.progress import metrics
+
+    out.print(metrics(result, str(result["version"])))
     out.print(f"archive {result['model_archive']}", soft_wrap=True)
 
 

@@ -128,7 +128,9 @@ def evaluate(
 
     summary = work(Path(examples.uri), Path(detector.uri), Path(evaluation.uri))
     evaluation.split = summary.split
-    evaluation.AP, evaluation.AP50 = summary.metrics["AP"], summary.metrics["AP50"]
+    for name in ("AP", "AP50"):
+        if summary.metrics[name] is not None:  # not measurable without boxes
+            setattr(evaluation, name, summary.metrics[name])
 
 
 @component

@@ -12,6 +12,7 @@ from components.evaluation.files import CURVES_PICTURE, DETECTIONS_FILE, METRICS
 from components.evaluation.metrics import measure
 from components.evaluation.pictures import draw_learning_curves, draw_predictions
 from components.model.store import load_detector
+from components.storage import write_json
 
 PICTURED_IMAGES = 12
 PICTURE_THRESHOLD = 0.3
@@ -23,12 +24,12 @@ class EvaluationSummary:
 
     Attributes:
         split: the images measured on: `test` or `validation`.
-        metrics: AP, AP50, ... and the two validation losses under the managed algorithm's names.
+        metrics: AP, AP50, ... (None where there is nothing to measure on) and the two validation losses under the managed algorithm's names.
         per_class: AP, AP50 and the number of boxes by class name.
     """
 
     split: str
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     per_class: dict[str, Any]
 
 
@@ -49,7 +50,7 @@ def evaluate(examples_dir: Path, model_dir: Path, out_dir: Path) -> EvaluationSu
     detector, card = load_detector(model_dir)
 
     detections = predict_split(detector, shards, card.category_ids)
-    (out_dir / DETECTIONS_FILE).write_text(json.dumps(detections))
+    write_json(out_dir / DETECTIONS_FILE, detections)
     measured = measure(annotations, detections).to_dict()
 
     names = {image.id: image.file_name for image in annotations.images}
@@ -61,7 +62,7 @@ def evaluate(examples_dir: Path, model_dir: Path, out_dir: Path) -> EvaluationSu
     per_class = measured.pop("per_class")
     summary = EvaluationSummary(split, measured | _losses(history), per_class)
     result = {"split": split, "metrics": summary.metrics, "per_class": per_class}
-    (out_dir / METRICS_FILE).write_text(json.dumps(result, indent=1))
+    write_json(out_dir / METRICS_FILE, result)
     return summary
 
 

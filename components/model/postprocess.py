@@ -9,7 +9,7 @@ import tensorflow as tf
 CANDIDATES = 1000
 MAX_DETECTIONS = 100
 IOU_THRESHOLD = 0.5
-SCORE_THRESHOLD = 0.01
+SCORE_THRESHOLD = 0.001
 
 
 def detect(outputs: dict[str, Any], anchors: Any, image_size: int) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +15,7 @@ from components.errors import DataError
 from components.model.catalogue import model_spec
 from components.model.pretrained import load_efficientnet_lite0, pretrained_file
 from components.model.store import ModelCard, load_card, load_detector
+from components.storage import write_atomic, write_json
 
 SEED_FILE = "seed.json"
 PRETRAINED_FILE = "backbone.weights"
@@ -42,7 +41,7 @@ class Seed(Frozen):
 
 def write_seed(seed: Seed, out_dir: Path) -> None:
     """Writes `seed.json`, last of all files of the folder."""
-    (out_dir / SEED_FILE).write_text(seed.model_dump_json(indent=2))
+    write_json(out_dir / SEED_FILE, seed.model_dump())
 
 
 def read_seed(seed_dir: Path) -> Seed:
@@ -57,11 +56,9 @@ def fetch_pretrained(config: RunConfig, out_dir: Path) -> Seed:
     if spec.pretrained is None:
         seed = Seed(kind="pretrained", model_id=config.model_id, origin="random", reason=reason)
     else:
-        source = pretrained_file(spec.pretrained)
-        temporary = out_dir / f"partial-{PRETRAINED_FILE}"
-        shutil.copyfile(source, temporary)
-        digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
-        os.replace(temporary, out_dir / PRETRAINED_FILE)
+        content = pretrained_file(spec.pretrained).read_bytes()
+        write_atomic(out_dir / PRETRAINED_FILE, content)
+        digest = hashlib.sha256(content).hexdigest()
         seed = Seed(kind="pretrained", model_id=config.model_id, origin=spec.pretrained, sha256=digest, reason=reason)
     write_seed(seed, out_dir)
     return seed

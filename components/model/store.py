@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from components.config import Frozen
 from components.errors import DataError
 from components.model.catalogue import model_spec
+from components.storage import write_json
 
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "model.weights.h5"
@@ -51,7 +52,7 @@ def save_detector(detector: Any, card: ModelCard, out_dir: Path) -> None:
     temporary = out_dir / f"partial-{WEIGHTS_FILE}"
     plain.save_weights(temporary)
     os.replace(temporary, out_dir / WEIGHTS_FILE)
-    (out_dir / MODEL_FILE).write_text(card.model_dump_json(indent=2))
+    write_json(out_dir / MODEL_FILE, card.model_dump())
 
 
 def load_card(model_dir: Path) -> ModelCard:

@@ -15,6 +15,8 @@ from components.errors import BoxwrightError, StorageError, UsageError
 
 ENDED = ("success", "failed")
 READ_ATTEMPTS = 4
+# What operators raise to say whether to retry; the message is all that matters.
+WRAPPERS = ("AirflowException", "AirflowFailException")
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ class AirflowClient:
         for event in reversed(events):
             # The first is the exception that was raised, the others are what led to it.
             if details := event.get("error_detail"):
-                return _one_line(f"{details[0]['exc_type']}: {details[0]['exc_value']}")
+                kind, value = details[0]["exc_type"], details[0]["exc_value"]
+                return _one_line(value if kind in WRAPPERS else f"{kind}: {value}")
         errors = [event["event"] for event in events if event.get("level") in ("error", "critical")]
         lines = errors or [event["event"] for event in events if event.get("event")]
         return _one_line(lines[-1]) if lines else "its log is empty"

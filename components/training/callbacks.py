@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import keras
 
 from components.errors import TrainingError
+from components.storage import write_json
 
 log = logging.getLogger("boxwright.training")
 
@@ -24,7 +24,6 @@ class EpochLog(keras.callbacks.Callback):
         images: training images an epoch.
         epochs: planned epochs, for the time left.
         history_file: JSON list of one record an epoch; a resumed training goes on with it.
-        first_epoch: epochs that were done before a resume.
     """
 
     def __init__(self, images: int, epochs: int, history_file: Path) -> None:
@@ -60,9 +59,7 @@ class EpochLog(keras.callbacks.Callback):
         record = {"epoch": float(epoch), "seconds": seconds, "images_per_second": self.images / seconds}
         record |= {name: float(value) for name, value in (logs or {}).items()}
         self.history.append(record)
-        temporary = self.history_file.with_suffix(".partial")
-        temporary.write_text(json.dumps(self.history, indent=1))
-        os.replace(temporary, self.history_file)
+        write_json(self.history_file, self.history)
         log.info("[Epoch %d], Speed: %.3f samples/sec, loss=%.3f.", epoch, record["images_per_second"], record["loss"])
         log.info(
             "[Epoch %d], Val_localization=%.3f, Val_classification=%.3f",

@@ -12,9 +12,10 @@ from typing import Any
 
 from components.config import Hyperparameters, RunConfig
 from components.errors import TrainingError
-from components.model.catalogue import hyperparameters_of
+from components.model.catalogue import hyperparameters_of, model_spec
 from components.model.seeds import apply_seed
 from components.model.store import ModelCard, build_detector, save_detector
+from components.storage import write_json
 
 log = logging.getLogger("boxwright.training")
 HISTORY_FILE = "history.json"
@@ -104,39 +105,82 @@ def fine_tune(
     from components.training.input import evaluation_batches, training_batches
 
     hyperparameters = hyperparameters_of(config)
+    keras.utils.set_random_seed(hyperparameters.seed)
     examples = json.loads((examples_dir / "examples.json").read_text())
-    image_size = hyperparameters.image_size
-    assert image_size is not None  # hyperparameters_of fills it in
+    images = {split: int(counts["images"]) for split, counts in examples["splits"].items()}
+    batch_size = min(hyperparameters.batch_size, images["training"])
+    steps = math.ceil(images["training"] / batch_size)
+    detector, card = _seeded_detector(config.model_id, hyperparameters, examples, seed_dir)
+    detector.compile(optimizer=make_optimizer(hyperparameters, steps), jit_compile=False)
+
+    checkpoint_dir.mkdir(parents=True, exist_ok=True)
+    state_dir = checkpoint_dir / "state"
+    first_epoch = _epochs_done(state_dir)
+    if first_epoch:
+        log.info("resuming after epoch %d of %d", first_epoch, hyperparameters.epochs)
+    progress = EpochLog(images["training"], hyperparameters.epochs, checkpoint_dir / HISTORY_FILE)
+    batches = training_batches(
+        _shards(examples_dir, "training"),
+        images["training"],
+        batch_size,
+        card.image_size,
+        hyperparameters.augmentation,
+        hyperparameters.seed,
+        first_epoch,
+    )
+    try:
+        detector.fit(
+            batches,
+            epochs=hyperparameters.epochs,
+            steps_per_epoch=steps,
+            validation_data=evaluation_batches(_shards(examples_dir, "validation"), batch_size, card.image_size),
+            validation_steps=math.ceil(images["validation"] / batch_size),
+            callbacks=[progress, *_callbacks(hyperparameters, state_dir)],
+            shuffle=False,
+            verbose=0,
+        )
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        raise TrainingError(
+            f"memory does not suffice for batch_size={batch_size} at image_size={card.image_size}; lower one of them"
+        ) from None
+
+    save_detector(detector, card, out_dir)
+    history = progress.history
+    best = min(history, key=lambda record: record["val_loss"])
+    summary = TrainingSummary(len(history), history, int(best["epoch"]))
+    write_json(out_dir / HISTORY_FILE, history)
+    write_json(
+        out_dir / TRAINING_FILE,
+        {"hyperparameters": hyperparameters.model_dump(), "best_epoch": summary.best_epoch},
+    )
+    shutil.rmtree(checkpoint_dir)
+    return summary
+
+
+def _seeded_detector(
+    model_id: str, hyperparameters: Hyperparameters, examples: dict[str, Any], seed_dir: Path
+) -> tuple[Any, ModelCard]:
+    """The network with the seed's weights, and with what is frozen frozen."""
     card = ModelCard(
-        model_id=config.model_id,
-        image_size=image_size,
+        model_id=model_id,
+        image_size=hyperparameters.image_size or model_spec(model_id).image_size,
         classes=tuple(examples["classes"]),
         category_ids=tuple(examples["category_ids"]),
     )
-    keras.utils.set_random_seed(hyperparameters.seed)
     detector = build_detector(card)
     apply_seed(detector, seed_dir, card, hyperparameters.reinitialize_top_layer)
     if hyperparameters.freeze_batch_norm:
         detector.freeze_batch_norm()
     if hyperparameters.train_only_on_top_layer:
         detector.train_only_on_top_layer()
+    return detector, card
 
-    images = int(examples["splits"]["training"]["images"])
-    batch_size = min(hyperparameters.batch_size, images)
-    steps = math.ceil(images / batch_size)
-    detector.compile(optimizer=make_optimizer(hyperparameters, steps), jit_compile=False)
 
-    checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    first_epoch = _epochs_done(checkpoint_dir)
-    if first_epoch:
-        log.info("resuming after epoch %d from %s", first_epoch, checkpoint_dir)
-    progress = EpochLog(images, hyperparameters.epochs, checkpoint_dir / HISTORY_FILE)
-    callbacks = [
-        progress,
-        keras.callbacks.BackupAndRestore(
-            str(checkpoint_dir / "state"), double_checkpoint=True, delete_checkpoint=False
-        ),
-    ]
+def _callbacks(hyperparameters: Hyperparameters, state_dir: Path) -> list[Any]:
+    """Keras's checkpoint after each epoch, from which the same call resumes, and early stopping if asked for."""
+    import keras
+
+    callbacks = [keras.callbacks.BackupAndRestore(str(state_dir), double_checkpoint=True, delete_checkpoint=False)]
     if hyperparameters.early_stopping:
         callbacks.append(
             keras.callbacks.EarlyStopping(
@@ -147,47 +191,13 @@ def fine_tune(
                 verbose=1,
             )
         )
-    batches = training_batches(
-        _shards(examples_dir, "training"),
-        images,
-        batch_size,
-        image_size,
-        hyperparameters.augmentation,
-        hyperparameters.seed,
-        first_epoch,
-    )
-    try:
-        detector.fit(
-            batches,
-            epochs=hyperparameters.epochs,
-            steps_per_epoch=steps,
-            validation_data=evaluation_batches(_shards(examples_dir, "validation"), batch_size, image_size),
-            validation_steps=math.ceil(int(examples["splits"]["validation"]["images"]) / batch_size),
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
-    except (tf.errors.ResourceExhaustedError, MemoryError):
-        raise TrainingError(
-            f"memory does not suffice for batch_size={batch_size} at image_size={image_size}; lower one of them"
-        ) from None
-
-    save_detector(detector, card, out_dir)
-    history = progress.history
-    best = min(history, key=lambda record: record["val_loss"])
-    summary = TrainingSummary(len(history), history, int(best["epoch"]))
-    (out_dir / HISTORY_FILE).write_text(json.dumps(history, indent=1))
-    (out_dir / TRAINING_FILE).write_text(
-        json.dumps({"hyperparameters": hyperparameters.model_dump(), "best_epoch": summary.best_epoch}, indent=1)
-    )
-    shutil.rmtree(checkpoint_dir)
-    return summary
+    return callbacks
 
 
 def _shards(examples_dir: Path, split: str) -> list[Path]:
     return sorted((examples_dir / split).glob("examples-*.tfrecord"))
 
 
-def _epochs_done(checkpoint_dir: Path) -> int:
-    metadata = checkpoint_dir / "state" / "training_metadata.json"
+def _epochs_done(state_dir: Path) -> int:
+    metadata = state_dir / "training_metadata.json"
     return int(json.loads(metadata.read_text())["epoch"]) if metadata.exists() else 0

@@ -63,7 +63,7 @@ def test_s3_keeps_objects_and_refuses_strangers(stack: LiveStack) -> None:
 def test_mlflow_answers(stack: LiveStack) -> None:
     body = {"max_results": 10}
     found = httpx.post(f"{stack.stack.mlflow_url}/api/2.0/mlflow/experiments/search", json=body, timeout=30)
-    assert [experiment["name"] for experiment in found.json()["experiments"]] == ["Default"]
+    assert "Default" in [experiment["name"] for experiment in found.json()["experiments"]]
 
 
 def test_everything_listens_on_this_machine_only(stack: LiveStack) -> None:

@@ -148,7 +148,7 @@ def test_the_newest_accepted_version_is_found_as_of_a_date(registry: Registry, r
 
 def test_dates_are_compared_across_time_zones(registry: Registry, release: MakeRelease) -> None:
     noon_in_tokyo = datetime(2025, 3, 1, 12, tzinfo=timezone(timedelta(hours=9)))
-    registry.register(release("tokyo", as_of="2025-03-01", **{}).model_copy(update={"as_of": noon_in_tokyo}))
+    registry.register(release("tokyo").model_copy(update={"as_of": noon_in_tokyo}))
     assert registry.newest_accepted("detector", datetime(2025, 3, 1, 2, 59, tzinfo=UTC)) is None
     assert registry.newest_accepted("detector", datetime(2025, 3, 1, 3, tzinfo=UTC)) is not None
     with pytest.raises(UsageError, match="has no time zone"):

@@ -159,6 +159,7 @@ def test_a_run_is_followed_to_its_end_with_tasks_in_the_order_of_their_starts(
             ],
             "GateError: AP50 0.01 is low",
         ),
+        ([{"event": "x", "error_detail": [{"exc_type": "AirflowFailException", "exc_value": "too low"}]}], "too low"),
         ([{"event": "no memory", "level": "error"}, {"event": "bye", "level": "info"}], "no memory"),
         ([{"event": "started"}, {"event": "last words"}], "last words"),
         ([], "its log is empty"),

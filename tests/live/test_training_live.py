@@ -1,0 +1,176 @@
+"""The DAG in a real Airflow, on a real S3 server and MLflow: from a bucket to a registered detector, and again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import psutil
+import pytest
+
+from components.dataset.sample import generate_sample
+from components.stack.demo import DAG_ID, upload_folder
+
+if TYPE_CHECKING:
+    from conftest import LiveStack
+
+DATASET = "s3://boxwright/datasets/live"
+MODEL = "live-detector"
+DEADLINE = 600
+QUICK = {"model_id": "tiny", "epochs": 2, "image_size": 64, "gate_min_ap50": 0, "augmentation": "flip"}
+
+
+@pytest.fixture(scope="module")
+def ready(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveStack:
+    folder = tmp_path_factory.mktemp("live") / "sample"
+    generate_sample(folder, images=24, seed=4)
+    patch = pytest.MonkeyPatch()
+    for name, value in stack.env.items():
+        patch.setenv(name, value)
+    upload_folder(folder, DATASET)
+    patch.undo()
+    stack.airflow.wait_for_dag(DAG_ID)
+    stack.airflow.set_paused(DAG_ID, False)
+    _end_unasked_runs(stack)
+    return stack
+
+
+def _end_unasked_runs(stack: LiveStack) -> None:
+    """Unpausing makes the schedule create the run of the last week, which would take its turn first."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for run_id in [name for name in stack.airflow.runs(DAG_ID) if name.startswith("scheduled__")]:
+            stack.airflow.remove_run(DAG_ID, run_id)
+            return
+        time.sleep(0.5)
+
+
+def _trigger(stack: LiveStack, run_id: str, **conf: Any) -> None:
+    settings = {"training": f"{DATASET}/training", "test": f"{DATASET}/test", "output": "s3://boxwright/runs"}
+    stack.airflow.trigger(DAG_ID, run_id, settings | {"model_name": MODEL} | QUICK | conf)
+
+
+def _finish(stack: LiveStack, run_id: str) -> tuple[str, dict[str, str]]:
+    deadline = time.monotonic() + DEADLINE
+    for state, tasks in stack.airflow.follow(DAG_ID, run_id):
+        assert time.monotonic() < deadline, f"run {run_id} is still {state}: {tasks}"
+    return state, {task.task_id: task.state for task in tasks}
+
+
+def _versions(stack: LiveStack, name: str = MODEL) -> list[Any]:
+    from components.release.registry import Registry
+
+    return list(Registry(stack.env["MLFLOW_TRACKING_URI"]).versions(name))
+
+
+def _log(stack: LiveStack, run_id: str, task_id: str) -> str:
+    path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1"
+    return json.dumps(stack.airflow.request("GET", path, params={"full_content": "true"}))
+
+
+@pytest.fixture(scope="module")
+def first(ready: LiveStack) -> dict[str, str]:
+    _trigger(ready, "live-first")
+    state, tasks = _finish(ready, "live-first")
+    assert state == "success", tasks
+    return tasks
+
+
+def test_a_dataset_in_a_bucket_becomes_a_registered_model(ready: LiveStack, first: dict[str, str]) -> None:
+    assert first.pop("resolve_parent") == "skipped"
+    assert set(first.values()) == {"success"}
+    assert len(first) == 11
+    (version,) = _versions(ready)
+    assert (version.version, version.archive_uri) == (1, "s3://boxwright/runs/live-first/output/model.tar.gz")
+    client = boto3.client(
+        "s3",
+        endpoint_url=ready.s3_endpoint,
+        region_name=ready.env["AWS_REGION"],
+        aws_access_key_id=ready.env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ready.env["AWS_SECRET_ACCESS_KEY"],
+    )
+    found = client.list_objects_v2(Bucket="boxwright", Prefix="runs/live-first/output/")["Contents"]
+    names = {entry["Key"].rpartition("/")[2] for entry in found}
+    assert {"model.tar.gz", "run.json", "predictions.png", "validation_report.json", "gate.json"} <= names
+
+
+def test_training_logs_the_managed_algorithms_lines_and_no_secret(ready: LiveStack, first: dict[str, str]) -> None:
+    log = _log(ready, "live-first", "fine_tune")
+    assert "[Epoch 1], Speed: " in log
+    assert "Val_localization=" in log
+    for task_id in ("validate_annotations", "download_dataset", "fine_tune", "register_model"):
+        assert ready.env["AWS_SECRET_ACCESS_KEY"] not in _log(ready, "live-first", task_id)
+
+
+def test_the_second_run_is_incremental(ready: LiveStack, first: dict[str, str]) -> None:
+    _trigger(ready, "live-second", seed_mode="auto")
+    state, tasks = _finish(ready, "live-second")
+    assert state == "success", tasks
+    assert (tasks["fetch_pretrained"], tasks["resolve_parent"]) == ("skipped", "success")
+    versions = {version.run_id: version for version in _versions(ready)}
+    assert versions["live-second"].tags["boxwright.parent"] == versions["live-first"].reference
+
+
+def test_bad_data_fails_the_run_at_once_without_a_retry(ready: LiveStack, first: dict[str, str]) -> None:
+    _trigger(ready, "live-bad", annotations_file="missing.json", training="s3://boxwright/datasets/nowhere")
+    state, tasks = _finish(ready, "live-bad")
+    assert state == "failed"
+    assert tasks["validate_annotations"] == "failed"
+    (task,) = [task for task in ready.airflow.tasks(DAG_ID, "live-bad") if task.task_id == "validate_annotations"]
+    assert task.try_number == 1
+    assert "nowhere" in ready.airflow.error_line(DAG_ID, "live-bad", task)
+    assert "live-bad" not in [version.run_id for version in _versions(ready)]
+
+
+def test_a_training_that_is_killed_and_cleared_registers_one_version(ready: LiveStack, first: dict[str, str]) -> None:
+    run_id, epochs = "live-killed", 8
+    _trigger(ready, run_id, seed_mode="pretrained", epochs=epochs)
+    state_file = ready.home / "checkpoints" / run_id / "state" / "training_metadata.json"
+    _await(lambda: state_file.exists())
+    _kill_fine_tune(ready)
+    _await(lambda: _state_of(ready, run_id, "fine_tune") in ("failed", "up_for_retry", "queued"))
+    body = {"dag_run_id": run_id, "task_ids": ["fine_tune"], "dry_run": False, "include_downstream": True}
+    ready.airflow.request("POST", f"/dags/{DAG_ID}/clearTaskInstances", json=body | {"only_failed": False})
+    state, tasks = _finish(ready, run_id)
+    assert state == "success", tasks
+    (version,) = [version for version in _versions(ready) if version.run_id == run_id]
+    detector = ready.airflow.result(DAG_ID, run_id, "fine_tune")
+    history = json.loads((Path(detector["uri"]) / "history.json").read_text())
+    assert [record["epoch"] for record in history] == list(range(epochs))
+    assert "resuming after epoch" in _any_log(ready, run_id, "fine_tune")
+
+
+def _await(condition: Any) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _state_of(stack: LiveStack, run_id: str, task_id: str) -> str:
+    return {task.task_id: task.state for task in stack.airflow.tasks(DAG_ID, run_id)}[task_id]
+
+
+def _any_log(stack: LiveStack, run_id: str, task_id: str) -> str:
+    folder = Path(stack.env["AIRFLOW_HOME"]) / "logs"
+    return "".join(path.read_text() for path in folder.rglob("*.log") if run_id in str(path) and task_id in str(path))
+
+
+def _kill_fine_tune(stack: LiveStack) -> None:
+    """Kills the process that holds TensorFlow: the task's own, of all that belong to this stack."""
+    home = str(stack.home)
+    for process in psutil.process_iter(["pid"]):
+        try:
+            maps = Path(f"/proc/{process.pid}/maps").read_text()
+            environment = Path(f"/proc/{process.pid}/environ").read_text()
+        except OSError:
+            continue
+        if "_pywrap_tensorflow" in maps and home in environment and process.pid != os.getpid():
+            os.kill(process.pid, signal.SIGKILL)
+            return
+    raise AssertionError("no process with TensorFlow found")

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from components.config import Settings
+from components.errors import GateError, TrainingError, UsageError
+from components.stack import demo, progress
+from components.stack.airflow_client import TaskState
+
+
+class Runs:
+    """The part of Airflow that holds runs; unpausing has put a scheduled one in front of ours."""
+
+    def __init__(self) -> None:
+        self.found = {"demo-1": "queued", "scheduled__new": "running", "scheduled__old": "failed"}
+        self.removed: list[str] = []
+
+    def runs(self, dag_id: str) -> dict[str, str]:
+        return dict(self.found)
+
+    def remove_run(self, dag_id: str, run_id: str) -> None:
+        self.removed.append(run_id)
+        del self.found[run_id]
+        self.found["demo-1"] = "running"
+
+    def error_line(self, dag_id: str, run_id: str, task: TaskState) -> str:
+        return f"{task.task_id} is to blame"
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+
+
+@pytest.mark.parametrize("first", ["training", "train"])
+def test_sub_folders_are_the_splits(tmp_path: Path, first: str) -> None:
+    for split in (first, "test"):
+        touch(tmp_path / split / "annotations.json")
+    found = demo._splits(str(tmp_path))
+    assert {split: Path(uri).name for split, uri in found.items()} == {"training": first, "test": "test"}
+
+
+def test_a_dataset_without_splits_is_the_training_images(tmp_path: Path) -> None:
+    touch(tmp_path / "annotations.json")
+    touch(tmp_path / "test" / "annotations.json")
+    assert demo._splits(str(tmp_path)) == {"training": str(tmp_path)}
+
+
+def test_hidden_files_are_not_uploaded(tmp_path: Path) -> None:
+    for name in ("images/a b.jpg", "annotations.json", ".git/config", "images/.DS_Store"):
+        touch(tmp_path / "from" / name)
+    demo.upload_folder(tmp_path / "from", str(tmp_path / "to"))
+    arrived = {path.relative_to(tmp_path / "to").as_posix() for path in (tmp_path / "to").rglob("*") if path.is_file()}
+    assert arrived == {"images/a b.jpg", "annotations.json"}
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere: no such folder"):
+        demo._place_dataset(Settings(home=tmp_path), Console(), str(tmp_path / "nowhere"), 10, "demo-1")
+
+
+def test_only_the_run_that_unpausing_made_is_removed() -> None:
+    airflow = Runs()
+    demo._await_turn(airflow, "demo-1", {"demo-1", "scheduled__old"})
+    assert airflow.removed == ["scheduled__new"]
+
+
+@pytest.mark.parametrize(("task", "kind"), [("quality_gate", GateError), ("fine_tune", TrainingError)])
+def test_a_failed_run_ends_with_the_error_of_its_task(task: str, kind: type[Exception]) -> None:
+    tasks = [TaskState("download_dataset", "success", 1, 1), TaskState(task, "failed", 1, 1)]
+    error = demo._failure(Runs(), "demo-1", tasks)
+    assert type(error) is kind
+    assert str(error) == f"run demo-1: {task} failed: {task} is to blame"
+
+
+def test_without_a_terminal_every_change_is_one_line() -> None:
+    text = io.StringIO()
+    waiting, running = TaskState("a", "waiting", 0, 0), TaskState("a", "running", 1, 1)
+    done = TaskState("a", "success", 4.4, 1)
+    steps = [("queued", [waiting]), ("running", [running]), ("running", [running]), ("success", [done])]
+    assert progress.show_run(Console(file=text, width=80), "r", steps) == ("success", [done])
+    assert text.getvalue().splitlines() == ["run r", "a running 1 s", "a success 4 s"]
