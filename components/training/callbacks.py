@@ -33,6 +33,7 @@ class EpochLog(keras.callbacks.Callback):
         self.history_file = history_file
         self.history: list[dict[str, float]] = json.loads(history_file.read_text()) if history_file.exists() else []
         self._started = 0.0
+        self._trained = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the clock."""
@@ -53,10 +54,15 @@ class EpochLog(keras.callbacks.Callback):
                 "lower learning_rate or gradient_clip_norm, or train from pretrained weights"
             )
 
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Stops the clock that the speed is taken from: validation is not training."""
+        del logs
+        self._trained = time.monotonic() - self._started
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Logs the epoch."""
         seconds = time.monotonic() - self._started
-        record = {"epoch": float(epoch), "seconds": seconds, "images_per_second": self.images / seconds}
+        record = {"epoch": float(epoch), "seconds": seconds, "images_per_second": self.images / self._trained}
         record |= {name: float(value) for name, value in (logs or {}).items()}
         self.history.append(record)
         write_json(self.history_file, self.history)
