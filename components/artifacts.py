@@ -10,17 +10,17 @@ _REAL = Property(type=PropertyType.FLOAT)
 
 
 class ValidationReport(Artifact):
-    """Every rule checked on the annotations."""
+    """Every rule checked on the annotations; `report` is the URI of the page for people."""
 
     TYPE_NAME = "BoxwrightValidationReport"
-    PROPERTIES = {"images": _WHOLE, "boxes": _WHOLE}
+    PROPERTIES = {"images": _WHOLE, "boxes": _WHOLE, "report": _TEXT}
 
 
 class Dataset(Artifact):
-    """Images and annotations of all splits, on disk and checked."""
+    """Images and annotations of all splits, on disk and checked; `report` is the URI of the page for people."""
 
     TYPE_NAME = "BoxwrightDataset"
-    PROPERTIES = {"fingerprint": _TEXT, "images": _WHOLE, "boxes": _WHOLE}
+    PROPERTIES = {"fingerprint": _TEXT, "images": _WHOLE, "boxes": _WHOLE, "report": _TEXT}
 
 
 class Examples(Artifact):

@@ -21,13 +21,22 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from components.config import SEED_MODES, Hyperparameters, RunConfig, Settings, parse_config
+from components.config import SEED_MODES, Gate, Hyperparameters, RunConfig, Settings, ValidationConfig, parse_config
+from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
 from components.model.catalogue import MODELS, ModelSpec
 from components.stack import commands as stack_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
-for command in (stack_commands.up, stack_commands.down, stack_commands.status, stack_commands.demo):
+for command in (
+    dataset_commands.rules,
+    dataset_commands.validate,
+    dataset_commands.convert,
+    stack_commands.up,
+    stack_commands.down,
+    stack_commands.status,
+    stack_commands.demo,
+):
     app.command()(command)
 
 out = Console()
@@ -49,7 +58,9 @@ def run(
     parent: Annotated[str | None, typer.Option(help=RunConfig.model_fields["parent"].description)] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter, or gate_NAME; may be repeated."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A hyperparameter, gate_NAME or validation_NAME; may be repeated."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
 ) -> None:
@@ -78,17 +89,27 @@ def run(
 
 
 def _parse_settings(settings: list[str]) -> dict[str, Any]:
-    """`learning_rate=0.1` and `gate_min_ap=0.3` as the nested values of a `RunConfig`."""
-    parsed: dict[str, Any] = {"hyperparameters": {}, "gate": {}}
+    """`learning_rate=0.1`, `gate_min_ap=0.3` and `validation_on_invalid=drop` as a `RunConfig` nests them."""
+    parsed: dict[str, Any] = {"hyperparameters": {}, "gate": {}, "data_validation": {}}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
             raise UsageError(
-                f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(Hyperparameters.model_fields)}"
+                f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(Hyperparameters.model_fields)}, "
+                f"{', '.join(f'gate_{field}' for field in Gate.model_fields)}, "
+                f"{', '.join(f'validation_{field}' for field in ValidationConfig.model_fields)}"
             )
-        section, key = ("gate", name.removeprefix("gate_")) if name.startswith("gate_") else ("hyperparameters", name)
+        section, key = _section_of(name)
         parsed[section][key] = value
     return parsed
+
+
+def _section_of(name: str) -> tuple[str, str]:
+    if name not in Hyperparameters.model_fields:  # validation_split is one of them
+        for prefix, section in (("gate_", "gate"), ("validation_", "data_validation")):
+            if name.startswith(prefix):
+                return section, name.removeprefix(prefix)
+    return "hyperparameters", name
 
 
 def _show_result(result: dict[str, Any]) -> None:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -15,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from components.errors import UsageError
 
 Optimizer = Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"]
+Severity = Literal["error", "warning", "off"]
 SeedMode = Literal["auto", "pretrained", "incremental"]
 SEED_MODES: tuple[str, ...] = get_args(SeedMode)
 ANNOTATIONS_FILE = "annotations.json"
@@ -24,6 +27,17 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 # The managed algorithm writes three-valued switches as strings; typed values are taken as well.
 Switch = Annotated[Literal["Auto", "True", "False"], BeforeValidator(lambda v: str(v) if isinstance(v, bool) else v)]
+
+
+def _pairs(value: Any) -> Any:
+    """`a=off,b=error`, as a command line gives it, as the object that it stands for; JSON is taken as well."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("{"):
+        with suppress(ValueError):
+            return json.loads(value)
+    pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
+    return {name.strip(): severity.strip() for name, _, severity in pairs}
 
 
 class Frozen(BaseModel):
@@ -81,6 +95,31 @@ class Gate(Frozen):
     min_ap: Fraction = Field(0.0, description="Least AP (mean over IoU 0.50 to 0.95) on the evaluation images.")
 
 
+class ValidationConfig(Frozen):
+    """How strict validation is. `boxwright rules` lists the rules with their severities and thresholds."""
+
+    bbox_format: Literal["corners", "coco", "auto"] = Field(
+        "corners",
+        description="corners: [xmin, ymin, xmax, ymax]; coco: [x, y, width, height]; auto: the one that is possible.",
+    )
+    on_invalid: Literal["fail", "drop"] = Field(
+        "fail", description="fail: any error ends the run; drop: go on without the records that have errors."
+    )
+    max_drop_share: Fraction = Field(0.1, description="Largest share of a split's images or boxes to drop.")
+    box_tolerance: float = Field(1.0, ge=0, description="Pixels that a box may reach over its image's edge.")
+    small_box_pixels: float = Field(4.0, ge=0, description="Least side of a box in pixels at the model's input size.")
+    large_box_share: Fraction = Field(0.95, description="Largest share of its image that a box covers.")
+    max_megapixels: float = Field(80.0, gt=0, description="Largest image, in million pixels.")
+    min_boxes_per_class: int = Field(1, ge=0, description="Least boxes of a class in training.")
+    max_imbalance: float = Field(100.0, ge=1, description="Largest ratio of two classes' boxes in training.")
+    format_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Share of impossible boxes from which another format is looked for."
+    )
+    severities: Annotated[dict[str, Severity], BeforeValidator(_pairs)] = Field(
+        {}, description='Severity of a rule, as {"box_duplicate": "warning"}: error, warning or off.'
+    )
+
+
 class RunConfig(Frozen):
     """Everything a person decides about one run."""
 
@@ -107,6 +146,8 @@ class RunConfig(Frozen):
     )
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
     gate: Gate = Gate()  # type: ignore[call-arg]
+    # `validation` is the dataset of that name.
+    data_validation: ValidationConfig = ValidationConfig()  # type: ignore[call-arg]
 
     @property
     def datasets(self) -> dict[str, str]:
@@ -171,7 +212,8 @@ def _without_none(value: Any) -> Any:
 def _explain(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        owner: Any = {"hyperparameters": Hyperparameters, "gate": Gate}.get(str(problem["loc"][0]), RunConfig)
+        sections = {"hyperparameters": Hyperparameters, "gate": Gate, "data_validation": ValidationConfig}
+        owner: Any = sections.get(str(problem["loc"][0]), RunConfig)
         return f"{name} is unknown; valid are {', '.join(sorted(owner.model_fields))}"
     if problem["type"] == "missing":
         return f"{name} is required: {RunConfig.model_fields[name].description}"

@@ -7,37 +7,39 @@ no output of its own; what a person needs then (validation report, gate table) i
 # ruff: noqa: D103
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 
 from components import artifacts
 from components.config import RunConfig
-from components.errors import BoxwrightError
+from components.errors import BoxwrightError, DataError
 
 
 @component
 def validate_annotations(
     config: Parameter[str], run_id: Parameter[str], report: OutputArtifact[artifacts.ValidationReport]
 ) -> None:
-    from components.dataset.validation import REPORT
+    from components.dataset.findings import REPORT_FILE, Report
+    from components.dataset.report import PAGE_FILE, write_early_page
     from components.dataset.validation import validate_annotations as work
     from components.model.catalogue import hyperparameters_of
-    from components.release.outputs import publish
 
-    run = RunConfig.model_validate_json(config)
-    hyperparameters_of(run)  # an unknown model or setting is told now, not after the download
-    try:
-        summary = work(run, Path(report.uri))
-    except BoxwrightError:
-        with suppress(BoxwrightError):
-            publish(run, run_id, Path(report.uri), [REPORT])
-        raise
-    publish(run, run_id, Path(report.uri), [REPORT])
+    run, folder = RunConfig.model_validate_json(config), Path(report.uri)
+    size = hyperparameters_of(run).image_size  # an unknown model or setting is told now, not after the download
+    with _published_report(run, run_id, folder):
+        try:
+            summary = work(run, folder, size)
+        finally:
+            if (folder / REPORT_FILE).exists():
+                write_early_page(folder / PAGE_FILE, Report.read(folder / REPORT_FILE), _anchors(run))
     report.images = sum(split["images"] for split in summary.splits.values())
     report.boxes = sum(split["boxes"] for split in summary.splits.values())
+    report.report = _page_uri(run, run_id)
 
 
 @component
@@ -48,11 +50,51 @@ def download_dataset(
     dataset: OutputArtifact[artifacts.Dataset],
 ) -> None:
     from components.dataset.download import download_dataset as work
+    from components.dataset.findings import REPORT_FILE
 
-    summary = work(RunConfig.model_validate_json(config), Path(dataset.uri))
+    run, folder = RunConfig.model_validate_json(config), Path(dataset.uri)
+    with _published_report(run, run_id, folder):
+        summary = work(run, folder, Path(report.uri) / REPORT_FILE, _anchors(run))
     dataset.fingerprint = summary.fingerprint
     dataset.images = sum(split["images"] for split in summary.splits.values())
     dataset.boxes = sum(split["boxes"] for split in summary.splits.values())
+    dataset.report = _page_uri(run, run_id)
+
+
+@contextmanager
+def _published_report(run: RunConfig, run_id: str, folder: Path) -> Iterator[None]:
+    """Publishes the validation report that the block leaves in `folder`, also where the dataset fails."""
+    from components.dataset.expectations import DOCS_FOLDER, RESULT_FILE
+    from components.dataset.findings import REPORT_FILE
+    from components.dataset.report import PAGE_FILE
+    from components.release.outputs import publish
+
+    names = [REPORT_FILE, PAGE_FILE, RESULT_FILE, DOCS_FOLDER]
+    try:
+        yield
+    except DataError as error:
+        try:
+            publish(run, run_id, folder, names)
+        except BoxwrightError:
+            raise error from None
+        raise DataError(f"{error}; see {_page_uri(run, run_id)}") from None
+    publish(run, run_id, folder, names)
+
+
+def _page_uri(run: RunConfig, run_id: str) -> str:
+    from components.dataset.report import PAGE_FILE
+    from components.release.outputs import output_uri
+
+    return output_uri(run, run_id, PAGE_FILE)
+
+
+def _anchors(run: RunConfig) -> Any:
+    """The detector's anchors as plain numbers: the dataset's code knows no models."""
+    from components.dataset.report_pictures import Anchors
+    from components.model.catalogue import ASPECT_RATIOS, hyperparameters_of, model_spec
+
+    spec = model_spec(run.model_id)
+    return Anchors(hyperparameters_of(run).image_size or spec.image_size, spec.anchor_sizes, ASPECT_RATIOS)
 
 
 @component

@@ -87,8 +87,10 @@ def test_bad_data_ends_with_one_line_that_names_it(fault, broken, tmp_path, boxw
     code, _, error = boxwright("run", "--dataset", broken, "--output", tmp_path / "out", "--model-id", "tiny")
     assert code == 1
     assert named in error
-    left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert set(left) <= {"validation_report.json"}
+    [run] = list((tmp_path / "out").iterdir())
+    left = {path.relative_to(run / "output").parts[0] for path in run.rglob("*") if path.is_file()}
+    assert {"validation_report.json", "validation_report.html"} <= left
+    assert left <= {"validation_report.json", "validation_report.html", "great_expectations.json", "data_docs"}
 
 
 def test_a_folder_that_does_not_exist_is_named(broken, tmp_path, boxwright):

@@ -36,6 +36,9 @@ def test_string_forms_of_the_managed_algorithm_are_taken():
         ({"training": None}, ["training is required"]),
         ({"gate": {"min_ap": -1}}, ["gate.min_ap=-1"]),
         ({"annotations_file": "../secret.json"}, ["annotations_file"]),
+        ({"data_validation": {"on_invalid": "skip"}}, ["data_validation.on_invalid='skip'", "fail", "drop"]),
+        ({"data_validation": {"small_box": 3}}, ["data_validation.small_box is unknown", "small_box_pixels"]),
+        ({"data_validation": {"severities": {"box_duplicate": "no"}}}, ["box_duplicate", "warning"]),
     ],
 )
 def test_a_mistake_is_named_with_what_is_valid(values, words):
@@ -58,3 +61,11 @@ def test_a_round_trip_keeps_what_was_set_and_what_was_not():
     again = RunConfig.model_validate_json(config.to_json())
     assert again == config
     assert again.hyperparameters.model_fields_set == {"epochs"}
+
+
+@pytest.mark.parametrize(
+    "text", ["box_duplicate=off, box_too_small=error", '{"box_duplicate": "off", "box_too_small": "error"}']
+)
+def test_severities_may_be_text(text):
+    config = parse_config(REQUIRED | {"data_validation": {"severities": text}})
+    assert config.data_validation.severities == {"box_duplicate": "off", "box_too_small": "error"}

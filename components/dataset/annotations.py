@@ -11,9 +11,10 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from components.config import ANNOTATIONS_FILE
-from components.dataset.parse import scan_annotations
+from components.dataset.parse import read_document, scan_document
 from components.dataset.records import Annotations, Box, Fault, ImageRecord, shorten
 from components.errors import DataError
 from components.storage import exists, join, read_bytes, write_json
@@ -24,6 +25,7 @@ __all__ = [
     "Fault",
     "ImageRecord",
     "adopt_classes",
+    "annotations_of",
     "annotations_uri",
     "class_faults",
     "faults_error",
@@ -87,7 +89,16 @@ def parse_annotations(data: bytes, source: str) -> Annotations:
     Raises:
         DataError: naming the first ten faults, with index and value, and their count.
     """
-    annotations, faults = scan_annotations(data, source)
+    return annotations_of(read_document(data, source), source)
+
+
+def annotations_of(document: dict[str, Any], source: str) -> Annotations:
+    """Makes records of a document that `read_document` has read.
+
+    Raises:
+        DataError: as `parse_annotations`.
+    """
+    annotations, faults = scan_document(document)
     faults = [*faults, *_unusable_values(annotations)]
     if not faults and not annotations.images:
         raise DataError(f"{source}: images is empty; expected at least one image")
@@ -100,10 +111,10 @@ def _unusable_values(annotations: Annotations) -> list[Fault]:
     faults = []
     for box in annotations.boxes:
         if not all(math.isfinite(value) for value in box.bbox):
-            faults.append(Fault("bbox is finite", "annotations", box.index, list(box.bbox), "give four finite numbers"))
+            faults.append(Fault("box_not_finite", "annotations", box.index, list(box.bbox), "give four finite numbers"))
         if box.category_id not in annotations.categories:
             advice = f"use one of the ids {list(annotations.category_ids)} or add it to categories"
-            faults.append(Fault("category is known", "annotations", box.index, box.category_id, advice))
+            faults.append(Fault("category_id_unknown", "annotations", box.index, box.category_id, advice))
     return faults
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from components.config import RunConfig
-from components.dataset.annotations import (
-    annotations_uri,
-    class_faults,
-    faults_error,
-    read_annotations,
-    save_annotations,
-)
-from components.dataset.images import check_image
-from components.dataset.records import Annotations, ImageRecord
+from components.dataset.annotations import annotations_uri, class_faults, faults_error, save_annotations
+from components.dataset.dropping import read_cleaned
+from components.dataset.findings import REPORT_FILE, Report
+from components.dataset.image_findings import Inspected, add_image_findings, drop_images, places_of
+from components.dataset.image_rules import inspect_images
+from components.dataset.records import Annotations
+from components.dataset.report import PAGE_FILE, write_page
+from components.dataset.report_data import SplitBoxes
+from components.dataset.report_pictures import Anchors
+from components.dataset.rules import rules_of
 from components.errors import DataError
 from components.storage import download, join, list_files, write_json
 from components.storage.transfer import Progress
@@ -43,38 +42,105 @@ class DatasetSummary:
     category_ids: tuple[int, ...]
 
 
-def download_dataset(config: RunConfig, out_dir: Path, on_progress: Progress | None = None) -> DatasetSummary:
+def download_dataset(
+    config: RunConfig,
+    out_dir: Path,
+    validated: Path | None = None,
+    anchors: Anchors | None = None,
+    on_progress: Progress | None = None,
+) -> DatasetSummary:
     """Fetches the images that the annotations name, checks them, and writes the dataset folder.
 
-    Writes `<split>/images/<file_name>`, `<split>/annotations.json` (the same categories in all splits),
-    `manifest.json` (SHA-256 of each image) and, last, `dataset.json`. What a killed call left is used again.
+    Writes `validation_report.json` and `validation_report.html`, good or bad; then `<split>/images/<file_name>`,
+    `<split>/annotations.json` (corners, the same categories in all splits), `manifest.json` (SHA-256 of each image)
+    and, last, `dataset.json`. What a killed call left is used again. With `on_invalid` drop, records with errors are
+    left out.
 
     Args:
-        config: names the splits and the annotations file.
+        config: names the splits, the annotations file and how strict validation is.
         out_dir: the dataset folder.
+        validated: the report of `validate_annotations`, which this one goes on from. If unset, the annotations must
+            be flawless, and `bbox_format` must not be auto.
+        anchors: of the model that will be trained, for the report's pictures.
         on_progress: called with (images done, images in all) for each split.
 
     Raises:
-        DataError: images are missing, broken or of another size than declared (naming the first ten and their
-            count), classes differ between splits, or there is no box to train on.
+        DataError: images break rules (naming the first ten and their count), or, where the annotations were not
+            validated or have changed since: records are bad, classes differ, or there is no box to train on.
         UsageError, StorageError: see `components.storage`.
     """
-    annotations = _read_splits(config)
-    problems: list[str] = []
-    manifest: dict[str, dict[str, str]] = {}
+    report = Report.read(validated) if validated else _unvalidated(config)
+    annotations = _read_splits(config, report)
+    inspected = {
+        split: _fetch(config, split, annotations[split], out_dir / split / "images", report, on_progress)
+        for split in annotations
+    }
+    add_image_findings(report, inspected)
+    settings, kept = config.data_validation, annotations
+    if settings.on_invalid == "drop":
+        kept = drop_images(report, annotations, inspected, settings.max_drop_share)
+    manifest = _digests(kept, inspected)
+    report.fingerprint = None if report.errors else _fingerprint(kept, manifest)
+    _write_report(report, config, annotations, anchors, out_dir)
+    report.raise_if_errors(out_dir / REPORT_FILE)
+    return _write(kept, manifest, str(report.fingerprint), out_dir)
+
+
+def _unvalidated(config: RunConfig) -> Report:
+    settings = config.data_validation
+    report = Report.start(rules_of(settings), settings.model_dump())
     for split, uri in config.datasets.items():
-        folder = out_dir / split / "images"
-        problems += _fetch(split, join(uri, "images"), annotations[split], folder, on_progress)
-        if not problems:
-            manifest[split] = _digests(annotations[split], folder)
-    if problems:
-        raise faults_error("images", problems)
+        source = annotations_uri(uri, config.annotations_file)
+        report.splits[split] = {"annotations": source, "bbox_format": settings.bbox_format}
+    return report
+
+
+def _read_splits(config: RunConfig, report: Report) -> dict[str, Annotations]:
+    read = read_cleaned(config, report)
+    if faults := class_faults(read):
+        raise faults_error("dataset", faults)
+    for split, found in read.items():
+        counts = {"images": len(found.images), "boxes": len(found.boxes)}
+        report.splits[split] = counts | report.splits[split]
+    training = read["training"]
+    if not training.boxes:
+        raise DataError(f"{config.training}: the annotations have no box; expected at least one to train on")
+    return {split: replace(found, categories=training.categories) for split, found in read.items()}
+
+
+def _fetch(
+    config: RunConfig, split: str, annotations: Annotations, folder: Path, report: Report, progress: Progress | None
+) -> Inspected:
+    uri = join(config.datasets[split], "images")
+    listed = {entry.key: entry for entry in list_files(uri)}
+    download(
+        uri, [listed[image.file_name] for image in annotations.images if image.file_name in listed], folder, progress
+    )
+    inspections = inspect_images(folder, annotations.images, config.data_validation.max_megapixels)
+    return list(zip(places_of(split, annotations, report), inspections, strict=True))
+
+
+def _write_report(
+    report: Report, config: RunConfig, annotations: Mapping[str, Annotations], anchors: Anchors | None, out_dir: Path
+) -> None:
+    report.write(out_dir / REPORT_FILE)
+    boxes = {split: SplitBoxes.of_records(part) for split, part in annotations.items()}
+    if report.dropped:  # what was dropped is in the files only, and the page shows it
+        facts = {split: report.splits[split] for split in annotations}
+        boxes = {split: SplitBoxes.of_file(split, of["annotations"], of["bbox_format"]) for split, of in facts.items()}
+    folders = {split: out_dir / split / "images" for split in annotations}
+    write_page(out_dir / PAGE_FILE, report, boxes, anchors, folders)
+
+
+def _write(
+    annotations: Mapping[str, Annotations], manifest: dict[str, dict[str, str]], fingerprint: str, out_dir: Path
+) -> DatasetSummary:
     for split, of_split in annotations.items():
         save_annotations(of_split, out_dir / split / "annotations.json")
     write_json(out_dir / "manifest.json", manifest)
     training = annotations["training"]
     summary = DatasetSummary(
-        fingerprint=_fingerprint(annotations, manifest),
+        fingerprint=fingerprint,
         splits={name: {"images": len(split.images), "boxes": len(split.boxes)} for name, split in annotations.items()},
         classes=training.classes,
         category_ids=training.category_ids,
@@ -83,41 +149,12 @@ def download_dataset(config: RunConfig, out_dir: Path, on_progress: Progress | N
     return summary
 
 
-def _read_splits(config: RunConfig) -> dict[str, Annotations]:
-    read = {
-        split: read_annotations(annotations_uri(uri, config.annotations_file)) for split, uri in config.datasets.items()
+def _digests(annotations: Mapping[str, Annotations], inspected: Mapping[str, Inspected]) -> dict[str, dict[str, str]]:
+    kept = {split: {image.file_name for image in part.images} for split, part in annotations.items()}
+    return {
+        split: {place.file: found.digest for place, found in images if place.file in kept[split] and found.digest}
+        for split, images in inspected.items()
     }
-    if faults := class_faults(read):
-        raise faults_error("dataset", faults)
-    training = read["training"]
-    if not training.boxes:
-        raise DataError(f"{config.training}: the annotations have no box; expected at least one to train on")
-    return {split: replace(found, categories=training.categories) for split, found in read.items()}
-
-
-def _fetch(split: str, uri: str, annotations: Annotations, folder: Path, on_progress: Progress | None) -> list[str]:
-    """Downloads and checks the images of a split; returns what is wrong with which."""
-    listed = {entry.key: entry for entry in list_files(uri)}
-    present = [image for image in annotations.images if image.file_name in listed]
-    download(uri, [listed[image.file_name] for image in present], folder, on_progress)
-
-    def check(image: ImageRecord) -> str | None:
-        if image.file_name not in listed:
-            return "does not exist; put it into images/ or take it out of the annotations"
-        return check_image(folder / image.file_name, image)
-
-    # Decoding runs outside Python's lock; a few threads bound the memory that large pictures take.
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        reasons = list(pool.map(check, annotations.images))
-    return [
-        f"{split}: {image.file_name!a} (images[{index}]) {reason}"
-        for index, (image, reason) in enumerate(zip(annotations.images, reasons, strict=True))
-        if reason
-    ]
-
-
-def _digests(annotations: Annotations, folder: Path) -> dict[str, str]:
-    return {image.file_name: content_hash(folder / image.file_name) for image in annotations.images}
 
 
 def content_hash(path: Path) -> str:

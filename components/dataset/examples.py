@@ -12,6 +12,7 @@ from typing import Any
 from components.config import SPLITS
 from components.dataset.annotations import load_annotations, save_annotations
 from components.dataset.download import content_hash
+from components.dataset.findings import REPORT_FILE, Report
 from components.dataset.images import encoded_image
 from components.dataset.records import Annotations, Box, ImageRecord
 from components.dataset.split import split_by_content
@@ -30,12 +31,14 @@ class ExamplesSummary:
         classes: names; label i (from 1) is `classes[i - 1]`.
         category_ids: the annotations' own id of each class.
         splits: counts of `images`, `boxes` and `shards` of each split.
+        dropped: records that validation left out, as its report has them.
     """
 
     fingerprint: str
     classes: tuple[str, ...]
     category_ids: tuple[int, ...]
     splits: dict[str, dict[str, int]]
+    dropped: tuple[dict[str, Any], ...] = ()
 
 
 def build_examples(dataset_dir: Path, out_dir: Path, validation_split: float) -> ExamplesSummary:
@@ -66,7 +69,11 @@ def build_examples(dataset_dir: Path, out_dir: Path, validation_split: float) ->
         if split in parts
     }
     summary = ExamplesSummary(
-        manifest["fingerprint"], tuple(manifest["classes"]), tuple(manifest["category_ids"]), counts
+        manifest["fingerprint"],
+        tuple(manifest["classes"]),
+        tuple(manifest["category_ids"]),
+        counts,
+        dropped_records(dataset_dir),
     )
     write_json(out_dir / "examples.json", asdict(summary))
     return summary
@@ -79,6 +86,12 @@ def _read_manifest(dataset_dir: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: expected a dataset folder ({type(error).__name__}); run download_dataset") from error
     return content
+
+
+def dropped_records(dataset_dir: Path) -> tuple[dict[str, Any], ...]:
+    """The records that the report in a dataset folder has as dropped; none where there is no report."""
+    path = dataset_dir / REPORT_FILE
+    return tuple(asdict(record) for record in Report.read(path).dropped) if path.exists() else ()
 
 
 def _digests(folder: Path, annotations: Annotations) -> dict[str, str]:

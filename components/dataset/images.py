@@ -1,41 +1,18 @@
-"""Image files, untrusted: checked once after the download, and brought to plain RGB where a decoder needs it."""
+"""Image files as they are stored in examples: opened, turned, and brought to plain RGB where a decoder needs it."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from components.dataset.records import ImageRecord
 
 if TYPE_CHECKING:
     from PIL import Image
 
-PIXEL_LIMIT = 80_000_000  # below Pillow's own limit for what may be an image bomb; 240 MB decoded
 _ORIENTATION = 0x0112  # EXIF tag
 _QUARTER_TURNS = (5, 6, 7, 8)
-
-
-def check_image(path: Path, record: ImageRecord) -> str | None:
-    """Decodes a whole image file and compares it with what the annotations declare.
-
-    Returns:
-        What is wrong and what to do, or None.
-    """
-    try:
-        with _open(path) as image:
-            if image.width * image.height > PIXEL_LIMIT:
-                return f"has {image.width} x {image.height} pixels, more than {PIXEL_LIMIT:,}; scale or tile it"
-            if (record.width, record.height) not in _sizes(image):
-                return (
-                    f"is {image.width} x {image.height}, but declared {record.width} x {record.height}; "
-                    "correct width and height in the annotations, and the boxes with them"
-                )
-            image.load()
-    except Exception as error:  # Pillow's decoders raise many types on broken bytes, and this is where they come in
-        kind = "no JPEG or PNG" if type(error).__name__ == "UnidentifiedImageError" else "broken or truncated"
-        return f"is {kind} ({type(error).__name__}); upload it again or take it out"
-    return None
 
 
 def encoded_image(path: Path, record: ImageRecord) -> tuple[bytes, str]:
@@ -50,7 +27,7 @@ def encoded_image(path: Path, record: ImageRecord) -> tuple[bytes, str]:
     from PIL import ImageOps
 
     data = path.read_bytes()
-    with _open(io.BytesIO(data)) as image:
+    with open_image(io.BytesIO(data)) as image:
         kind = "png" if image.format == "PNG" else "jpeg"
         turned = _is_turned(image, record)
         if image.mode in ("RGB", "L") and not turned:
@@ -65,27 +42,28 @@ def encoded_image(path: Path, record: ImageRecord) -> tuple[bytes, str]:
     return buffer.getvalue(), kind
 
 
-def _open(source: Path | io.BytesIO) -> Image.Image:
+def open_image(source: BinaryIO) -> Image.Image:
+    """Reads the header of a JPEG or PNG; no other decoder of Pillow gets to see untrusted bytes."""
     from PIL import Image
 
     return Image.open(source, formats=("JPEG", "PNG"))
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none or it is not valid."""
     value = image.getexif().get(_ORIENTATION, 1)
     return value if value in range(1, 9) else 1
 
 
-def _sizes(image: Image.Image) -> list[tuple[int, int]]:
-    """The sizes (width, height) that a labelling tool may have seen: as stored, and as shown."""
-    turned = _orientation(image) in _QUARTER_TURNS
-    return [image.size, *([(image.height, image.width)] if turned else [])]
+def is_quarter_turned(orientation: int) -> bool:
+    """Whether the picture is shown with width and height exchanged."""
+    return orientation in _QUARTER_TURNS
 
 
 def _is_turned(image: Image.Image, record: ImageRecord) -> bool:
     """Whether the boxes were drawn on the picture as it is shown, not as it is stored."""
-    orientation = _orientation(image)
-    if orientation in _QUARTER_TURNS:
+    orientation = orientation_of(image)
+    if is_quarter_turned(orientation):
         # Tools that ignore the flag declare the stored size; their boxes fit the stored picture.
         return (image.height, image.width) == (record.width, record.height)
     return orientation != 1

@@ -105,6 +105,9 @@ class Fault:
 
 def shorten(value: Any, length: int = 80) -> str:
     """`value` in printable ASCII on one line, cut at `length` characters."""
-    # Only a beginning is rendered: an untrusted value may be as large as the file.
-    text = ascii(value[: length + 1] if isinstance(value, str | list) else value)
+    # Only a beginning is rendered: an untrusted value may be as large as the file, and nested as deep as JSON can be.
+    try:
+        text = ascii(value[: length + 1] if isinstance(value, str | list) else value)
+    except RecursionError:
+        text = f"a {type(value).__name__} that is nested too deep to show"
     return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -8,6 +8,12 @@ from typing import Any
 from components.config import Hyperparameters, RunConfig
 from components.errors import UsageError
 
+# Anchors of every detector, as the RetinaNet paper has them (arxiv.org/abs/1708.02002): three sizes at each level of
+# the pyramid, three shapes (height over width) of each size.
+MIN_LEVEL, MAX_LEVEL = 3, 7
+SCALES_PER_OCTAVE = 3
+ASPECT_RATIOS = (0.5, 1.0, 2.0)
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -34,6 +40,15 @@ class ModelSpec:
     head_layers: int
     anchor_scale: float
     defaults: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def anchor_sizes(self) -> tuple[float, ...]:
+        """Square roots of the anchors' areas, rising, in input pixels whatever the input's size."""
+        return tuple(
+            self.anchor_scale * 2**level * 2 ** (scale / SCALES_PER_OCTAVE)
+            for level in range(MIN_LEVEL, MAX_LEVEL + 1)
+            for scale in range(SCALES_PER_OCTAVE)
+        )
 
 
 # EfficientNet-Lite0: no squeeze-and-excitation, ReLU6 (arxiv.org/abs/1905.11946 and its "lite" release).

@@ -17,11 +17,8 @@ from keras_hub.src.models.retinanet.feature_pyramid import FeaturePyramid
 from keras_hub.src.models.retinanet.prediction_head import PredictionHead
 from keras_hub.src.models.retinanet.retinanet_label_encoder import RetinaNetLabelEncoder
 
-from components.model.catalogue import ModelSpec
+from components.model.catalogue import ASPECT_RATIOS, MAX_LEVEL, MIN_LEVEL, SCALES_PER_OCTAVE, ModelSpec
 
-MIN_LEVEL, MAX_LEVEL = 3, 7
-SCALES_PER_OCTAVE = 3
-ASPECT_RATIOS = [0.5, 1.0, 2.0]
 PRIOR_PROBABILITY = 0.01
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 IGNORED_LABEL = -2.0
@@ -47,7 +44,7 @@ class RetinaNet(keras.Model):
         features = keras.Model(encoder.inputs, levels, name="backbone")
         pyramid = FeaturePyramid(MIN_LEVEL, MAX_LEVEL, use_p5=False, num_filters=spec.head_filters, name="pyramid")
         anchors = keras_hub.layers.AnchorGenerator(
-            "xyxy", MIN_LEVEL, MAX_LEVEL, SCALES_PER_OCTAVE, ASPECT_RATIOS, spec.anchor_scale, name="anchors"
+            "xyxy", MIN_LEVEL, MAX_LEVEL, SCALES_PER_OCTAVE, list(ASPECT_RATIOS), spec.anchor_scale, name="anchors"
         )
         box_head = _head("box_head", spec, anchors.num_base_anchors * 4, has_prior=False)
         class_head = _head("class_head", spec, anchors.num_base_anchors * num_classes, has_prior=True)

@@ -23,7 +23,13 @@ def output_uri(config: RunConfig, run_id: str, name: str) -> str:
 
 
 def publish(config: RunConfig, run_id: str, folder: Path, names: list[str]) -> None:
-    """Uploads those of the named files of `folder` that exist."""
+    """Uploads those of the named files, and all files of those of the named folders, of `folder` that exist."""
     for name in names:
-        if (folder / name).exists():
-            upload_file(folder / name, output_uri(config, run_id, name))
+        for path in _files(folder / name):
+            upload_file(path, output_uri(config, run_id, path.relative_to(folder).as_posix()))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(found for found in path.rglob("*") if found.is_file())
+    return [path] if path.exists() else []

@@ -128,6 +128,7 @@ def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]
         "model_id": config.model_id,
         "classes": examples["classes"],
         "dataset_fingerprint": examples["fingerprint"],
+        "dropped": examples.get("dropped", []),
         "images": {name: split["images"] for name, split in examples["splits"].items()},
         "seed": seed.model_dump(),
         "parent": seed.origin if seed.kind == "incremental" else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,8 +90,11 @@ def send(path: Path, location: Location) -> None:
     import obstore
 
     part_size = max(_CHUNK, path.stat().st_size // 9_000)  # S3 takes 10,000 parts at most
+    kind, encoding = mimetypes.guess_type(location.key)
+    # Browsers show a page only where its type is told, and offer to save it otherwise.
+    attributes: Any = {"Content-Type": kind} if kind and not encoding else {}
     with _explained(location):
-        obstore.put(_store(location.bucket or ""), location.key, path, chunk_size=part_size)
+        obstore.put(_store(location.bucket or ""), location.key, path, chunk_size=part_size, attributes=attributes)
 
 
 def _environment() -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from boxwright_airflow.links import ValidationReportLink
 from boxwright_airflow.params import VARIABLES, config_from_params
 from components.errors import BoxwrightError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from components.config import RunConfig
 
+VALIDATING_NODES = ("validate_annotations", "download_dataset")
 _CREDENTIALS = re.compile(r"://[^/@\s\"]+@")
 
 
@@ -39,6 +41,9 @@ class BoxwrightStepOperator(BaseOperator):
     def __init__(self, *, node: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.node = node
+        self.report: str | None = None
+        if node in VALIDATING_NODES:
+            self.operator_extra_links = (ValidationReportLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Runs the node.
@@ -54,9 +59,20 @@ class BoxwrightStepOperator(BaseOperator):
         from components.runner import run_node
 
         with airflow_errors():
-            summary = run_node(resolve_config(context["params"]), str(context["run_id"]), self.node, as_of(context))
+            config, run_id = resolve_config(context["params"]), str(context["run_id"])
+            self._announce_report(config, run_id)
+            summary = run_node(config, run_id, self.node, as_of(context))
         shown: dict[str, Any] = json.loads(_without_credentials(json.dumps(summary)))
         return shown
+
+    def _announce_report(self, config: RunConfig, run_id: str) -> None:
+        """Says before the work, which may fail, where its report will be."""
+        if self.node in VALIDATING_NODES:
+            from components.dataset.report import PAGE_FILE
+            from components.release.outputs import output_uri
+
+            self.report = output_uri(config, run_id, PAGE_FILE)
+            self.log.info("The validation report will be at %s", _without_credentials(self.report))
 
 
 def choose_seed(**context: Any) -> str:

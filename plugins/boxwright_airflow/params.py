@@ -1,7 +1,8 @@
 """Airflow's trigger form, made from the same models that the command line and the docs use.
 
 The form is flat: every field of `RunConfig` and every hyperparameter has its own name, the gate's have `gate_` before
-them. A hyperparameter left empty means "the model's own default", which is why none of them has a default here.
+them and the data validation's `validation_`. A hyperparameter left empty means "the model's own default", which is why
+none of them has a default here.
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ from typing import Any
 from airflow.sdk import Param
 from pydantic import BaseModel
 
-from components.config import Gate, Hyperparameters, RunConfig, parse_config
+from components.config import Gate, Hyperparameters, RunConfig, ValidationConfig, parse_config
 from components.errors import UsageError
 from components.model.catalogue import MODELS, ModelSpec
 
 # Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
 VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
 GATE_PREFIX = "gate_"
+VALIDATION_PREFIX = "validation_"
 
 _DATA = ("training", "validation", "test", "annotations_file", "output")
 _BASIC = ("epochs", "batch_size", "learning_rate", "optimizer", "image_size", "augmentation", "early_stopping", "seed")
-_GROUPS = ("hyperparameters", "gate")
+_GROUPS = ("hyperparameters", "gate", "data_validation")
+# Sections whose fields have a prefix in the form.
+_PREFIXED: dict[str, tuple[str, type[BaseModel], str]] = {
+    "data_validation": (VALIDATION_PREFIX, ValidationConfig, "Data validation"),
+    "gate": (GATE_PREFIX, Gate, "Quality gate"),
+}
 # What JSON schema and pydantic spell alike, and Airflow's form understands.
 _RULES = (
     "type", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"
@@ -38,7 +45,11 @@ def run_params() -> dict[str, Param]:
         **{name: _run_param(name, "Model") for name in fields if name not in _DATA},
         **{name: _hyperparameter(name, "Hyperparameters: basic") for name in _BASIC},
         **{name: _hyperparameter(name, "Hyperparameters: advanced") for name in advanced},
-        **{GATE_PREFIX + name: _gate_param(name) for name in Gate.model_fields},
+        **{
+            prefix + name: _prefixed_param(model, prefix, name, title)
+            for prefix, model, title in _PREFIXED.values()
+            for name in model.model_fields
+        },
     }
 
 
@@ -48,18 +59,16 @@ def config_from_params(params: Mapping[str, Any]) -> RunConfig:
     Raises:
         UsageError: naming every unknown, missing or invalid parameter.
     """
-    values: dict[str, Any] = {"hyperparameters": {}, "gate": {}}
+    values: dict[str, Any] = {group: {} for group in _GROUPS}
     unknown = []
     for name, value in params.items():
         if value is None or value == "":
             continue
-        gate_name = name.removeprefix(GATE_PREFIX)
-        if name in Hyperparameters.model_fields:
-            values["hyperparameters"][name] = value
-        elif name in RunConfig.model_fields and name not in _GROUPS:
+        if name in RunConfig.model_fields and name not in _GROUPS:
             values[name] = value
-        elif name != gate_name and gate_name in Gate.model_fields:
-            values["gate"][gate_name] = value
+        elif place := _place(name):
+            group, key = place
+            values[group][key] = value
         else:
             unknown.append(name)
     if unknown:
@@ -67,10 +76,21 @@ def config_from_params(params: Mapping[str, Any]) -> RunConfig:
     return parse_config(values)
 
 
+def _place(name: str) -> tuple[str, str] | None:
+    """The group of `RunConfig` and the field in it that a flat name stands for."""
+    if name in Hyperparameters.model_fields:  # validation_split is one of them
+        return "hyperparameters", name
+    for group, (prefix, model, _) in _PREFIXED.items():
+        key = name.removeprefix(prefix)
+        if name != key and key in model.model_fields:
+            return group, key
+    return None
+
+
 def _names() -> Iterator[str]:
     yield from (name for name in RunConfig.model_fields if name not in _GROUPS)
     yield from Hyperparameters.model_fields
-    yield from (GATE_PREFIX + name for name in Gate.model_fields)
+    yield from (prefix + name for prefix, model, _ in _PREFIXED.values() for name in model.model_fields)
 
 
 def _run_param(name: str, section: str) -> Param:
@@ -99,9 +119,9 @@ def _own_default(spec: ModelSpec, name: str) -> Any:
     return spec.image_size if name == "image_size" else spec.defaults.get(name)
 
 
-def _gate_param(name: str) -> Param:
-    field = Gate.model_fields[name]
-    return _param(field.default, _schema(Gate, name), GATE_PREFIX + name, "Quality gate", str(field.description))
+def _prefixed_param(model: type[BaseModel], prefix: str, name: str, section: str) -> Param:
+    field = model.model_fields[name]
+    return _param(field.default, _schema(model, name), prefix + name, section, str(field.description))
 
 
 def _param(default: Any, schema: dict[str, Any], name: str, section: str, text: str) -> Param:

@@ -12,6 +12,8 @@ from seaweed import Seaweed
 from components.config import RunConfig, parse_config
 from components.dataset.annotations import load_annotations
 from components.dataset.download import download_dataset
+from components.dataset.findings import Dropped, Finding, Report
+from components.dataset.rules import RULES
 from components.errors import DataError
 
 
@@ -79,19 +81,137 @@ def test_a_second_call_uses_what_is_there(tmp_path: Path) -> None:
 
 
 def test_all_bad_images_of_all_splits_are_named_at_once(tmp_path: Path) -> None:
-    source, other = tinyset.write(tmp_path / "set"), tinyset.write(tmp_path / "other")
+    source, other = tinyset.write(tmp_path / "set"), tinyset.write(tmp_path / "other", tinyset.document(first=50))
     cut = source / "images" / "p0.jpg"
     cut.write_bytes(cut.read_bytes()[:-300])
     (source / "images" / "p1.png").unlink()
-    tinyset.picture(0, 20, 20).save(other / "images" / "p2.jpg")
+    tinyset.picture(0, 20, 20).save(other / "images" / "p52.jpg")
     with pytest.raises(DataError) as caught:
         download_dataset(config(source, test=other), tmp_path / "out")
     text = str(caught.value)
     assert "3 bad records" in text and "\n" not in text
-    assert "training: 'p0.jpg' (images[0]) is broken or truncated" in text
-    assert "training: 'p1.png' (images[1]) does not exist" in text
-    assert "test: 'p2.jpg' (images[2]) is 20 x 20, but declared 40 x 30" in text
+    assert "training: images[0] of 'p0.jpg': image_undecodable, got 'broken or truncated" in text
+    assert "training: images[1] of 'p1.png': image_missing" in text
+    assert "test: images[2] of 'p52.jpg': image_size_mismatch, got '20 x 20 in the file, 40 x 30 declared'" in text
     assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "validation_report.json").read_text())
+
+
+def test_a_clean_set_has_a_report_without_findings(tmp_path: Path) -> None:
+    summary = download_dataset(config(tinyset.write(tmp_path / "set")), tmp_path / "out")
+    report = report_of(tmp_path / "out")
+    assert (report["ok"], report["findings"], report["dropped"]) == (True, [], [])
+    assert report["fingerprint"] == summary.fingerprint
+    checked = {name: rule["checked"] for name, rule in report["rules"].items() if "image" in name and rule["checked"]}
+    assert set(checked.values()) == {3} and {"image_undecodable", "duplicate_image_across_splits"} <= set(checked)
+    page = (tmp_path / "out" / "validation_report.html").read_text()
+    assert summary.fingerprint in page and "can be trained on" in page
+
+
+def test_the_report_goes_on_from_the_one_of_the_annotations(tmp_path: Path) -> None:
+    source = tinyset.write(tmp_path / "set")
+    tinyset.picture(10).convert("L").save(source / "images" / "p0.jpg")
+    before = Report.start(RULES, {"on_invalid": "fail"})
+    before.splits["training"] = {"annotations": str(source / "annotations.json"), "bbox_format": "corners", "images": 3}
+    before.add(Finding("box_too_small", "warning", "training", "annotations", 1, "p0.jpg", [1, 2, 3, 4], "look"))
+    before.write(tmp_path / "before.json")
+    download_dataset(config(source), tmp_path / "out", tmp_path / "before.json")
+    report = report_of(tmp_path / "out")
+    found = [(one["rule"], one["severity"], one["split"], one["index"], one["file"]) for one in report["findings"]]
+    assert found == [
+        ("box_too_small", "warning", "training", 1, "p0.jpg"),
+        ("image_grayscale", "warning", "training", 0, "p0.jpg"),
+    ]
+    assert report["ok"] and report["splits"]["training"]["images"] == 3
+
+
+def test_an_image_in_two_splits_is_leakage(tmp_path: Path) -> None:
+    source, other = tinyset.write(tmp_path / "set"), tinyset.write(tmp_path / "other", tinyset.document(first=50))
+    shutil.copy(source / "images" / "p1.png", other / "images" / "p51.png")
+    with pytest.raises(DataError, match="1 bad record: test: images.1. of 'p51.png': duplicate_image_across_splits"):
+        download_dataset(config(source, test=other), tmp_path / "out")
+    report = report_of(tmp_path / "out")
+    assert report["fingerprint"] is None and not report["ok"]
+    assert [one["value"] for one in report["findings"]] == ["training: images[1] 'p1.png'"]
+    assert (tmp_path / "out" / "validation_report.html").exists()
+    assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_an_image_twice_in_a_split_is_a_warning(tmp_path: Path) -> None:
+    source = tinyset.write(tmp_path / "set")
+    shutil.copy(source / "images" / "p0.jpg", source / "images" / "p2.jpg")
+    download_dataset(config(source), tmp_path / "out")
+    (found,) = report_of(tmp_path / "out")["findings"]
+    assert (found["rule"], found["severity"], found["index"]) == ("duplicate_image_within_split", "warning", 2)
+
+
+def dropping(**settings: Any) -> dict[str, Any]:
+    return {"data_validation": {"on_invalid": "drop", "max_drop_share": 0.4, **settings}}
+
+
+def test_bad_images_are_dropped_with_their_boxes(tmp_path: Path) -> None:
+    source, other = tinyset.write(tmp_path / "set"), tinyset.write(tmp_path / "other", tinyset.document(first=50))
+    (source / "images" / "p1.png").write_bytes(b"broken")
+    shutil.copy(source / "images" / "p2.jpg", other / "images" / "p50.jpg")
+    run = parse_config({"training": str(source), "test": str(other), "output": "unused", **dropping()})
+    summary = download_dataset(run, tmp_path / "out")
+    assert summary.splits == {"training": {"images": 2, "boxes": 4}, "test": {"images": 2, "boxes": 4}}
+    for split, names in (("training", ["p0.jpg", "p2.jpg"]), ("test", ["p51.png", "p52.jpg"])):
+        kept = load_annotations(tmp_path / "out" / split / "annotations.json")
+        assert [image.file_name for image in kept.images] == names
+        assert {box.image_id for box in kept.boxes} == {image.id for image in kept.images}
+    report = report_of(tmp_path / "out")
+    assert report["ok"] and report["fingerprint"] == summary.fingerprint
+    assert [(one["split"], one["list"], one["index"], one["reason"]) for one in report["dropped"]] == [
+        ("training", "images", 1, "image_undecodable"),
+        ("training", "annotations", 2, "images[1] is dropped"),
+        ("training", "annotations", 3, "images[1] is dropped"),
+        ("test", "images", 0, "duplicate_image_across_splits"),
+        ("test", "annotations", 0, "images[0] is dropped"),
+        ("test", "annotations", 1, "images[0] is dropped"),
+    ]
+
+
+def test_indices_are_those_of_the_file_after_an_earlier_drop(tmp_path: Path) -> None:
+    source = tinyset.write(tmp_path / "set", tinyset.document(6))
+    before = Report.start(RULES, {})
+    before.splits["training"] = {
+        "annotations": str(source / "annotations.json"), "bbox_format": "corners", "images": 6, "boxes": 12
+    }  # fmt: skip
+    before.drop([Dropped("training", "images", 1, "p1.png", "x"), Dropped("training", "annotations", 2, "p1.png", "x")])
+    before.drop([Dropped("training", "annotations", 3, "p1.png", "x")])
+    before.write(tmp_path / "before.json")
+    (source / "images" / "p4.jpg").write_bytes(b"broken")
+    run = parse_config({"training": str(source), "output": "unused", **dropping()})
+    assert download_dataset(run, tmp_path / "out", tmp_path / "before.json").splits["training"]["images"] == 4
+    report = report_of(tmp_path / "out")
+    assert [(one["index"], one["file"]) for one in report["findings"]] == [(4, "p4.jpg")]
+    assert [(one["list"], one["index"]) for one in report["dropped"][3:]] == [
+        ("images", 4),
+        ("annotations", 8),
+        ("annotations", 9),
+    ]
+
+
+def test_too_many_bad_images_end_the_run(tmp_path: Path) -> None:
+    source = tinyset.write(tmp_path / "set")
+    (source / "images" / "p1.png").write_bytes(b"broken")
+    run = parse_config({"training": str(source), "output": "unused", **dropping(max_drop_share=0.3)})
+    with pytest.raises(DataError, match="too_much_dropped"):
+        download_dataset(run, tmp_path / "out")
+    assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_a_rule_can_be_turned_off(tmp_path: Path) -> None:
+    source = tinyset.write(tmp_path / "set")
+    shutil.copy(source / "images" / "p0.jpg", source / "images" / "p2.jpg")
+    off = {"severities": {"duplicate_image_within_split": "off"}}
+    run = parse_config({"training": str(source), "output": "unused", "data_validation": off})
+    download_dataset(run, tmp_path / "out")
+    assert report_of(tmp_path / "out")["findings"] == []
 
 
 def test_classes_must_agree(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
 from boxwright_airflow.params import VARIABLES, config_from_params, run_params
-from components.config import Gate, Hyperparameters, RunConfig, parse_config
+from components.config import Gate, Hyperparameters, RunConfig, ValidationConfig, parse_config
 from components.errors import UsageError
 from components.model.catalogue import MODELS
 
@@ -24,9 +24,12 @@ def filled(**values: Any) -> dict[str, Any]:
 
 
 def test_every_setting_is_in_the_form_once_under_its_own_name() -> None:
-    own = set(RunConfig.model_fields) - {"hyperparameters", "gate"}
+    own = set(RunConfig.model_fields) - {"hyperparameters", "gate", "data_validation"}
+    prefixed = {f"gate_{name}" for name in Gate.model_fields}
+    prefixed |= {f"validation_{name}" for name in ValidationConfig.model_fields}
     assert not own & set(Hyperparameters.model_fields)
-    assert set(run_params()) == own | set(Hyperparameters.model_fields) | {f"gate_{name}" for name in Gate.model_fields}
+    assert not prefixed & (own | set(Hyperparameters.model_fields))
+    assert set(run_params()) == own | set(Hyperparameters.model_fields) | prefixed
 
 
 def test_every_param_explains_itself_in_its_section() -> None:
@@ -36,7 +39,7 @@ def test_every_param_explains_itself_in_its_section() -> None:
         assert param.schema["type"], name
         sections.setdefault(param.schema["section"], []).append(name)
     assert list(sections) == [
-        "Data", "Model", "Hyperparameters: basic", "Hyperparameters: advanced", "Quality gate"
+        "Data", "Model", "Hyperparameters: basic", "Hyperparameters: advanced", "Data validation", "Quality gate"
     ]  # fmt: skip
     assert sections["Data"] == ["training", "validation", "test", "annotations_file", "output"]
     assert sections["Quality gate"] == ["gate_min_ap50", "gate_min_ap"]
@@ -99,6 +102,8 @@ INVALID = [
     ("epochs", 0), ("epochs", 1.5), ("epochs", "many"), ("learning_rate", 1.1), ("learning_rate", -0.1),
     ("optimizer", "adamw"), ("early_stopping", "maybe"), ("early_stopping", 3), ("image_size", 100),
     ("image_size", 4096), ("reinitialize_top_layer", "auto"), ("validation_split", 0), ("validation_split", 1),
+    ("validation_bbox_format", "yolo"), ("validation_on_invalid", "ignore"), ("validation_max_drop_share", 2),
+    ("validation_min_boxes_per_class", 1.5), ("validation_severities", "off"),
     ("gradient_clip_norm", 0), ("seed", -1), ("gate_min_ap50", 1.5), ("gate_min_ap", None), ("model_id", "yolo"),
     ("seed_mode", "newest"), ("model_name", "a b"), ("annotations_file", "a/b.json"), ("training", 5),
 ]  # fmt: skip
@@ -117,8 +122,10 @@ def test_a_whole_config_round_trips() -> None:
         | {"model_name": "parts", "seed_mode": "incremental", "parent": "models:/parts/3"}
         | {"hyperparameters": {"epochs": 3, "optimizer": "sgd", "early_stopping": True, "image_size": 96}}
         | {"gate": {"min_ap50": 0.4, "min_ap": 0.2}}
+        | {"data_validation": {"bbox_format": "auto", "severities": {"box_duplicate": "off"}}}
     )
-    values = config.model_dump(exclude={"hyperparameters", "gate"})
+    values = config.model_dump(exclude={"hyperparameters", "gate", "data_validation"})
+    values |= {f"validation_{name}": value for name, value in config.data_validation.model_dump().items()}
     values |= config.hyperparameters.model_dump(exclude_unset=True)
     values |= {f"gate_{name}": value for name, value in config.gate.model_dump().items()}
     again = config_from_params(filled(**values))

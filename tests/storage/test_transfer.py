@@ -134,6 +134,16 @@ def test_large_file_goes_in_parts_and_comes_back(folder: str, tmp_path: Path) ->
         assert hashlib.sha256((tmp_path / "back").read_bytes()).digest() == hashlib.sha256(data).digest()
 
 
+def test_browsers_are_told_what_they_get(s3: Seaweed, tmp_path: Path) -> None:
+    uri = s3.make_bucket("content-types")
+    kinds = {"page.html": "text/html", "a.json": "application/json", "m.tar.gz": None, "large.html": "text/html"}
+    for name, kind in kinds.items():
+        (tmp_path / name).write_bytes(b"x" * (20_000_000 if name == "large.html" else 3))
+        upload_file(tmp_path / name, f"{uri}/{name}")
+        told = s3.client().head_object(Bucket="content-types", Key=name)["ContentType"]
+        assert told == kind if kind else told != "application/x-tar", name
+
+
 def test_upload_of_a_missing_file_is_named(folder: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing-here does not exist"):
         upload_file(tmp_path / "nothing-here", join(folder, "x"))

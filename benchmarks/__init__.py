@@ -1,0 +1,1 @@
+"""Measurements that claims rest on; run as `python -m benchmarks.NAME`."""

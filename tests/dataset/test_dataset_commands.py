@@ -1,0 +1,161 @@
+"""`boxwright rules`, `validate` and `convert` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import hotcoco
+import pytest
+import tinyset
+from seaweed import Seaweed
+
+from components import cli
+from components.dataset import commands
+from components.dataset.annotations import load_annotations
+from components.dataset.rules import RULES
+
+
+@pytest.fixture
+def boxwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["boxwright", *map(str, arguments)])
+        monkeypatch.setattr(commands.out, "width", 300)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def broken(folder: Path) -> Path:
+    content = tinyset.document(20)
+    content["annotations"][5]["bbox"] = [9, 9, 9, 9]
+    content["images"][3]["flag"] = 1
+    return tinyset.write(folder, content)
+
+
+def test_rules(boxwright: Any) -> None:
+    code, printed, _ = boxwright("rules")
+    assert code == 0 and all(name in printed for name in RULES)
+    rows = json.loads(boxwright("rules", "--json")[1])
+    assert [row["name"] for row in rows] == list(RULES)
+    assert next(row for row in rows if row["name"] == "box_too_small")["setting"] == "small_box_pixels"
+
+
+def test_a_good_dataset(boxwright: Any, tmp_path: Path) -> None:
+    code, printed, _ = boxwright("validate", tinyset.write(tmp_path / "set"))
+    assert code == 0 and "3 images, 6 boxes" in printed and "usable (0 errors, 0 warnings)" in printed
+
+
+def test_a_bad_one_is_told_line_by_line(boxwright: Any, tmp_path: Path) -> None:
+    code, printed, error = boxwright("validate", broken(tmp_path / "set"), "--report", tmp_path / "report")
+    assert code == 1 and "error: dataset: 1 bad record" in error
+    assert "error training: annotations[5] of 'p2.jpg': box_without_area, got [9, 9, 9, 9]" in printed
+    assert "warning training: images[3] of 'p3.png': unknown_key" in printed or "images[3]: unknown_key" in printed
+    report = json.loads((tmp_path / "report" / "validation_report.json").read_text())
+    assert report["ok"] is False and (tmp_path / "report" / "data_docs" / "index.html").exists()
+    assert (tmp_path / "report" / "great_expectations.json").exists()
+    assert "box_without_area" in (tmp_path / "report" / "validation_report.html").read_text()
+
+
+def test_json_is_the_report_and_nothing_else(boxwright: Any, tmp_path: Path) -> None:
+    code, printed, _ = boxwright("validate", broken(tmp_path / "set"), "--json", "--on-invalid", "drop")
+    report = json.loads(printed)
+    assert code == 0 and report["ok"] and [record["index"] for record in report["dropped"]] == [5]
+
+
+@pytest.mark.parametrize("names", [("training", "validation", "test"), ("train", "val", "test")])
+def test_splits_below_a_bucket(boxwright: Any, tmp_path: Path, s3: Seaweed, names: tuple[str, ...]) -> None:
+    for number, name in enumerate(names):
+        tinyset.write(tmp_path / "set" / name, tinyset.document(3, first=10 * number), "labels.json")
+    uri = s3.make_bucket(f"commands-{names[0]}")
+    s3.put_tree(tmp_path / "set", f"{uri}/p")
+    code, printed, _ = boxwright("validate", f"{uri}/p", "--annotations-file", "labels.json", "--json")
+    assert code == 0
+    assert {split: facts["annotations"] for split, facts in json.loads(printed)["splits"].items()} == {
+        split: f"{uri}/p/{name}/labels.json"
+        for split, name in zip(("training", "validation", "test"), names, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere"], 1, ["nowhere/annotations.json does not exist"]),
+        (["s3://no-such-bucket/p"], 2, ["no-such-bucket"]),
+        (["ftp://host/p"], 2, ["ftp:// is not supported"]),
+        (["nowhere", "--bbox-format", "yolo"], 2, ["bbox_format='yolo'", "coco"]),
+        (["nowhere", "--set", "small_box=3"], 2, ["small_box", "small_box_pixels"]),
+        (["nowhere", "--set", "severities=box_to_small=off"], 2, ["box_to_small is no rule"]),
+    ],
+)
+def test_mistakes(boxwright: Any, s3: Seaweed, arguments: list[str], code: int, words: list[str]) -> None:
+    got, _, error = boxwright("validate", *arguments)
+    assert got == code and "Traceback" not in error
+    assert all(word in error for word in words), error
+
+
+def test_a_server_that_does_not_answer(boxwright: Any, s3: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert boxwright("validate", "s3://bucket/p")[0] == 4
+
+
+def coco_file(folder: Path) -> Path:
+    """A COCO set of the pictures in `folder`/images."""
+    content = json.loads((folder / "annotations.json").read_text())
+    for number, box in enumerate(content["annotations"]):
+        xmin, ymin, xmax, ymax = box["bbox"]
+        box |= {"id": number + 1, "bbox": [xmin, ymin, xmax - xmin, ymax - ymin], "area": 1.0, "iscrowd": 0}
+    content["annotations"].append(content["annotations"][0] | {"id": 99, "iscrowd": 1})
+    (folder / "coco.json").write_text(json.dumps(content))
+    return folder / "coco.json"
+
+
+def as_voc(folder: Path) -> Path:
+    hotcoco.COCO(str(coco_file(folder))).to_voc(str(folder / "voc"))
+    (folder / "images").rename(folder / "voc" / "JPEGImages")
+    return folder / "voc"
+
+
+def as_yolo(folder: Path) -> Path:
+    hotcoco.COCO(str(coco_file(folder))).to_yolo(str(folder / "flat"))
+    labels = folder / "yolo" / "labels"
+    labels.mkdir(parents=True)
+    for path in (folder / "flat").iterdir():
+        path.rename((labels.parent if path.suffix == ".yaml" else labels) / path.name)
+    (folder / "images").rename(folder / "yolo" / "images")
+    return folder / "yolo"
+
+
+@pytest.mark.parametrize(("kind", "make"), [("coco", coco_file), ("voc", as_voc), ("yolo", as_yolo)])
+def test_converted_sets_are_valid_and_have_the_same_boxes(boxwright: Any, tmp_path: Path, kind: str, make: Any) -> None:
+    source = make(tinyset.write(tmp_path / "seed"))
+    code, printed, error = boxwright("convert", source, tmp_path / "out", "--from", kind)
+    assert (code, error) == (0, "") and "3 images" in printed and "cat, dog" in printed
+    found = load_annotations(tmp_path / "out" / "annotations.json")
+    assert sorted(image.file_name for image in found.images) == ["p0.jpg", "p1.png", "p2.jpg"]
+    boxes = {(found.categories[box.category_id], tuple(round(value) for value in box.bbox)) for box in found.boxes[:6]}
+    assert {("cat", (1, 2, 20, 25))} < boxes and {name for name, _ in boxes} == {"cat", "dog"}
+    assert boxwright("validate", tmp_path / "out")[0] == 0
+
+
+def test_convert_mistakes(boxwright: Any, tmp_path: Path) -> None:
+    source = coco_file(tinyset.write(tmp_path / "seed"))
+    for arguments, code, words in [
+        ((source, tmp_path / "out", "--from", "cvat"), 2, "coco, voc, yolo"),
+        ((tmp_path / "nowhere", tmp_path / "out", "--from", "coco"), 2, "nowhere does not exist"),
+        ((source, tmp_path / "seed", "--from", "coco"), 2, "new or an empty folder"),
+        ((source, tmp_path / "out", "--from", "coco", "--images", tmp_path), 1, "p0.jpg does not exist"),
+    ]:
+        got, _, error = boxwright("convert", *arguments)
+        assert (got, words in error) == (code, True), error
+    (tmp_path / "seed" / "bad.json").write_text('{"images": [')
+    got, _, error = boxwright("convert", tmp_path / "seed" / "bad.json", tmp_path / "out", "--from", "coco")
+    assert got == 1 and "not readable" in error and not (tmp_path / "out").exists()
