@@ -167,7 +167,8 @@ def lineage(
         else:
             innermost.add("[bold]trained from[/bold]").add(branch)
             innermost = branch
-    out.print(tree, soft_wrap=True)
+    # A tree is cut at the console's width; a pipe has none.
+    (out if out.is_terminal else Console(width=1000)).print(tree)
 
 
 def _quiet_libraries() -> None:

@@ -209,13 +209,13 @@ def test_a_killed_training_resumes_and_ends_in_one_version(first, settings_of, h
     for node_id in ("validate_annotations", "download_dataset", "build_examples", "fetch_pretrained"):
         run_node(config, "killed", node_id)
     process = subprocess.Popen([sys.executable, "-c", _FINE_TUNE, config.to_json()])
-    state = home / "checkpoints" / "killed" / "state" / "training_metadata.json"
+    state = home / "checkpoints" / "killed" / "state.json"
     deadline = time.monotonic() + 240
     while not state.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    done = json.loads(state.read_text())["epoch"]
+    done = json.loads(state.read_text())["epochs"]
     assert 1 <= done < epochs
 
     for node_id in ("fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "register_model"):

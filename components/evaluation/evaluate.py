@@ -24,7 +24,8 @@ class EvaluationSummary:
 
     Attributes:
         split: the images measured on: `test` or `validation`.
-        metrics: AP, AP50, ... (None where there is nothing to measure on) and the two validation losses under the managed algorithm's names.
+        metrics: AP, AP50, ... (None where there is nothing to measure on), and the two validation losses under the
+            managed algorithm's names.
         per_class: AP, AP50 and the number of boxes by class name.
     """
 

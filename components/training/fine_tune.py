@@ -102,6 +102,7 @@ def fine_tune(
     import tensorflow as tf
 
     from components.training.callbacks import EpochLog
+    from components.training.checkpoint import EpochCheckpoint
     from components.training.input import evaluation_batches, training_batches
 
     hyperparameters = hyperparameters_of(config)
@@ -114,8 +115,8 @@ def fine_tune(
     detector.compile(optimizer=make_optimizer(hyperparameters, steps), jit_compile=False)
 
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    state_dir = checkpoint_dir / "state"
-    first_epoch = _epochs_done(state_dir)
+    checkpoint = EpochCheckpoint(checkpoint_dir)
+    first_epoch = checkpoint.restore(detector)
     if first_epoch:
         log.info("resuming after epoch %d of %d", first_epoch, hyperparameters.epochs)
     progress = EpochLog(images["training"], hyperparameters.epochs, checkpoint_dir / HISTORY_FILE)
@@ -126,7 +127,7 @@ def fine_tune(
         card.image_size,
         hyperparameters.augmentation,
         hyperparameters.seed,
-        first_epoch,
+        first_step=first_epoch * steps,
     )
     try:
         detector.fit(
@@ -135,7 +136,9 @@ def fine_tune(
             steps_per_epoch=steps,
             validation_data=evaluation_batches(_shards(examples_dir, "validation"), batch_size, card.image_size),
             validation_steps=math.ceil(images["validation"] / batch_size),
-            callbacks=[progress, *_callbacks(hyperparameters, state_dir)],
+            initial_epoch=first_epoch,
+            # The record before the checkpoint: a kill in between repeats the epoch and its record.
+            callbacks=[progress, checkpoint, *_early_stopping(hyperparameters)],
             shuffle=False,
             verbose=0,
         )
@@ -176,28 +179,21 @@ def _seeded_detector(
     return detector, card
 
 
-def _callbacks(hyperparameters: Hyperparameters, state_dir: Path) -> list[Any]:
-    """Keras's checkpoint after each epoch, from which the same call resumes, and early stopping if asked for."""
+def _early_stopping(hyperparameters: Hyperparameters) -> list[Any]:
     import keras
 
-    callbacks = [keras.callbacks.BackupAndRestore(str(state_dir), double_checkpoint=True, delete_checkpoint=False)]
-    if hyperparameters.early_stopping:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss",
-                min_delta=hyperparameters.early_stopping_min_delta,
-                patience=hyperparameters.early_stopping_patience,
-                restore_best_weights=True,
-                verbose=1,
-            )
+    if not hyperparameters.early_stopping:
+        return []
+    return [
+        keras.callbacks.EarlyStopping(
+            monitor="val_loss",
+            min_delta=hyperparameters.early_stopping_min_delta,
+            patience=hyperparameters.early_stopping_patience,
+            restore_best_weights=True,
+            verbose=1,
         )
-    return callbacks
+    ]
 
 
 def _shards(examples_dir: Path, split: str) -> list[Path]:
     return sorted((examples_dir / split).glob("examples-*.tfrecord"))
-
-
-def _epochs_done(state_dir: Path) -> int:
-    metadata = state_dir / "training_metadata.json"
-    return int(json.loads(metadata.read_text())["epoch"]) if metadata.exists() else 0

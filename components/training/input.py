@@ -147,7 +147,7 @@ def training_batches(
     image_size: int,
     augmentation: str,
     seed: int,
-    first_epoch: int = 0,
+    first_step: int = 0,
 ) -> Any:
     """An endless dataset of `(images, {"boxes", "labels"})` batches; boxes are xyxy in pixels of the model's input.
 
@@ -158,11 +158,11 @@ def training_batches(
         image_size: input height and width in pixels.
         augmentation: `none`, `flip` or `standard`.
         seed: of order and augmentation.
-        first_epoch: where to go on after a resume.
+        first_step: batches that a resumed training has seen.
     """
     records = tf.data.TFRecordDataset([str(shard) for shard in shards])
     order = records.shuffle(min(images, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True).repeat()
-    seen = first_epoch * images
+    seen = first_step * batch_size
     numbered = tf.data.Dataset.zip(tf.data.Dataset.range(seen, tf.int64.max), order.skip(seen))
     augment = augment_example(augmentation, image_size)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ import psutil
 import pytest
 
 from components.dataset.sample import generate_sample
+from components.stack import manager
 from components.stack.demo import DAG_ID, upload_folder
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def test_bad_data_fails_the_run_at_once_without_a_retry(ready: LiveStack, first:
 def test_a_training_that_is_killed_and_cleared_registers_one_version(ready: LiveStack, first: dict[str, str]) -> None:
     run_id, epochs = "live-killed", 8
     _trigger(ready, run_id, seed_mode="pretrained", epochs=epochs)
-    state_file = ready.home / "checkpoints" / run_id / "state" / "training_metadata.json"
+    state_file = ready.home / "checkpoints" / run_id / "state.json"
     _await(lambda: state_file.exists())
     _kill_fine_tune(ready)
     _await(lambda: _state_of(ready, run_id, "fine_tune") in ("failed", "up_for_retry", "queued"))
@@ -162,15 +161,10 @@ def _any_log(stack: LiveStack, run_id: str, task_id: str) -> str:
 
 
 def _kill_fine_tune(stack: LiveStack) -> None:
-    """Kills the process that holds TensorFlow: the task's own, of all that belong to this stack."""
-    home = str(stack.home)
-    for process in psutil.process_iter(["pid"]):
-        try:
-            maps = Path(f"/proc/{process.pid}/maps").read_text()
-            environment = Path(f"/proc/{process.pid}/environ").read_text()
-        except OSError:
-            continue
-        if "_pywrap_tensorflow" in maps and home in environment and process.pid != os.getpid():
-            os.kill(process.pid, signal.SIGKILL)
+    """Kills the process that holds TensorFlow, of those that the scheduler started: the task's own."""
+    (scheduler,) = [state.pid for state in manager.status(stack.settings) if state.name == "scheduler"]
+    for process in psutil.Process(scheduler).children(recursive=True):
+        if "libtensorflow" in Path(f"/proc/{process.pid}/maps").read_text():
+            process.kill()
             return
-    raise AssertionError("no process with TensorFlow found")
+    raise AssertionError("no task process with TensorFlow found")

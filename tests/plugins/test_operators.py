@@ -22,8 +22,10 @@ RUN_ID = "manual__2026-01-05T03:00:00+00:00"
 TRIGGERED, WEEK_END = datetime(2026, 1, 7, 10, tzinfo=UTC), datetime(2026, 1, 5, 3, tzinfo=UTC)
 
 
-def context(params: dict[str, Any] = PARAMS, week_end: datetime | None = WEEK_END) -> dict[str, Any]:
-    dag_run = SimpleNamespace(run_after=TRIGGERED, data_interval_end=week_end)
+def context(
+    params: dict[str, Any] = PARAMS, week_end: datetime | None = WEEK_END, run_type: str = "scheduled"
+) -> dict[str, Any]:
+    dag_run = SimpleNamespace(run_after=TRIGGERED, data_interval_end=week_end, run_type=run_type)
     return {"params": params, "run_id": RUN_ID, "dag_run": dag_run}
 
 
@@ -120,6 +122,9 @@ def test_the_branch_maps_errors_too(runner: Runner) -> None:
 
 def test_a_run_without_an_interval_stands_for_when_it_was_triggered() -> None:
     assert as_of(context(week_end=None)) == TRIGGERED.isoformat()
+    # Airflow lends a manual run with a logical date the last whole week.
+    assert as_of(context(run_type="manual")) == TRIGGERED.isoformat()
+    assert as_of(context(run_type="backfill")) == WEEK_END.isoformat()
 
 
 def test_variables_stand_in_for_empty_params(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_the_managed_algorithms_metric_definitions_read_the_log(epoch_log, caplo
     lines = [record.getMessage() for record in caplog.records]
     assert re.fullmatch(r"\[Epoch 0\], Speed: \d+\.\d{3} samples/sec, loss=942796\.333\.", lines[0])
     assert lines[1] == "[Epoch 0], Val_localization=241507.391, Val_classification=0.000"
-    assert re.search(r"loss=([0-9\.]+).", lines[0])[1] == "942796.333."
+    assert re.search(r"loss=([0-9\.]+).", lines[0])[1] == "942796.333"
     assert re.search(r"Val_localization=([0-9\.]+)", lines[1])[1] == "241507.391"
 
 

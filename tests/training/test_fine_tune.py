@@ -1,0 +1,87 @@
+"""Fine-tuning on the tiny model: what it keeps, and that a crash costs nothing but the epoch that it hit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from components.config import parse_config
+from components.dataset.download import download_dataset
+from components.dataset.examples import build_examples
+from components.dataset.sample import generate_sample
+from components.model.seeds import fetch_pretrained
+from components.training.fine_tune import fine_tune
+
+EPOCHS = 4
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    generate_sample(folder / "sample", images=16, seed=5)
+    config = parse_config(
+        {
+            "training": str(folder / "sample" / "training"),
+            "output": "unused",
+            "model_id": "tiny",
+            "hyperparameters": {"epochs": EPOCHS, "image_size": 64, "batch_size": 4},
+        }
+    )
+    for name in ("dataset", "examples", "seed"):
+        (folder / name).mkdir()
+    download_dataset(config, folder / "dataset")
+    build_examples(folder / "dataset", folder / "examples", 0.2)
+    fetch_pretrained(config, folder / "seed")
+    return config, folder
+
+
+def _train(prepared, out_dir, checkpoints):
+    config, folder = prepared
+    out_dir.mkdir(exist_ok=True)
+    return fine_tune(config, folder / "examples", folder / "seed", out_dir, checkpoints)
+
+
+def _weights(out_dir):
+    from components.model.store import load_detector
+
+    return load_detector(out_dir)[0].get_weights()
+
+
+@pytest.fixture(scope="module")
+def whole(prepared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return _train(prepared, folder / "out", folder / "checkpoints"), folder
+
+
+def test_a_training_leaves_its_history(whole):
+    summary, folder = whole
+    assert summary.epochs == EPOCHS
+    assert all(np.isfinite(list(record.values())).all() for record in summary.history)
+    assert json.loads((folder / "out" / "history.json").read_text()) == summary.history
+    assert not (folder / "checkpoints").exists()
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def test_a_crash_resumes_at_the_last_whole_epoch_and_ends_with_the_same_weights(prepared, whole, tmp_path, monkeypatch):
+    from components.training import checkpoint
+
+    def die_in_the_second_epoch(path, state):
+        if state["epochs"] == 2:
+            raise Killed
+        original(path, state)
+
+    original = checkpoint.write_json
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_json", die_in_the_second_epoch)
+        with pytest.raises(Killed):
+            _train(prepared, tmp_path / "out", tmp_path / "checkpoints")
+    resumed = _train(prepared, tmp_path / "out", tmp_path / "checkpoints")
+    assert [record["epoch"] for record in resumed.history] == list(range(EPOCHS))
+    for ours, theirs in zip(_weights(tmp_path / "out"), _weights(whole[1] / "out"), strict=True):
+        # Threads add up in another order each time.
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
