@@ -90,15 +90,20 @@ def box_columns(records: list[Any]) -> BoxColumns:
 def optional_ids(records: list[Any]) -> NDArray[Any] | None:
     """The ids that annotations may have, which nothing reads; None where there are none.
 
-    What cannot be an id is None in the result.
+    Text comes as its ASCII form; what cannot be an id is None in the result.
     """
     values = [record.get("id") if isinstance(record, dict) else None for record in records]
     kinds = set(map(type, values))
     if kinds <= {type(None)}:
         return None
     if kinds != {int}:
-        values = [value if type(value) in (int, str) else None for value in values]
+        values = [_plain_id(value) for value in values]
     return np.array(values, dtype=object)
+
+
+def _plain_id(value: Any) -> int | str | None:
+    # pandas hashes text as UTF-8, which half a surrogate pair is not.
+    return value if type(value) is int else ascii(value) if isinstance(value, str) else None
 
 
 def _each(records: list[Any], read: Callable[[int, Any], Any]) -> tuple[list[Any], dict[int, Malformed]]:

@@ -234,7 +234,7 @@ def test_blood_cells_from_s3(tmp_path: Path, s3: Seaweed, bccd: Path) -> None:
     run = {"annotations_file": "annotations.clean.json"}
     seen: list[tuple[int, int]] = []
     remote = download_dataset(
-        config(f"{uri}/cells/", **run), tmp_path / "remote", lambda done, total: seen.append((done, total))
+        config(f"{uri}/cells/", **run), tmp_path / "remote", on_progress=lambda done, total: seen.append((done, total))
     )
     shutil.copytree(bccd / "validation", tmp_path / "copy")
     assert remote == download_dataset(config(tmp_path / "copy", **run), tmp_path / "local")

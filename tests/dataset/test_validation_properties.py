@@ -150,6 +150,18 @@ def test_anything_else_is_refused_in_one_line(data: bytes) -> None:
     read("anything", data)
 
 
+def test_ids_that_are_no_unicode() -> None:
+    content = tinyset.document()
+    for index, found in enumerate(["\ud800", "\ud800", 3, 10**400, 10**400, True]):
+        content["annotations"][index]["id"] = found
+    split = read("surrogates", json.dumps(content).encode())
+    assert split is not None
+    report = Report.start(rules_of(CONFIG.data_validation), {})
+    check_splits([split], CONFIG, report, None, 320)
+    copies = [found.index for found in report.findings if found.rule == "annotation_id_not_unique"]
+    assert copies == [1, 4]
+
+
 def test_nesting_and_size_at_the_limits_of_json(tmp_path: Path) -> None:
     for data in (b"[" * 200_000, b'{"images":' * 100_000, b'{"images": [' + b"9" * 10_000 + b"]}"):
         assert read("deep", data) is None
