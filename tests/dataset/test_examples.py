@@ -74,7 +74,7 @@ def test_features(tmp_path: Path) -> None:
 
 
 def test_validation_is_split_off_and_the_ground_truth_follows(tmp_path: Path) -> None:
-    source = dataset(tmp_path, training=tinyset.document(12), test=tinyset.document(2))
+    source = dataset(tmp_path, training=tinyset.document(12), test=tinyset.document(2, first=20))
     summary = build_examples(source, tmp_path / "out", 0.3)
     assert list(summary.splits) == ["training", "validation", "test"]
     names = {split: set(read(tmp_path / "out" / split)) for split in summary.splits}
