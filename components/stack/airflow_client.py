@@ -14,7 +14,7 @@ import httpx
 from components.errors import BoxwrightError, StorageError, UsageError
 
 ENDED = ("success", "failed")
-READ_ATTEMPTS = 4
+ATTEMPTS = 4
 # What operators raise to say whether to retry; the message is all that matters.
 WRAPPERS = ("AirflowException", "AirflowFailException")
 
@@ -39,8 +39,9 @@ class TaskState:
 class AirflowClient:
     """Talks to one Airflow as one user.
 
-    A token is taken when it is needed and again when it expired. Reading is repeated when the server fails, since
-    Airflow on SQLite answers 500 now and then while it is busy; changing is not.
+    A token is taken when it is needed and again when it expired. A request is repeated when the server fails, since
+    Airflow on SQLite answers 500 now and then while another process writes. A POST is repeated only where the
+    answer is "Database error": then its transaction was rolled back, and nothing can be done twice.
 
     Every method raises `UsageError` where Airflow refuses what was asked, with Airflow's reason, and `StorageError`
     where it does not answer.
@@ -172,16 +173,15 @@ class AirflowClient:
             raise UsageError(f"DAG {dag_id} is missing; {problems[0]['filename']} cannot be imported: {reason}")
 
     def _send(self, method: str, path: str, arguments: dict[str, Any]) -> httpx.Response:
-        attempts = READ_ATTEMPTS if method == "GET" else 1
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 headers = {"Authorization": f"Bearer {self._authenticate()}", "Accept": "application/json"}
                 answer = self._http.request(method, f"/api/v2{path}", headers=headers, **arguments)
             except httpx.HTTPError as error:
-                if attempt == attempts:
+                if attempt == ATTEMPTS or method == "POST":
                     raise StorageError(f"Airflow at {self._http.base_url} does not answer: {error!r}") from None
             else:
-                if not answer.is_server_error or attempt == attempts:
+                if attempt == ATTEMPTS or not _may_repeat(method, answer):
                     return answer
             time.sleep(0.5 * attempt)
         raise AssertionError("unreachable")
@@ -195,6 +195,10 @@ class AirflowClient:
             answer.raise_for_status()
             self._token = answer.json()["access_token"]
         return self._token
+
+
+def _may_repeat(method: str, answer: httpx.Response) -> bool:
+    return answer.is_server_error and (method != "POST" or "Database error" in answer.text)
 
 
 def _run_path(dag_id: str, run_id: str) -> str:

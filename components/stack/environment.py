@@ -126,7 +126,8 @@ def _airflow_settings(stack: Stack) -> dict[str, str]:
         "core__simple_auth_manager_users": f"{ADMIN}:admin",
         "core__simple_auth_manager_passwords_file": str(stack.folder / "airflow-passwords.json"),
         "core__simple_auth_manager_all_admins": "False",
-        "database__sql_alchemy_conn": f"sqlite:///{stack.airflow_home / 'airflow.db'}",
+        # Seconds that a writer waits for another; the default of 5 is too few when two cores are busy training.
+        "database__sql_alchemy_conn": f"sqlite:///{stack.airflow_home / 'airflow.db'}?timeout=60",
         "api__host": HOST,
         "api__port": str(stack.ports["airflow"]),
         "api__base_url": stack.airflow_url,

@@ -97,13 +97,18 @@ def test_a_wrong_password_is_told_without_repeating_it(airflow: FakeAirflow) -> 
     assert "wrong" not in str(caught.value)
 
 
-def test_reading_is_repeated_when_the_server_fails_and_changing_is_not(
-    airflow: FakeAirflow, client: AirflowClient
-) -> None:
+def test_reading_is_repeated_when_the_server_fails(airflow: FakeAirflow, client: AirflowClient) -> None:
     airflow.answers["GET /api/v2/pools"] = [(500, {}), (200, {"pools": [{"name": "gpu"}]})]
     assert client.request("GET", "/pools")["pools"]
-    airflow.answers["POST /api/v2/pools"] = [(500, {"detail": "locked"}), (201, {})]
-    with pytest.raises(StorageError, match="500 to POST /pools: locked"):
+
+
+def test_creating_is_repeated_only_when_the_database_rolled_it_back(
+    airflow: FakeAirflow, client: AirflowClient
+) -> None:
+    airflow.answers["POST /api/v2/pools"] = [(500, {"detail": {"reason": "Database error"}}), (201, {"name": "gpu"})]
+    assert client.request("POST", "/pools", json={}) == {"name": "gpu"}
+    airflow.answers["POST /api/v2/pools"] = [(500, {"detail": "lost"}), (201, {})]
+    with pytest.raises(StorageError, match="500 to POST /pools: lost"):
         client.request("POST", "/pools", json={})
 
 
