@@ -15,6 +15,7 @@ from tfx.types.channel_utils import union
 from components import steps
 from components.config import RunConfig, Settings
 from components.lineage import connection_config
+from components.run_info import RunInfo
 
 PIPELINE_NAME = "object_detection_training"
 SEED_NODES = ("fetch_pretrained", "resolve_parent")
@@ -32,17 +33,16 @@ NODES = (
 )
 
 
-def create_pipeline(config: RunConfig, run_id: str, as_of: str, settings: Settings) -> Pipeline:
+def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipeline:
     """The pipeline of one run.
 
     Args:
         config: what the user decided.
-        run_id: names the run's outputs.
-        as_of: ISO 8601 time that the run stands for: the end of its data interval, or when it was triggered.
+        run: its id, and the time it stands for.
         settings: where artifacts and their metadata are kept.
     """
-    shared: dict[str, Any] = {"config": config.to_json(), "run_id": run_id}
-    dated = shared | {"as_of": as_of}
+    shared: dict[str, Any] = {"config": config.to_json(), "run_id": run.run_id}
+    dated = {"config": config.to_json(), "run": run.model_dump_json()}
 
     validation = steps.validate_annotations(**shared).with_id("validate_annotations")
     dataset = steps.download_dataset(**shared, report=validation.outputs["report"]).with_id("download_dataset")

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from components.errors import StorageError
 from components.lineage import connection_config, node_outputs
 from components.release.outputs import RUN_FILE
 from components.release.parents import choose_seed
+from components.run_info import RunInfo, new_run
 
 
 @contextmanager
@@ -36,24 +35,13 @@ def _without_tensorflow() -> Iterator[None]:
         del sys.modules["tensorflow"]
 
 
-def now() -> str:
-    """The present as an as-of time for runs that stand for no interval."""
-    return datetime.now(UTC).isoformat()
-
-
-def new_run_id() -> str:
-    """A run id for a run outside of Airflow."""
-    return f"cli__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:6]}"
-
-
-def run_node(config: RunConfig, run_id: str, node_id: str, as_of: str | None = None) -> dict[str, Any]:
+def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
     """Runs one node of the run's pipeline.
 
     Args:
         config: what the user decided; the same for every node of a run.
-        run_id: the run; nodes find the outputs of earlier ones by it.
+        run: the run; nodes find the outputs of earlier ones by its id.
         node_id: one of `components.pipeline.NODES`.
-        as_of: ISO 8601 time that the run stands for; now if unset.
 
     Returns:
         The properties of the node's output artifact, and its `uri`.
@@ -69,7 +57,7 @@ def run_node(config: RunConfig, run_id: str, node_id: str, as_of: str | None = N
         from tfx.orchestration.local import runner_utils
         from tfx.orchestration.portable import launcher
 
-        pipeline = _compile(config, run_id, as_of or now(), settings)
+        pipeline = _compile(config, run, settings)
         deployment = runner_utils.extract_local_deployment_config(pipeline)
         node = next(item.pipeline_node for item in pipeline.nodes if item.pipeline_node.node_info.id == node_id)
         one_node = launcher.Launcher(
@@ -80,11 +68,11 @@ def run_node(config: RunConfig, run_id: str, node_id: str, as_of: str | None = N
             executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
         )
     one_node.launch()
-    outputs = node_outputs(run_id, node_id, settings)
+    outputs = node_outputs(run.run_id, node_id, settings)
     if outputs is None:
         # TFX skips a node whose inputs are missing without a word.
         raise StorageError(
-            f"{node_id} of run {run_id} did not run: an earlier step's output is missing; clear that step"
+            f"{node_id} of run {run.run_id} did not run: an earlier step's output is missing; clear that step"
         )
     return outputs
 
@@ -107,17 +95,17 @@ def run_pipeline(
     """
     from components.pipeline import NODES, SEED_NODES
 
-    run_id, as_of = run_id or new_run_id(), now()
+    run = new_run(run_id)
     outputs: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
     for node_id in NODES:
-        if node_id in SEED_NODES and node_id != choose_seed(config, run_id, as_of):
+        if node_id in SEED_NODES and node_id != choose_seed(config, run):
             continue
         on_step(node_id)
         started = time.monotonic()
-        outputs[node_id] = run_node(config, run_id, node_id, as_of)
+        outputs[node_id] = run_node(config, run, node_id)
         seconds[node_id] = round(time.monotonic() - started, 1)
-    return _result(run_id, outputs, seconds)
+    return _result(run.run_id, outputs, seconds)
 
 
 def _result(run_id: str, outputs: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
@@ -137,12 +125,14 @@ def _result(run_id: str, outputs: dict[str, dict[str, Any]], seconds: dict[str, 
     }
 
 
-def _compile(config: RunConfig, run_id: str, as_of: str, settings: Settings) -> Any:
+def _compile(config: RunConfig, run: RunInfo, settings: Settings) -> Any:
     from tfx.dsl.compiler import compiler, constants
     from tfx.orchestration.portable import runtime_parameter_utils
 
     from components.pipeline import create_pipeline
 
-    compiled = compiler.Compiler().compile(create_pipeline(config, run_id, as_of, settings))
-    runtime_parameter_utils.substitute_runtime_parameter(compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+    compiled = compiler.Compiler().compile(create_pipeline(config, run, settings))
+    runtime_parameter_utils.substitute_runtime_parameter(
+        compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run.run_id}
+    )
     return compiled

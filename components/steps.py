@@ -18,6 +18,7 @@ from tfx.dsl.component.experimental.decorators import component
 from components import artifacts
 from components.config import RunConfig
 from components.errors import BoxwrightError, DataError
+from components.run_info import RunInfo
 
 
 @component
@@ -128,15 +129,14 @@ def fetch_pretrained(
 @component
 def resolve_parent(
     config: Parameter[str],
-    run_id: Parameter[str],
-    as_of: Parameter[str],
+    run: Parameter[str],
     examples: InputArtifact[artifacts.Examples],
     seed: OutputArtifact[artifacts.SeedModel],
 ) -> None:
     from components.release.parents import resolve_parent as work
 
     classes = tuple(json.loads(examples.classes))
-    found = work(RunConfig.model_validate_json(config), run_id, as_of, classes, Path(seed.uri))
+    found = work(RunConfig.model_validate_json(config), RunInfo.model_validate_json(run), classes, Path(seed.uri))
     seed.kind, seed.origin, seed.reason = found.kind, found.origin, found.reason
 
 
@@ -231,8 +231,7 @@ def quality_gate(
 @component
 def register_model(
     config: Parameter[str],
-    run_id: Parameter[str],
-    as_of: Parameter[str],
+    run: Parameter[str],
     package: InputArtifact[artifacts.ModelPackage],
     evaluation: InputArtifact[artifacts.Evaluation],
     verdict: InputArtifact[artifacts.GateVerdict],
@@ -241,6 +240,10 @@ def register_model(
     from components.release.register import register_model as work
 
     registered = work(
-        RunConfig.model_validate_json(config), run_id, as_of, Path(package.uri), Path(evaluation.uri), package.archive
+        RunConfig.model_validate_json(config),
+        RunInfo.model_validate_json(run),
+        Path(package.uri),
+        Path(evaluation.uri),
+        package.archive,
     )
     version.model_name, version.version, version.archive = registered.name, registered.version, registered.archive_uri

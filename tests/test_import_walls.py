@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ROWS = (
     ("errors",),
     ("config",),
+    ("run_info",),
     ("storage",),
     ("dataset",),
     ("model", "stack"),

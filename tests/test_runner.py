@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ import pytest
 from components.config import Settings, parse_config
 from components.dataset.sample import generate_sample
 from components.errors import DataError, GateError, StorageError, UsageError
+from components.run_info import RunInfo, new_run
 
-AS_OF = "2026-03-02T00:00:00+00:00"
+RUN = RunInfo(run_id="r", as_of=datetime(2026, 3, 2, tzinfo=UTC))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -136,7 +138,7 @@ def test_repeating_any_finished_step_changes_nothing(first, settings_of):
 
     before = run_outputs("run:first+0", Settings.from_environment())
     for node_id in ("build_examples", "register_model"):
-        assert run_node(settings_of(), "run:first+0", node_id, AS_OF) == before[node_id]
+        assert run_node(settings_of(), new_run("run:first+0"), node_id) == before[node_id]
     versions = Registry(Settings.from_environment().tracking_uri).versions("detector")
     assert [version.version for version in versions if version.run_id == "run:first+0"] == [1]
 
@@ -152,9 +154,9 @@ def test_another_set_of_classes_is_refused_and_both_are_named(second, settings_o
     (other / "annotations.json").write_text(json.dumps(annotations))
     config = settings_of(training=str(other), test=None, seed_mode="incremental")
     for node_id in ("validate_annotations", "download_dataset", "build_examples"):
-        run_node(config, "other-classes", node_id)
+        run_node(config, new_run("other-classes"), node_id)
     with pytest.raises(DataError, match=r"gasket") as caught:
-        run_node(config, "other-classes", "resolve_parent")
+        run_node(config, new_run("other-classes"), "resolve_parent")
     assert all(item["name"] in str(caught.value) for item in annotations["categories"][1:])
     assert "missing" in str(caught.value)
 
@@ -164,22 +166,23 @@ def test_incremental_without_a_parent_is_refused(settings_of):
 
     config = settings_of(seed_mode="incremental", model_name="never-trained")
     with pytest.raises(UsageError, match="never-trained has no accepted version"):
-        resolve_parent(config, "r", AS_OF, ("a",), Path())
-    assert choose_seed(settings_of(seed_mode="auto", model_name="never-trained"), "r", AS_OF) == "fetch_pretrained"
+        resolve_parent(config, RUN, ("a",), Path())
+    assert choose_seed(settings_of(seed_mode="auto", model_name="never-trained"), RUN) == "fetch_pretrained"
 
 
 def test_a_parent_of_the_future_is_not_taken(second, settings_of):
     from components.release.parents import choose_seed
 
-    assert choose_seed(settings_of(seed_mode="auto"), "r", AS_OF) == "fetch_pretrained"
-    assert choose_seed(settings_of(seed_mode="auto"), "r", "2999-01-01T00:00:00+00:00") == "resolve_parent"
+    assert choose_seed(settings_of(seed_mode="auto"), RUN) == "fetch_pretrained"
+    later = RUN.model_copy(update={"as_of": datetime(2999, 1, 1, tzinfo=UTC)})
+    assert choose_seed(settings_of(seed_mode="auto"), later) == "resolve_parent"
 
 
 def test_a_step_without_its_inputs_says_so(settings_of):
     from components.runner import run_node
 
     with pytest.raises(StorageError, match="evaluate of run nothing-ran"):
-        run_node(settings_of(), "nothing-ran", "evaluate")
+        run_node(settings_of(), new_run("nothing-ran"), "evaluate")
 
 
 def test_a_model_below_the_gate_is_not_registered(first, settings_of):
@@ -196,8 +199,9 @@ def test_a_model_below_the_gate_is_not_registered(first, settings_of):
 _FINE_TUNE = """
 import sys
 from components.config import RunConfig
+from components.run_info import new_run
 from components.runner import run_node
-run_node(RunConfig.model_validate_json(sys.argv[1]), "killed", "fine_tune")
+run_node(RunConfig.model_validate_json(sys.argv[1]), new_run("killed"), "fine_tune")
 """
 
 
@@ -207,7 +211,7 @@ def test_a_killed_training_resumes_and_ends_in_one_version(first, settings_of, h
     epochs = 6
     config = settings_of(hyperparameters={"epochs": epochs, "image_size": 64}, model_name="killed")
     for node_id in ("validate_annotations", "download_dataset", "build_examples", "fetch_pretrained"):
-        run_node(config, "killed", node_id)
+        run_node(config, new_run("killed"), node_id)
     process = subprocess.Popen([sys.executable, "-c", _FINE_TUNE, config.to_json()])
     state = home / "checkpoints" / "killed" / "state.json"
     deadline = time.monotonic() + 240
@@ -219,8 +223,8 @@ def test_a_killed_training_resumes_and_ends_in_one_version(first, settings_of, h
     assert 1 <= done < epochs
 
     for node_id in ("fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "register_model"):
-        outputs = run_node(config, "killed", node_id)
+        outputs = run_node(config, new_run("killed"), node_id)
     assert outputs["version"] == 1
-    history = json.loads(Path(run_node(config, "killed", "fine_tune")["uri"], "history.json").read_text())
+    history = json.loads(Path(run_node(config, new_run("killed"), "fine_tune")["uri"], "history.json").read_text())
     assert [record["epoch"] for record in history] == list(range(epochs))
     assert not state.exists()

@@ -12,8 +12,10 @@ import pytest
 from components.config import RunConfig, parse_config
 from components.dataset.sample import generate_sample
 from components.errors import DataError
+from components.run_info import new_run
 from components.runner import run_node
 
+RUN = new_run("run")
 PAGE, REPORT = "validation_report.html", "validation_report.json"
 
 
@@ -48,7 +50,7 @@ def break_box(dataset: Path) -> None:
 
 
 def test_report_page_and_docs_lie_beside_the_output_and_are_linked(dataset: Path) -> None:
-    summary = run_node(config(dataset), "run", "validate_annotations")
+    summary = run_node(config(dataset), RUN, "validate_annotations")
     assert summary["report"] == str(published(dataset) / PAGE)
     early = (published(dataset) / PAGE).read_text()
     assert "can be trained on" in early and "at the model&#x27;s input of 128 px" in early
@@ -56,7 +58,7 @@ def test_report_page_and_docs_lie_beside_the_output_and_are_linked(dataset: Path
     assert (published(dataset) / "great_expectations.json").exists()
     assert (published(dataset) / "data_docs" / "index.html").exists()
 
-    later = run_node(config(dataset), "run", "download_dataset")
+    later = run_node(config(dataset), RUN, "download_dataset")
     report = json.loads((published(dataset) / REPORT).read_text())
     assert report["fingerprint"] == later["fingerprint"] in (published(dataset) / PAGE).read_text()
     assert report["rules"]["image_undecodable"]["checked"] == later["images"] > 0
@@ -67,7 +69,7 @@ def test_report_page_and_docs_lie_beside_the_output_and_are_linked(dataset: Path
 def test_bad_annotations_leave_their_report_and_the_error_names_it(dataset: Path) -> None:
     break_box(dataset)
     with pytest.raises(DataError, match=r"annotations\[1\].*box_without_area.*see .*/out/run/output/validation_report"):
-        run_node(config(dataset), "run", "validate_annotations")
+        run_node(config(dataset), RUN, "validate_annotations")
     page = (published(dataset) / PAGE).read_text()
     assert "not usable as it is: 1 error" in page and "the image was not read" in page
     assert json.loads((published(dataset) / REPORT).read_text())["ok"] is False
@@ -75,9 +77,9 @@ def test_bad_annotations_leave_their_report_and_the_error_names_it(dataset: Path
 
 def test_a_bad_image_leaves_its_report_too(dataset: Path) -> None:
     next((dataset / "images").iterdir()).write_bytes(b"broken")
-    run_node(config(dataset), "run", "validate_annotations")
+    run_node(config(dataset), RUN, "validate_annotations")
     with pytest.raises(DataError, match=r"image_undecodable.*see .*/validation_report.html"):
-        run_node(config(dataset), "run", "download_dataset")
+        run_node(config(dataset), RUN, "download_dataset")
     assert "image_undecodable" in (published(dataset) / PAGE).read_text()
 
 
@@ -88,8 +90,8 @@ def test_both_kinds_of_bad_records_are_dropped_and_drawn(dataset: Path) -> None:
     bad = next(i for i, image in enumerate(content["images"]) if image["id"] != owner)
     (dataset / "images" / content["images"][bad]["file_name"]).write_bytes(b"broken")
     run = config(dataset, on_invalid="drop", max_drop_share=0.5)
-    run_node(run, "run", "validate_annotations")
-    later = run_node(run, "run", "download_dataset")
+    run_node(run, RUN, "validate_annotations")
+    later = run_node(run, RUN, "download_dataset")
     assert later["images"] == len(content["images"]) - 1
     report = json.loads((published(dataset) / REPORT).read_text())
     dropped = {(one["list"], one["index"]) for one in report["dropped"]}

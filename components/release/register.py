@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.config import RunConfig, Settings
 from components.evaluation.files import CURVES_PICTURE, PREDICTIONS_PICTURE
 from components.release.outputs import RUN_FILE
+from components.run_info import RunInfo
 
 if TYPE_CHECKING:
     from components.release.registry import Version
 
 
 def register_model(
-    config: RunConfig, run_id: str, as_of: str, package_dir: Path, evaluation_dir: Path, archive_uri: str
+    config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str
 ) -> Version:
     """Makes, or finds, the run's version in the registry.
 
     Args:
         config: the run's configuration.
-        run_id: a run has one version, however often this step runs.
-        as_of: ISO 8601 time that the run stands for.
+        run: has one version, however often this step runs.
         package_dir: folder of `package_model`, for `run.json`.
         evaluation_dir: folder of `evaluate`, for the pictures.
         archive_uri: the uploaded `model.tar.gz`.
@@ -33,9 +32,9 @@ def register_model(
     facts = json.loads((package_dir / RUN_FILE).read_text())
     release = Release(
         model_name=config.model_name,
-        run_id=run_id,
+        run_id=run.run_id,
         archive_uri=archive_uri,
-        as_of=datetime.fromisoformat(as_of),
+        as_of=run.as_of,
         metrics={name: value for name, value in facts["metrics"].items() if value is not None},
         fingerprint=facts["dataset_fingerprint"],
         parent=facts["parent"],

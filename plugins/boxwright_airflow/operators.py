@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from boxwright_airflow.links import ValidationReportLink
 from boxwright_airflow.params import VARIABLES, config_from_params
 from components.errors import BoxwrightError
+from components.run_info import RunInfo
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -59,9 +60,9 @@ class BoxwrightStepOperator(BaseOperator):
         from components.runner import run_node
 
         with airflow_errors():
-            config, run_id = resolve_config(context["params"]), str(context["run_id"])
-            self._announce_report(config, run_id)
-            summary = run_node(config, run_id, self.node, as_of(context))
+            config, run = resolve_config(context["params"]), run_info(context)
+            self._announce_report(config, run.run_id)
+            summary = run_node(config, run, self.node)
         shown: dict[str, Any] = json.loads(_without_credentials(json.dumps(summary)))
         return shown
 
@@ -84,17 +85,18 @@ def choose_seed(**context: Any) -> str:
     from components.release.parents import choose_seed as choose
 
     with airflow_errors():
-        return choose(resolve_config(context["params"]), str(context["run_id"]), as_of(context))
+        return choose(resolve_config(context["params"]), run_info(context))
 
 
-def as_of(context: Mapping[str, Any]) -> str:
-    """The ISO 8601 time that a run stands for: the end of its data interval, or when a person triggered it.
+def run_info(context: Mapping[str, Any]) -> RunInfo:
+    """The run, with the interval that it stands for, or the moment when it was triggered.
 
     Airflow lends a triggered run with a logical date the last whole interval, which it does not stand for.
     """
     dag_run = context["dag_run"]
-    triggered = dag_run.run_type == "manual" or dag_run.data_interval_end is None
-    return str((dag_run.run_after if triggered else dag_run.data_interval_end).isoformat())
+    if dag_run.run_type == "manual" or dag_run.data_interval_end is None:
+        return RunInfo(run_id=dag_run.run_id, as_of=dag_run.run_after)
+    return RunInfo(run_id=dag_run.run_id, as_of=dag_run.data_interval_end, interval_start=dag_run.data_interval_start)
 
 
 def resolve_config(params: Mapping[str, Any]) -> RunConfig:

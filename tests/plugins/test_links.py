@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,8 +49,9 @@ def test_a_task_that_fails_has_said_where_its_report_is(tmp_path: Path, monkeypa
 
     monkeypatch.setitem(sys.modules, "components.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
     operator = BoxwrightStepOperator(task_id="a_task", node="validate_annotations")
-    dag_run = SimpleNamespace(run_type="manual", run_after=SimpleNamespace(isoformat=str), data_interval_end=None)
-    context = {"params": {"training": "/d", "output": str(tmp_path)}, "run_id": RUN_ID, "dag_run": dag_run}
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    dag_run = SimpleNamespace(run_id=RUN_ID, run_type="manual", run_after=now, data_interval_end=None)
+    context = {"params": {"training": "/d", "output": str(tmp_path)}, "dag_run": dag_run}
     with pytest.raises(AirflowFailException):
         operator.execute(context)  # type: ignore[arg-type]
     name = "manual__2026-01-05T03-00-00-00-00"
@@ -57,8 +59,6 @@ def test_a_task_that_fails_has_said_where_its_report_is(tmp_path: Path, monkeypa
 
 
 def test_the_link_survives_serialization() -> None:
-    from datetime import UTC, datetime
-
     from airflow.sdk import DAG
     from airflow.serialization.serialized_objects import DagSerialization
 

@@ -6,26 +6,35 @@ The runner is replaced: what it does is tested with it, and its faults cannot be
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from boxwright_airflow.operators import BoxwrightStepOperator, as_of, choose_seed, resolve_config
+from boxwright_airflow.operators import BoxwrightStepOperator, choose_seed, resolve_config, run_info
 from components.config import RunConfig
 from components.errors import BoxwrightError, DataError, GateError, StorageError, TrainingError, UsageError
+from components.run_info import RunInfo
 
 PARAMS = {"training": "/data", "output": "/out", "epochs": 3, "validation": None}
 RUN_ID = "manual__2026-01-05T03:00:00+00:00"
 TRIGGERED, WEEK_END = datetime(2026, 1, 7, 10, tzinfo=UTC), datetime(2026, 1, 5, 3, tzinfo=UTC)
+WEEK = RunInfo(run_id=RUN_ID, as_of=WEEK_END, interval_start=WEEK_END - timedelta(days=7))
 
 
 def context(
     params: dict[str, Any] = PARAMS, week_end: datetime | None = WEEK_END, run_type: str = "scheduled"
 ) -> dict[str, Any]:
-    dag_run = SimpleNamespace(run_after=TRIGGERED, data_interval_end=week_end, run_type=run_type)
+    week_start = week_end and week_end - timedelta(days=7)
+    dag_run = SimpleNamespace(
+        run_id=RUN_ID,
+        run_after=TRIGGERED,
+        data_interval_start=week_start,
+        data_interval_end=week_end,
+        run_type=run_type,
+    )
     return {"params": params, "run_id": RUN_ID, "dag_run": dag_run}
 
 
@@ -35,11 +44,11 @@ class Runner(SimpleNamespace):
     def __init__(self) -> None:
         super().__init__(calls=[], answer={"fingerprint": "ab12"}, error=None)
 
-    def run_node(self, config: RunConfig, run_id: str, node_id: str, as_of: str) -> dict[str, Any]:
-        return self._respond(config, run_id, node_id, as_of)
+    def run_node(self, config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
+        return self._respond(config, run, node_id)
 
-    def choose_seed(self, config: RunConfig, run_id: str, as_of: str) -> str:
-        return self._respond(config, run_id, as_of)
+    def choose_seed(self, config: RunConfig, run: RunInfo) -> str:
+        return self._respond(config, run)
 
     def _respond(self, *call: Any) -> Any:
         self.calls.append(call)
@@ -63,8 +72,8 @@ def run(params: dict[str, Any] = PARAMS) -> Any:
 
 def test_a_task_runs_its_node_for_its_run(runner: Runner) -> None:
     assert run() == {"fingerprint": "ab12"}
-    ((config, run_id, node, time),) = runner.calls
-    assert (run_id, node, time) == (RUN_ID, "evaluate", WEEK_END.isoformat())
+    ((config, info, node),) = runner.calls
+    assert (info, node) == (WEEK, "evaluate")
     assert (config.training, config.output, config.hyperparameters.epochs) == ("/data", "/out", 3)
 
 
@@ -110,8 +119,8 @@ def test_credentials_in_a_summary_or_a_message_are_masked(runner: Runner) -> Non
 def test_the_branch_names_the_task_to_follow(runner: Runner) -> None:
     runner.answer = "resolve_parent"
     assert choose_seed(**context(), ti=None) == "resolve_parent"
-    ((config, run_id, time),) = runner.calls
-    assert (config.training, run_id, time) == ("/data", RUN_ID, WEEK_END.isoformat())
+    ((config, info),) = runner.calls
+    assert (config.training, info) == ("/data", WEEK)
 
 
 def test_the_branch_maps_errors_too(runner: Runner) -> None:
@@ -121,10 +130,16 @@ def test_the_branch_maps_errors_too(runner: Runner) -> None:
 
 
 def test_a_run_without_an_interval_stands_for_when_it_was_triggered() -> None:
-    assert as_of(context(week_end=None)) == TRIGGERED.isoformat()
+    triggered = RunInfo(run_id=RUN_ID, as_of=TRIGGERED)
+    assert run_info(context(week_end=None)) == triggered
     # Airflow lends a manual run with a logical date the last whole week.
-    assert as_of(context(run_type="manual")) == TRIGGERED.isoformat()
-    assert as_of(context(run_type="backfill")) == WEEK_END.isoformat()
+    assert run_info(context(run_type="manual")) == triggered
+    assert run_info(context(run_type="backfill")) == WEEK
+
+
+def test_a_run_over_an_interval_builds_on_what_was_there_when_it_began() -> None:
+    assert WEEK.parents_until == WEEK.interval_start
+    assert run_info(context(week_end=None)).parents_until == TRIGGERED
 
 
 def test_variables_stand_in_for_empty_params(monkeypatch: pytest.MonkeyPatch) -> None:
