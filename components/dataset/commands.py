@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +18,7 @@ from components.dataset.convert import SOURCES, convert_dataset
 from components.dataset.findings import REPORT_FILE, Finding, Report
 from components.dataset.folders import splits_below
 from components.dataset.rules import RULES, Rule
-from components.errors import UsageError
+from components.errors import DataError, UsageError
 
 _SHOWN = 50
 _FIELDS = ValidationConfig.model_fields
@@ -54,10 +56,11 @@ def validate(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A threshold, or severities=RULE=off; may be repeated."),
     ] = None,
+    images: Annotated[bool, typer.Option("--images", help="Fetch the images as well, and check each of them.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for the report, its page and Data Docs.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as one JSON object on stdout.")] = False,
 ) -> None:
-    """Checks annotations and file listing of a dataset, without reading an image, and names every bad record."""
+    """Checks annotations and file listing of a dataset, with --images its images too; names every bad record."""
     from components.dataset.report import PAGE_FILE, write_early_page
     from components.dataset.validation import examine
 
@@ -66,11 +69,32 @@ def validate(
     if report is not None:
         found.write(report / REPORT_FILE)
         write_early_page(report / PAGE_FILE, found)
+    if images and not found.errors:
+        found = _with_images(config, found, report)
     if as_json:
         typer.echo(json.dumps(found.to_dict()))
     else:
         _show(found)
     found.raise_if_errors(None if report is None else report / REPORT_FILE)
+
+
+def _with_images(config: RunConfig, report: Report, folder: Path | None) -> Report:
+    """The report with the findings about the images, which are fetched to a temporary folder; `folder` receives it."""
+    from components.dataset.download import download_dataset
+    from components.dataset.report import PAGE_FILE
+
+    with TemporaryDirectory() as temporary:
+        report.write(validated := Path(temporary, REPORT_FILE))
+        dataset = Path(temporary, "dataset")
+        try:
+            download_dataset(config, dataset, validated)
+        except DataError:
+            if not (dataset / REPORT_FILE).exists():
+                raise
+        if folder is not None:
+            for name in (REPORT_FILE, PAGE_FILE):
+                shutil.copyfile(dataset / name, folder / name)
+        return Report.read(dataset / REPORT_FILE)
 
 
 def convert(

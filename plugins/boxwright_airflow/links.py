@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from airflow.sdk import BaseOperatorLink
+from airflow.sdk.configuration import conf
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
+URL_PREFIX = "/boxwright"
+
 
 class ValidationReportLink(BaseOperatorLink):
-    """Opens the validation report of the run.
+    """Opens the validation report of the run, through Airflow's own server and for those who may read the DAG.
 
-    Airflow asks for the link when the task has ended, well or not, and keeps the answer. A report in a bucket gets
-    none: browsers cannot open `s3://`, and a presigned URL is a key to the bucket, which no XCom may hold. The URI of
-    every report is in the task's log and, as `report`, in its XCom.
+    The report may lie in a bucket, which browsers cannot open, and a presigned URL is a key that no XCom may hold.
+    Airflow asks for the link when the task has ended, well or not, and keeps the answer.
     """
 
     name = "Validation report"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The report's URI where it is a file, else empty."""
-        uri = str(getattr(operator, "report", None) or "")
-        return Path(uri).as_uri() if uri.startswith("/") and Path(uri).is_file() else ""
+        """The page's address, empty before the task has told where its report will be."""
+        if not getattr(operator, "report", None):
+            return ""
+        place = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
+        return f"{conf.get('api', 'base_url').rstrip('/')}{URL_PREFIX}/report?{urlencode(place)}"

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from boxwright_airflow.links import ValidationReportLink
 from boxwright_airflow.params import VARIABLES, config_from_params
+from boxwright_airflow.web import XCOM_REPORT
 from components.errors import BoxwrightError
 from components.run_info import RunInfo
 
@@ -61,18 +62,19 @@ class BoxwrightStepOperator(BaseOperator):
 
         with airflow_errors():
             config, run = resolve_config(context["params"]), run_info(context)
-            self._announce_report(config, run.run_id)
+            self._announce_report(config, run.run_id, context)
             summary = run_node(config, run, self.node)
         shown: dict[str, Any] = json.loads(_without_credentials(json.dumps(summary)))
         return shown
 
-    def _announce_report(self, config: RunConfig, run_id: str) -> None:
-        """Says before the work, which may fail, where its report will be."""
+    def _announce_report(self, config: RunConfig, run_id: str, context: Context) -> None:
+        """Says before the work, which may fail, where its report will be: in the log, and to the page that shows it."""
         if self.node in VALIDATING_NODES:
             from components.dataset.report import PAGE_FILE
             from components.release.outputs import output_uri
 
             self.report = output_uri(config, run_id, PAGE_FILE)
+            context["ti"].xcom_push(XCOM_REPORT, self.report)
             self.log.info("The validation report will be at %s", _without_credentials(self.report))
 
 

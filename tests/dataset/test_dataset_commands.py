@@ -64,6 +64,18 @@ def test_a_bad_one_is_told_line_by_line(boxwright: Any, tmp_path: Path) -> None:
     assert "box_without_area" in (tmp_path / "report" / "validation_report.html").read_text()
 
 
+def test_images_are_checked_on_demand(boxwright: Any, tmp_path: Path) -> None:
+    folder = tinyset.write(tmp_path / "set")
+    victim = next((folder / "images").iterdir())
+    victim.write_bytes(victim.read_bytes()[:60])
+    assert boxwright("validate", folder)[0] == 0
+    code, printed, error = boxwright("validate", folder, "--images", "--report", tmp_path / "report")
+    assert code == 1 and "error: dataset: 1 bad record" in error
+    assert "image_undecodable" in printed and victim.name in printed
+    assert "image_undecodable" in (tmp_path / "report" / "validation_report.html").read_text()
+    assert (tmp_path / "report" / "data_docs" / "index.html").exists()
+
+
 def test_json_is_the_report_and_nothing_else(boxwright: Any, tmp_path: Path) -> None:
     code, printed, _ = boxwright("validate", broken(tmp_path / "set"), "--json", "--on-invalid", "drop")
     report = json.loads(printed)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import httpx
 import psutil
 import pytest
 
 from components.dataset.sample import generate_sample
 from components.stack import manager
 from components.stack.demo import DAG_ID, upload_folder
+from components.stack.environment import ADMIN
 
 if TYPE_CHECKING:
     from conftest import LiveStack
@@ -106,6 +108,34 @@ def test_training_logs_the_managed_algorithms_lines_and_no_secret(ready: LiveSta
         assert ready.env["AWS_SECRET_ACCESS_KEY"] not in _log(ready, "live-first", task_id)
 
 
+@pytest.mark.parametrize("task_id", ["validate_annotations", "download_dataset"])
+def test_the_report_opens_from_its_task(ready: LiveStack, first: dict[str, str], task_id: str) -> None:
+    page = _report(ready, "live-first", task_id, _login(ready))
+    assert page.status_code == 200
+    assert "<!doctype html>" in page.text.lower() and f"{DATASET}/training" in page.text
+    assert "sandbox" in page.headers["Content-Security-Policy"]
+
+
+def test_the_report_is_for_those_who_may_read_the_dag(ready: LiveStack, first: dict[str, str]) -> None:
+    assert _report(ready, "live-first", "validate_annotations", {}).status_code == 401
+    place = {"dag_id": DAG_ID, "run_id": "live-first", "task_id": "fine_tune"}
+    page = f"{ready.stack.airflow_url}/boxwright/report"
+    assert httpx.get(page, params=place, trust_env=False).status_code == 401
+    assert httpx.get(page, params=place, cookies=_login(ready), trust_env=False).status_code == 404
+
+
+def _login(stack: LiveStack) -> dict[str, str]:
+    """The cookie that Airflow's UI has after the log-in."""
+    user = {"username": ADMIN, "password": stack.stack.password}
+    answer = httpx.post(f"{stack.stack.airflow_url}/auth/token", json=user, trust_env=False)
+    return {"_token": answer.json()["access_token"]}
+
+
+def _report(stack: LiveStack, run_id: str, task_id: str, cookies: dict[str, str]) -> httpx.Response:
+    found = stack.airflow.request("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/links")
+    return httpx.get(found["extra_links"]["Validation report"], cookies=cookies, trust_env=False)
+
+
 def test_the_second_run_is_incremental(ready: LiveStack, first: dict[str, str]) -> None:
     _trigger(ready, "live-second", seed_mode="auto")
     state, tasks = _finish(ready, "live-second")
@@ -123,6 +153,7 @@ def test_bad_data_fails_the_run_at_once_without_a_retry(ready: LiveStack, first:
     (task,) = [task for task in ready.airflow.tasks(DAG_ID, "live-bad") if task.task_id == "validate_annotations"]
     assert task.try_number == 1
     assert "nowhere" in ready.airflow.error_line(DAG_ID, "live-bad", task)
+    assert "file_unreadable" in _report(ready, "live-bad", "validate_annotations", _login(ready)).text
     assert "live-bad" not in [version.run_id for version in _versions(ready)]
 
 

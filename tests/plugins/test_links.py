@@ -7,32 +7,36 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from boxwright_airflow.links import ValidationReportLink
 from boxwright_airflow.operators import VALIDATING_NODES, BoxwrightStepOperator
+from boxwright_airflow.web import XCOM_REPORT
 from components.errors import DataError
 from components.pipeline import NODES
 
 RUN_ID = "manual__2026-01-05T03:00:00+00:00"
 
 
+KEY = SimpleNamespace(dag_id="training", run_id=RUN_ID, task_id="download_dataset")
+
+
 def link_of(report: str | None) -> str:
-    return ValidationReportLink().get_link(SimpleNamespace(report=report), ti_key=None)  # type: ignore[arg-type]
+    return ValidationReportLink().get_link(SimpleNamespace(report=report), ti_key=KEY)  # type: ignore[arg-type]
 
 
-def test_a_report_in_a_folder_has_a_link(tmp_path: Path) -> None:
-    page = tmp_path / "a b" / "validation_report.html"
-    assert link_of(str(page)) == ""
-    page.parent.mkdir()
-    page.touch()
-    assert link_of(str(page)) == f"file://{tmp_path}/a%20b/validation_report.html"
+def test_the_link_leads_to_the_page_of_the_task_on_airflows_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/a/")
+    parts = urlsplit(link_of("s3://bucket/run/output/validation_report.html"))
+    assert (parts.netloc, parts.path) == ("airflow.example", "/a/boxwright/report")
+    assert dict(parse_qsl(parts.query)) == vars(KEY)
 
 
-@pytest.mark.parametrize("report", [None, "", "s3://bucket/run/output/validation_report.html", "javascript:alert(1)"])
-def test_others_have_none(report: str | None) -> None:
+@pytest.mark.parametrize("report", [None, ""])
+def test_a_task_that_told_of_no_report_has_none(report: str | None) -> None:
     assert link_of(report) == ""
 
 
@@ -51,11 +55,14 @@ def test_a_task_that_fails_has_said_where_its_report_is(tmp_path: Path, monkeypa
     operator = BoxwrightStepOperator(task_id="a_task", node="validate_annotations")
     now = datetime(2026, 1, 5, tzinfo=UTC)
     dag_run = SimpleNamespace(run_id=RUN_ID, run_type="manual", run_after=now, data_interval_end=None)
-    context = {"params": {"training": "/d", "output": str(tmp_path)}, "dag_run": dag_run}
+    told: dict[str, str] = {}
+    task = SimpleNamespace(xcom_push=told.__setitem__)
+    context = {"params": {"training": "/d", "output": str(tmp_path)}, "dag_run": dag_run, "ti": task}
     with pytest.raises(AirflowFailException):
         operator.execute(context)  # type: ignore[arg-type]
     name = "manual__2026-01-05T03-00-00-00-00"
     assert operator.report == str(tmp_path / name / "output" / "validation_report.html")
+    assert told == {XCOM_REPORT: operator.report}
 
 
 def test_the_link_survives_serialization() -> None:
