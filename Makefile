@@ -51,9 +51,10 @@ down: $(STAMP) ## stop what `make up` started
 	@echo "down: stopping the local stack"
 	@$(BIN)/boxwright down
 
-lock: $(STAMP) ## resolve requirements.in again into requirements.lock
+lock: $(STAMP) ## resolve requirements.in into requirements.lock, keeping its pins [UPGRADE=1: the newest of all]
 	@echo "lock: resolving requirements.in with overrides.txt"
-	@$(BIN)/uv pip compile --quiet --python-version 3.11 --override overrides.txt --generate-hashes --upgrade \
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --override overrides.txt --generate-hashes \
+	  $(if $(UPGRADE),--upgrade) \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  requirements.in --output-file requirements.lock
 

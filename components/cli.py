@@ -182,7 +182,6 @@ def _quiet_libraries() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("boxwright").setLevel(logging.INFO)
     logging.getLogger("absl").setLevel(logging.ERROR)
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from components.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config
 from components.dataset.convert import SOURCES, convert_dataset
@@ -31,7 +31,8 @@ def rules(as_json: Annotated[bool, typer.Option("--json", help="As a JSON list."
     if as_json:
         typer.echo(json.dumps([_described(rule) for rule in RULES.values()]))
         return
-    table = Table("rule", "severity", "threshold", "what holds", box=None)
+    # A name that is cut cannot be copied into `severities`.
+    table = Table(Column("rule", no_wrap=True), "severity", "threshold", "what holds", box=None)
     for rule in RULES.values():
         threshold = "" if rule.threshold is None else f"{rule.threshold:g} ({rule.setting})"
         style = "red" if rule.severity == "error" else "yellow"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -135,4 +136,6 @@ def great_expectations() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations
 
+    # Its import sets the level to INFO, whatever was there before.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     return great_expectations
