@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,13 +129,16 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.
     table = Table("model_id", "family", "input", "weights to start from", "own defaults")
     for spec in MODELS.values():
         defaults = ", ".join(f"{name}={value}" for name, value in spec.defaults.items())
-        table.add_row(spec.model_id, spec.family, str(spec.image_size), spec.pretrained or "random", defaults)
+        table.add_row(
+            spec.model_id, spec.family, str(spec.image_size), spec.weights.name if spec.weights else "random", defaults
+        )
     out.print(table)
 
 
 def _described(spec: ModelSpec) -> dict[str, Any]:
-    shown = ("model_id", "family", "image_size", "pretrained", "defaults")
-    return {name: getattr(spec, name) for name in shown}
+    shown = ("model_id", "family", "image_size", "coco_ap", "defaults")
+    weights = asdict(spec.weights) if spec.weights else None
+    return {name: getattr(spec, name) for name in shown} | {"weights": weights}
 
 
 @app.command()

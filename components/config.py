@@ -144,6 +144,9 @@ class RunConfig(Frozen):
         description="Earlier model to start from: models:/name/3, models:/name@champion or a model.tar.gz; "
         "the newest accepted version of model_name if unset.",
     )
+    weights_uri: str | None = Field(
+        None, description="Weights store: folder or s3:// prefix with published weights, a folder a model id."
+    )
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
     gate: Gate = Gate()  # type: ignore[call-arg]
     # `validation` is the dataset of that name.
@@ -177,6 +180,11 @@ class Settings(Frozen):
     def pipeline_root(self) -> Path:
         """Where steps write their artifacts."""
         return self.home / "pipeline"
+
+    @cached_property
+    def weights_uri(self) -> str:
+        """The weights store (`BOXWRIGHT_WEIGHTS_URI`), or `weights/` in `home`."""
+        return os.environ.get("BOXWRIGHT_WEIGHTS_URI") or str(self.home / "weights")
 
     @property
     def metadata_path(self) -> Path:

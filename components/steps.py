@@ -90,12 +90,15 @@ def _page_uri(run: RunConfig, run_id: str) -> str:
 
 
 def _anchors(run: RunConfig) -> Any:
-    """The detector's anchors as plain numbers: the dataset's code knows no models."""
+    """The detector's anchors, where it has such, as plain numbers: the dataset's code knows no models."""
     from components.dataset.report_pictures import Anchors
-    from components.model.catalogue import ASPECT_RATIOS, hyperparameters_of, model_spec
+    from components.model.catalogue import hyperparameters_of, model_spec
 
     spec = model_spec(run.model_id)
-    return Anchors(hyperparameters_of(run).image_size or spec.image_size, spec.anchor_sizes, ASPECT_RATIOS)
+    if spec.anchors is None:
+        return None
+    size = hyperparameters_of(run).image_size or spec.image_size
+    return Anchors(size, spec.anchors.sizes, spec.anchors.aspect_ratios)
 
 
 @component

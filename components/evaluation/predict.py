@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.model.postprocess import detect
-from components.training.input import decode_image, resize_image
+from components.training.input import decode_image
 
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature((), tf.string),
@@ -26,7 +25,7 @@ def predict_split(
     """Detections on every image of the shards, in COCO's results format.
 
     Args:
-        detector: a `RetinaNet`.
+        detector: a `Detector`.
         shards: TFRecord files.
         category_ids: the dataset's id of each class, by 0-based index.
         batch_size: images at a time.
@@ -34,22 +33,19 @@ def predict_split(
     Returns:
         Records of `image_id`, `category_id`, `bbox` `[x, y, width, height]` in pixels of the image, and `score`.
     """
-    anchors = detector.anchor_boxes()
+    run = tf.function(detector.detect, reduce_retracing=True)
 
-    @tf.function(reduce_retracing=True)
-    def run(images: Any) -> Any:
-        return detect(detector(images, training=False), anchors, detector.image_size)
-
-    def load(record: Any) -> tuple[Any, Any, Any]:
+    def load(record: Any) -> tuple[Any, Any, Any, Any]:
         parsed = tf.io.parse_single_example(record, _FEATURES)
         size = tf.stack([parsed["image/height"], parsed["image/width"]])
-        return resize_image(decode_image(parsed["image/encoded"]), detector.image_size), parsed["image/source_id"], size
+        image, extent = detector.resizing(decode_image(parsed["image/encoded"]))
+        return image, extent, parsed["image/source_id"], size
 
     records = tf.data.TFRecordDataset([str(shard) for shard in shards])
     batches = records.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
     detections: list[dict[str, Any]] = []
-    for images, source_ids, sizes in batches:
-        found = {name: value.numpy() for name, value in run(images).items()}
+    for images, extents, source_ids, sizes in batches:
+        found = {name: value.numpy() for name, value in run(images, extents).items()}
         for row, (source_id, size) in enumerate(zip(source_ids.numpy(), sizes.numpy(), strict=True)):
             single = {name: value[row] for name, value in found.items()}
             detections.extend(_coco_results(single, int(source_id), size, category_ids))

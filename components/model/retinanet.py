@@ -8,6 +8,7 @@ both losses are sums over the anchors divided by the number of positive ones.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,121 +18,116 @@ from keras_hub.src.models.retinanet.feature_pyramid import FeaturePyramid
 from keras_hub.src.models.retinanet.prediction_head import PredictionHead
 from keras_hub.src.models.retinanet.retinanet_label_encoder import RetinaNetLabelEncoder
 
-from components.model.catalogue import ASPECT_RATIOS, MAX_LEVEL, MIN_LEVEL, SCALES_PER_OCTAVE, ModelSpec
+from components.model.catalogue import AnchorGrid, ModelSpec
+from components.model.detector import ClassWeights, Detector
+from components.model.postprocess import decode_anchors
+from components.model.pretrained import EFFICIENTNET_LITE0_FILE, load_efficientnet_lite0
+from components.model.resizing import Resizing
 
 PRIOR_PROBABILITY = 0.01
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 IGNORED_LABEL = -2.0
 
 
-class RetinaNet(keras.Model):
+class RetinaNet(Detector):
     """A one-stage detector over a feature pyramid.
 
-    Takes float images `(batch, size, size, 3)` in [0, 255] and returns `{"box_deltas": (batch, anchors, 4),
-    "class_logits": (batch, anchors, classes)}`; deltas are `(dx, dy, log w, log h)` against the anchors. Trains on
-    `{"boxes": (batch, n, 4), "labels": (batch, n)}`: xyxy in pixels and 0-based classes, padded with -1.
+    Its raw outputs are `{"box_deltas": (batch, anchors, 4), "class_logits": (batch, anchors, classes)}`; deltas are
+    `(dx, dy, log w, log h)` against the anchors. `architecture` holds the arguments of the image encoder, and width
+    and depth of both heads.
 
-    Args:
-        spec: the catalogue's row.
-        num_classes: classes, without background.
-        image_size: input height and width in pixels.
+    Attributes:
+        backbone: the image encoder, with an output a pyramid level.
+        box_head, class_head: the two prediction heads.
     """
 
     def __init__(self, spec: ModelSpec, num_classes: int, image_size: int) -> None:
+        grid = spec.anchors or AnchorGrid(scale=3.0)
+        filters, layers = spec.architecture["head_filters"], spec.architecture["head_layers"]
         images = keras.Input((image_size, image_size, 3), name="images")
-        encoder = keras_hub.models.EfficientNetBackbone(**spec.backbone, name="encoder")
-        levels = {f"P{i}": encoder.pyramid_outputs[f"P{i}"] for i in range(MIN_LEVEL, 6)}
+        encoder = keras_hub.models.EfficientNetBackbone(**spec.architecture["encoder"], name="encoder")
+        levels = {f"P{i}": encoder.pyramid_outputs[f"P{i}"] for i in range(grid.min_level, 6)}
         features = keras.Model(encoder.inputs, levels, name="backbone")
-        pyramid = FeaturePyramid(MIN_LEVEL, MAX_LEVEL, use_p5=False, num_filters=spec.head_filters, name="pyramid")
+        pyramid = FeaturePyramid(grid.min_level, grid.max_level, use_p5=False, num_filters=filters, name="pyramid")
         anchors = keras_hub.layers.AnchorGenerator(
-            "xyxy", MIN_LEVEL, MAX_LEVEL, SCALES_PER_OCTAVE, list(ASPECT_RATIOS), spec.anchor_scale, name="anchors"
+            "xyxy",
+            grid.min_level,
+            grid.max_level,
+            grid.scales_per_octave,
+            list(grid.aspect_ratios),
+            grid.scale,
+            name="anchors",
         )
-        box_head = _head("box_head", spec, anchors.num_base_anchors * 4, has_prior=False)
-        class_head = _head("class_head", spec, anchors.num_base_anchors * num_classes, has_prior=True)
+        shapes = anchors.num_base_anchors
+        box_head = _head("box_head", shapes * 4, filters, layers, has_prior=False)
+        class_head = _head("class_head", shapes * num_classes, filters, layers, has_prior=True)
 
         maps = list(pyramid(features(keras.layers.Rescaling(1 / 128, -127 / 128)(images))).values())
         deltas = [keras.layers.Reshape((-1, 4))(box_head(level)) for level in maps]
         logits = [keras.layers.Reshape((-1, num_classes))(class_head(level)) for level in maps]
-        super().__init__(
-            images,
-            {
-                "box_deltas": keras.layers.Concatenate(axis=1, name="box_deltas", dtype="float32")(deltas),
-                "class_logits": keras.layers.Concatenate(axis=1, name="class_logits", dtype="float32")(logits),
-            },
-            name="retinanet",
-        )
-        self.num_classes = num_classes
-        self.image_size = image_size
+        outputs = {
+            "box_deltas": keras.layers.Concatenate(axis=1, name="box_deltas", dtype="float32")(deltas),
+            "class_logits": keras.layers.Concatenate(axis=1, name="class_logits", dtype="float32")(logits),
+        }
+        super().__init__(images, outputs, spec, num_classes, Resizing(image_size))
         self.backbone = features
         self.box_head = box_head
         self.class_head = class_head
         self.anchor_generator = anchors
         self.label_encoder = RetinaNetLabelEncoder(anchors, "xyxy", encoding_format="center_xywh")
-        self.localization_loss = keras.metrics.Mean(name="localization_loss")
-        self.classification_loss = keras.metrics.Mean(name="classification_loss")
 
     def anchor_boxes(self) -> Any:
         """All anchors of the model's input, `(anchors, 4)`, xyxy in pixels."""
         levels = self.anchor_generator(ops.zeros((1, self.image_size, self.image_size, 3)))
         return ops.concatenate(list(levels.values()), axis=0)
 
-    def freeze_batch_norm(self) -> None:
-        """Keeps the encoder's batch statistics as they are, in training too."""
-        for layer in self.backbone.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
+    def decode(self, outputs: Any) -> dict[str, Any]:
+        """See `Detector`."""
+        return decode_anchors(outputs, self.anchor_boxes(), self.image_size)
 
-    def train_only_on_top_layer(self) -> None:
-        """Leaves nothing trainable but the last layer of the class head."""
+    def class_weights(self) -> list[ClassWeights]:
+        """Kernel and bias of the class head's last layer."""
         top = self.class_head.prediction_layer
-        for layer in [self.backbone, self.get_layer("pyramid"), self.box_head]:
-            layer.trainable = False
-        for layer in [*self.class_head.conv_layers, *self.class_head.group_norm_layers]:
-            layer.trainable = False
-        top.trainable = True
+        kernel = keras.initializers.RandomNormal(stddev=0.01)
+        return [
+            ClassWeights(top, top.kernel, self.num_classes, kernel),
+            ClassWeights(top, top.bias, self.num_classes, _prior_bias),
+        ]
 
-    def reinitialize_top_layer(self) -> None:
-        """Gives the last layer of the class head fresh weights."""
-        top = self.class_head.prediction_layer
-        top.kernel.assign(keras.initializers.RandomNormal(stddev=0.01)(top.kernel.shape))
-        top.bias.assign(_prior_bias(top.bias.shape))
+    def load_pretrained(self, folder: Path) -> None:
+        """ImageNet weights of the image encoder."""
+        load_efficientnet_lite0(self.backbone, folder / EFFICIENTNET_LITE0_FILE)
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """Focal loss of the classes plus the absolute error of the box deltas, each per positive anchor."""
-        targets, labels = self.label_encoder(x, y["boxes"], y["labels"])
+    def loss_sums(self, images: Any, targets: dict[str, Any], outputs: Any) -> tuple[Any, Any, Any]:
+        """The absolute error of the positive anchors' box deltas, the focal loss of the classes, positive anchors."""
+        deltas, labels = self.label_encoder(images, targets["boxes"], targets["labels"])
         positive = ops.cast(labels >= 0, "float32")
         counted = ops.cast(ops.not_equal(labels, IGNORED_LABEL), "float32")
-        positives = ops.maximum(ops.sum(positive), 1.0)
-
         one_hot = ops.one_hot(ops.cast(labels, "int32"), self.num_classes, dtype="float32")
         focal = keras.losses.binary_focal_crossentropy(
             one_hot,
-            y_pred["class_logits"],
+            outputs["class_logits"],
             apply_class_balancing=True,
             alpha=FOCAL_ALPHA,
             gamma=FOCAL_GAMMA,
             from_logits=True,
         )
         # Keras averages over the classes, the paper sums.
-        classification = ops.sum(focal * counted) * self.num_classes / positives
-        error = ops.sum(ops.abs(targets - y_pred["box_deltas"]), axis=-1)
-        localization = ops.sum(ops.where(positive > 0, error, 0.0)) / positives
-        self.classification_loss.update_state(classification)
-        self.localization_loss.update_state(localization)
-        return classification + localization
+        classification = ops.sum(focal * counted) * self.num_classes
+        error = ops.sum(ops.abs(deltas - outputs["box_deltas"]), axis=-1)
+        localization = ops.sum(ops.where(positive > 0, error, 0.0))
+        return localization, classification, ops.sum(positive)
 
 
 def _prior_bias(shape: Any) -> Any:
     return ops.full(shape, -float(ops.log((1 - PRIOR_PROBABILITY) / PRIOR_PROBABILITY)))
 
 
-def _head(name: str, spec: ModelSpec, outputs: int, has_prior: bool) -> Any:
+def _head(name: str, outputs: int, filters: int, layers: int, has_prior: bool) -> Any:
     return PredictionHead(
         output_filters=outputs,
-        num_filters=spec.head_filters,
-        num_conv_layers=spec.head_layers,
+        num_filters=filters,
+        num_conv_layers=layers,
         use_group_norm=True,
         use_prior_probability=has_prior,
         prior_probability=PRIOR_PROBABILITY,

@@ -1,11 +1,10 @@
 """The seed that training starts from: a folder with `seed.json` and, beside it, what it names.
 
-A pretrained seed holds the image encoder's published weights; an incremental one holds an earlier run's model.
+A pretrained seed holds published weights; an incremental one holds an earlier run's model.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +12,13 @@ from typing import Any, Literal
 from components.config import Frozen, RunConfig
 from components.errors import DataError
 from components.model.catalogue import model_spec
-from components.model.pretrained import load_efficientnet_lite0, pretrained_file
 from components.model.store import ModelCard, load_card, load_detector
-from components.storage import write_atomic, write_json
+from components.model.weights import fetch_weights
+from components.storage import write_json
 
 SEED_FILE = "seed.json"
-PRETRAINED_FILE = "backbone.weights"
+RANDOM = "random"
+PRETRAINED_FOLDER = "pretrained"
 
 
 class Seed(Frozen):
@@ -27,8 +27,8 @@ class Seed(Frozen):
     Attributes:
         kind: pretrained backbone or an earlier model.
         model_id: architecture it belongs to.
-        origin: package of the pretrained weights (or "random"), or the parent's reference.
-        sha256: of the weights file, where there is one.
+        origin: package or archive of the pretrained weights (or `RANDOM`), or the parent's reference.
+        sha256: of the published weights, where there are such.
         reason: why this seed was taken.
     """
 
@@ -53,13 +53,11 @@ def fetch_pretrained(config: RunConfig, out_dir: Path) -> Seed:
     """Puts the pretrained weights of the run's model id into `out_dir`. Needs no network and no TensorFlow."""
     spec = model_spec(config.model_id)
     reason = f"seed_mode is {config.seed_mode}" if config.seed_mode == "pretrained" else "there is no earlier version"
-    if spec.pretrained is None:
-        seed = Seed(kind="pretrained", model_id=config.model_id, origin="random", reason=reason)
+    if spec.weights is None:
+        seed = Seed(kind="pretrained", model_id=config.model_id, origin=RANDOM, reason=reason)
     else:
-        content = pretrained_file(spec.pretrained).read_bytes()
-        write_atomic(out_dir / PRETRAINED_FILE, content)
-        digest = hashlib.sha256(content).hexdigest()
-        seed = Seed(kind="pretrained", model_id=config.model_id, origin=spec.pretrained, sha256=digest, reason=reason)
+        digest = fetch_weights(config, spec, spec.weights, out_dir / PRETRAINED_FOLDER)
+        seed = Seed(kind="pretrained", model_id=config.model_id, origin=spec.weights.name, sha256=digest, reason=reason)
     write_seed(seed, out_dir)
     return seed
 
@@ -95,8 +93,8 @@ def apply_seed(detector: Any, seed_dir: Path, card: ModelCard, reinitialize: str
     """
     seed = read_seed(seed_dir)
     if seed.kind == "pretrained":
-        if seed.origin != "random":
-            load_efficientnet_lite0(detector.backbone, seed_dir / PRETRAINED_FILE)
+        if seed.origin != RANDOM:
+            detector.load_pretrained(seed_dir / PRETRAINED_FOLDER)
         return
     parent = load_card(seed_dir)
     if parent.model_id != card.model_id:
@@ -105,6 +103,6 @@ def apply_seed(detector: Any, seed_dir: Path, card: ModelCard, reinitialize: str
         )
     check_classes(parent, card.classes)
     weights, _ = load_detector(seed_dir)
-    detector.set_weights(weights.get_weights())
+    detector.inherit(weights, {index: index for index in range(len(card.classes))})
     if reinitialize == "True":
         detector.reinitialize_top_layer()

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from components.config import Frozen
 from components.errors import DataError
 from components.model.catalogue import model_spec
+from components.model.families import create_detector
 from components.storage import write_json
 
 MODEL_FILE = "model.json"
@@ -38,10 +39,8 @@ class ModelCard(Frozen):
 
 
 def build_detector(card: ModelCard) -> Any:
-    """A `RetinaNet` with fresh weights."""
-    from components.model.retinanet import RetinaNet
-
-    return RetinaNet(model_spec(card.model_id), len(card.classes), card.image_size)
+    """A `Detector` with fresh weights."""
+    return create_detector(model_spec(card.model_id), len(card.classes), card.image_size)
 
 
 def save_detector(detector: Any, card: ModelCard, out_dir: Path) -> None:

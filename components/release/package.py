@@ -27,30 +27,29 @@ def export_saved_model(model_dir: Path, out_dir: Path) -> None:
     """Exports the serving graph; it loads with plain `tf.saved_model.load` and in TensorFlow Serving.
 
     Its signature `serving_default` takes `encoded_images`, JPEG or PNG bytes of shape `(batch,)`, and returns
-    what `components.model.postprocess.detect` does.
+    what `components.model.detector.Detector.detect` does.
     """
     import tensorflow as tf
 
-    from components.model.postprocess import detect
-    from components.training.input import decode_image, resize_image
+    from components.training.input import decode_image
 
     detector, card = load_detector(model_dir)
-    size = card.image_size
+    sizes = (card.image_size, card.image_size, 3)
 
     class Serving(tf.Module):
         def __init__(self) -> None:
             super().__init__()
             self.detector = detector
-            self.anchors = tf.constant(detector.anchor_boxes())
 
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="encoded_images")])
         def serve(self, encoded_images: Any) -> dict[str, Any]:
-            images = tf.map_fn(
-                lambda encoded: resize_image(decode_image(encoded), size),
+            images, extents = tf.map_fn(
+                lambda encoded: detector.resizing(decode_image(encoded)),
                 encoded_images,
-                fn_output_signature=tf.TensorSpec((size, size, 3), tf.float32),
+                fn_output_signature=(tf.TensorSpec(sizes, tf.float32), tf.TensorSpec((2,), tf.float32)),
             )
-            return detect(self.detector(images, training=False), self.anchors, size)
+            found: dict[str, Any] = detector.detect(images, extents)
+            return found
 
     module = Serving()
     temporary = out_dir / f"partial-{SAVED_MODEL}"

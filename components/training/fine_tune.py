@@ -124,7 +124,7 @@ def fine_tune(
         _shards(examples_dir, "training"),
         images["training"],
         batch_size,
-        card.image_size,
+        detector.resizing,
         hyperparameters.augmentation,
         hyperparameters.seed,
         first_step=first_epoch * steps,
@@ -134,7 +134,7 @@ def fine_tune(
             batches,
             epochs=hyperparameters.epochs,
             steps_per_epoch=steps,
-            validation_data=evaluation_batches(_shards(examples_dir, "validation"), batch_size, card.image_size),
+            validation_data=evaluation_batches(_shards(examples_dir, "validation"), batch_size, detector.resizing),
             validation_steps=math.ceil(images["validation"] / batch_size),
             initial_epoch=first_epoch,
             # The record before the checkpoint: a kill in between repeats the epoch and its record.

@@ -12,11 +12,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.model.resizing import Resizing
+
 SHUFFLE_BUFFER = 2048
 MIN_VISIBLE = 0.3
 ZOOM_RANGE = (0.6, 1.8)
 ASPECT_JITTER = 1.2
-PADDING_VALUE = 127.0
 
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature((), tf.string),
@@ -35,11 +36,6 @@ def decode_image(encoded: Any) -> Any:
     return tf.cast(image, tf.float32)
 
 
-def resize_image(image: Any, image_size: int) -> Any:
-    """Stretches an image to `(image_size, image_size, 3)`; training, evaluation and serving all resize by this."""
-    return tf.image.resize(image, (image_size, image_size), antialias=True)
-
-
 def parse_example(record: Any) -> tuple[Any, Any, Any]:
     """Image `(height, width, 3)`, boxes `(n, 4)` xyxy in [0, 1], and 0-based labels `(n,)` of one record."""
     parsed = tf.io.parse_single_example(record, _FEATURES)
@@ -48,21 +44,30 @@ def parse_example(record: Any) -> tuple[Any, Any, Any]:
     return decode_image(parsed["image/encoded"]), tf.stack(sides, axis=-1), labels
 
 
-def augment_example(policy: str, image_size: int) -> Callable[..., tuple[Any, Any, Any]]:
-    """The augmentation of one example; `policy` is `none`, `flip` or `standard`."""
+def augment_example(policy: str, resizing: Resizing) -> Callable[..., tuple[Any, Any, Any]]:
+    """The augmentation of one example, to the model's input; `policy` is `none`, `flip` or `standard`.
+
+    The function takes a seed `(2,)`, an image of any size, boxes `(n, 4)` xyxy in shares of the image, and labels
+    `(n,)`; it returns the model's input with boxes in shares of that.
+    """
 
     def apply(seed: Any, image: Any, boxes: Any, labels: Any) -> tuple[Any, Any, Any]:
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
         if policy == "standard":
-            image, boxes, labels = _zoom_and_crop(image, boxes, labels, image_size, seeds[0], seeds[1])
+            image, boxes, labels = _zoom_and_crop(image, boxes, labels, resizing, seeds[0], seeds[1])
             image = _colour(image, seeds[2])
-        else:
-            image = resize_image(image, image_size)
         if policy != "none":
             image, boxes = _flip(image, boxes, seeds[3])
+        if policy != "standard":
+            image, boxes = _resize(image, boxes, resizing)
         return image, boxes, labels
 
     return apply
+
+
+def _resize(image: Any, boxes: Any, resizing: Resizing) -> tuple[Any, Any]:
+    resized, extent = resizing(image)
+    return resized, boxes * tf.tile(extent[::-1], (2,))
 
 
 def _flip(image: Any, boxes: Any, seed: Any) -> tuple[Any, Any]:
@@ -81,7 +86,7 @@ def _colour(image: Any, seed: Any) -> Any:
 
 
 def _zoom_and_crop(
-    image: Any, boxes: Any, labels: Any, image_size: int, zoom_seed: Any, place_seed: Any
+    image: Any, boxes: Any, labels: Any, resizing: Resizing, zoom_seed: Any, place_seed: Any
 ) -> tuple[Any, Any, Any]:
     """Scales the picture by a random factor and cuts, or pads, it to the model's square at a random place.
 
@@ -93,20 +98,20 @@ def _zoom_and_crop(
         tf.random.stateless_uniform((1,), zoom_seed, low, high)
         + tf.random.stateless_uniform((2,), place_seed, -stretch, stretch)
     )
+    side, shape = float(resizing.image_size), tf.shape(image)[:2]
+    zoom *= resizing.extent(shape)
     # What of the picture (in [0, 1], y first) the model's square shows; the window may be larger than the picture.
     size = 1.0 / zoom
     origin = tf.random.stateless_uniform((2,), place_seed + 1) * (1.0 - size)
-    pixels = tf.cast(tf.shape(image)[:2], tf.float32)
+    pixels = tf.cast(shape, tf.float32)
     start = tf.cast(tf.round(tf.maximum(origin, 0.0) * pixels), tf.int32)
     stop = tf.cast(tf.round(tf.minimum(origin + size, 1.0) * pixels), tf.int32)
     stop = tf.maximum(stop, start + 1)
-    target = tf.cast(tf.round(tf.minimum(zoom, 1.0) * float(image_size)), tf.int32)
-    view = tf.image.resize(image[start[0] : stop[0], start[1] : stop[1]], target, antialias=True)
-    offset = tf.cast(tf.round(tf.maximum(-origin, 0.0) * zoom * float(image_size)), tf.int32)
-    offset = tf.minimum(offset, image_size - target)
-    padding = tf.stack([offset, image_size - target - offset], axis=1)
-    view = tf.pad(view, tf.concat([padding, [[0, 0]]], axis=0), constant_values=PADDING_VALUE)
-    view = tf.ensure_shape(view, (image_size, image_size, 3))
+    target = tf.cast(tf.round(tf.minimum(zoom, 1.0) * side), tf.int32)
+    target = tf.maximum(target, 1)
+    view = resizing.scale(image[start[0] : stop[0], start[1] : stop[1]], target)
+    offset = tf.cast(tf.round(tf.maximum(-origin, 0.0) * zoom * side), tf.int32)
+    view = resizing.place(view, tf.minimum(offset, resizing.image_size - target))
 
     shift, scale = tf.tile(origin[::-1], (2,)), tf.tile(zoom[::-1], (2,))
     moved = (boxes - shift) * scale
@@ -144,7 +149,7 @@ def training_batches(
     shards: list[Path],
     images: int,
     batch_size: int,
-    image_size: int,
+    resizing: Resizing,
     augmentation: str,
     seed: int,
     first_step: int = 0,
@@ -155,7 +160,7 @@ def training_batches(
         shards: TFRecord files.
         images: how many records they hold: one epoch.
         batch_size: images a batch.
-        image_size: input height and width in pixels.
+        resizing: of the model.
         augmentation: `none`, `flip` or `standard`.
         seed: of order and augmentation.
         first_step: batches that a resumed training has seen.
@@ -164,21 +169,21 @@ def training_batches(
     order = records.shuffle(min(images, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True).repeat()
     seen = first_step * batch_size
     numbered = tf.data.Dataset.zip(tf.data.Dataset.range(seen, tf.int64.max), order.skip(seen))
-    augment = augment_example(augmentation, image_size)
+    augment = augment_example(augmentation, resizing)
 
     def load(number: Any, record: Any) -> tuple[Any, Any, Any]:
         return augment(tf.stack([tf.constant(seed, tf.int64), number]), *parse_example(record))
 
     dataset = numbered.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return _batches(dataset, batch_size, image_size)
+    return _batches(dataset, batch_size, resizing.image_size)
 
 
-def evaluation_batches(shards: list[Path], batch_size: int, image_size: int) -> Any:
+def evaluation_batches(shards: list[Path], batch_size: int, resizing: Resizing) -> Any:
     """One pass in the shards' order, without augmentation; the same elements as `training_batches`."""
 
     def load(record: Any) -> tuple[Any, Any, Any]:
         image, boxes, labels = parse_example(record)
-        return resize_image(image, image_size), boxes, labels
+        return *_resize(image, boxes, resizing), labels
 
     records = tf.data.TFRecordDataset([str(shard) for shard in shards])
-    return _batches(records.map(load, num_parallel_calls=tf.data.AUTOTUNE), batch_size, image_size)
+    return _batches(records.map(load, num_parallel_calls=tf.data.AUTOTUNE), batch_size, resizing.image_size)

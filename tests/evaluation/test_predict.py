@@ -39,8 +39,6 @@ def detector():
 
 def test_detections_are_in_each_images_own_pixels_and_the_datasets_own_ids(detector, tmp_path):
     from components.evaluation.predict import first_images, predict_split
-    from components.model.postprocess import detect
-    from components.training.input import resize_image
 
     random = np.random.default_rng(0)
     sizes = {11: (50, 100), 12: (200, 40), 13: (64, 64)}
@@ -52,8 +50,8 @@ def test_detections_are_in_each_images_own_pixels_and_the_datasets_own_ids(detec
     assert {one["image_id"] for one in found} == set(sizes)
     assert {one["category_id"] for one in found} <= {7, 3}
     for image_id, (height, width) in sizes.items():
-        image = resize_image(pictures[image_id].astype("float32"), SIZE)[None]
-        expected = detect(detector(image, training=False), detector.anchor_boxes(), SIZE)
+        image, extent = detector.resizing(pictures[image_id].astype("float32"))
+        expected = detector.detect(image[None], extent[None])
         ymin, xmin, ymax, xmax = expected["detection_boxes"][0, 0].numpy()
         best = max((one for one in found if one["image_id"] == image_id), key=lambda one: one["score"])
         box = [xmin * width, ymin * height, (xmax - xmin) * width, (ymax - ymin) * height]
@@ -67,12 +65,12 @@ def test_boxes_are_decoded_against_their_anchors():
     """A delta of zero is the anchor itself; dx moves by its width, log w = ln 2 doubles it."""
     import tensorflow as tf
 
-    from components.model.postprocess import detect
+    from components.model.postprocess import decode_anchors
 
     anchors = tf.constant([[16.0, 16.0, 32.0, 48.0], [0.0, 0.0, 8.0, 8.0]])
     deltas = tf.constant([[[0.5, 0.0, np.log(2.0), 0.0], [0.0, 0.0, 0.0, 0.0]]], tf.float32)
     logits = tf.constant([[[4.0, -9.0], [-9.0, 2.0]]])
-    found = detect({"box_deltas": deltas, "class_logits": logits}, anchors, image_size=64)
+    found = decode_anchors({"box_deltas": deltas, "class_logits": logits}, anchors, image_size=64)
     assert found["num_detections"].numpy().tolist() == [2]
     # centre (24 + 0.5 * 16, 32), size (32, 32): x 16..48, y 16..48
     np.testing.assert_allclose(found["detection_boxes"][0, 0], [16 / 64, 16 / 64, 48 / 64, 48 / 64], atol=1e-6)
@@ -83,11 +81,15 @@ def test_boxes_are_decoded_against_their_anchors():
 def test_overlapping_boxes_of_one_class_are_suppressed_and_of_two_classes_are_not():
     import tensorflow as tf
 
-    from components.model.postprocess import detect
+    from components.model.postprocess import decode_anchors
 
     anchors = tf.constant([[0.0, 0.0, 32.0, 32.0], [1.0, 1.0, 33.0, 33.0]])
     deltas = tf.zeros((1, 2, 4))
-    same = detect({"box_deltas": deltas, "class_logits": tf.constant([[[3.0, -9.0], [2.0, -9.0]]])}, anchors, 64)
-    other = detect({"box_deltas": deltas, "class_logits": tf.constant([[[3.0, -9.0], [-9.0, 2.0]]])}, anchors, 64)
+    same = decode_anchors(
+        {"box_deltas": deltas, "class_logits": tf.constant([[[3.0, -9.0], [2.0, -9.0]]])}, anchors, 64
+    )
+    other = decode_anchors(
+        {"box_deltas": deltas, "class_logits": tf.constant([[[3.0, -9.0], [-9.0, 2.0]]])}, anchors, 64
+    )
     strong = [int((one["detection_scores"][0].numpy() > 0.5).sum()) for one in (same, other)]
     assert strong == [1, 2]

@@ -87,10 +87,9 @@ def test_saved_and_loaded_weights_give_equal_outputs(detector, batch, model_id, 
 def test_the_saved_model_answers_encoded_images_with_the_same_boxes(detector, model_id, tmp_path):
     import tensorflow as tf
 
-    from components.model.postprocess import detect
     from components.model.store import save_detector
     from components.release.package import export_saved_model
-    from components.training.input import decode_image, resize_image
+    from components.training.input import decode_image
 
     save_detector(detector, _card(model_id), tmp_path)
     export_saved_model(tmp_path, tmp_path)
@@ -98,8 +97,8 @@ def test_the_saved_model_answers_encoded_images_with_the_same_boxes(detector, mo
     encoded = [tf.io.encode_png(image).numpy() for image in pixels]
     served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
     answer = served(encoded_images=tf.constant(encoded))
-    images = tf.stack([resize_image(decode_image(one), SIZE) for one in encoded])
-    expected = detect(detector(images, training=False), detector.anchor_boxes(), SIZE)
+    images, extents = zip(*(detector.resizing(decode_image(one)) for one in encoded), strict=True)
+    expected = detector.detect(tf.stack(images), tf.stack(extents))
     assert set(answer) == set(expected)
     np.testing.assert_allclose(answer["detection_scores"], expected["detection_scores"], atol=1e-5)
     np.testing.assert_allclose(answer["detection_boxes"], expected["detection_boxes"], atol=1e-4)
@@ -146,3 +145,36 @@ def test_hyperparameters_are_the_users_then_the_models_then_the_managed_ones():
 def test_specs_are_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         MODELS["tiny"].image_size = 3
+
+
+def test_rows_of_the_top_layer_belong_to_classes(detector, batch):
+    """Rows that change places change the scores' places, and nothing else."""
+    before = detector.detect(batch[0], np.ones((2, 2)))
+    start = [weights.rows() for weights in detector.class_weights()]
+    for weights, rows in zip(detector.class_weights(), start, strict=True):
+        assert rows.shape[0] == len(CLASSES)
+        weights.assign_rows(rows[::-1])
+    after = detector.detect(batch[0], np.ones((2, 2)))
+    for weights, rows in zip(detector.class_weights(), start, strict=True):
+        weights.assign_rows(rows)
+        np.testing.assert_array_equal(weights.rows(), rows)
+    np.testing.assert_allclose(after["detection_scores"], before["detection_scores"], atol=1e-5)
+    valid = before["detection_scores"].numpy() > 0
+    np.testing.assert_array_equal((before["detection_classes"] + after["detection_classes"]).numpy()[valid], 3)
+
+
+def test_a_detector_inherits_what_it_shares_with_one_of_other_classes(detector, model_id, batch):
+    """With classes that stay in other places, their scores are the parent's before any training."""
+    from components.model.store import build_detector
+
+    three = _card(model_id).model_copy(update={"classes": ("new", "ring", "disc"), "category_ids": (3, 2, 1)})
+    child = build_detector(three)
+    fresh = [weights.rows()[0] for weights in child.class_weights()]
+    child.inherit(detector, {1: 1, 2: 0})
+    for own, known, new in zip(child.class_weights(), detector.class_weights(), fresh, strict=True):
+        np.testing.assert_array_equal(own.rows()[[2, 1]], known.rows())
+        np.testing.assert_array_equal(own.rows()[0], new)
+    top = {weights.variable.path for weights in child.class_weights()}
+    for own, known in zip(child.weights, detector.weights, strict=True):
+        if own.path not in top:
+            np.testing.assert_array_equal(own, known)

@@ -8,7 +8,7 @@ import pytest
 
 from components.errors import DataError, UsageError
 from components.model.catalogue import MODELS
-from components.model.pretrained import load_efficientnet_lite0, pretrained_file
+from components.model.pretrained import load_efficientnet_lite0, package_file
 from components.model.torch_weights import read_torch_weights
 
 LITE0 = MODELS["retinanet-efficientnet-lite0-320"]
@@ -16,7 +16,7 @@ LITE0 = MODELS["retinanet-efficientnet-lite0-320"]
 
 @pytest.fixture(scope="module")
 def weights_path():
-    return pretrained_file(LITE0.pretrained)
+    return package_file(LITE0.weights.name)
 
 
 def test_every_variable_of_the_backbone_gets_the_published_weights(weights_path):
@@ -62,4 +62,4 @@ def test_a_file_that_is_no_table_of_tensors_is_refused_and_never_run(tmp_path, c
 
 def test_a_missing_package_is_named():
     with pytest.raises(UsageError, match="no_such_package"):
-        pretrained_file("no_such_package")
+        package_file("no_such_package")

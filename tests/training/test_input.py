@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.model.resizing import Resizing
+
 
 def _record(number, colour=(200, 30, 30), box=(0.25, 0.25, 0.5, 0.75)):
     """An image of 80 x 60 with one coloured box, xyxy in [0, 1]."""
@@ -38,7 +40,7 @@ def shards(tmp_path_factory):
 def test_evaluation_batches_keep_order_and_hold_pixels(shards):
     from components.training.input import evaluation_batches
 
-    batches = list(evaluation_batches(shards, batch_size=4, image_size=64))
+    batches = list(evaluation_batches(shards, batch_size=4, resizing=Resizing(64)))
     assert [len(images) for images, _ in batches] == [4, 2]
     images, targets = batches[0]
     assert images.shape == (4, 64, 64, 3)
@@ -47,12 +49,13 @@ def test_evaluation_batches_keep_order_and_hold_pixels(shards):
     assert targets["labels"][0, -1] == -1
 
 
+@pytest.mark.parametrize("keep_aspect", [False, True])
 @pytest.mark.parametrize("policy", ["none", "flip", "standard"])
-def test_boxes_move_with_their_pixels(shards, policy):
+def test_boxes_move_with_their_pixels(shards, policy, keep_aspect):
     """The mean colour inside each augmented box is the object's, just outside it the background's."""
     from components.training.input import training_batches
 
-    batches = training_batches(shards, 6, 6, 96, policy, seed=3)
+    batches = training_batches(shards, 6, 6, Resizing(96, keep_aspect), policy, seed=3)
     inside, seen = [], 0
     for images, targets in batches.take(8):
         for image, boxes, labels in zip(
@@ -72,7 +75,7 @@ def test_the_same_seed_gives_the_same_batches_and_a_resume_goes_on_where_it_was(
     from components.training.input import training_batches
 
     def labels(first_step, count):
-        batches = training_batches(shards, 6, 3, 64, "standard", seed=5, first_step=first_step)
+        batches = training_batches(shards, 6, 3, Resizing(64), "standard", seed=5, first_step=first_step)
         return [(images.numpy().sum(), targets["labels"].numpy().tolist()) for images, targets in batches.take(count)]
 
     whole = labels(0, 6)
@@ -84,5 +87,5 @@ def test_the_same_seed_gives_the_same_batches_and_a_resume_goes_on_where_it_was(
 def test_each_epoch_sees_every_image_once(shards):
     from components.training.input import training_batches
 
-    for _, targets in training_batches(shards, 6, 6, 64, "none", seed=0).take(3):
+    for _, targets in training_batches(shards, 6, 6, Resizing(64), "none", seed=0).take(3):
         assert sorted(targets["labels"][:, 0].numpy().tolist()) == [0, 1, 2, 3, 4, 5]
