@@ -39,6 +39,8 @@ class Release(Frozen):
         parent: what it started from, if from an earlier model.
         config_json: the run's configuration as it was given.
         pictures: files that are kept with the run.
+        accepted: False for a model that did not pass its gate or that a person turned down: it is kept to be looked
+            at, and becomes neither candidate, nor champion, nor a parent.
     """
 
     model_name: str
@@ -53,6 +55,7 @@ class Release(Frozen):
     config_json: str
     code_version: str
     pictures: list[Path]
+    accepted: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,9 @@ class Registry:
     def register(self, release: Release) -> Version:
         """Makes, or finds, the version of a run, and gives it its aliases.
 
-        `candidate` moves to the newest version. `champion` moves to this one when there is none, or when its AP is at
-        least the champion's and it does not stand for an earlier time. Both are decided once: a repeated call does
-        not undo what a person changed since.
+        `candidate` moves to the newest accepted version. `champion` moves to this one when there is none, or when its
+        AP is at least the champion's and it does not stand for an earlier time. Both are decided once: a repeated call
+        does not undo what a person changed since.
 
         Raises:
             DataError: a picture is missing.
@@ -182,13 +185,17 @@ class Registry:
 
     def _settle(self, version: Version) -> None:
         """Decides about the aliases; repeated after a crash halfway, it decides the same."""
+        if version.accepted:
+            self._place(version)
+        self._client.set_model_version_tag(version.name, str(version.version), SETTLED, "true")
+
+    def _place(self, version: Version) -> None:
         aliases = self._aliases(version.name)
         if aliases.get(CANDIDATE, 0) < version.version:
             self._client.set_registered_model_alias(version.name, CANDIDATE, str(version.version))
         champion = self._get(version.name, aliases[CHAMPION]) if CHAMPION in aliases else None
         if champion is None or _outdoes(version, champion):
             self._client.set_registered_model_alias(version.name, CHAMPION, str(version.version))
-        self._client.set_model_version_tag(version.name, str(version.version), SETTLED, "true")
 
     def _version_of_run(self, model_name: str, run_id: str) -> Version | None:
         found = self._search(f"name = '{_checked(model_name)}' AND tags.`{RUN_ID}` = '{run_id}'")
@@ -234,7 +241,7 @@ def _outdoes(version: Version, champion: Version) -> bool:
 def _tags(release: Release) -> dict[str, str]:
     facts = {
         RUN_ID: release.run_id,
-        ACCEPTED: "true",
+        ACCEPTED: "true" if release.accepted else "false",
         AS_OF: release.as_of.astimezone(UTC).isoformat(),
         ARCHIVE: release.archive_uri,
         **tracking.lineage(release),

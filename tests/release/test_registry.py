@@ -115,6 +115,21 @@ def test_champion_goes_to_the_better_and_later(registry: Registry, release: Make
     assert registry.resolve("models:/detector@candidate").run_id == "backfill"
 
 
+def test_a_rejected_version_is_kept_and_is_nobodys_champion_or_parent(registry: Registry, release: MakeRelease) -> None:
+    rejected = registry.register(release("failed-its-gate", "2025-03-01", ap=0.9, accepted=False))
+    assert not rejected.accepted
+    assert registry.register(release("failed-its-gate", accepted=False)) == rejected
+    with pytest.raises(UsageError, match="models:/detector@champion does not exist; detector has 1"):
+        registry.resolve("models:/detector@champion")
+    assert registry.newest_accepted("detector", datetime(2100, 1, 1, tzinfo=UTC)) is None
+    registry.register(release("good", "2025-02-01", ap=0.1))
+    registry.register(release("bad-again", "2025-04-01", ap=0.9, accepted=False))
+    for alias in ("candidate", "champion"):
+        assert registry.resolve(f"models:/detector@{alias}").run_id == "good"
+    newest = registry.newest_accepted("detector", datetime(2100, 1, 1, tzinfo=UTC))
+    assert newest is not None and newest.run_id == "good"
+
+
 def test_a_persons_choice_of_champion_stands(registry: Registry, release: MakeRelease) -> None:
     registry.register(release("first", "2025-03-01", ap=0.4))
     registry.register(release("second", "2025-03-02", ap=0.5))
