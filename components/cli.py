@@ -26,6 +26,7 @@ from components.config import SEED_MODES, Gate, Hyperparameters, RunConfig, Sett
 from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
 from components.model.catalogue import MODELS, ModelSpec
+from components.release import commands as release_commands
 from components.stack import commands as stack_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
@@ -39,6 +40,7 @@ for command in (
     stack_commands.demo,
 ):
     app.command()(command)
+app.add_typer(release_commands.app, name="registry")
 
 out = Console()
 progress = Console(stderr=True)

@@ -11,17 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
 from components.errors import BoxwrightError, StorageError, UsageError
+from components.release.versions import RUN_ID, Release, lineage_tags
 
-if TYPE_CHECKING:
-    from components.release.registry import Release
-
-RUN_ID = "boxwright.run_id"
 LOCK_SECONDS = 300
 _SQLITE = "sqlite:///"
 _BATCH = 100
@@ -143,18 +140,6 @@ def source_of(archive_uri: str, mlflow_run: Any) -> str:
     return archive_uri
 
 
-def lineage(release: Release) -> dict[str, str]:
-    """Where a model comes from, as tags."""
-    return {
-        "boxwright.fingerprint": release.fingerprint,
-        "boxwright.parent": release.parent or "",
-        "boxwright.model_id": release.model_id,
-        "boxwright.classes": json.dumps(release.classes),
-        "boxwright.config": release.config_json,
-        "boxwright.code_version": release.code_version,
-    }
-
-
 def log_run(client: Any, tracking_uri: str, release: Release) -> Any:
     """The MLflow run of a run, with its metrics, hyperparameters and pictures; made or completed as need be."""
     experiment_id = _experiment(client, tracking_uri, release.model_name)
@@ -190,11 +175,17 @@ def _log_facts(client: Any, run: Any, release: Release) -> None:
     # With the time the run was made as theirs, metrics that are logged again replace themselves.
     time = run.info.start_time
     config = json.loads(release.config_json)
-    settings = {"model_id": release.model_id, **config.get("hyperparameters", {})}
+    hyperparameters = release.hyperparameters or config.get("hyperparameters", {})
+    settings = {"model_id": release.model_id, **hyperparameters}
     metrics = [Metric(key(name), value, time, 0) for name, value in release.metrics.items()]
+    metrics += [
+        Metric(key(f"epoch/{name}"), value, time, epoch)
+        for name, values in release.curves.items()
+        for epoch, value in enumerate(values)
+    ]
     params = [Param(name, str(value)) for name, value in settings.items() if name not in run.data.params]
     # A run's tags are shorter than a version's.
-    tags = [RunTag(name, value[:5000]) for name, value in lineage(release).items() if value]
+    tags = [RunTag(name, value[:5000]) for name, value in lineage_tags(release).items()]
     for start in range(0, len(metrics), _BATCH):
         client.log_batch(run.info.run_id, metrics=metrics[start : start + _BATCH])
     client.log_batch(run.info.run_id, params=params, tags=tags)
