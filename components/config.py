@@ -40,6 +40,11 @@ def _pairs(value: Any) -> Any:
     return {name.strip(): severity.strip() for name, _, severity in pairs}
 
 
+def _off(value: Any) -> Any:
+    """`off`, as a command line says it, for "not set"."""
+    return None if value == "off" else value
+
+
 class Frozen(BaseModel):
     """A record that cannot change and that refuses names it does not know."""
 
@@ -93,6 +98,28 @@ class Gate(Frozen):
 
     min_ap50: Fraction = Field(0.05, description="Least AP50 on the evaluation images: it must detect something.")
     min_ap: Fraction = Field(0.0, description="Least AP (mean over IoU 0.50 to 0.95) on the evaluation images.")
+    min_ap50_per_class: Annotated[dict[str, Fraction], BeforeValidator(_pairs)] = Field(
+        {}, description='Least AP50 of single classes, as {"bolt": 0.4, "nut": 0.3}.'
+    )
+    must_beat_champion: Annotated[float | None, Field(ge=-1, le=1), BeforeValidator(_off)] = Field(
+        None,
+        description="Least AP above that of the champion on the same images, such as 0.01, or -0.02 to let a model "
+        "pass that is hardly worse; off if unset.",
+    )
+    max_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Most milliseconds an image at batch 1 on the machine that evaluates."
+    )
+    on_failure: Literal["leave", "reject"] = Field(
+        "leave", description="leave: a model that fails is not registered; reject: it is, as a rejected version."
+    )
+
+
+class EvaluationConfig(Frozen):
+    """What is measured beside COCO's metrics, and what the report shows."""
+
+    voc: bool = Field(False, description="Measure AP50 as Pascal VOC defines it, too.")
+    gallery_images: int = Field(12, ge=0, le=200, description="Images of the report's random sample.")
+    worst_images: int = Field(24, ge=0, le=200, description="Images with most errors that the report shows.")
 
 
 class ValidationConfig(Frozen):
@@ -148,6 +175,7 @@ class RunConfig(Frozen):
         None, description="Weights store: folder or s3:// prefix with published weights, a folder a model id."
     )
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
+    evaluation: EvaluationConfig = EvaluationConfig()  # type: ignore[call-arg]
     gate: Gate = Gate()  # type: ignore[call-arg]
     # `validation` is the dataset of that name.
     data_validation: ValidationConfig = ValidationConfig()  # type: ignore[call-arg]
@@ -160,6 +188,17 @@ class RunConfig(Frozen):
     def to_json(self) -> str:
         """The settings that were made, so that defaults of the model id still apply after a round trip."""
         return self.model_dump_json(exclude_unset=True)
+
+
+# The fields of `RunConfig` that are records themselves.
+SECTIONS: dict[str, type[Frozen]] = {
+    "hyperparameters": Hyperparameters,
+    "evaluation": EvaluationConfig,
+    "gate": Gate,
+    "data_validation": ValidationConfig,
+}
+# Sections whose fields carry a prefix where all settings stand in one flat list.
+PREFIXES = {"data_validation": "validation_", "evaluation": "evaluation_", "gate": "gate_"}
 
 
 class Settings(Frozen):
@@ -220,8 +259,7 @@ def _without_none(value: Any) -> Any:
 def _explain(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        sections = {"hyperparameters": Hyperparameters, "gate": Gate, "data_validation": ValidationConfig}
-        owner: Any = sections.get(str(problem["loc"][0]), RunConfig)
+        owner: Any = SECTIONS.get(str(problem["loc"][0]), RunConfig)
         return f"{name} is unknown; valid are {', '.join(sorted(owner.model_fields))}"
     if problem["type"] == "missing":
         return f"{name} is required: {RunConfig.model_fields[name].description}"

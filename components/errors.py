@@ -1,6 +1,7 @@
 """Typed errors. Exit codes, Airflow's retry rules and messages all key on these classes.
 
-Every message is one line that says what was expected, what came, where, and what to do.
+Every message is one line that says what was expected, what came, where, and what to do; the gate's has its table
+below that line.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def convert(
     summary = convert_dataset(source, out_dir, kind, images)
     out.print(
         f"{out_dir}: {summary.images} images, {summary.boxes} boxes, classes {', '.join(summary.classes)}"
-        + (f"; {summary.crowds} crowd regions left out" if summary.crowds else ""),
+        + (f"; {summary.crowds} of them around crowds, which no model is trained on" if summary.crowds else ""),
         soft_wrap=True, markup=False,
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from components.storage import unsafe_key, write_json
 
 @dataclass(frozen=True)
 class ConvertSummary:
-    """What was written; `crowds` counts the regions around many objects at once, which are left out."""
+    """What was written; `crowds` counts the regions around many objects at once, which are not trained on."""
 
     images: int
     boxes: int
@@ -123,17 +123,18 @@ def _give_extensions(records: list[dict[str, Any]], images: Path) -> None:
 
 def _corners(dataset: dict[str, Any]) -> tuple[dict[str, Any], int]:
     regions = dataset.get("annotations", [])
-    boxes = [box for box in regions if not box.get("iscrowd") and box.get("bbox")]
+    boxes = [box for box in regions if box.get("bbox")]
     document = {
         "images": [{key: image[key] for key in ("file_name", "height", "width", "id")} for image in dataset["images"]],
         "annotations": [
             {"image_id": box["image_id"], "bbox": [x, y, x + width, y + height], "category_id": box["category_id"]}
+            | ({"iscrowd": 1} if box.get("iscrowd") else {})
             for box in boxes
             for x, y, width, height in [box["bbox"]]
         ],
         "categories": [{"id": category["id"], "name": category["name"]} for category in dataset.get("categories", [])],
     }
-    return document, sum(bool(region.get("iscrowd")) for region in regions)
+    return document, sum(bool(box.get("iscrowd")) for box in boxes)
 
 
 def _write(document: dict[str, Any], images: Path, out_dir: Path) -> None:

@@ -109,7 +109,7 @@ def _write_split(annotations: Annotations, source: Path, digests: Mapping[str, s
         with replacing(out_dir / name) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
             for image in images[number::shards]:
                 data, kind = encoded_image(source / "images" / image.file_name, image)
-                boxes = annotations.boxes_by_image[image.id]
+                boxes = [box for box in annotations.boxes_by_image[image.id] if not box.crowd]
                 writer.write(_example(image, data, kind, boxes, annotations))
             writer.flush()
     save_annotations(annotations, out_dir / "annotations.json")

@@ -174,6 +174,7 @@ def read_box(index: int, record: Any) -> Box:
         image_id=_integer(record, "image_id", 0, LARGEST_ID),
         category_id=_integer(record, "category_id", 0, LARGEST_ID),
         bbox=_bbox(record),
+        crowd=record.get("iscrowd") in (1, True),
     )
 
 

@@ -21,12 +21,17 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Box:
-    """One box: `index` is its position in the file's `annotations` list, `bbox` (xmin, ymin, xmax, ymax) pixels."""
+    """One box: `index` is its position in the file's `annotations` list, `bbox` (xmin, ymin, xmax, ymax) pixels.
+
+    A `crowd` stands around many objects at once (COCO's `iscrowd`): nothing is trained on it, and what a model finds
+    within it is neither right nor wrong.
+    """
 
     index: int
     image_id: int
     bbox: BBox
     category_id: int
+    crowd: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,9 @@ class Annotations:
                 for image in self.images
             ],
             "annotations": [
-                {"image_id": box.image_id, "bbox": list(box.bbox), "category_id": box.category_id} for box in self.boxes
+                {"image_id": box.image_id, "bbox": list(box.bbox), "category_id": box.category_id}
+                | ({"iscrowd": 1} if box.crowd else {})
+                for box in self.boxes
             ],
             "categories": [{"id": key, "name": self.categories[key]} for key in self.category_ids],
         }

@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import hotcoco
+import numpy as np
+from numpy.typing import NDArray
 
 from components.config import Frozen
 from components.dataset.annotations import Annotations
-from components.errors import TrainingError
+from components.evaluation.detections import Detections, Truth
 
-# hotcoco's names on the left, ours on the right; its size letters are small, medium and large.
-_NAMES = {
-    "AP": "AP",
-    "AP50": "AP50",
-    "AP75": "AP75",
-    "APs": "AP_small",
-    "APm": "AP_medium",
-    "APl": "AP_large",
-    "AR1": "AR1",
-    "AR10": "AR10",
-    "AR100": "AR100",
-}
-_RECORD = "{image_id: int, category_id: int, bbox: [x, y, width, height] in pixels, score: number}"
+MATCH_IOU = 0.5
+# Thresholds that are tried lie this far apart, as scores are shown.
+THRESHOLD_STEPS = 1000
+# Places on the axes of hotcoco's `precision` (IoU, recall, class, area, detections) and `recall` (the same without
+# recall): COCO's areas are all, small, medium, large; its detections an image 1, 10, 100.
+_AREAS = {"AP": 0, "AP_small": 1, "AP_medium": 2, "AP_large": 3}
+_IOUS = {"AP50": 0, "AP75": 5}
+_DETECTIONS = {"AR1": 0, "AR10": 1, "AR100": 2}
 
 
-class ClassMetrics(Frozen):
-    """Metrics of one class; None where the split has no box of it.
-
-    Attributes:
-        AP: mean over IoU 0.50 to 0.95 in steps of 0.05.
-        AP50: at IoU 0.50.
-        boxes: ground-truth boxes.
-    """
-
-    AP: float | None
-    AP50: float | None
-    boxes: int
-
-
-class DetectionMetrics(Frozen):
-    """Metrics of a detector on a split, as COCO defines them, all in [0, 1].
+class CocoMetrics(Frozen):
+    """Metrics of one class or, as means over the classes that have boxes, of all; all in [0, 1].
 
     None stands for "there is no such ground truth", where COCO's tools write -1: 0.0 means that there was something
     to find and nothing was found. Small is below 32 x 32 pixels of box area, large above 96 x 96.
+
+    Attributes:
+        AP: mean over IoU 0.50 to 0.95 in steps of 0.05.
+        AP50, AP75: at one IoU.
+        AP_small, AP_medium, AP_large: over boxes of that size.
+        AR1, AR10, AR100: recall with so many detections an image, mean over the same IoUs.
+        VOC_AP50: area under the precision envelope at IoU 0.5, as Pascal VOC has it since 2010; where asked for.
+        precision, recall, F1: at IoU 0.5, of the detections with a score of at least the model's threshold.
+        boxes: ground-truth boxes, crowds left out.
+        detections: all of them, whatever their score.
+        kept: those with a score of at least the threshold; detections in crowds are not counted.
     """
 
     AP: float | None
@@ -60,105 +50,164 @@ class DetectionMetrics(Frozen):
     AR1: float | None
     AR10: float | None
     AR100: float | None
-    per_class: dict[str, ClassMetrics]
-    images: int
+    VOC_AP50: float | None = None
+    precision: float | None
+    recall: float | None
+    F1: float | None
     boxes: int
     detections: int
+    kept: int
+
+
+class DetectionMetrics(CocoMetrics):
+    """Metrics of a detector on a split, as COCO defines them.
+
+    Precision, recall and F1 are those of all boxes together, whatever their class.
+
+    Attributes:
+        per_class: by class name.
+        images: of the split.
+        threshold: the score at which F1 over all boxes is largest; None where no detection is right.
+    """
+
+    per_class: dict[str, CocoMetrics]
+    images: int
+    threshold: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """The metrics as plain JSON values."""
         return self.model_dump()
 
 
-def measure(annotations: Annotations, detections: Sequence[Mapping[str, Any]]) -> DetectionMetrics:
+class Measurement:
+    """Metrics of a split, and the evaluators that they come from, for all that is asked of them afterwards.
+
+    Attributes:
+        full: evaluated by COCO's parameters on every detection.
+        kept: at IoU 0.5 alone, on the detections of at least the threshold; on none where there is no threshold.
+        kept_detections: those.
+        diagnostics: hotcoco's account of `kept`, image by image and box by box.
+    """
+
+    def __init__(self, annotations: Annotations, detections: Detections, voc: bool = False) -> None:
+        self.annotations, self.detections = annotations, detections
+        self.truth = Truth(annotations)
+        self.full = self.truth.evaluator(detections)
+        self.full.evaluate()
+        self.full.accumulate()
+        self.threshold = _best_threshold(self.full, sum(not box.crowd for box in annotations.boxes))
+        self.kept_detections = detections.at_least(self.threshold if self.threshold is not None else np.inf)
+        self.kept = self.truth.evaluator(self.kept_detections, MATCH_IOU)
+        self.kept.evaluate()
+        self.diagnostics = self.kept.image_diagnostics(MATCH_IOU, self.threshold or 0.0)
+        self.metrics = self._metrics(voc)
+
+    def _metrics(self, voc: bool) -> DetectionMetrics:
+        tables = self.full.eval
+        counts = _counts(self)
+        names = self.annotations.classes
+        totals = np.bincount(self.detections.class_rows, minlength=len(names)).tolist()
+        areas = [_voc_area(self, row) if voc else None for row in range(len(names))]
+        per_class = {
+            name: CocoMetrics(
+                **_coco(tables, [row]), VOC_AP50=areas[row], detections=totals[row], **_shares(*counts[row])
+            )
+            for row, name in enumerate(names)
+        }
+        known = [area for area in areas if area is not None]
+        return DetectionMetrics(
+            **_coco(tables, range(len(names))),
+            VOC_AP50=sum(known) / len(known) if known else None,
+            detections=len(self.detections),
+            **_shares(*counts.sum(axis=0)),
+            per_class=per_class,
+            images=len(self.annotations.images),
+            threshold=self.threshold,
+        )
+
+
+def measure(annotations: Annotations, detections: Sequence[Mapping[str, Any]], voc: bool = False) -> DetectionMetrics:
     """Computes COCO metrics over every image of the split, those without boxes too.
 
     Args:
         annotations: the ground truth, with corner boxes.
         detections: COCO results, `bbox` as `[x, y, width, height]` in pixels.
+        voc: compute VOC_AP50 as well.
 
     Raises:
         TrainingError: a detection is malformed, not finite, or of an image or class that the split does not have.
     """
-    _check(annotations, detections)
-    truth = hotcoco.COCO(_coco(annotations))
-    evaluation = hotcoco.COCOeval(truth, truth.load_res([dict(found) for found in detections]), "bbox")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    # Results exist after the summary only, which prints.
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.summarize()
-    results = evaluation.get_results()
-    return DetectionMetrics(
-        **{ours: _known(results[theirs]) for theirs, ours in _NAMES.items()},
-        per_class=_per_class(annotations, (evaluation.eval or {})["precision"]),
-        images=len(annotations.images),
-        boxes=len(annotations.boxes),
-        detections=len(detections),
-    )
+    return Measurement(annotations, Detections.of_results(annotations, detections), voc).metrics
 
 
-def _coco(annotations: Annotations) -> dict[str, Any]:
-    boxes = []
-    for number, box in enumerate(annotations.boxes, start=1):
-        xmin, ymin, xmax, ymax = box.bbox
-        width, height = xmax - xmin, ymax - ymin
-        boxes.append(
-            {
-                "id": number,
-                "image_id": box.image_id,
-                "category_id": box.category_id,
-                "bbox": [xmin, ymin, width, height],
-                "area": width * height,
-                "iscrowd": 0,
-            }
-        )
-    images = [
-        {"id": image.id, "file_name": image.file_name, "width": image.width, "height": image.height}
-        for image in annotations.images
-    ]
-    categories = [{"id": key, "name": annotations.categories[key]} for key in annotations.category_ids]
-    return {"images": images, "annotations": boxes, "categories": categories}
+def _coco(tables: Mapping[str, Any], rows: Sequence[int]) -> dict[str, float | None]:
+    """COCO's twelve numbers without the recalls by size, over the classes of `rows`."""
+    precision, recall = tables["precision"][:, :, rows], tables["recall"][:, rows]
+    values = {name: _mean(precision[..., area, -1]) for name, area in _AREAS.items()}
+    values |= {name: _mean(precision[iou, ..., 0, -1]) for name, iou in _IOUS.items()}
+    return values | {name: _mean(recall[..., 0, place]) for name, place in _DETECTIONS.items()}
 
 
-def _per_class(annotations: Annotations, precision: Any) -> dict[str, ClassMetrics]:
-    """`precision` has the shape (IoU thresholds, recalls, classes by id, areas, maxima of detections)."""
-    counts = Counter(box.category_id for box in annotations.boxes)
+def _mean(values: NDArray[np.float64]) -> float | None:
+    """Over what there is; COCO's tools write -1 where there is no ground truth."""
+    known = values[values > -1]
+    return float(known.mean()) if known.size else None
+
+
+def _best_threshold(evaluation: Any, boxes: int) -> float | None:
+    """The least score of the detections that together reach the largest F1.
+
+    Detections are counted in bins of their score; right are those that match a box of their class.
+    """
+    bins = evaluation.calibration(n_bins=THRESHOLD_STEPS, iou_threshold=MATCH_IOU)["bins"][::-1]
+    found = np.cumsum([one["count"] for one in bins])
+    right = np.cumsum([one["count"] * one["avg_accuracy"] for one in bins])
+    f1 = 2 * right / np.maximum(found + boxes, 1)
+    best = int(np.argmax(f1))
+    # Three digits are what the bins' edges have.
+    return round(bins[best]["bin_lower"], 3) if f1[best] > 0 else None
+
+
+def _counts(measurement: Measurement) -> NDArray[np.int64]:
+    """Right detections, all detections and boxes at the threshold, of each class: `(classes, 3)`.
+
+    hotcoco leaves out crowds, and the detections that lie in them.
+    """
+    status = measurement.diagnostics["dt_status"]
+    ids = np.fromiter(status, np.int64, len(status))
+    right = np.fromiter((word == "tp" for word in status.values()), np.bool_, len(status))
+    rows = measurement.kept_detections.class_rows[ids - 1]
+    index = {category_id: row for row, category_id in enumerate(measurement.annotations.category_ids)}
+    boxes = Counter(index[box.category_id] for box in measurement.annotations.boxes if not box.crowd)
+    classes = len(index)
+    return np.column_stack(
+        [
+            np.bincount(rows[right], minlength=classes),
+            np.bincount(rows, minlength=classes),
+            [boxes[row] for row in range(classes)],
+        ]
+    ).astype(np.int64)
+
+
+def _shares(right: int, found: int, boxes: int) -> dict[str, Any]:
+    """Precision, recall and F1 from counts; without detections nothing is wrong, and without boxes nothing is asked."""
     return {
-        annotations.categories[category_id]: ClassMetrics(
-            AP=_known(precision[:, :, row, 0, -1].mean()),
-            AP50=_known(precision[0, :, row, 0, -1].mean()),
-            boxes=counts[category_id],
-        )
-        for row, category_id in enumerate(annotations.category_ids)
+        "precision": float(right / found) if found else None,
+        "recall": float(right / boxes) if boxes else None,
+        "F1": float(2 * right / (found + boxes)) if boxes else None,
+        "boxes": int(boxes),
+        "kept": int(found),
     }
 
 
-def _known(value: Any) -> float | None:
-    """COCO's tools write -1 where there is no ground truth."""
-    return None if value < 0 else float(value)
-
-
-def _check(annotations: Annotations, detections: Sequence[Mapping[str, Any]]) -> None:
-    images = {image.id for image in annotations.images}
-    for index, found in enumerate(detections):
-        if problem := _problem(found, images, annotations.categories):
-            raise TrainingError(f"detections[{index}]: {problem}")
-
-
-def _problem(found: Mapping[str, Any], images: set[int], categories: Mapping[int, str]) -> str | None:
-    try:
-        image_id, category_id = found["image_id"], found["category_id"]
-        numbers = [float(value) for value in (*found["bbox"], found["score"])]
-    except (KeyError, TypeError, ValueError):
-        return f"expected {_RECORD}, got {str(dict(found))[:200]!a}"
-    if len(numbers) != 5 or not all(math.isfinite(number) for number in numbers):
-        return (
-            f"expected four finite box values and a finite score, got {numbers} on image {image_id}; "
-            "the weights have diverged: lower learning_rate"
-        )
-    if image_id not in images:
-        return f"image_id {image_id} is not an image of the evaluated split; predict on that split"
-    if category_id not in categories:
-        return f"category_id {category_id} is none of the split's {sorted(categories)}; map labels to the file's ids"
-    return None
+def _voc_area(measurement: Measurement, row: int) -> float | None:
+    """With one recall step for each box, COCO's mean over recalls is the whole area under the envelope."""
+    category_id = measurement.annotations.category_ids[row]
+    boxes = sum(box.category_id == category_id and not box.crowd for box in measurement.annotations.boxes)
+    if not boxes:
+        return None
+    evaluation = measurement.truth.evaluator(measurement.detections, MATCH_IOU, [row])
+    evaluation.params.rec_thrs = (np.arange(1, boxes + 1) / boxes).tolist()
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return _mean(evaluation.eval["precision"])

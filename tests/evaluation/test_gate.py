@@ -7,33 +7,62 @@ from typing import Any
 
 import pytest
 
-from components.config import Gate
+from components.config import Gate, parse_config
 from components.dataset.annotations import Annotations, Box, ImageRecord
-from components.errors import GateError
+from components.errors import GateError, UsageError
 from components.evaluation.gate import check_gate, write_gate_report
 from components.evaluation.metrics import measure
 
 GATE = Gate(min_ap50=0.5, min_ap=0.3)
-TRUTH = Annotations((ImageRecord(1, "a.jpg", 64, 48),), (Box(0, 1, (2, 2, 30, 30), 1),), {1: "cat"})
+OPEN = Gate(min_ap50=0, min_ap=0)
+TRUTH = Annotations(
+    (ImageRecord(1, "a.jpg", 64, 48),),
+    (Box(0, 1, (2, 2, 30, 30), 1), Box(1, 1, (40, 2, 60, 30), 2)),
+    {1: "cat", 2: "dog"},
+)
+CAT = {"image_id": 1, "category_id": 1, "bbox": [2, 2, 28, 28], "score": 0.9}
+DOG = {"image_id": 1, "category_id": 2, "bbox": [40, 2, 20, 28], "score": 0.8}
+GOOD = {"AP": 0.6, "AP50": 0.8, "detections": 5}
+
+
+def evaluated(*detections: dict[str, Any], **more: Any) -> dict[str, Any]:
+    metrics = measure(TRUTH, detections).to_dict()
+    return {"per_class": metrics.pop("per_class"), "metrics": metrics, **more}
+
+
+def verdicts(evaluation: dict[str, Any], gate: Gate) -> dict[str, str]:
+    return {check.name: check.verdict for check in check_gate(evaluation, gate).checks}
 
 
 def test_a_model_that_reaches_its_bounds_exactly_passes(tmp_path: Path) -> None:
-    report = check_gate({"AP": 0.3, "AP50": 0.5, "detections": 1}, GATE)
+    report = check_gate({"metrics": {"AP": 0.3, "AP50": 0.5, "detections": 1}}, GATE)
     report.raise_if_failed()
     assert report.passed and len(report.checks) == 3
     write_gate_report(report, tmp_path / "gate.json")
     written = json.loads((tmp_path / "gate.json").read_text())
     assert written["passed"] is True
-    assert written["checks"][1] == {"name": "AP50", "value": 0.5, "bound": 0.5, "passed": True, "verdict": "passed"}
+    expected = {"name": "AP50", "value": 0.5, "bound": 0.5, "at_most": False, "passed": True, "verdict": "passed"}
+    assert written["checks"][1] == expected | {"note": ""}
 
 
 def test_measured_metrics_go_straight_in() -> None:
-    perfect = [{"image_id": 1, "category_id": 1, "bbox": [2, 2, 28, 28], "score": 0.9}]
-    assert check_gate(measure(TRUTH, perfect), GATE).passed
-    report = check_gate(measure(TRUTH, []), Gate(min_ap50=0, min_ap=0))
-    assert [check.verdict for check in report.checks] == ["nothing detected", "passed", "passed"]
+    assert check_gate(evaluated(CAT, DOG), GATE).passed
     with pytest.raises(GateError, match="detects nothing at all"):
-        report.raise_if_failed()
+        check_gate(evaluated(), OPEN).raise_if_failed()
+
+
+def test_the_ways_not_to_answer_are_told_apart() -> None:
+    """Each fails whatever the bounds are, for its own reason and for no other."""
+    assert verdicts(evaluated(), OPEN) == {"detections": "nothing detected", "AP50": "passed", "AP": "passed"}
+    assert verdicts(evaluated(CAT), OPEN)["classes detected"] == "classes missing"
+    with pytest.raises(GateError, match="never detected: dog"):
+        check_gate(evaluated(CAT), OPEN).raise_if_failed()
+    broken = evaluated()
+    broken["metrics"]["not_finite_images"] = 1
+    assert verdicts(broken, OPEN)["detections"] == "not a number"
+    swapped = evaluated(CAT | {"category_id": 2}, DOG | {"category_id": 1})
+    assert set(verdicts(swapped, OPEN).values()) == {"passed"}
+    assert verdicts(swapped, GATE)["AP50"] == "too low"
 
 
 @pytest.mark.parametrize(
@@ -53,17 +82,89 @@ def test_measured_metrics_go_straight_in() -> None:
 def test_a_failed_gate_says_which_check_and_how(
     metrics: dict[str, Any], said: list[str], unsaid: list[str], tmp_path: Path
 ) -> None:
-    report = check_gate(metrics, GATE)
+    report = check_gate({"metrics": metrics}, GATE)
     write_gate_report(report, tmp_path / "gate.json")
     assert json.loads((tmp_path / "gate.json").read_text())["passed"] is False
     with pytest.raises(GateError) as caught:
         report.raise_if_failed()
-    message = str(caught.value)
-    assert "\n" not in message
+    message, _, table = str(caught.value).partition("\n")
     assert all(part in message for part in said), message
     assert not any(part in message for part in unsaid), message
+    assert table == report.table() and len(table.splitlines()) == len(report.checks) + 1
+
+
+def test_the_table_is_logged_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "boxwright.evaluation"):
+        write_gate_report(check_gate({"metrics": GOOD | {"AP": 0.2}}, GATE), tmp_path / "gate.json")
+    lines = [record.getMessage().split() for record in caplog.records]
+    assert lines == [
+        ["check", "value", "bound", "verdict"],
+        ["detections", "5", ">=", "1", "passed"],
+        ["AP50", "0.8000", ">=", "0.5", "passed"],
+        ["AP", "0.2000", ">=", "0.3", "too", "low"],
+    ]
 
 
 @pytest.mark.parametrize("value", [math.nan, None])
 def test_an_open_gate_still_stops_what_is_no_number(value: float | None) -> None:
-    assert not check_gate({"AP": value, "AP50": 0.5}, Gate(min_ap50=0, min_ap=0)).passed
+    assert not check_gate({"metrics": {"AP": value, "AP50": 0.5}}, OPEN).passed
+
+
+def test_floors_of_single_classes() -> None:
+    gate = OPEN.model_copy(update={"min_ap50_per_class": {"cat": 0.9, "dog": 0.9, "cow": 0.1}})
+    found = verdicts(evaluated(CAT, DOG | {"bbox": [1, 40, 5, 5]}), gate)
+    assert (found["AP50 of cat"], found["AP50 of dog"], found["AP50 of cow"]) == ("passed", "too low", "not measured")
+
+
+@pytest.mark.parametrize(
+    ("margin", "difference", "verdict"),
+    [
+        (0.0, 0.01, "passed"),
+        (0.02, 0.01, "worse than champion"),
+        (-0.02, -0.01, "passed"),
+        (-0.02, -0.03, "worse than champion"),
+        (0.0, None, "not measured"),
+    ],
+)
+def test_the_champion_must_be_beaten_by_the_margin(margin: float, difference: float | None, verdict: str) -> None:
+    found = {"champion": 0.5, "candidate": 0.5 + (difference or 0), "difference": difference, "low": -0.1, "high": 0.1}
+    champion = {"reference": "models:/d/3", "problem": None}
+    evaluation = {"metrics": GOOD, "champion": champion, "comparison": {"metrics": {"AP": found}}}
+    gate = OPEN.model_copy(update={"must_beat_champion": margin})
+    report = check_gate(evaluation, gate)
+    assert report.checks[-1].verdict == verdict
+    assert report.passed == (verdict == "passed")
+    if verdict == "worse than champion":
+        assert "models:/d/3 has AP 0.5000" in str(report.checks[-1]) and "-0.1000 to +0.1000" in str(report.checks[-1])
+
+
+def test_without_a_champion_there_is_nothing_to_beat_and_a_broken_one_is_not_beaten() -> None:
+    gate = OPEN.model_copy(update={"must_beat_champion": 0.1})
+    assert check_gate({"metrics": GOOD, "champion": None}, gate).passed
+    broken = {"metrics": GOOD, "champion": {"reference": "models:/d/3", "problem": "no common class"}}
+    with pytest.raises(GateError, match="models:/d/3: no common class"):
+        check_gate(broken, gate).raise_if_failed()
+    assert check_gate(broken, OPEN).passed, "nobody asked for it to be beaten"
+
+
+@pytest.mark.parametrize(("latency", "verdict"), [(20.0, "passed"), (20.1, "too high"), (None, "not measured")])
+def test_latency_has_an_upper_bound(latency: float | None, verdict: str) -> None:
+    gate = OPEN.model_copy(update={"max_latency_ms": 20.0})
+    check = check_gate({"metrics": GOOD, "speed": {"latency_ms": latency}}, gate).checks[-1]
+    assert (check.verdict, check.at_most, check.row()[2]) == (verdict, True, "<= 20")
+    if verdict == "too high":
+        assert "latency in ms is 20.1000, at most 20 is required" in str(check)
+
+
+def test_the_command_lines_spellings() -> None:
+    values = {"training": "a", "output": "b"}
+    gate = parse_config(
+        values
+        | {"gate": {"min_ap50_per_class": "cat=0.4,dog=0.3", "must_beat_champion": "-0.02", "max_latency_ms": "9"}}
+    ).gate
+    assert gate.min_ap50_per_class == {"cat": 0.4, "dog": 0.3}
+    assert (gate.must_beat_champion, gate.max_latency_ms) == (-0.02, 9)
+    assert parse_config(values | {"gate": {"must_beat_champion": "off"}}).gate.must_beat_champion is None
+    for wrong in ({"min_ap50_per_class": "cat=2"}, {"must_beat_champion": "2"}, {"max_latency_ms": 0}):
+        with pytest.raises(UsageError):
+            parse_config(values | {"gate": wrong})
