@@ -67,7 +67,7 @@ class GateCheck(Frozen):
 
     def _shown(self) -> str:
         """The value with four digits, or with all of them where rounding would lift it over the bound."""
-        value = self.value or 0
+        value = 0 if self.value is None else self.value
         if isinstance(value, int):
             return str(value)
         rounded = f"{value:.4f}"
