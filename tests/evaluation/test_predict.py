@@ -38,7 +38,7 @@ def detector():
 
 
 def test_detections_are_in_each_images_own_pixels_and_the_datasets_own_ids(detector, tmp_path):
-    from components.evaluation.predict import first_images, predict_split
+    from components.evaluation.predict import first_images, images_of, predict_split
 
     random = np.random.default_rng(0)
     sizes = {11: (50, 100), 12: (200, 40), 13: (64, 64)}
@@ -46,7 +46,10 @@ def test_detections_are_in_each_images_own_pixels_and_the_datasets_own_ids(detec
     shard = tmp_path / "examples-00000-of-00001.tfrecord"
     _write(shard, pictures)
 
-    found = predict_split(detector, [shard], category_ids=(7, 3), batch_size=2)
+    answered = predict_split(detector, [shard], category_ids=(7, 3), batch_size=2)
+    found = answered.detections
+    assert (answered.images, answered.not_finite_images, answered.batch_size) == (3, 0, 2)
+    assert answered.images_per_second > 0
     assert {one["image_id"] for one in found} == set(sizes)
     assert {one["category_id"] for one in found} <= {7, 3}
     for image_id, (height, width) in sizes.items():
@@ -59,6 +62,28 @@ def test_detections_are_in_each_images_own_pixels_and_the_datasets_own_ids(detec
         assert best["category_id"] == (7, 3)[int(expected["detection_classes"][0, 0]) - 1]
 
     assert [image_id for image_id, _ in first_images([shard], 2)] == [11, 12]
+    assert list(images_of([shard], [13, 11, 99])) == [13, 11]
+    named = predict_split(detector, [shard], category_ids=(None, 3)).detections
+    assert named and len(named) == sum(one["category_id"] == 3 for one in found)
+
+
+def test_an_image_whose_answers_are_no_numbers_is_counted_and_gives_no_detections(detector, tmp_path):
+    from components.evaluation.predict import measure_speed, predict_split
+
+    shard = tmp_path / "examples-00000-of-00001.tfrecord"
+    _write(shard, {key: np.full((40, 40, 3), key, np.uint8) for key in range(3)})
+    good = predict_split(detector, [shard], (7, 3))
+    (tmp_path / "weights").write_bytes(b"12345")
+    speed = measure_speed(detector, [shard], good, tmp_path / "weights")
+    assert 0 < speed.latency_ms <= speed.latency_p95_ms
+    assert (speed.size_bytes, speed.batch_size, speed.images_per_second) == (5, good.batch_size, None)
+    for head in (detector.class_head, detector.box_head):
+        bias = head.prediction_layer.bias
+        kept = bias.numpy()
+        bias.assign(np.full_like(kept, np.nan))
+        broken = predict_split(detector, [shard], (7, 3))
+        bias.assign(kept)
+        assert (broken.detections, broken.not_finite_images) == ([], 3)
 
 
 def test_boxes_are_decoded_against_their_anchors():
