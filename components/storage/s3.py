@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def check(location: Location, entry: FileEntry, doubted: bool = False) -> Check:
     name: dict[str, Any] = {"Bucket": location.bucket, "Key": location.key}
     if entry.version:
         name["VersionId"] = entry.version
-    with explained(location):
+    with _as_listed(location):
         found = client().head_object(**name, ChecksumMode="ENABLED")
         opaque = found.get("ServerSideEncryption") in _OPAQUE or "SSECustomerAlgorithm" in found
         # A hash over parts can be computed again by who knows the size of the parts.
@@ -143,18 +144,25 @@ def read_range(location: Location, entry: FileEntry, start: int, stop: int) -> A
     options: Any = {"if_match": f'"{entry.etag}"'} | ({"version": entry.version} if entry.version else {})
     if (start, stop) != (0, entry.size):
         options["range"] = (start, stop)
-    try:
-        with explained(location):
-            found = obstore.get(store(location.bucket or ""), location.key, options=options)
-            # Not every server heeds If-Match.
-            if (found.meta["e_tag"] or "").strip('"') not in ("", entry.etag):
-                raise ChangedError(str(location))
-            data = found.bytes()
-    except DataError as error:
-        raise ChangedError(str(location)) from error
+    with _as_listed(location):
+        found = obstore.get(store(location.bucket or ""), location.key, options=options)
+        # Not every server heeds If-Match.
+        if (found.meta["e_tag"] or "").strip('"') not in ("", entry.etag):
+            raise ChangedError(str(location))
+        data = found.bytes()
     if len(data) != stop - start:
         raise StorageError(f"{location}: expected {stop - start:,} bytes, got {len(data):,}; run again")
     return data
+
+
+@contextmanager
+def _as_listed(location: Location) -> Iterator[None]:
+    """What was listed and is missing now has been deleted meanwhile."""
+    try:
+        with explained(location):
+            yield
+    except DataError as error:
+        raise ChangedError(str(location)) from error
 
 
 def send(path: Path, location: Location, new: bool) -> bool:
