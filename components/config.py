@@ -147,6 +147,25 @@ class ValidationConfig(Frozen):
     )
 
 
+class StorageConfig(Frozen):
+    """How S3 is reached, beside boto3's standard chain (`AWS_*`, profiles, instance roles). Nothing here is secret."""
+
+    connection: str | None = Field(
+        None, description="Airflow connection (type aws) that has the credentials; the worker's own if unset."
+    )
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://[^/@\s]+/?$", description="S3 server, as http://host:port; AWS itself if unset."
+    )
+    region: str | None = Field(None, pattern=r"^[A-Za-z0-9-]+$", description="Region of the buckets.")
+    addressing_style: Literal["path", "virtual"] = Field(
+        "path", description="path: bucket after the host name; virtual: bucket before it."
+    )
+    requester_pays: bool = Field(False, description="Pay for requests to buckets that ask their readers to.")
+    role_arn: str | None = Field(
+        None, pattern=r"^arn:[^\s]+$", description="Role to assume with the credentials, and to keep renewing."
+    )
+
+
 class RunConfig(Frozen):
     """Everything a person decides about one run."""
 
@@ -179,6 +198,7 @@ class RunConfig(Frozen):
     gate: Gate = Gate()  # type: ignore[call-arg]
     # `validation` is the dataset of that name.
     data_validation: ValidationConfig = ValidationConfig()  # type: ignore[call-arg]
+    storage: StorageConfig = StorageConfig()  # type: ignore[call-arg]
 
     @property
     def datasets(self) -> dict[str, str]:
@@ -196,9 +216,10 @@ SECTIONS: dict[str, type[Frozen]] = {
     "evaluation": EvaluationConfig,
     "gate": Gate,
     "data_validation": ValidationConfig,
+    "storage": StorageConfig,
 }
 # Sections whose fields carry a prefix where all settings stand in one flat list.
-PREFIXES = {"data_validation": "validation_", "evaluation": "evaluation_", "gate": "gate_"}
+PREFIXES = {"data_validation": "validation_", "evaluation": "evaluation_", "gate": "gate_", "storage": "storage_"}
 
 
 class Settings(Frozen):
@@ -208,12 +229,32 @@ class Settings(Frozen):
     """
 
     home: Path
+    cache_folder: Path | None = None
+    cache_bytes: int = 100_000_000_000
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Reads `BOXWRIGHT_HOME`; `var/` beside the source when unset."""
+        """Reads `BOXWRIGHT_HOME` (`var/` beside the source when unset) and the size and place of the cache.
+
+        `BOXWRIGHT_CACHE` is the folder for fetched files (`cache/` in the home when unset), and `BOXWRIGHT_CACHE_GB`
+        how much is kept there (100).
+
+        Raises:
+            UsageError: the size is not a number of gigabytes.
+        """
         default = Path(__file__).resolve().parent.parent / "var"
-        return cls(home=Path(os.environ.get("BOXWRIGHT_HOME", default)).resolve())
+        home = Path(os.environ.get("BOXWRIGHT_HOME", default)).resolve()
+        given: dict[str, Any] = {}
+        if folder := os.environ.get("BOXWRIGHT_CACHE"):
+            given["cache_folder"] = Path(folder).resolve()
+        if gigabytes := os.environ.get("BOXWRIGHT_CACHE_GB"):
+            given["cache_bytes"] = _cache_bytes(gigabytes)
+        return cls(home=home, **given)
+
+    @property
+    def cache(self) -> Path:
+        """Where fetched files are kept."""
+        return self.cache_folder or self.home / "cache"
 
     @property
     def pipeline_root(self) -> Path:
@@ -234,6 +275,16 @@ class Settings(Frozen):
     def tracking_uri(self) -> str:
         """MLflow's server (`MLFLOW_TRACKING_URI`), or the same store opened as a file."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.sqlite'}"
+
+
+def _cache_bytes(gigabytes: str) -> int:
+    try:
+        number = float(gigabytes)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1e9:
+        raise UsageError(f"BOXWRIGHT_CACHE_GB={gigabytes!r}: expected a number of gigabytes, as 100 or 0.5")
+    return int(number * 1e9)
 
 
 def parse_config(values: dict[str, Any]) -> RunConfig:

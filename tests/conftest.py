@@ -20,6 +20,12 @@ def seaweed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed
     server.stop()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keeps what tests fetch out of this machine's cache; processes that tests start inherit it."""
+    os.environ["BOXWRIGHT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def s3(seaweed_server: seaweed.Seaweed, monkeypatch: pytest.MonkeyPatch) -> seaweed.Seaweed:
     """The session's S3 server, with AWS_* leading to it."""

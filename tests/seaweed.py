@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ class Seaweed:
     Attributes:
         endpoint: http://127.0.0.1:port.
         environment: the AWS_* variables that lead boto3 here.
+        metrics: http://127.0.0.1:port of the server's own counters, where they were asked for.
     """
 
     endpoint: str
     process: subprocess.Popen[bytes] = field(repr=False)
     log: Path
+    metrics: str | None = None
     access_key: str = ACCESS_KEY
     secret_key: str = field(default=SECRET_KEY, repr=False)
 
@@ -68,9 +71,16 @@ class Seaweed:
         self.process.wait()
 
 
-def start(folder: Path) -> Seaweed:
-    """Starts a server with its state in `folder` and waits until a put and a get work."""
-    ports = _free_ports(4)
+def start(folder: Path, metrics: bool = False, ports: list[int] | None = None) -> Seaweed:
+    """Starts a server with its state in `folder` and waits until a put and a get work.
+
+    Args:
+        folder: may hold the state of a server that was stopped.
+        metrics: whether it counts its requests.
+        ports: four to listen on; free ones if unset.
+    """
+    ports = ports or _free_ports(4)
+    counters = _free_ports(1)[0] if metrics else None
     config = folder / "s3.json"
     identity = {
         "name": "tests",
@@ -81,13 +91,13 @@ def start(folder: Path) -> Seaweed:
     log = folder / "weed.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _command(folder, config, ports),
+            [*_command(folder, config, ports), *([f"-metricsPort={counters}"] if counters else [])],
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
         )
-    server = Seaweed(f"http://127.0.0.1:{ports[0]}", process, log)
+    server = Seaweed(f"http://127.0.0.1:{ports[0]}", process, log, f"http://127.0.0.1:{counters}" if counters else None)
     try:
         _wait(server)
     except BaseException:
@@ -129,7 +139,8 @@ def _wait(server: Seaweed, seconds: float = 60) -> None:
     client = server.client()
     while True:
         try:
-            client.create_bucket(Bucket="ready")
+            with suppress(client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou):
+                client.create_bucket(Bucket="ready")
             client.put_object(Bucket="ready", Key="probe", Body=b"ok")
             assert client.get_object(Bucket="ready", Key="probe")["Body"].read() == b"ok"
             return

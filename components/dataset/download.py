@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,14 +15,17 @@ from components.dataset.dropping import read_cleaned
 from components.dataset.findings import REPORT_FILE, Report
 from components.dataset.image_findings import Inspected, add_image_findings, drop_images, places_of
 from components.dataset.image_rules import inspect_images
+from components.dataset.manifest import MANIFEST_FILE, SplitManifest, list_split, write_manifest
 from components.dataset.records import Annotations
 from components.dataset.report import PAGE_FILE, write_page
 from components.dataset.report_data import SplitBoxes
 from components.dataset.report_pictures import Anchors
 from components.dataset.rules import rules_of
 from components.errors import DataError
-from components.storage import download, join, list_files, write_json
-from components.storage.transfer import Progress
+from components.storage import download, write_json
+from components.storage.fetching import Progress
+
+_log = logging.getLogger("boxwright")
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,9 @@ def download_dataset(
     """Fetches the images that the annotations name, checks them, and writes the dataset folder.
 
     Writes `validation_report.json` and `validation_report.html`, good or bad; then `<split>/images/<file_name>`,
-    `<split>/annotations.json` (corners, the same categories in all splits), `manifest.json` (SHA-256 of each image)
-    and, last, `dataset.json`. What a killed call left is used again. With `on_invalid` drop, records with errors are
-    left out.
+    `<split>/annotations.json` (corners, the same categories in all splits), `manifest.jsonl` (each file of the prefix,
+    as it was listed, with the SHA-256 of what came) and, last, `dataset.json`. What earlier runs fetched, or a killed
+    call left, is used again. With `on_invalid` drop, records with errors are left out.
 
     Args:
         config: names the splits, the annotations file and how strict validation is.
@@ -71,19 +75,24 @@ def download_dataset(
     """
     report = Report.read(validated) if validated else _unvalidated(config)
     annotations = _read_splits(config, report)
+    listed = {
+        split: list_split(uri, report.splits[split]["annotations"], (i.file_name for i in annotations[split].images))
+        for split, uri in config.datasets.items()
+    }
     inspected = {
-        split: _fetch(config, split, annotations[split], out_dir / split / "images", report, on_progress)
+        split: _fetch(config, split, listed[split], annotations[split], out_dir, report, on_progress)
         for split in annotations
     }
     add_image_findings(report, inspected)
     settings, kept = config.data_validation, annotations
     if settings.on_invalid == "drop":
         kept = drop_images(report, annotations, inspected, settings.max_drop_share)
-    manifest = _digests(kept, inspected)
-    report.fingerprint = None if report.errors else _fingerprint(kept, manifest)
+    digests = _digests(kept, inspected)
+    report.fingerprint = None if report.errors else _fingerprint(kept, digests)
     _write_report(report, config, annotations, anchors, out_dir)
     report.raise_if_errors(out_dir / REPORT_FILE)
-    return _write(kept, manifest, str(report.fingerprint), out_dir)
+    write_manifest(out_dir / MANIFEST_FILE, listed, digests)
+    return _write(kept, str(report.fingerprint), out_dir)
 
 
 def _unvalidated(config: RunConfig) -> Report:
@@ -109,13 +118,18 @@ def _read_splits(config: RunConfig, report: Report) -> dict[str, Annotations]:
 
 
 def _fetch(
-    config: RunConfig, split: str, annotations: Annotations, folder: Path, report: Report, progress: Progress | None
+    config: RunConfig,
+    split: str,
+    listed: SplitManifest,
+    annotations: Annotations,
+    out_dir: Path,
+    report: Report,
+    progress: Progress | None,
 ) -> Inspected:
-    uri = join(config.datasets[split], "images")
-    listed = {entry.key: entry for entry in list_files(uri)}
-    download(
-        uri, [listed[image.file_name] for image in annotations.images if image.file_name in listed], folder, progress
-    )
+    folder = out_dir / split / "images"
+    download(listed.images, listed.used.values(), folder, progress)
+    if listed.unused:
+        _log.info("%s: %d files that no annotation names were left where they are", listed.images, len(listed.unused))
     inspections = inspect_images(folder, annotations.images, config.data_validation.max_megapixels)
     return list(zip(places_of(split, annotations, report), inspections, strict=True))
 
@@ -132,12 +146,9 @@ def _write_report(
     write_page(out_dir / PAGE_FILE, report, boxes, anchors, folders)
 
 
-def _write(
-    annotations: Mapping[str, Annotations], manifest: dict[str, dict[str, str]], fingerprint: str, out_dir: Path
-) -> DatasetSummary:
+def _write(annotations: Mapping[str, Annotations], fingerprint: str, out_dir: Path) -> DatasetSummary:
     for split, of_split in annotations.items():
         save_annotations(of_split, out_dir / split / "annotations.json")
-    write_json(out_dir / "manifest.json", manifest)
     training = annotations["training"]
     summary = DatasetSummary(
         fingerprint=fingerprint,
@@ -163,8 +174,8 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fingerprint(annotations: Mapping[str, Annotations], manifest: dict[str, dict[str, str]]) -> str:
+def _fingerprint(annotations: Mapping[str, Annotations], digests: dict[str, dict[str, str]]) -> str:
     content = {
-        split: {"annotations": found.to_dict(), "images": manifest[split]} for split, found in annotations.items()
+        split: {"annotations": found.to_dict(), "images": digests[split]} for split, found in annotations.items()
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,12 +1,14 @@
 """One small API for `s3://` URIs, `file://` URIs and plain local paths alike.
 
 A URI names a folder (a prefix) or a file (an object); keys are paths below a folder, with `/`. Credentials, region
-and endpoint are boto3's standard ones (`AWS_*`, profiles, instance roles). Failures come as `UsageError` (the
-bucket, the credentials or the URI is wrong), `DataError` (the object is missing or too large) or `StorageError` (the
-server did not answer as it should; the step may be repeated), and never hold a secret.
+and endpoint are boto3's standard ones (`AWS_*`, profiles, instance roles), or what `connected` sets. Failures come as
+`UsageError` (the bucket, the credentials or the URI is wrong), `DataError` (the object is missing or too large) or
+`StorageError` (the server did not answer as it should; the step may be repeated), and never hold a secret.
 """
 
-from components.storage.entry import FileEntry
+from components.storage.connection import connected
+from components.storage.entry import ChangedError, FileEntry
+from components.storage.fetching import TransferStats
 from components.storage.files import replacing, write_atomic, write_json
 from components.storage.location import Location, join, parse_uri, unsafe_key
 from components.storage.transfer import (
@@ -17,11 +19,15 @@ from components.storage.transfer import (
     read_bytes,
     stat,
     upload_file,
+    upload_folder,
 )
 
 __all__ = [
+    "ChangedError",
     "FileEntry",
     "Location",
+    "TransferStats",
+    "connected",
     "download",
     "download_file",
     "exists",
@@ -33,6 +39,7 @@ __all__ = [
     "stat",
     "unsafe_key",
     "upload_file",
+    "upload_folder",
     "write_atomic",
     "write_json",
 ]

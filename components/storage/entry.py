@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from components.errors import DataError
+from components.errors import DataError, StorageError
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,22 @@ class FileEntry:
         key: path relative to the listed folder, with `/`.
         size: in bytes.
         etag: changes when the content changes; the MD5 of the content where S3 gives that.
+        version: the object's version id where the bucket has versions; what is fetched is this version.
+        modified: when it was last written, as ISO 8601 in UTC.
     """
 
     key: str
     size: int
     etag: str
+    version: str | None = None
+    modified: str | None = None
+
+
+class ChangedError(StorageError):
+    """A file is no longer what the listing said: it was written, or deleted, while the run was reading."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} changed after it was listed; wait until nobody writes there, and run again")
 
 
 def too_large(name: str, size: int, limit: int) -> DataError:

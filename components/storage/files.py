@@ -8,11 +8,13 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from components.errors import BoxwrightError, DataError, StorageError, UsageError
-from components.storage.entry import FileEntry, too_large
+from components.storage.checks import Check
+from components.storage.entry import ChangedError, FileEntry, too_large
 from components.storage.location import Location
 
 
@@ -60,7 +62,12 @@ def _reraise(error: OSError) -> None:
 
 def _entry(path: Path, key: str) -> FileEntry:
     status = path.stat()
-    return FileEntry(key, status.st_size, f"{status.st_mtime_ns:x}-{status.st_size:x}")
+    written = datetime.fromtimestamp(status.st_mtime, UTC)
+    return FileEntry(key, status.st_size, _etag(status), modified=f"{written:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
 
 
 def head(location: Location) -> FileEntry:
@@ -87,21 +94,60 @@ def read(location: Location, limit: int) -> bytes:
     return data
 
 
-def fetch(location: Location, target: Path) -> None:
-    """Copies a file to `target`; the time of change goes along, so that an unchanged copy can be told."""
+def identity(location: Location, entry: FileEntry) -> str:
+    """Names this content of this file."""
+    return f"{location}\n{entry.etag}"
+
+
+def address(_: FileEntry) -> str | None:
+    """The content address that the listing tells: none, a file system keeps no hashes."""
+    return None
+
+
+def check(_: Location, __: FileEntry, doubted: bool = False) -> Check:
+    """What the file's bytes must hash to: nothing is known beforehand."""
+    del doubted
+    return Check("sha256")
+
+
+def read_range(location: Location, entry: FileEntry, start: int, stop: int) -> bytes:
+    """The bytes [start, stop) of a file as it was listed.
+
+    Raises:
+        ChangedError: it is another one by now.
+    """
     with _explained(location):
-        shutil.copy2(location.path, target)
+        try:
+            with location.path.open("rb") as file:
+                file.seek(start)
+                data = file.read(stop - start)
+                if len(data) != stop - start or _etag(os.fstat(file.fileno())) != entry.etag:
+                    raise ChangedError(str(location))
+        except FileNotFoundError:
+            raise ChangedError(str(location)) from None
+    return data
 
 
-def is_copy(path: Path, entry: FileEntry) -> bool:
-    """Whether `path` is an earlier, complete copy of `entry`."""
-    return _entry(path, entry.key) == entry
-
-
-def send(path: Path, location: Location) -> None:
-    """Copies `path` to a file, atomically."""
-    with _explained(location), replacing(location.path) as temporary:
-        shutil.copyfile(path, temporary)
+def send(path: Path, location: Location, new: bool) -> bool:
+    """Copies `path` to a file, atomically; with `new`, only where there is none yet. Says whether it did."""
+    target = location.path
+    with _explained(location):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f".{uuid.uuid4().hex}.part"
+        try:
+            shutil.copyfile(path, temporary)
+            if temporary.stat().st_size != path.stat().st_size:
+                raise ChangedError(str(path))
+            if not new:
+                os.replace(temporary, target)
+                return True
+            try:
+                os.link(temporary, target)  # unlike a move, it fails where the name is taken
+            except FileExistsError:
+                return False
+            return True
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

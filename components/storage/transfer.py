@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from components.errors import StorageError
 from components.storage import files, s3
+from components.storage.cache import open_cache
+from components.storage.checks import Check
 from components.storage.entry import FileEntry
-from components.storage.location import Location, parse_uri
+from components.storage.fetching import Job, Progress, Source, TransferStats, fetch_all
+from components.storage.location import Location, join, parse_uri
+from components.storage.retry import Retries
 
-_PARALLEL = 16
-Progress = Callable[[int, int], None]
+_SENT_AT_ONCE = 8
+_log = logging.getLogger("boxwright")
 
 
-class _Backend(Protocol):
+class _Backend(Source, Protocol):
     def list_entries(self, location: Location) -> list[FileEntry]: ...
     def head(self, location: Location) -> FileEntry: ...
     def exists(self, location: Location) -> bool: ...
     def read(self, location: Location, limit: int) -> bytes: ...
-    def fetch(self, location: Location, target: Path) -> None: ...
-    def is_copy(self, path: Path, entry: FileEntry) -> bool: ...
-    def send(self, path: Path, location: Location) -> None: ...
+    def send(self, path: Path, location: Location, new: bool) -> bool: ...
 
 
 def _backend(location: Location) -> _Backend:
@@ -66,24 +69,33 @@ def read_bytes(uri: str, limit: int) -> bytes:
     return _backend(location).read(location, limit)
 
 
-def download_file(uri: str, path: Path) -> None:
+def download_file(uri: str, path: Path, stats: TransferStats | None = None) -> None:
     """Brings one file to `path`, atomically; see `download`."""
     location = parse_uri(uri)
-    _bring(location, _backend(location).head(location), path)
+    backend = _backend(location)
+    fetch_all(backend, [Job(location, backend.head(location), path)], open_cache(), stats or TransferStats())
 
 
 def download(
-    uri_prefix: str, keys: Iterable[str | FileEntry], target_dir: Path, on_progress: Progress | None = None
+    uri_prefix: str,
+    keys: Iterable[str | FileEntry],
+    target_dir: Path,
+    on_progress: Progress | None = None,
+    stats: TransferStats | None = None,
 ) -> list[Path]:
-    """Brings files below `uri_prefix` to the same keys below `target_dir`, in parallel.
+    """Brings files below `uri_prefix` to the same keys below `target_dir`, in parallel, through this machine's cache.
 
-    Each file appears whole or not at all. A file that is there already, complete and unchanged, is not fetched again.
+    Each file appears whole, verified and read-only, or not at all: by the MD5 that its ETag is, by S3's SHA-256, or by
+    a second reading where the server knows no checksum. What the cache has, from whichever source, is not fetched
+    again; where the file system allows, the file is a second link to the cached one. A call that was killed is
+    gone on with.
 
     Args:
         uri_prefix: folder to read from.
-        keys: what to fetch; entries from `list_files` save a request for each size.
+        keys: what to fetch; entries from `list_files` save a request for each, and pin what they saw.
         target_dir: folder to write to; no key can lead out of it.
         on_progress: called with (files done, files in all) after each file, from this thread.
+        stats: what the call cost is added to these.
 
     Returns:
         The paths, in the order of `keys`.
@@ -91,57 +103,75 @@ def download(
     Raises:
         UsageError: a key is not safe (raised before anything is fetched), or see the package.
         DataError: a file does not exist.
-        StorageError: a transfer failed, or what came has not the listed size.
+        ChangedError: a file is no longer as it was listed.
+        StorageError: the disk has no room, a transfer failed too often, or what came is not what S3 has.
     """
     root, wanted = parse_uri(uri_prefix), list(keys)
     names = [key if isinstance(key, str) else key.key for key in wanted]
     sources = [root.child(name) for name in names]
-    targets = [target_dir / name for name in names]
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        jobs = [pool.submit(_fetch, *job) for job in zip(sources, wanted, targets, strict=True)]
-        try:
-            for done, job in enumerate(as_completed(jobs), start=1):
-                job.result()
-                if on_progress:
-                    on_progress(done, len(jobs))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return targets
+    backend = _backend(root)
+    entries = _entries(backend, sources, wanted)
+    jobs = [Job(source, entry, target_dir / name) for source, entry, name in zip(sources, entries, names, strict=True)]
+    spent = TransferStats() if stats is None else stats
+    before = TransferStats(spent.files, spent.bytes, spent.cached, spent.retries)
+    fetch_all(backend, jobs, open_cache(), spent, on_progress)
+    _log.info(
+        "%s: %d files fetched (%d bytes, %d requests repeated), %d were there",
+        root, spent.files - before.files, spent.bytes - before.bytes, spent.retries - before.retries,
+        spent.cached - before.cached,
+    )  # fmt: skip
+    return [job.target for job in jobs]
 
 
-def _fetch(source: Location, wanted: str | FileEntry, target: Path) -> None:
-    entry = _backend(source).head(source) if isinstance(wanted, str) else wanted
-    _bring(source, entry, target)
+def _entries(backend: _Backend, sources: Sequence[Location], wanted: Sequence[str | FileEntry]) -> list[FileEntry]:
+    with ThreadPoolExecutor(_SENT_AT_ONCE) as pool:
+        return list(
+            pool.map(lambda source, key: backend.head(source) if isinstance(key, str) else key, sources, wanted)
+        )
 
 
-def _bring(source: Location, entry: FileEntry, target: Path) -> None:
-    backend = _backend(source)
-    try:
-        if target.is_file() and backend.is_copy(target, FileEntry(target.name, entry.size, entry.etag)):
-            return
-        with files.replacing(target) as temporary:
-            backend.fetch(source, temporary)
-            size = temporary.stat().st_size
-            if size != entry.size:
-                raise StorageError(f"{source}: expected {entry.size:,} bytes, got {size:,}; being written? Run again")
-    except OSError as error:
-        raise files.explain_os_error(error, str(target)) from error
+def upload_file(path: Path, uri: str, only_if_new: bool = False) -> bool:
+    """Puts a local file at `uri`, whole or not at all, in parts where it is large, and verifies what arrived.
 
+    Args:
+        path: the file.
+        uri: where to.
+        only_if_new: put it only where there is nothing yet: of several writers, one wins.
 
-def upload_file(path: Path, uri: str) -> None:
-    """Puts a local file at `uri`, whole or not at all, and checks the size that arrived.
+    Returns:
+        Whether it was put; False only with `only_if_new`, where somebody else has other content there.
 
     Raises:
-        UsageError, StorageError: see the package.
+        UsageError, DataError, StorageError: see the package.
     """
     location = parse_uri(uri)
     backend = _backend(location)
     try:
-        expected = path.stat().st_size
+        path.stat()
     except OSError as error:
         raise files.explain_os_error(error, str(path)) from error
-    backend.send(path, location)
-    got = backend.head(location).size
-    if got != expected:
-        raise StorageError(f"{location}: sent {expected:,} bytes, {got:,} arrived; run again")
+    retries = Retries(1)
+    if retries.run(lambda: backend.send(path, location, only_if_new)):
+        return True
+    # The answer to a request that succeeded may have been lost: then what is there is what was sent.
+    return retries.made > 0 and _is_same(path, backend.head(location), backend)
+
+
+def _is_same(path: Path, entry: FileEntry, backend: _Backend) -> bool:
+    address = backend.address(entry)
+    check = Check("md5")
+    return address is not None and address == check.address(check.of_file(path))
+
+
+def upload_folder(folder: Path, uri: str, last: str) -> None:
+    """Puts all files of a folder below `uri`, in parallel; `last` after all others: where it is, all are.
+
+    Raises:
+        UsageError, DataError, StorageError: see the package.
+    """
+    if not (folder / last).is_file():
+        raise StorageError(f"{folder / last} does not exist: {folder} is not complete; run the step again")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    with ThreadPoolExecutor(_SENT_AT_ONCE) as pool:
+        list(pool.map(lambda name: upload_file(folder / name, join(uri, name)), (n for n in names if n != last)))
+    upload_file(folder / last, join(uri, last))

@@ -1,0 +1,306 @@
+"""Brings files through the cache of this machine: verified, in parallel, and going on where a killed call ended."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from components.errors import StorageError
+from components.storage.cache import Cache
+from components.storage.checks import Check, Hasher
+from components.storage.connection import CONNECTIONS
+from components.storage.entry import FileEntry
+from components.storage.files import explain_os_error
+from components.storage.location import Location
+from components.storage.retry import Retries
+
+RANGE = 8 * 1024 * 1024  # bytes a request: larger files are fetched in ranges
+_RANGES_AT_ONCE = 8
+_FILES_AT_ONCE = CONNECTIONS - _RANGES_AT_ONCE
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
+
+Progress = Callable[[int, int], None]
+
+
+class Source(Protocol):
+    """Where files come from: `components.storage.s3` or `components.storage.files`."""
+
+    def identity(self, location: Location, entry: FileEntry) -> str:
+        """Names one content of one file."""
+
+    def address(self, entry: FileEntry) -> str | None:
+        """The content address that the listing tells by itself, if it tells one."""
+
+    def check(self, location: Location, entry: FileEntry, doubted: bool = False) -> Check:
+        """What the bytes must hash to; `doubted` asks again after they did not."""
+
+    def read_range(self, location: Location, entry: FileEntry, start: int, stop: int) -> Any:
+        """The bytes [start, stop) as a buffer, of the file as it was listed."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to bring: from where, as it was listed, and to where."""
+
+    location: Location
+    entry: FileEntry
+    target: Path
+
+
+@dataclass
+class TransferStats:
+    """What transfers cost.
+
+    Attributes:
+        files: that came over the network, or from another disk.
+        bytes: of these.
+        cached: files that were in the cache, or at their place, already.
+        retries: requests that had to be repeated.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    cached: int = 0
+    retries: int = 0
+
+
+class WrongBytesError(StorageError):
+    """What came is not what was asked for."""
+
+    def __init__(self, location: Location) -> None:
+        super().__init__(f"{location}: the bytes that came do not have the checksum of the object; run again")
+
+
+def fetch_all(
+    source: Source, jobs: Sequence[Job], cache: Cache, stats: TransferStats, on_progress: Progress | None = None
+) -> None:
+    """Brings every file to its target; see `components.storage.download`."""
+    done, missing = 0, []
+    cached: list[str] = []
+    for job in jobs:
+        with _explained(job):
+            address = _known_address(source, job, cache)
+            if not address or not _place_cached(cache, address, job.target):
+                missing.append(job)
+                continue
+        done += 1
+        cached.append(address)
+        if on_progress:
+            on_progress(done, len(jobs))
+    stats.cached += done
+    cache.touch(cached)
+    if missing:
+        _check_space(missing, cache)
+        _Fetcher(source, cache, Retries(len(missing)), stats).run(
+            missing, lambda count: on_progress(done + count, len(jobs)) if on_progress else None
+        )
+        cache.trim()
+
+
+def _known_address(source: Source, job: Job, cache: Cache) -> str | None:
+    return source.address(job.entry) or cache.address_of(source.identity(job.location, job.entry))
+
+
+def _check_space(jobs: Sequence[Job], cache: Cache) -> None:
+    coming = sum(job.entry.size for job in jobs)
+    cache.trim(coming)
+    folder = jobs[0].target.parent
+    while not folder.exists():
+        folder = folder.parent
+    places = {os.stat(cache.folder).st_dev: cache.folder, os.stat(folder).st_dev: folder}
+    for place in places.values():
+        free = shutil.disk_usage(place).free
+        if coming > free:
+            raise StorageError(
+                f"{len(jobs):,} files from {jobs[0].location} on have {coming:,} bytes, and {free:,} are free at "
+                f"{place}; free space, or set BOXWRIGHT_CACHE and BOXWRIGHT_HOME to a larger disk"
+            )
+
+
+class _Fetcher:
+    """Fetches what the cache has not."""
+
+    def __init__(self, source: Source, cache: Cache, retries: Retries, stats: TransferStats) -> None:
+        self._source, self._cache, self._retries, self._stats = source, cache, retries, stats
+
+    def run(self, jobs: Sequence[Job], on_file: Callable[[int], None]) -> None:
+        # The largest first: none of them is left alone at the end.
+        ordered = sorted(jobs, key=lambda job: -job.entry.size)
+        with ThreadPoolExecutor(_RANGES_AT_ONCE) as self._ranges, ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+            futures = [pool.submit(self._bring, job) for job in ordered]
+            try:
+                for count, future in enumerate(as_completed(futures), start=1):
+                    self._stats.bytes += future.result()
+                    self._stats.files += 1
+                    on_file(count)
+            except BaseException:
+                self._retries.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+            finally:
+                self._stats.retries += self._retries.made
+
+    def _bring(self, job: Job) -> int:
+        identity = self._source.identity(job.location, job.entry)
+        with _explained(job):
+            if job.entry.size <= RANGE:
+                partial = self._cache.partial / uuid.uuid4().hex
+                try:
+                    return self._fetch(job, identity, partial)
+                finally:
+                    partial.unlink(missing_ok=True)
+            with self._cache.claim(identity) as partial:
+                # Another process may have fetched it while this one waited.
+                address = _known_address(self._source, job, self._cache)
+                if address and _place_cached(self._cache, address, job.target):
+                    return 0
+                return self._fetch(job, identity, partial)
+
+    def _fetch(self, job: Job, identity: str, partial: Path) -> int:
+        already = partial.stat().st_size if partial.exists() else 0
+        check = self._retries.run(lambda: self._source.check(job.location, job.entry))
+        address = self._retries.run(lambda: self._gather_verified(job, check, partial))
+        remembered = None if address == self._source.address(job.entry) else identity
+        while True:
+            cached = self._cache.add(address, partial, remembered)
+            if _place(cached, job.target):
+                return job.entry.size - already
+            # Dropped by another process in between: from the target there is no way back, so it is fetched again.
+            self._retries.run(lambda: self._gather_verified(job, check, partial))
+
+    def _gather_verified(self, job: Job, check: Check, partial: Path) -> str:
+        """Gathers a file and returns the address of its content.
+
+        Raises:
+            WrongBytesError: it does not have the checksum that S3 has; nothing of it is kept.
+        """
+        result = self._gather(job, check, partial)
+        if check.value is not None and result != check.value:
+            # An ETag can look like an MD5 and be none.
+            check = self._source.check(job.location, job.entry, doubted=True)
+            result = check.of_file(partial)
+        if check.value is None and job.location.bucket is not None:
+            # A server that knows no checksum at all is asked for the bytes a second time.
+            check = Check(check.algorithm, self._read_again(job, check))
+        if check.value not in (None, result):
+            partial.unlink()
+            raise WrongBytesError(job.location)
+        return check.address(result)
+
+    def _gather(self, job: Job, check: Check, partial: Path) -> str:
+        hasher, size = check.hasher(), job.entry.size
+        with partial.open("ab+") as file:
+            if file.tell() > size:
+                file.truncate(0)
+            start = _hash_what_is_there(file, hasher)
+            for data in self._read(job, start):
+                file.write(data)
+                hasher.update(data)
+        return hasher.result()
+
+    def _read_again(self, job: Job, check: Check) -> str:
+        hasher = check.hasher()
+        for data in self._read(job, 0):
+            hasher.update(data)
+        return hasher.result()
+
+    def _read(self, job: Job, start: int) -> Iterator[Any]:
+        """The bytes from `start` on, in order; several ranges are under way at a time."""
+
+        def request(begin: int) -> Any:
+            end = min(begin + RANGE, job.entry.size)
+            return self._retries.run(lambda: self._source.read_range(job.location, job.entry, begin, end))
+
+        if job.entry.size <= RANGE:
+            if start < job.entry.size or not job.entry.size:
+                yield request(start)
+            return
+        coming: deque[Future[Any]] = deque()
+        begins = iter(range(start, job.entry.size, RANGE))
+        try:
+            for begin in begins:
+                coming.append(self._ranges.submit(request, begin))
+                if len(coming) == _RANGES_AT_ONCE:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            for future in coming:
+                future.cancel()
+
+
+def _hash_what_is_there(file: Any, hasher: Hasher) -> int:
+    file.seek(0)
+    while data := file.read(RANGE):
+        hasher.update(data)
+    return int(file.tell())
+
+
+def _place_cached(cache: Cache, address: str, target: Path) -> bool:
+    path = cache.find(address)
+    return path is not None and _place(path, target)
+
+
+def _place(cached: Path, target: Path) -> bool:
+    """Makes `target` the cached file: a second link to it, or a copy where links cannot be.
+
+    Returns:
+        False where the cached file has gone meanwhile.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(cached, target)
+    except FileExistsError:
+        return _replace(cached, target)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _replace(cached, target)
+    return True
+
+
+def _replace(cached: Path, target: Path) -> bool:
+    temporary = target.parent / f".{uuid.uuid4().hex}.part"
+    try:
+        wanted = cached.stat()
+        if target.exists():
+            there = target.stat()
+            # A link to the cached file, or a copy that an earlier call completed.
+            if os.path.samestat(wanted, there) or _looks(there) == _looks(wanted):
+                return True
+        try:
+            os.link(cached, temporary)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            shutil.copy2(cached, temporary)
+        os.replace(temporary, target)
+    except FileNotFoundError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _looks(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def _explained(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        name = job.location if error.errno == errno.ENOSPC else job.target
+        raise explain_os_error(error, str(name)) from error
