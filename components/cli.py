@@ -25,6 +25,7 @@ from components.config import SEED_MODES, Gate, Hyperparameters, RunConfig, Sett
 from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
 from components.model.catalogue import MODELS, ModelSpec
+from components.serving import commands as serving_commands
 from components.stack import commands as stack_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
@@ -32,6 +33,8 @@ for command in (
     dataset_commands.rules,
     dataset_commands.validate,
     dataset_commands.convert,
+    serving_commands.predict,
+    serving_commands.serve,
     stack_commands.up,
     stack_commands.down,
     stack_commands.status,
