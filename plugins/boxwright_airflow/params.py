@@ -13,7 +13,15 @@ from typing import Any
 from airflow.sdk import Param
 from pydantic import BaseModel
 
-from components.config import Gate, Hyperparameters, RunConfig, ValidationConfig, parse_config
+from components.config import (
+    BatchInferenceConfig,
+    Gate,
+    Hyperparameters,
+    RunConfig,
+    ValidationConfig,
+    parse_batch_inference,
+    parse_config,
+)
 from components.errors import UsageError
 from components.model.catalogue import MODELS, ModelSpec
 
@@ -74,6 +82,29 @@ def config_from_params(params: Mapping[str, Any]) -> RunConfig:
     if unknown:
         raise UsageError(f"{', '.join(sorted(unknown))} is unknown; valid are {', '.join(sorted(_names()))}")
     return parse_config(values)
+
+
+def batch_inference_params() -> dict[str, Param]:
+    """The params of batch inference by name, in the order of `BatchInferenceConfig`."""
+    return {name: _batch_inference_param(name) for name in BatchInferenceConfig.model_fields}
+
+
+def batch_inference_config(params: Mapping[str, Any]) -> BatchInferenceConfig:
+    """What a filled form of batch inference asks for; None and empty text stand for "not set".
+
+    Raises:
+        UsageError: naming every unknown, missing or invalid parameter.
+    """
+    return parse_batch_inference({name: value for name, value in params.items() if value != ""})
+
+
+def _batch_inference_param(name: str) -> Param:
+    field = BatchInferenceConfig.model_fields[name]
+    default = None if field.is_required() else field.default
+    schema = _schema(BatchInferenceConfig, name)
+    section = "Data" if field.is_required() else "Model"
+    # What is required may be empty when the form opens, and is asked for when the run starts.
+    return _param(default, schema if default is not None else _nullable(schema), name, section, str(field.description))
 
 
 def _place(name: str) -> tuple[str, str] | None:

@@ -50,7 +50,7 @@ def serving(*arguments: str, environment: dict[str, str] | None = None) -> Itera
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=Path(__file__).resolve().parents[1],
         env={**os.environ, **(environment or {})},
     )
     log: list[str] = []
