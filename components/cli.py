@@ -22,11 +22,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from components.config import SEED_MODES, Gate, Hyperparameters, RunConfig, Settings, ValidationConfig, parse_config
+from components.config import SECTIONS, SEED_MODES, RunConfig, Settings, flat_names, parse_config
 from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
 from components.model.catalogue import MODELS, ModelSpec
 from components.release import commands as release_commands
+from components.serving import commands as serving_commands
 from components.stack import commands as stack_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
@@ -34,6 +35,8 @@ for command in (
     dataset_commands.rules,
     dataset_commands.validate,
     dataset_commands.convert,
+    serving_commands.predict,
+    serving_commands.serve,
     stack_commands.up,
     stack_commands.down,
     stack_commands.status,
@@ -62,7 +65,9 @@ def run(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="A hyperparameter, gate_NAME or validation_NAME; may be repeated."
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the trigger form, as gate_min_ap; may be repeated.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
@@ -93,26 +98,16 @@ def run(
 
 def _parse_settings(settings: list[str]) -> dict[str, Any]:
     """`learning_rate=0.1`, `gate_min_ap=0.3` and `validation_on_invalid=drop` as a `RunConfig` nests them."""
-    parsed: dict[str, Any] = {"hyperparameters": {}, "gate": {}, "data_validation": {}}
+    places = flat_names()
+    parsed: dict[str, Any] = {section: {} for section in SECTIONS}
     for setting in settings:
         name, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError(
-                f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(Hyperparameters.model_fields)}, "
-                f"{', '.join(f'gate_{field}' for field in Gate.model_fields)}, "
-                f"{', '.join(f'validation_{field}' for field in ValidationConfig.model_fields)}"
-            )
-        section, key = _section_of(name)
+        if not equals or name not in places:
+            problem = f"{name} is unknown" if equals else "expected NAME=VALUE"
+            raise UsageError(f"--set {setting!r}: {problem}; valid are {', '.join(places)}")
+        section, key = places[name]
         parsed[section][key] = value
     return parsed
-
-
-def _section_of(name: str) -> tuple[str, str]:
-    if name not in Hyperparameters.model_fields:  # validation_split is one of them
-        for prefix, section in (("gate_", "gate"), ("validation_", "data_validation")):
-            if name.startswith(prefix):
-                return section, name.removeprefix(prefix)
-    return "hyperparameters", name
 
 
 def _show_result(result: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import os
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,8 @@ SeedMode = Literal["auto", "pretrained", "incremental"]
 SEED_MODES: tuple[str, ...] = get_args(SeedMode)
 ANNOTATIONS_FILE = "annotations.json"
 SPLITS = ("training", "validation", "test")
+
+Model = TypeVar("Model", bound=BaseModel)
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -166,6 +168,50 @@ class StorageConfig(Frozen):
     )
 
 
+class ServingConfig(Frozen):
+    """How a model is served over HTTP."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every network.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for a free one.")
+    max_batch: Positive = Field(8, description="Most images that the model sees at a time.")
+    max_delay_ms: float = Field(
+        10.0, ge=0, description="Longest wait, in milliseconds, of an image for others that are on their way."
+    )
+    max_queue: Positive = Field(64, description="Most images in the house; above it the answer is 503.")
+    max_body_mb: float = Field(10.0, gt=0, description="Largest image, in million bytes as sent.")
+    max_megapixels: float = Field(50.0, gt=0, description="Largest image, in million pixels.")
+    max_files: Positive = Field(32, description="Most images in one request to /invocations/batch.")
+    body_timeout: float = Field(30.0, gt=0, description="Seconds that a client may take to send its request.")
+    stop_timeout: Positive = Field(30, description="Seconds that a stop waits for what is under way.")
+    follow: bool = Field(False, description="Switch to what the model reference means when that changes.")
+    follow_seconds: float = Field(15.0, gt=0, description="Seconds between two looks at the registry.")
+
+    @property
+    def max_pixels(self) -> int:
+        """Largest image in pixels."""
+        return int(self.max_megapixels * 1e6)
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest image in bytes."""
+        return int(self.max_body_mb * 1e6)
+
+
+class BatchInferenceConfig(Frozen):
+    """A prefix of images, the model that looks at them, and where its detections go."""
+
+    images: str = Field(description="Folder or s3:// prefix; every .jpg, .jpeg and .png below it is looked at.")
+    output: str = Field(description="Folder or s3:// prefix that receives {run_id}/detections/manifest.json.")
+    model: str = Field(
+        "models:/detector@champion",
+        description="models:/name/3, models:/name@champion, a model.tar.gz, or a folder with what is in one.",
+    )
+    threshold: Fraction | None = Field(
+        None, description="Least score of a detection that is written; the model's own threshold if unset."
+    )
+    shard_images: Positive = Field(500, description="Images in one shard, which is one task.")
+
+
 class RunConfig(Frozen):
     """Everything a person decides about one run."""
 
@@ -220,6 +266,15 @@ SECTIONS: dict[str, type[Frozen]] = {
 }
 # Sections whose fields carry a prefix where all settings stand in one flat list.
 PREFIXES = {"data_validation": "validation_", "evaluation": "evaluation_", "gate": "gate_", "storage": "storage_"}
+
+
+def flat_names() -> dict[str, tuple[str, str]]:
+    """Section and field by the name of each setting in a flat list, as `gate_min_ap`: of `--set` and trigger form."""
+    return {
+        f"{PREFIXES.get(section, '')}{name}": (section, name)
+        for section, model in SECTIONS.items()
+        for name in model.model_fields
+    }
 
 
 class Settings(Frozen):
@@ -295,10 +350,15 @@ def parse_config(values: dict[str, Any]) -> RunConfig:
     Raises:
         UsageError: naming all unknown or invalid fields.
     """
+    return parse_record(RunConfig, values)
+
+
+def parse_record(model: type[Model], values: dict[str, Any]) -> Model:
+    """Builds any of this module's records; see `parse_config`."""
     try:
-        return RunConfig.model_validate(_without_none(values))
+        return model.model_validate(_without_none(values))
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(problem) for problem in error.errors())) from None
+        raise UsageError("; ".join(_explain(problem, model) for problem in error.errors())) from None
 
 
 def _without_none(value: Any) -> Any:
@@ -307,11 +367,11 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _explain(problem: Any) -> str:
+def _explain(problem: Any, model: type[BaseModel]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        owner: Any = SECTIONS.get(str(problem["loc"][0]), RunConfig)
+        owner: Any = SECTIONS.get(str(problem["loc"][0]), model)
         return f"{name} is unknown; valid are {', '.join(sorted(owner.model_fields))}"
     if problem["type"] == "missing":
-        return f"{name} is required: {RunConfig.model_fields[name].description}"
+        return f"{name} is required: {model.model_fields[name].description}"
     return f"{name}={problem['input']!r}: {problem['msg']}"

@@ -153,7 +153,7 @@ def _problems(file: BinaryIO, record: ImageRecord, max_megapixels: float) -> lis
     except Image.DecompressionBombError as error:
         return [("image_too_large", _on_one_line(error))]
     except Exception as error:  # Pillow's decoders raise many types on broken bytes, and this is where they come in
-        return [("image_undecodable", _reason(file, header, error))]
+        return [("image_undecodable", unreadable_reason(file, header, error))]
 
 
 def _room_for(image: Image.Image) -> AbstractContextManager[Any]:
@@ -168,7 +168,8 @@ def _verify(file: BinaryIO) -> None:
     file.seek(position)
 
 
-def _reason(file: BinaryIO, header: bytes, error: Exception) -> str:
+def unreadable_reason(file: BinaryIO, header: bytes, error: Exception) -> str:
+    """Why Pillow could not open or decode what begins with `header`, in one line."""
     if type(error).__name__ != "UnidentifiedImageError":
         return f"broken or truncated: {_on_one_line(error)}"
     if not header:

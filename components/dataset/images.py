@@ -24,15 +24,28 @@ def encoded_image(path: Path, record: ImageRecord) -> tuple[bytes, str]:
     Returns:
         The bytes and their format, "jpeg" or "png".
     """
-    from PIL import ImageOps
-
     data = path.read_bytes()
     with open_image(io.BytesIO(data)) as image:
-        kind = "png" if image.format == "PNG" else "jpeg"
-        turned = _is_turned(image, record)
-        if image.mode in ("RGB", "L") and not turned:
-            return data, kind
-        picture = _to_rgb(ImageOps.exif_transpose(image) if turned else image)
+        return plain_image(data, image, _is_turned(image, record))
+
+
+def plain_image(data: bytes, image: Image.Image, turned: bool) -> tuple[bytes, str]:
+    """What TensorFlow's decoders read alike: `data` itself where that is 8-bit RGB or gray, else converted.
+
+    Args:
+        data: an encoded image.
+        image: the same, opened; its pixels are decoded only where they have to be converted.
+        turned: whether its rotation flag is to be applied.
+
+    Returns:
+        The bytes and their format, "jpeg" or "png".
+    """
+    from PIL import ImageOps
+
+    kind = "png" if image.format == "PNG" else "jpeg"
+    if image.mode in ("RGB", "L") and not turned:
+        return data, kind
+    picture = _to_rgb(ImageOps.exif_transpose(image) if turned else image)
     buffer = io.BytesIO()
     picture.info.clear()  # no second rotation, profile or transparency
     if kind == "png":

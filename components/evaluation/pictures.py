@@ -20,6 +20,7 @@ _GAP = 10
 _MARGIN = 24
 _CAPTION = 24
 _SHOWN_PREDICTIONS = 60
+_PLAIN_SIZE = 800  # longest side in pixels up to which lines and letters have their own size
 _INK, _MUTED, _PAPER = (28, 32, 38), (104, 112, 122), (255, 255, 255)
 # Okabe and Ito's colours without black, told apart by colour-blind readers too; then their darker relatives.
 _COLOURS = (
@@ -144,20 +145,33 @@ def _draw_pair(
         sheet.paste(panel, (left + (_PANEL[0] - size[0]) // 2, y + _CAPTION + (_PANEL[1] - size[1]) // 2))
 
 
-def _draw_boxes(panel: Image.Image, labelled: list[_Labelled], scale: float) -> None:
-    """Draws boxes first and labels over them, best score last, so that it stays readable."""
+def draw_detections(
+    picture: Image.Image, labelled: Sequence[tuple[tuple[float, float, float, float], int, str]]
+) -> None:
+    """Draws boxes with their labels on an RGB picture, in place; lines and letters grow with the picture.
+
+    Args:
+        picture: any size.
+        labelled: `[xmin, ymin, xmax, ymax]` in pixels, class index, and the text beside it; best first.
+    """
+    _draw_boxes(picture, labelled, 1.0, max(1.0, max(picture.size) / _PLAIN_SIZE))
+
+
+def _draw_boxes(panel: Image.Image, labelled: Sequence[_Labelled], scale: float, unit: float = 1.0) -> None:
+    """Draws boxes first and labels over them, best score last, so that it stays readable; `unit` is a line's width."""
     draw = ImageDraw.Draw(panel)
-    font = ImageFont.load_default(11)
+    font = ImageFont.load_default(round(11 * unit))
+    line = round(unit)
     for (xmin, ymin, xmax, ymax), row, _ in reversed(labelled):
         left, top = xmin * scale, ymin * scale
         corners = (left, top, max(left, xmax * scale - 1), max(top, ymax * scale - 1))
-        outer = (left - 1, top - 1, corners[2] + 1, corners[3] + 1)
-        draw.rectangle(outer, outline=_INK, width=1)
-        draw.rectangle(corners, outline=_colour(row), width=2)
+        outer = (left - line, top - line, corners[2] + line, corners[3] + line)
+        draw.rectangle(outer, outline=_INK, width=line)
+        draw.rectangle(corners, outline=_colour(row), width=2 * line)
     taken: list[_Box] = []
     for (xmin, ymin, _, _), row, text in labelled:
         if text:
-            _draw_label(draw, (xmin * scale, ymin * scale), text, _colour(row), font, taken, panel.size)
+            _draw_label(draw, (xmin * scale, ymin * scale), text, _colour(row), font, taken, panel.size, unit)
 
 
 def _draw_label(
@@ -168,16 +182,17 @@ def _draw_label(
     font: Any,
     taken: list[_Box],
     size: tuple[int, int],
+    unit: float,
 ) -> None:
     """A label above its box, or within it; none where a better prediction's label already is."""
-    width, height = font.getlength(text) + 6, 14
+    width, height = font.getlength(text) + 6 * unit, 14 * unit
     x = min(max(corner[0], 0), size[0] - width)
-    for y in (corner[1] - height, corner[1] + 1):
+    for y in (corner[1] - height, corner[1] + unit):
         area = (x, max(0, y), x + width, max(0, y) + height)
         if not any(_overlap(area, other) for other in taken):
             taken.append(area)
             draw.rectangle(area, fill=colour)
-            draw.text((area[0] + 3, area[1]), text, _readable_on(colour), font)
+            draw.text((area[0] + 3 * unit, area[1]), text, _readable_on(colour), font)
             return
 
 

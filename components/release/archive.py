@@ -17,7 +17,15 @@ from components.storage import replacing, unsafe_key
 from components.storage.files import explain_os_error
 
 FOLDERS = ("saved_model",)
-FILES = ("model.weights.h5", "model.json", "label_map.json", "label_map.pbtxt", "run.json", "metrics.json")
+FILES = (
+    "model.weights.h5",
+    "model.json",
+    "label_map.json",
+    "label_map.pbtxt",
+    "run.json",
+    "metrics.json",
+    "sample.json",
+)
 _CHUNK = 1 << 20
 # Names and extended headers of one entry; a bomb may hide in them, since tarfile reads them into memory whole.
 _HEADER_LIMIT = 1 << 18

@@ -18,6 +18,7 @@ from components.model.seeds import read_seed
 from components.model.store import MODEL_FILE, WEIGHTS_FILE, load_detector
 from components.release.archive import pack
 from components.release.outputs import ARCHIVE, RUN_FILE, output_uri, publish
+from components.release.sample import write_sample
 from components.storage import write_json
 
 SAVED_MODEL = "saved_model"
@@ -105,6 +106,7 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
         parts.evaluation / METRICS_FILE,
     ):
         shutil.copyfile(source, content / source.name)
+    write_sample(parts.examples, parts.evaluation, content)
     pack(content, out_dir / ARCHIVE)
     shutil.rmtree(content)
 

@@ -7,28 +7,35 @@ none of them has a default here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Param
 from pydantic import BaseModel
 
-from components.config import Gate, Hyperparameters, RunConfig, ValidationConfig, parse_config
+from components.config import (
+    SECTIONS,
+    BatchInferenceConfig,
+    Hyperparameters,
+    RunConfig,
+    flat_names,
+    parse_config,
+    parse_record,
+)
 from components.errors import UsageError
 from components.model.catalogue import MODELS, ModelSpec
 
 # Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
 VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
-GATE_PREFIX = "gate_"
-VALIDATION_PREFIX = "validation_"
 
 _DATA = ("training", "validation", "test", "annotations_file", "output")
 _BASIC = ("epochs", "batch_size", "learning_rate", "optimizer", "image_size", "augmentation", "early_stopping", "seed")
-_GROUPS = ("hyperparameters", "gate", "data_validation")
-# Sections whose fields have a prefix in the form.
-_PREFIXED: dict[str, tuple[str, type[BaseModel], str]] = {
-    "data_validation": (VALIDATION_PREFIX, ValidationConfig, "Data validation"),
-    "gate": (GATE_PREFIX, Gate, "Quality gate"),
+# Title in the form of each section whose fields carry a prefix.
+_TITLES = {
+    "data_validation": "Data validation",
+    "evaluation": "Evaluation",
+    "gate": "Quality gate",
+    "storage": "Storage",
 }
 # What JSON schema and pydantic spell alike, and Airflow's form understands.
 _RULES = (
@@ -38,7 +45,7 @@ _RULES = (
 
 def run_params() -> dict[str, Param]:
     """The DAG's params by name, in the order and sections of the form."""
-    fields = [name for name in RunConfig.model_fields if name not in _GROUPS]
+    fields = [name for name in RunConfig.model_fields if name not in SECTIONS]
     advanced = [name for name in Hyperparameters.model_fields if name not in _BASIC]
     return {
         **{name: _run_param(name, "Data") for name in _DATA},
@@ -46,9 +53,9 @@ def run_params() -> dict[str, Param]:
         **{name: _hyperparameter(name, "Hyperparameters: basic") for name in _BASIC},
         **{name: _hyperparameter(name, "Hyperparameters: advanced") for name in advanced},
         **{
-            prefix + name: _prefixed_param(model, prefix, name, title)
-            for prefix, model, title in _PREFIXED.values()
-            for name in model.model_fields
+            flat: _section_param(section, name, flat)
+            for flat, (section, name) in flat_names().items()
+            if section in _TITLES
         },
     }
 
@@ -59,38 +66,45 @@ def config_from_params(params: Mapping[str, Any]) -> RunConfig:
     Raises:
         UsageError: naming every unknown, missing or invalid parameter.
     """
-    values: dict[str, Any] = {group: {} for group in _GROUPS}
+    places = flat_names()
+    values: dict[str, Any] = {section: {} for section in SECTIONS}
     unknown = []
     for name, value in params.items():
         if value is None or value == "":
             continue
-        if name in RunConfig.model_fields and name not in _GROUPS:
+        if name in RunConfig.model_fields and name not in SECTIONS:
             values[name] = value
-        elif place := _place(name):
-            group, key = place
-            values[group][key] = value
+        elif name in places:
+            section, key = places[name]
+            values[section][key] = value
         else:
             unknown.append(name)
     if unknown:
-        raise UsageError(f"{', '.join(sorted(unknown))} is unknown; valid are {', '.join(sorted(_names()))}")
+        raise UsageError(f"{', '.join(sorted(unknown))} is unknown; valid are {', '.join(sorted(run_params()))}")
     return parse_config(values)
 
 
-def _place(name: str) -> tuple[str, str] | None:
-    """The group of `RunConfig` and the field in it that a flat name stands for."""
-    if name in Hyperparameters.model_fields:  # validation_split is one of them
-        return "hyperparameters", name
-    for group, (prefix, model, _) in _PREFIXED.items():
-        key = name.removeprefix(prefix)
-        if name != key and key in model.model_fields:
-            return group, key
-    return None
+def batch_inference_params() -> dict[str, Param]:
+    """The params of batch inference by name, in the order of `BatchInferenceConfig`."""
+    return {name: _batch_inference_param(name) for name in BatchInferenceConfig.model_fields}
 
 
-def _names() -> Iterator[str]:
-    yield from (name for name in RunConfig.model_fields if name not in _GROUPS)
-    yield from Hyperparameters.model_fields
-    yield from (prefix + name for prefix, model, _ in _PREFIXED.values() for name in model.model_fields)
+def batch_inference_config(params: Mapping[str, Any]) -> BatchInferenceConfig:
+    """What a filled form of batch inference asks for; None and empty text stand for "not set".
+
+    Raises:
+        UsageError: naming every unknown, missing or invalid parameter.
+    """
+    return parse_record(BatchInferenceConfig, {name: value for name, value in params.items() if value != ""})
+
+
+def _batch_inference_param(name: str) -> Param:
+    field = BatchInferenceConfig.model_fields[name]
+    default = None if field.is_required() else field.default
+    schema = _schema(BatchInferenceConfig, name)
+    section = "Data" if field.is_required() else "Model"
+    # What is required may be empty when the form opens, and is asked for when the run starts.
+    return _param(default, schema if default is not None else _nullable(schema), name, section, str(field.description))
 
 
 def _run_param(name: str, section: str) -> Param:
@@ -119,9 +133,11 @@ def _own_default(spec: ModelSpec, name: str) -> Any:
     return spec.image_size if name == "image_size" else spec.defaults.get(name)
 
 
-def _prefixed_param(model: type[BaseModel], prefix: str, name: str, section: str) -> Param:
-    field = model.model_fields[name]
-    return _param(field.default, _schema(model, name), prefix + name, section, str(field.description))
+def _section_param(section: str, name: str, flat_name: str) -> Param:
+    model = SECTIONS[section]
+    field, schema = model.model_fields[name], _schema(model, name)
+    schema = schema if field.default is not None else _nullable(schema)
+    return _param(field.default, schema, flat_name, _TITLES[section], str(field.description))
 
 
 def _param(default: Any, schema: dict[str, Any], name: str, section: str, text: str) -> Param:

@@ -1,0 +1,86 @@
+"""What is behind the routes: bytes in, detections out; batched, and with whichever model is the current one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from components.config import ServingConfig
+from components.serving.batcher import Batcher
+from components.serving.picture import Picture, RefusedImageError, read_picture
+from components.serving.predictor import Detections, Predictor
+from components.serving.telemetry import Telemetry
+
+Value = TypeVar("Value")
+_DECODERS = 2
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An image, what is on it, and the model that says so.
+
+    Attributes:
+        picture: as the model took it.
+        detections: best first.
+        predictor: the model; its labels are those of the detections.
+    """
+
+    picture: Picture
+    detections: Detections
+    predictor: Predictor
+
+
+class Engine:
+    """A model that answers many at a time.
+
+    Attributes:
+        current: the model; assign another one to switch. A batch that has begun ends with the one it began with.
+    """
+
+    def __init__(self, predictor: Predictor, config: ServingConfig, telemetry: Telemetry) -> None:
+        self.current = predictor
+        self.config = config
+        self.telemetry = telemetry
+        self.batcher: Batcher[tuple[Predictor, Detections | RefusedImageError]] = Batcher(
+            self._predict, config.max_batch, config.max_pixels, config.max_delay_ms / 1000, telemetry.batch
+        )
+        # Beside the event loop's own pool: large images must not keep a model from being fetched.
+        self._decoders = ThreadPoolExecutor(_DECODERS, "decode")
+
+    def start(self) -> None:
+        """Begins to answer; called within the event loop."""
+        self.batcher.start()
+
+    async def stop(self) -> None:
+        """Ends it."""
+        await self.batcher.stop()
+        self._decoders.shutdown(wait=True)
+
+    async def look(self, data: bytes) -> Seen:
+        """Detections on one encoded image.
+
+        Raises:
+            RefusedImageError: it cannot be looked at.
+        """
+        try:
+            with self.batcher.expecting() as arrived:
+                picture = await self.aside(lambda: read_picture(data, self.config.max_pixels))
+                arrived()
+                predictor, result = await self.batcher.submit(picture)
+            if isinstance(result, RefusedImageError):
+                raise result
+        except RefusedImageError as error:
+            self.telemetry.refused(error.code)
+            raise
+        return Seen(picture, result, predictor)
+
+    async def aside(self, work: Callable[[], Value]) -> Value:
+        """Runs what takes long and needs no model outside of the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+
+    def _predict(self, pictures: Sequence[Picture]) -> list[tuple[Predictor, Detections | RefusedImageError]]:
+        predictor = self.current
+        return [(predictor, result) for result in predictor.predict(pictures)]

@@ -1,0 +1,83 @@
+"""What `GET /metrics` tells, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_IMAGES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Telemetry:
+    """The counters of one server."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._requests = Counter(
+            "boxwright_requests", "Answered requests.", ["route", "status"], registry=self._registry
+        )
+        self._request_seconds = Histogram(
+            "boxwright_request_seconds",
+            "From a request's first byte to its answer's last.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._batch_images = Histogram(
+            "boxwright_batch_images", "Images that went through the model together.", buckets=_IMAGES,
+            registry=self._registry,
+        )  # fmt: skip
+        self._batch_seconds = Histogram(
+            "boxwright_batch_seconds", "Time of the model for one batch.", buckets=_SECONDS, registry=self._registry
+        )
+        self._in_house = Gauge("boxwright_requests_in_house", "Requests under way.", registry=self._registry)
+        self._refused = Counter(
+            "boxwright_images_refused", "Images that could not be looked at.", ["error"], registry=self._registry
+        )
+        self._switches = Counter(
+            "boxwright_model_switches", "New models that were taken or refused.", ["outcome"], registry=self._registry
+        )
+        self._model = Gauge("boxwright_model", "1 for the model that answers.", ["reference"], registry=self._registry)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """One answered request."""
+        self._requests.labels(route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def batch(self, images: int, seconds: float) -> None:
+        """One run of the model."""
+        self._batch_images.observe(images)
+        self._batch_seconds.observe(seconds)
+
+    def in_house(self, requests: int) -> None:
+        """How many requests are under way."""
+        self._in_house.set(requests)
+
+    def refused(self, code: str) -> None:
+        """An image that could not be looked at."""
+        self._refused.labels(code).inc()
+
+    def switch(self, outcome: str) -> None:
+        """A new model was `taken` or `refused`."""
+        self._switches.labels(outcome).inc()
+
+    def model(self, reference: str) -> None:
+        """Which model answers from now on."""
+        self._model.clear()
+        self._model.labels(reference).set(1)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self._registry)

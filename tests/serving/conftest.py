@@ -1,0 +1,67 @@
+"""The model and the server that most tests of serving share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from finder import export_finder, write_facts
+from served import Served, serving
+
+from components.config import Settings
+from components.release.archive import pack
+
+Invoke = Callable[..., httpx.Response]
+
+
+@pytest.fixture(scope="session")
+def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as an archive unpacks to, with a model that finds the red and the blue thing."""
+    folder = tmp_path_factory.mktemp("finder")
+    export_finder(folder)
+    write_facts(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finder_archive(finder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("archive") / "model.tar.gz"
+    pack(finder, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(finder_archive: Path) -> Iterator[Served]:
+    """One server for all contract tests."""
+    with serving("--model", str(finder_archive), "--set", "max_body_mb=2", "--set", "max_megapixels=4") as served:
+        yield served
+
+
+@pytest.fixture
+def client(server: Served) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """State of the test's own."""
+    monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "home").mkdir()
+    return Settings.from_environment()
+
+
+@pytest.fixture
+def invoke(client: httpx.Client) -> Invoke:
+    """Posts an image to /invocations."""
+
+    def post(data: bytes, accept: str = "application/json", kind: str = "application/x-image", **options: Any) -> Any:
+        return client.post(
+            "/invocations", content=data, headers={"Content-Type": kind, "Accept": accept}, params=options
+        )
+
+    return post

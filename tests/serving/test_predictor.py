@@ -1,0 +1,242 @@
+"""One model, all ways: the boxes of the evaluation, of the SavedModel alone and of the predictor are the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from finder import BLUE_BOX, LABELS, RED_BOX, encoded, export_finder, scene, write_facts
+from PIL import Image
+
+from components.config import ServingConfig
+from components.dataset.download import download_dataset
+from components.dataset.examples import build_examples
+from components.dataset.sample import generate_sample
+from components.errors import DataError
+from components.evaluation.predict import predict_split
+from components.model.store import ModelCard, build_detector, load_detector, save_detector
+from components.release.package import export_saved_model
+from components.release.sample import SAMPLE_FILE, write_sample
+from components.serving.files import look_at, record
+from components.serving.model import FALLBACK_THRESHOLD, resolve_model
+from components.serving.picture import Picture, RefusedImageError, read_picture
+from components.serving.predictor import Detections, Predictor, load_predictor
+
+LIMITS = ServingConfig()
+# Between a batch of one and one of eight the order of additions differs.
+TOLERANCE = 1e-4
+MAX_PIXELS = 10**7
+
+
+def load(folder: Path) -> Predictor:
+    return load_predictor(resolve_model(str(folder)))
+
+
+@pytest.fixture(scope="module")
+def predictor(finder: Path) -> Predictor:
+    return load(finder)
+
+
+class Trained:
+    """A `tiny` detector with random weights as a run leaves it: examples, model, evaluation and package content."""
+
+    def __init__(self, root: Path) -> None:
+        import keras
+
+        generate_sample(root / "set", images=20, seed=3)
+        self.images = root / "set" / "test" / "images"
+        self._make_unusual(sorted(self.images.iterdir()))
+        self.examples, self.model, self.evaluation, self.package = (
+            root / name for name in ("examples", "model", "evaluation", "package")
+        )
+        for folder in (self.examples, self.model, self.evaluation, self.package):
+            folder.mkdir()
+        self._build_examples(root)
+        classes = tuple(json.loads((self.examples / "examples.json").read_text())["classes"])
+        ids = tuple(json.loads((self.examples / "examples.json").read_text())["category_ids"])
+        keras.utils.set_random_seed(5)
+        card = ModelCard(model_id="tiny", image_size=128, classes=classes, category_ids=ids)
+        save_detector(build_detector(card), card, self.model)
+        detector, _ = load_detector(self.model)
+        shards = sorted((self.examples / "test").glob("*.tfrecord"))
+        self.detections = predict_split(detector, shards, ids)
+        (self.evaluation / "detections.json").write_text(json.dumps(self.detections))
+        (self.evaluation / "metrics.json").write_text(json.dumps({"split": "test", "metrics": {}, "threshold": 0.01}))
+        export_saved_model(self.model, self.package)
+        write_sample(self.examples, self.evaluation, self.package)
+        shutil.copy(self.model / "model.json", self.package)
+        shutil.copy(self.evaluation / "metrics.json", self.package)
+
+    def _build_examples(self, root: Path) -> None:
+        from components.config import parse_config
+
+        values = {split: str(root / "set" / split) for split in ("training", "validation", "test")}
+        download_dataset(parse_config(values | {"output": "unused"}), root / "dataset")
+        build_examples(root / "dataset", self.examples, 0.2)
+
+    @staticmethod
+    def _make_unusual(images: list[Path]) -> None:
+        """The first is stored lying on its side with a flag, the second is CMYK; both show what they showed."""
+        with Image.open(images[0]) as opened:
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            opened.convert("RGB").transpose(Image.Transpose.ROTATE_90).save(images[0], "JPEG", quality=95, exif=exif)
+        with Image.open(images[1]) as opened:
+            opened.convert("CMYK").save(images[1], "JPEG", quality=95)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return Trained(tmp_path_factory.mktemp("trained"))
+
+
+def by_image(trained: Trained) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    records = json.loads((trained.examples / "test" / "annotations.json").read_text())["images"]
+    for image in records:
+        yield image["file_name"], [one for one in trained.detections if one["image_id"] == image["id"]]
+
+
+def test_the_predictor_sees_what_the_evaluation_saw(trained: Trained) -> None:
+    predictor = load(trained.package)
+    names, expected = zip(*by_image(trained), strict=True)
+    uris = [str(next(trained.images.parent.rglob(Path(name).name))) for name in names]
+    found = [
+        record(looked, 0, looked.uri, predictor.info, 0.0)
+        for looked in look_at(predictor, uris, LIMITS.max_bytes, LIMITS.max_pixels)
+    ]
+    assert len(found) == len(expected) > 0
+    for told, wanted in zip(found, expected, strict=True):
+        assert len(told["detections"]) == len(wanted) > 10
+        size = max(told["width"], told["height"])
+        for one, other in zip(told["detections"][:10], wanted[:10], strict=True):
+            assert one["category_id"] == other["category_id"]
+            assert one["score"] == pytest.approx(other["score"], abs=TOLERANCE)
+            assert one["bbox"] == pytest.approx(other["bbox"], abs=max(TOLERANCE * size, 0.01))
+
+
+def test_the_saved_model_alone_sees_the_same(trained: Trained) -> None:
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(trained.package / "saved_model")).signatures["serving_default"]
+    predictor = load(trained.package)
+    for path in sorted(trained.images.iterdir())[2:]:  # neither flag nor CMYK: those a stock container reads as stored
+        data = path.read_bytes()
+        alone = {name: value.numpy()[0] for name, value in signature(encoded_images=tf.constant([data])).items()}
+        (seen,) = predictor.predict([read_picture(data, MAX_PIXELS)])
+        assert isinstance(seen, Detections)
+        count = int(alone["num_detections"])
+        assert len(seen.boxes) == count > 0
+        np.testing.assert_allclose(seen.boxes, alone["detection_boxes"][:count], atol=1e-6)
+        np.testing.assert_array_equal(seen.classes, alone["detection_classes"][:count] - 1)
+
+
+def test_a_batch_gives_each_image_what_it_gets_alone(predictor: Predictor) -> None:
+    pictures = [read_picture(encoded(scene(width, 100)), MAX_PIXELS) for width in (200, 300, 120)]
+    together = predictor.predict(pictures)
+    for picture, one in zip(pictures, together, strict=True):
+        (alone,) = predictor.predict([picture])
+        assert isinstance(one, Detections) and isinstance(alone, Detections)
+        np.testing.assert_allclose(one.boxes, alone.boxes, atol=1e-6)
+    assert predictor.predict([]) == []
+
+
+def test_a_broken_image_is_named_and_the_others_of_its_batch_are_seen(predictor: Predictor) -> None:
+    good, data = read_picture(encoded(scene()), MAX_PIXELS), encoded(scene())
+    broken = Picture(data[: len(data) // 2], 200, 100)
+    first, second, third, fourth = predictor.predict([good, broken, good, broken])
+    assert isinstance(first, Detections) and isinstance(third, Detections)
+    assert (first.boxes * [100, 200, 100, 200])[0] == pytest.approx([10, 20, 40, 80], abs=1)
+    for refused in (second, fourth):
+        assert isinstance(refused, RefusedImageError) and refused.code == "image_unreadable"
+        assert "broken or truncated" in str(refused) and "\n" not in str(refused)
+
+
+def test_no_keras_is_needed(finder: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\n"
+        "from components.serving.model import resolve_model\n"
+        "from components.serving.predictor import load_predictor\n"
+        f"load_predictor(resolve_model({str(finder)!r}))\n"
+        "print([name for name in ('keras_hub', 'tfx', 'mlflow', 'matplotlib', 'fastapi') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture
+def other(finder: Path, tmp_path: Path) -> Path:
+    """A copy of the model's folder, to be spoilt."""
+    return Path(shutil.copytree(finder, tmp_path / "other"))
+
+
+def test_the_threshold_is_the_archives_and_else_a_fallback(other: Path) -> None:
+    info = load(other).info
+    assert (info.threshold, info.threshold_origin) == (0.5, "metrics.json")
+    write_facts(other, threshold=None)
+    assert (load(other).info.threshold, load(other).info.threshold_origin) == (FALLBACK_THRESHOLD, "fallback")
+    (other / "metrics.json").unlink()
+    assert load(other).info.metrics == {}
+
+
+def test_a_model_that_sees_what_it_was_measured_with_is_taken(trained: Trained, tmp_path: Path) -> None:
+    sample = json.loads((trained.package / SAMPLE_FILE).read_text())
+    assert 0 < len(sample["detections"]) <= 20
+    spoilt = Path(shutil.copytree(trained.package, tmp_path / "spoilt"))
+    shutil.rmtree(spoilt / "saved_model")
+    # Another network under the same files.
+    import keras
+
+    keras.utils.set_random_seed(6)
+    _, card = load_detector(trained.model)
+    (tmp_path / "model").mkdir()
+    save_detector(build_detector(card), card, tmp_path / "model")
+    export_saved_model(tmp_path / "model", spoilt)
+    with pytest.raises(DataError, match="not the model that was measured"):
+        load(spoilt)
+    (spoilt / SAMPLE_FILE).unlink()
+    load(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda folder: shutil.rmtree(folder / "saved_model"), "saved_model/ cannot be loaded"),
+        (lambda folder: (folder / "saved_model" / "saved_model.pb").write_bytes(b"x" * 100), "cannot be loaded"),
+        (lambda folder: (folder / "model.json").unlink(), "model.json"),
+        (lambda folder: (folder / "model.json").write_text("{}"), "model.json"),
+        (lambda folder: (folder / "metrics.json").write_text('{"threshold": 2}'), "threshold is 2"),
+        (lambda folder: (folder / "metrics.json").write_text("[]"), "metrics.json"),
+        (lambda folder: (folder / "sample.json").write_text("{}"), "sample.json"),
+        (lambda folder: _with_classes(folder, LABELS[:1]), "class 2 of 1"),
+        (lambda folder: _rebuilt(folder), "not finite"),
+    ],
+)
+def test_a_spoilt_model_is_refused_in_one_line(other: Path, spoil: Any, why: str) -> None:
+    spoil(other)
+    with pytest.raises(DataError, match=why) as caught:
+        load(other)
+    assert "\n" not in str(caught.value)
+
+
+def _with_classes(folder: Path, classes: tuple[str, ...]) -> None:
+    card = json.loads((folder / "model.json").read_text()) | {"classes": classes, "category_ids": [1]}
+    (folder / "model.json").write_text(json.dumps(card))
+
+
+def _rebuilt(folder: Path) -> None:
+    shutil.rmtree(folder / "saved_model")
+    export_finder(folder, nan=True)
+
+
+def test_the_scene_is_found_where_it_is(predictor: Predictor) -> None:
+    (seen,) = predictor.predict([read_picture(encoded(scene(), "PNG"), MAX_PIXELS)])
+    assert isinstance(seen, Detections)
+    np.testing.assert_allclose(seen.boxes[:, [1, 0, 3, 2]] * [200, 100, 200, 100], [RED_BOX, BLUE_BOX], atol=1e-4)
