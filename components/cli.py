@@ -22,11 +22,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from components.config import SEED_MODES, Gate, Hyperparameters, RunConfig, Settings, ValidationConfig, parse_config
+from components.config import PREFIXES, SECTIONS, SEED_MODES, Hyperparameters, RunConfig, Settings, parse_config
 from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
 from components.model.catalogue import MODELS, ModelSpec
 from components.release import commands as release_commands
+from components.release import evaluation_commands
 from components.stack import commands as stack_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
@@ -34,6 +35,8 @@ for command in (
     dataset_commands.rules,
     dataset_commands.validate,
     dataset_commands.convert,
+    evaluation_commands.evaluate,
+    evaluation_commands.compare,
     stack_commands.up,
     stack_commands.down,
     stack_commands.status,
@@ -62,7 +65,9 @@ def run(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="A hyperparameter, gate_NAME or validation_NAME; may be repeated."
+            "--set",
+            metavar="NAME=VALUE",
+            help="A hyperparameter, or gate_NAME, evaluation_NAME, validation_NAME; may be repeated.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
@@ -93,15 +98,19 @@ def run(
 
 def _parse_settings(settings: list[str]) -> dict[str, Any]:
     """`learning_rate=0.1`, `gate_min_ap=0.3` and `validation_on_invalid=drop` as a `RunConfig` nests them."""
-    parsed: dict[str, Any] = {"hyperparameters": {}, "gate": {}, "data_validation": {}}
+    parsed: dict[str, Any] = {section: {} for section in SECTIONS}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise UsageError(
-                f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(Hyperparameters.model_fields)}, "
-                f"{', '.join(f'gate_{field}' for field in Gate.model_fields)}, "
-                f"{', '.join(f'validation_{field}' for field in ValidationConfig.model_fields)}"
-            )
+            names = [
+                *Hyperparameters.model_fields,
+                *(
+                    f"{prefix}{field}"
+                    for section, prefix in PREFIXES.items()
+                    for field in SECTIONS[section].model_fields
+                ),
+            ]
+            raise UsageError(f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(names)}")
         section, key = _section_of(name)
         parsed[section][key] = value
     return parsed
@@ -109,7 +118,7 @@ def _parse_settings(settings: list[str]) -> dict[str, Any]:
 
 def _section_of(name: str) -> tuple[str, str]:
     if name not in Hyperparameters.model_fields:  # validation_split is one of them
-        for prefix, section in (("gate_", "gate"), ("validation_", "data_validation")):
+        for section, prefix in PREFIXES.items():
             if name.startswith(prefix):
                 return section, name.removeprefix(prefix)
     return "hyperparameters", name

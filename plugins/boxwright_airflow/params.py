@@ -1,7 +1,7 @@
 """Airflow's trigger form, made from the same models that the command line and the docs use.
 
-The form is flat: every field of `RunConfig` and every hyperparameter has its own name, the gate's have `gate_` before
-them and the data validation's `validation_`. A hyperparameter left empty means "the model's own default", which is why
+The form is flat: every field of `RunConfig` and every hyperparameter has its own name, those of the other sections have
+a prefix. A hyperparameter left empty means "the model's own default", which is why
 none of them has a default here.
 """
 
@@ -13,22 +13,20 @@ from typing import Any
 from airflow.sdk import Param
 from pydantic import BaseModel
 
-from components.config import Gate, Hyperparameters, RunConfig, ValidationConfig, parse_config
+from components.config import PREFIXES, SECTIONS, Hyperparameters, RunConfig, parse_config
 from components.errors import UsageError
 from components.model.catalogue import MODELS, ModelSpec
 
 # Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
 VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
-GATE_PREFIX = "gate_"
-VALIDATION_PREFIX = "validation_"
 
 _DATA = ("training", "validation", "test", "annotations_file", "output")
 _BASIC = ("epochs", "batch_size", "learning_rate", "optimizer", "image_size", "augmentation", "early_stopping", "seed")
-_GROUPS = ("hyperparameters", "gate", "data_validation")
+_GROUPS = tuple(SECTIONS)
+_TITLES = {"data_validation": "Data validation", "evaluation": "Evaluation", "gate": "Quality gate"}
 # Sections whose fields have a prefix in the form.
 _PREFIXED: dict[str, tuple[str, type[BaseModel], str]] = {
-    "data_validation": (VALIDATION_PREFIX, ValidationConfig, "Data validation"),
-    "gate": (GATE_PREFIX, Gate, "Quality gate"),
+    group: (prefix, SECTIONS[group], _TITLES[group]) for group, prefix in PREFIXES.items()
 }
 # What JSON schema and pydantic spell alike, and Airflow's form understands.
 _RULES = (
@@ -121,7 +119,9 @@ def _own_default(spec: ModelSpec, name: str) -> Any:
 
 def _prefixed_param(model: type[BaseModel], prefix: str, name: str, section: str) -> Param:
     field = model.model_fields[name]
-    return _param(field.default, _schema(model, name), prefix + name, section, str(field.description))
+    schema = _schema(model, name)
+    unset = field.default is None
+    return _param(field.default, _nullable(schema) if unset else schema, prefix + name, section, str(field.description))
 
 
 def _param(default: Any, schema: dict[str, Any], name: str, section: str, text: str) -> Param:
