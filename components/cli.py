@@ -28,6 +28,7 @@ from components.errors import BoxwrightError, UsageError
 from components.model.catalogue import MODELS, ModelSpec
 from components.release import commands as release_commands
 from components.serving import commands as serving_commands
+from components.release import evaluation_commands
 from components.stack import commands as stack_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")

@@ -52,7 +52,7 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
     seed = union([pretrained.outputs["seed"], parent.outputs["seed"]])
     detector = steps.fine_tune(**shared, examples=examples.outputs["examples"], seed=seed).with_id("fine_tune")
     evaluation = steps.evaluate(
-        **shared, examples=examples.outputs["examples"], detector=detector.outputs["detector"]
+        **dated, examples=examples.outputs["examples"], seed=seed, detector=detector.outputs["detector"]
     ).with_id("evaluate")
     label_map = steps.export_label_map(**shared, examples=examples.outputs["examples"]).with_id("export_label_map")
     package = steps.package_model(
@@ -64,7 +64,7 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
         label_map=label_map.outputs["label_map"],
     ).with_id("package_model")
     verdict = steps.quality_gate(
-        **shared, evaluation=evaluation.outputs["evaluation"], package=package.outputs["package"]
+        **dated, evaluation=evaluation.outputs["evaluation"], package=package.outputs["package"]
     ).with_id("quality_gate")
     version = steps.register_model(
         **dated,

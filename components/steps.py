@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -164,18 +165,58 @@ def fine_tune(
 @component
 def evaluate(
     config: Parameter[str],
-    run_id: Parameter[str],
+    run: Parameter[str],
     examples: InputArtifact[artifacts.Examples],
+    seed: InputArtifact[artifacts.SeedModel],
     detector: InputArtifact[artifacts.Detector],
     evaluation: OutputArtifact[artifacts.Evaluation],
 ) -> None:
     from components.evaluation.evaluate import evaluate as work
+    from components.evaluation.files import PUBLISHED
+    from components.release.models import fetch_champion
+    from components.release.outputs import publish
 
-    summary = work(Path(examples.uri), Path(detector.uri), Path(evaluation.uri))
+    settings, info, folder = (
+        RunConfig.model_validate_json(config),
+        RunInfo.model_validate_json(run),
+        Path(evaluation.uri),
+    )
+    background = _background(settings, info, Path(examples.uri), Path(seed.uri))
+    with TemporaryDirectory() as temporary:
+        champion = fetch_champion(settings, info, Path(temporary, "champion"))
+        summary = work(
+            Path(examples.uri), Path(detector.uri), folder, settings.evaluation, champion, settings.gate, background
+        )
+    publish(settings, info.run_id, folder, list(PUBLISHED))
     evaluation.split = summary.split
     for name in ("AP", "AP50"):
         if summary.metrics[name] is not None:  # not measurable without boxes
             setattr(evaluation, name, summary.metrics[name])
+
+
+def _background(config: RunConfig, run: RunInfo, examples_dir: Path, seed_dir: Path) -> Any:
+    """What the report says of the run."""
+    from components import __version__
+    from components.dataset.report import PAGE_FILE
+    from components.evaluation.files import DETECTIONS_FILE, METRICS_FILE
+    from components.evaluation.report import Background
+    from components.model.catalogue import hyperparameters_of
+    from components.model.seeds import read_seed
+
+    examples, seed = json.loads((examples_dir / "examples.json").read_text()), read_seed(seed_dir)
+    lineage = {
+        "Run": run.run_id,
+        "Stands for": run.as_of.isoformat(),
+        "Dataset": examples["fingerprint"],
+        "Trained from": f"{seed.origin} ({seed.reason})",
+        "Model": config.model_id,
+        "Code": __version__,
+    }
+    settings = json.loads(config.to_json()) | {"hyperparameters": hyperparameters_of(config).model_dump()}
+    links = (METRICS_FILE, DETECTIONS_FILE, PAGE_FILE)
+    return Background(
+        f"{config.model_name}, run {run.run_id}", lineage, settings, anchors=_anchors(config), links=links
+    )
 
 
 @component
@@ -214,20 +255,25 @@ def package_model(
 @component
 def quality_gate(
     config: Parameter[str],
-    run_id: Parameter[str],
+    run: Parameter[str],
     evaluation: InputArtifact[artifacts.Evaluation],
     package: InputArtifact[artifacts.ModelPackage],
     verdict: OutputArtifact[artifacts.GateVerdict],
 ) -> None:
+    from components.evaluation.files import METRICS_FILE
     from components.evaluation.gate import check_gate, write_gate_report
     from components.release.outputs import publish
+    from components.release.register import register_model as register
 
-    run = RunConfig.model_validate_json(config)
-    metrics = json.loads((Path(evaluation.uri) / "metrics.json").read_text())["metrics"]
-    report = check_gate(metrics, run.gate)
+    settings, info = RunConfig.model_validate_json(config), RunInfo.model_validate_json(run)
+    report = check_gate(json.loads((Path(evaluation.uri) / METRICS_FILE).read_text()), settings.gate)
     write_gate_report(report, Path(verdict.uri) / "gate.json")
-    publish(run, run_id, Path(verdict.uri), ["gate.json"])
-    report.raise_if_failed()
+    publish(settings, info.run_id, Path(verdict.uri), ["gate.json"])
+    outcome = "the model is not registered"
+    if not report.passed and settings.gate.on_failure == "reject":
+        folders = Path(package.uri), Path(evaluation.uri)
+        outcome = f"{register(settings, info, *folders, package.archive, accepted=False).reference} is rejected"
+    report.raise_if_failed(outcome)
     verdict.checks = len(report.checks)
 
 

@@ -79,6 +79,26 @@ def build_examples(dataset_dir: Path, out_dir: Path, validation_split: float) ->
     return summary
 
 
+def build_evaluation_examples(dataset_dir: Path, out_dir: Path) -> ExamplesSummary:
+    """Writes every image of a dataset without splits as the split `test`, as `build_examples` does.
+
+    Args:
+        dataset_dir: what `download_dataset` wrote, with the one split `training`.
+        out_dir: the examples folder.
+
+    Raises:
+        DataError: the folder is no dataset.
+    """
+    manifest = _read_manifest(dataset_dir)
+    source = dataset_dir / "training"
+    annotations = load_annotations(source / "annotations.json")
+    counts = {"test": _write_split(annotations, source, _digests(source, annotations), out_dir / "test")}
+    classes, category_ids = tuple(manifest["classes"]), tuple(manifest["category_ids"])
+    summary = ExamplesSummary(manifest["fingerprint"], classes, category_ids, counts, dropped_records(dataset_dir))
+    write_json(out_dir / "examples.json", asdict(summary))
+    return summary
+
+
 def _read_manifest(dataset_dir: Path) -> dict[str, Any]:
     path = dataset_dir / "dataset.json"
     try:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from html import escape
 from pathlib import Path
-from typing import Any
 
 from components.dataset.findings import REPORT_FILE, Dropped, Finding, Report
+from components.dataset.page import chart_figure, count_of, data_uri, document, long_text, number, table, text_of
 from components.dataset.report_data import SplitBoxes
 from components.dataset.report_offenders import Offender, draw_offenders
-from components.dataset.report_pictures import Anchors, Chart, draw_charts
+from components.dataset.report_pictures import Anchors, draw_charts
 from components.dataset.rules import RULES
 from components.errors import DataError
 from components.storage import write_atomic
@@ -20,34 +18,6 @@ from components.storage import write_atomic
 PAGE_FILE = "validation_report.html"
 LINKS = (REPORT_FILE, "great_expectations.json", "data_docs/index.html")
 SHOWN_FINDINGS = 200
-_LONGEST_TEXT = 400
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1f2328; --muted: #59636e; --paper: #fff; --raised: #f6f8fa; --line: #d8dee4;
-  --good: #1a7f37; --bad: #c0281c; --warn: #8a5a00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --muted: #9aa4af; --paper: #0d1117; --raised: #161b22;
-  --line: #30363d; --good: #4ac26b; --bad: #ff7b72; --warn: #e3b341; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; font: 1rem/1.5 system-ui, sans-serif;
-  color: var(--ink); background: var(--paper); overflow-wrap: break-word; }
-h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; }
-p { margin: .25rem 0 .75rem; } code { font: .85em ui-monospace, monospace; } .muted, figcaption { color: var(--muted); }
-a { color: inherit; } .error { color: var(--bad); } .warning { color: var(--warn); } .good { color: var(--good); }
-.verdict { border-left: .4rem solid currentColor; padding: .5rem 1rem; background: var(--raised); font-size: 1.15rem; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); }
-th { color: var(--muted); font-weight: 500; white-space: nowrap; }
-td code, .any, figcaption { overflow-wrap: anywhere; }
-code.rule { white-space: nowrap; } .number { text-align: right; font-variant-numeric: tabular-nums; }
-figure { margin: 1rem 0; overflow-x: auto; } figcaption { font-size: .9rem; max-width: 44rem; }
-.chart img { display: block; min-width: 34rem; max-width: 100%; margin: .25rem 0; }
-.offenders { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)); gap: 1rem; }
-.offenders figure { margin: 0; } .offenders img { display: block; width: 100%; border-radius: .3rem; }
-.offenders ul { margin: .25rem 0; padding-left: 1.1rem; }
-@media (max-width: 42rem) { .cards thead { display: none; } .cards tr { display: block; padding: .6rem 0;
-  border-bottom: 1px solid var(--line); } .cards td { display: block; border: 0; padding: 0; text-align: left; }
-  .cards td[data-label]::before { content: attr(data-label) ": "; color: var(--muted); } }
-"""
 
 
 def write_page(
@@ -77,17 +47,10 @@ def write_page(
         _findings(report),
         _offenders(offenders),
         _dropped(report.dropped),
-        *(_chart(chart) for chart in draw_charts(splits, anchors)),
+        *(chart_figure(chart) for chart in draw_charts(splits, anchors)),
         _rules(report),
     ]
-    text = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Dataset validation</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">\n"
-        f"<style>{_STYLE}</style></head>\n<body>\n{''.join(parts)}</body></html>\n"
-    )
-    write_atomic(path, text.encode())
+    write_atomic(path, document("Dataset validation", parts))
 
 
 def write_early_page(path: Path, report: Report, anchors: Anchors | None = None, links: Sequence[str] = LINKS) -> None:
@@ -103,23 +66,15 @@ def write_early_page(path: Path, report: Report, anchors: Anchors | None = None,
     write_page(path, report, splits, anchors, links=links)
 
 
-def text_of(value: Any) -> str:
-    """`value` as HTML text: escaped, cut where it is long, and with nothing in it that moves or hides other text."""
-    raw = value if isinstance(value, str) else str(value)
-    shown = raw if len(raw) <= _LONGEST_TEXT else f"{raw[: _LONGEST_TEXT - 3]}..."
-    visible = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in shown)
-    return escape(visible, quote=True)
-
-
 def _head(report: Report, links: Sequence[str]) -> str:
     errors, warnings = len(report.errors), len(report.warnings)
     if errors:
-        style, verdict = "error", f"The dataset is not usable as it is: {_count(errors, 'error')}."
+        style, verdict = "error", f"The dataset is not usable as it is: {count_of(errors, 'error')}."
     else:
         style, verdict = "good", "The dataset can be trained on."
     more = [
-        _count(warnings, "warning"),
-        *([f"{_count(len(report.dropped), 'record')} dropped"] if report.dropped else []),
+        count_of(warnings, "warning"),
+        *([f"{count_of(len(report.dropped), 'record')} dropped"] if report.dropped else []),
     ]
     fingerprint = f"Fingerprint <code>{text_of(report.fingerprint)}</code>. " if report.fingerprint else ""
     beside = ", ".join(f'<a href="{text_of(link)}">{text_of(link)}</a>' for link in links)
@@ -127,10 +82,6 @@ def _head(report: Report, links: Sequence[str]) -> str:
         f'<h1>Dataset validation</h1>\n<p class="verdict {style}">{verdict} {", ".join(more)}.</p>\n'
         f'<p class="muted">{fingerprint}Beside this page: {beside}.</p>\n'
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _splits(report: Report) -> str:
@@ -144,21 +95,12 @@ def _splits(report: Report) -> str:
     rows = [
         [
             text_of(split),
-            *(_number(counts.get(key)) for key, _ in facts),
-            _long(counts.get("annotations", "")),
+            *(number(counts.get(key)) for key, _ in facts),
+            long_text(counts.get("annotations", "")),
         ]
         for split, counts in report.splits.items()
     ]
-    return "<h2>Splits</h2>\n" + _table(["Split", *(label for _, label in facts), "Annotations"], rows, range(1, 6))
-
-
-def _long(value: Any) -> str:
-    """Text that may be broken anywhere: URIs and file names."""
-    return f'<span class="any">{text_of(value)}</span>'
-
-
-def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else text_of("-" if value is None else value)
+    return "<h2>Splits</h2>\n" + table(["Split", *(label for _, label in facts), "Annotations"], rows, range(1, 6))
 
 
 def _findings(report: Report) -> str:
@@ -178,12 +120,12 @@ def _findings(report: Report) -> str:
     ]
     hidden = len(ordered) - len(rows)
     more = f"<p>And {hidden:,} more; all of them are in {REPORT_FILE}.</p>\n" if hidden else ""
-    return f"<h2>Findings</h2>\n{_table(['Severity', 'Rule', 'Where', 'Value', 'What to do'], rows)}{more}"
+    return f"<h2>Findings</h2>\n{table(['Severity', 'Rule', 'Where', 'Value', 'What to do'], rows)}{more}"
 
 
 def _place(found: Finding) -> str:
     place = found.list if found.index is None else f"{found.list}[{found.index}]"
-    file = f"<br>{_long(found.file)}" if found.file else ""
+    file = f"<br>{long_text(found.file)}" if found.file else ""
     return f"{text_of(found.split)}: <code>{text_of(place)}</code>{file}"
 
 
@@ -191,13 +133,13 @@ def _dropped(dropped: Sequence[Dropped]) -> str:
     if not dropped:
         return ""
     rows = [
-        [text_of(record.split), f"<code>{text_of(record.list)}[{record.index}]</code>", _long(record.file or ""),
+        [text_of(record.split), f"<code>{text_of(record.list)}[{record.index}]</code>", long_text(record.file or ""),
          text_of(record.reason)]
         for record in dropped[:SHOWN_FINDINGS]
     ]  # fmt: skip
     hidden = len(dropped) - len(rows)
     more = f"<p>And {hidden:,} more; all of them are in {REPORT_FILE}.</p>\n" if hidden else ""
-    return f"<h2>Dropped</h2>\n{_table(['Split', 'Record', 'File', 'Why'], rows)}{more}"
+    return f"<h2>Dropped</h2>\n{table(['Split', 'Record', 'File', 'Why'], rows)}{more}"
 
 
 def _rules(report: Report) -> str:
@@ -208,30 +150,7 @@ def _rules(report: Report) -> str:
         failed = f'<span class="{text_of(outcome.severity)}">{outcome.failed:,}</span>' if outcome.failed else "0"
         what = f"<code>{text_of(name)}</code><br>{text_of(RULES[name].description)}{limit}"
         rows.append([what, text_of(outcome.severity), f"{outcome.checked:,}", failed])
-    return "<h2>Rules</h2>\n" + _table(["Rule", "Severity", "Checked", "Failed"], rows, (2, 3))
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:
-    """A table of HTML cells; on a narrow screen each row becomes a card."""
-    right = set(numbers)
-    style = [' class="number"' if column in right else "" for column in range(len(titles))]
-    head = "".join(f"<th{style[column]}>{title}</th>" for column, title in enumerate(titles))
-    body = "\n".join(
-        "<tr>"
-        + "".join(f'<td{style[column]} data-label="{titles[column]}">{cell}</td>' for column, cell in enumerate(row))
-        + "</tr>"
-        for row in rows
-    )
-    return f'<table class="cards"><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>\n'
-
-
-def _chart(chart: Chart) -> str:
-    return (
-        f'<h2>{text_of(chart.title)}</h2>\n<figure class="chart"><picture>'
-        f'<source media="(prefers-color-scheme: dark)" srcset="{_data_uri(chart.dark)}">'
-        f'<img alt="{text_of(chart.title)}. {text_of(chart.caption)}" src="{_data_uri(chart.light)}"></picture>'
-        f"<figcaption>{text_of(chart.caption)}</figcaption></figure>\n"
-    )
+    return "<h2>Rules</h2>\n" + table(["Rule", "Severity", "Checked", "Failed"], rows, (2, 3))
 
 
 def _offenders(offenders: Sequence[Offender]) -> str:
@@ -246,7 +165,7 @@ def _offenders(offenders: Sequence[Offender]) -> str:
         items = [*texts][:6] + ([f"<li>and {len(texts) - 6} more</li>"] if len(texts) > 6 else [])
         alone = "" if offender.has_picture else " (declared size; the image was not read)"
         figures.append(
-            f'<figure><img alt="{text_of(offender.file)} with its boxes" src="{_data_uri(offender.png)}">'
+            f'<figure><img alt="{text_of(offender.file)} with its boxes" src="{data_uri(offender.png)}">'
             f"<figcaption>{text_of(offender.split)}: {text_of(offender.file)}{alone}"
             f"<ul>{''.join(items)}</ul></figcaption></figure>"
         )
@@ -254,7 +173,3 @@ def _offenders(offenders: Sequence[Offender]) -> str:
         '<p class="muted">Boxes with findings in red, others in blue; what lies outside an image is on its margin.</p>'
     )
     return f'<h2>Worst images</h2>\n{note}\n<div class="offenders">{"".join(figures)}</div>\n'
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(png).decode()}"

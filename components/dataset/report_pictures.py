@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.dataset.charts import Chart, Theme, make_chart, new_axes, new_figure, short_name
 from components.dataset.report_data import SplitBoxes
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 SHOWN_CLASSES = 40
 _MATCH = 0.5  # overlap from which an anchor is trained on a box
 _GRID = 32
-_DPI = 110
 _FAR, _LEAST = 1e7, 1e-3  # pixels
 
 Numbers = NDArray[np.float32]
@@ -41,31 +39,6 @@ class Anchors:
     aspect_ratios: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Chart:
-    """One picture, for a light and for a dark page, and what it says in words."""
-
-    title: str
-    caption: str
-    light: bytes
-    dark: bytes
-
-
-@dataclass(frozen=True)
-class _Theme:
-    ink: str
-    muted: str
-    grid: str
-    bar: str
-    anchor: str
-    heat: tuple[str, ...]
-
-
-# One blue for all amounts, from the page's background to full; the anchors in orange, told apart by everyone.
-_LIGHT = _Theme("#1f2328", "#59636e", "#d8dee4", "#2a78d6", "#c2410c", ("#f3f7fc", "#9ec3ee", "#2a78d6", "#0b3566"))
-_DARK = _Theme("#e6edf3", "#9aa4af", "#30363d", "#4a94e8", "#f0883e", ("#161b22", "#1d3f6b", "#4a94e8", "#d6e8fc"))
-
-
 def draw_charts(splits: Mapping[str, SplitBoxes], anchors: Anchors | None) -> list[Chart]:
     """The charts of a dataset: classes by split and, where there are boxes, their sizes, shapes and places.
 
@@ -75,11 +48,11 @@ def draw_charts(splits: Mapping[str, SplitBoxes], anchors: Anchors | None) -> li
     """
     if not splits:
         return []
-    charts = [_chart("Boxes of each class", _class_caption(splits), _draw_classes, splits)]
+    charts = [make_chart("Boxes of each class", _class_caption(splits), _draw_classes, splits)]
     shapes = _Shapes.of(splits.values(), anchors.image_size if anchors else None)
     if len(shapes.width):
-        charts.append(_chart("Sizes and shapes", _shape_caption(shapes, anchors), _draw_shapes, shapes, anchors))
-        charts.append(_chart("Where the boxes are", _place_caption(shapes), _draw_places, shapes))
+        charts.append(make_chart("Sizes and shapes", _shape_caption(shapes, anchors), _draw_shapes, shapes, anchors))
+        charts.append(make_chart("Where the boxes are", _place_caption(shapes), _draw_places, shapes))
     return charts
 
 
@@ -157,53 +130,15 @@ def _place_caption(shapes: _Shapes) -> str:
 # --- in pictures ---
 
 
-def _chart(title: str, caption: str, draw: Any, *data: Any) -> Chart:
-    light, dark = (_png(draw(theme, *data)) for theme in (_LIGHT, _DARK))
-    return Chart(title, caption, light, dark)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="none")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # Class names may be in any script; the one font there is draws a box for what it lacks.
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        # The version of the library would otherwise stand in the file.
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _axes(figure: Figure, theme: _Theme, place: tuple[int, int, int], **options: Any) -> Axes:
-    axes: Axes = figure.add_subplot(*place, facecolor="none", **options)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(theme.grid)
-    axes.tick_params(colors=theme.muted, labelsize=9, length=0)
-    return axes
-
-
-def _plain(text: str, length: int = 28) -> str:
-    """A class name as one short line."""
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    return text if len(text) <= length else f"{text[: length - 3]}..."
-
-
-def _draw_classes(theme: _Theme, splits: Mapping[str, SplitBoxes]) -> Figure:
+def _draw_classes(theme: Theme, splits: Mapping[str, SplitBoxes]) -> Figure:
     counts = {split: _class_counts(part) for split, part in splits.items()}
     names = {key: name for part in reversed(list(splits.values())) for key, name in part.categories.items()}
     total = {key: sum(count.get(key, 0) for count in counts.values()) for key in names}
     shown = sorted(names, key=lambda key: (-total[key], key))[:SHOWN_CLASSES]
-    figure, rows = _figure(8.4, 1.0 + 0.27 * max(3, len(shown))), range(len(shown))
+    figure, rows = new_figure(8.4, 1.0 + 0.27 * max(3, len(shown))), range(len(shown))
     first: Axes | None = None
     for number, (split, count) in enumerate(counts.items(), start=1):
-        axes = _axes(figure, theme, (1, len(counts), number), sharey=first)
+        axes = new_axes(figure, theme, (1, len(counts), number), sharey=first)
         values = [count.get(key, 0) for key in shown]
         axes.barh(rows, values, height=0.68, color=theme.bar)
         for row, value in zip(rows, values, strict=True):
@@ -217,7 +152,7 @@ def _draw_classes(theme: _Theme, splits: Mapping[str, SplitBoxes]) -> Figure:
         axes.tick_params(axis="y", labelleft=first is None)
         if first is None:
             first = axes
-            axes.set_yticks(rows, [_plain(names[key]) for key in shown], color=theme.ink, parse_math=False)
+            axes.set_yticks(rows, [short_name(names[key]) for key in shown], color=theme.ink, parse_math=False)
             axes.invert_yaxis()
     return figure
 
@@ -227,8 +162,8 @@ def _class_counts(split: SplitBoxes) -> dict[int, int]:
     return dict(zip(ids.tolist(), counts.tolist(), strict=True))
 
 
-def _draw_shapes(theme: _Theme, shapes: _Shapes, anchors: Anchors | None) -> Figure:
-    figure = _figure(8.4, 3.2)
+def _draw_shapes(theme: Theme, shapes: _Shapes, anchors: Anchors | None) -> Figure:
+    figure = new_figure(8.4, 3.2)
     side, ratio = np.sqrt(shapes.width * shapes.height), shapes.height / shapes.width
     of_input = "px at the model's input" if anchors else "px"
     panels = (
@@ -236,7 +171,7 @@ def _draw_shapes(theme: _Theme, shapes: _Shapes, anchors: Anchors | None) -> Fig
         (ratio, "height / width", anchors.aspect_ratios if anchors else ()),
     )
     for number, (values, label, marks) in enumerate(panels, start=1):
-        axes = _axes(figure, theme, (1, 2, number))
+        axes = new_axes(figure, theme, (1, 2, number))
         _log_histogram(axes, theme, values, marks)
         axes.set_xlabel(label, fontsize=9, color=theme.muted)
         axes.set_title("Size" if number == 1 else "Shape", loc="left", fontsize=10, color=theme.ink)
@@ -245,7 +180,7 @@ def _draw_shapes(theme: _Theme, shapes: _Shapes, anchors: Anchors | None) -> Fig
     return figure
 
 
-def _log_histogram(axes: Axes, theme: _Theme, values: Numbers, marks: Sequence[float]) -> None:
+def _log_histogram(axes: Axes, theme: Theme, values: Numbers, marks: Sequence[float]) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
     low = min(float(values.min()), *marks, 1e6) / 1.1
@@ -271,11 +206,11 @@ def _round_values(low: float, high: float) -> Iterator[float]:
     yield from (2.0**power for power in range(first, last + 1, step))
 
 
-def _draw_places(theme: _Theme, shapes: _Shapes) -> Figure:
+def _draw_places(theme: Theme, shapes: _Shapes) -> Figure:
     from matplotlib.colors import LinearSegmentedColormap
 
-    figure = _figure(5.2, 4.4)
-    axes = _axes(figure, theme, (1, 1, 1), aspect="equal")
+    figure = new_figure(5.2, 4.4)
+    axes = new_axes(figure, theme, (1, 1, 1), aspect="equal")
     counts = np.histogram2d(shapes.y, shapes.x, _GRID, ((0, 1), (0, 1)))[0]
     colours = LinearSegmentedColormap.from_list("boxes", theme.heat)
     drawn = axes.imshow(counts, cmap=colours, extent=(0, 1, 1, 0), vmin=0, interpolation="nearest")

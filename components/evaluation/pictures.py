@@ -1,4 +1,4 @@
-"""Pictures of a run: what the model sees beside what is there, and how it learned."""
+"""Pictures of what a model finds beside what is there."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ _GAP = 10
 _MARGIN = 24
 _CAPTION = 24
 _SHOWN_PREDICTIONS = 60
+WRONG = -1  # stands for a class where a box is wrong, whatever its class
+_WRONG_COLOUR = (230, 60, 20)
 _PLAIN_SIZE = 800  # longest side in pixels up to which lines and letters have their own size
 _INK, _MUTED, _PAPER = (28, 32, 38), (104, 112, 122), (255, 255, 255)
 # Okabe and Ito's colours without black, told apart by colour-blind readers too; then their darker relatives.
@@ -86,7 +88,7 @@ def _boxes_of(
     predicted = []
     for found in mine[:_SHOWN_PREDICTIONS]:
         x, y, width, height = found["bbox"]
-        label = f"{_clip(annotations.categories[found['category_id']], 14)} {found['score']:.2f}"
+        label = f"{clip(annotations.categories[found['category_id']], 14)} {found['score']:.2f}"
         predicted.append(((x, y, x + width, y + height), index[found["category_id"]], label))
     return truth, predicted
 
@@ -101,11 +103,11 @@ class _Header:
         self.places: list[tuple[int, int, str, tuple[int, int, int]]] = []
         x, y = _MARGIN, _MARGIN + 60
         for row, name in enumerate(annotations.classes[:40]):
-            text = _clip(name, 28)
+            text = clip(name, 28)
             needed = 22 + int(self.small.getlength(text)) + 24
             if x + needed > self.width - _MARGIN and x > _MARGIN:
                 x, y = _MARGIN, y + 24
-            self.places.append((x, y, text, _colour(row)))
+            self.places.append((x, y, text, class_colour(row)))
             x += needed
         self.height = y + 36
 
@@ -128,21 +130,27 @@ def _draw_pair(
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)
     truth, found = boxes
-    draw.text((x, y), _clip(record.file_name, 36, keep_end=True), _INK, font)
+    draw.text((x, y), clip(record.file_name, 36, keep_end=True), _INK, font)
     counts = f"{len(truth)} true, {len(found)} found"
     draw.text((x + 2 * _PANEL[0] + 4 - font.getlength(counts), y), counts, _MUTED, font)
-    with Image.open(io.BytesIO(encoded)) as opened:
-        picture = opened.convert("RGB")
-    # Sizes are compared with what the boxes are given in, whatever the decoder makes of the file.
-    scale = min(_PANEL[0] / record.width, _PANEL[1] / record.height)
-    size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
-    picture = picture.resize(size, Image.Resampling.LANCZOS)
+    picture, scale = scaled_picture(encoded, record, _PANEL)
+    size = picture.size
     for side, labelled in enumerate((truth, found)):
         panel = picture.copy()
         _draw_boxes(panel, labelled, scale)
         left = x + side * (_PANEL[0] + 4)
         draw.rectangle((left, y + _CAPTION, left + _PANEL[0] - 1, y + _CAPTION + _PANEL[1] - 1), (238, 240, 242))
         sheet.paste(panel, (left + (_PANEL[0] - size[0]) // 2, y + _CAPTION + (_PANEL[1] - size[1]) // 2))
+
+
+def scaled_picture(encoded: bytes, record: ImageRecord, panel: tuple[int, int]) -> tuple[Image.Image, float]:
+    """An image as large as `panel` (width, height) allows, and the scale of its boxes."""
+    with Image.open(io.BytesIO(encoded)) as opened:
+        picture = opened.convert("RGB")
+    # Sizes are compared with what the boxes are given in, whatever the decoder makes of the file.
+    scale = min(panel[0] / record.width, panel[1] / record.height)
+    size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS), scale
 
 
 def draw_detections(
@@ -167,11 +175,11 @@ def _draw_boxes(panel: Image.Image, labelled: Sequence[_Labelled], scale: float,
         corners = (left, top, max(left, xmax * scale - 1), max(top, ymax * scale - 1))
         outer = (left - line, top - line, corners[2] + line, corners[3] + line)
         draw.rectangle(outer, outline=_INK, width=line)
-        draw.rectangle(corners, outline=_colour(row), width=2 * line)
+        draw.rectangle(corners, outline=class_colour(row), width=2 * line)
     taken: list[_Box] = []
     for (xmin, ymin, _, _), row, text in labelled:
         if text:
-            _draw_label(draw, (xmin * scale, ymin * scale), text, _colour(row), font, taken, panel.size, unit)
+            _draw_label(draw, (xmin * scale, ymin * scale), text, class_colour(row), font, taken, panel.size, unit)
 
 
 def _draw_label(
@@ -200,8 +208,10 @@ def _overlap(one: _Box, other: _Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _colour(row: int) -> tuple[int, int, int]:
-    """The colour of a class by index; after the list's end it begins anew, darker."""
+def class_colour(row: int) -> tuple[int, int, int]:
+    """The colour of a class by index, or of `WRONG`; after the list's end it begins anew, darker."""
+    if row == WRONG:
+        return _WRONG_COLOUR
     red, green, blue = _COLOURS[row % len(_COLOURS)]
     share = 0.65 ** (row // len(_COLOURS))
     return (int(red * share), int(green * share), int(blue * share))
@@ -212,55 +222,9 @@ def _readable_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
     return _INK if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else _PAPER
 
 
-def _clip(text: str, length: int, keep_end: bool = False) -> str:
+def clip(text: str, length: int, keep_end: bool = False) -> str:
+    """One short line of a name."""
     text = "".join(character if character.isprintable() else "?" for character in text)
     if len(text) <= length:
         return text
     return f"...{text[3 - length :]}" if keep_end else f"{text[: length - 3]}..."
-
-
-def draw_learning_curves(history: Sequence[Mapping[str, Any]], out_png: Path) -> None:
-    """Writes one PNG with the losses by epoch and, where the history has it, the validation AP.
-
-    Args:
-        history: one record an epoch, with `epoch` from 0 and any of `loss`, `val_loss`, their parts, `val_AP` and
-            `val_AP50`; other entries are left out.
-        out_png: file to write, atomically.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    panels = [
-        ("Loss", {"loss": "training", "val_loss": "validation"}),
-        (
-            "Parts of the validation loss",
-            {"val_localization_loss": "localization", "val_classification_loss": "classification"},
-        ),
-        ("Validation AP", {"val_AP": "AP", "val_AP50": "AP50"}),
-    ]
-    shown = [
-        (title, names) for title, names in panels if any(one.get(name) is not None for name in names for one in history)
-    ]
-    figure = Figure(figsize=(4.6 * max(1, len(shown)), 3.4), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, (title, names) in enumerate(shown, start=1):
-        axes = figure.add_subplot(1, len(shown), place)
-        for row, (name, label) in enumerate(names.items()):
-            points = [(one["epoch"] + 1, one[name]) for one in history if one.get(name) is not None]
-            if not points:
-                continue
-            colour = tuple(value / 255 for value in _COLOURS[(5, 4)[row]])
-            axes.plot(*zip(*points, strict=True), marker="o", ms=4, color=colour, label=label)
-        axes.set_title(title, fontsize=11, loc="left")
-        axes.set_xlabel("epoch")
-        axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=9)
-    if not shown:
-        figure.text(0.5, 0.5, "no epoch was trained", ha="center")
-    with replacing(out_png) as temporary:
-        # The version of the library would otherwise stand in the file.
-        figure.savefig(temporary, format="png", metadata={"Software": None})

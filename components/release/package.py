@@ -12,7 +12,7 @@ from typing import Any
 
 from components import __version__
 from components.config import RunConfig
-from components.evaluation.files import CURVES_PICTURE, DETECTIONS_FILE, METRICS_FILE, PREDICTIONS_PICTURE
+from components.evaluation.files import METRICS_FILE
 from components.model.catalogue import hyperparameters_of
 from components.model.seeds import read_seed
 from components.model.store import MODEL_FILE, WEIGHTS_FILE, load_detector
@@ -110,7 +110,6 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
     pack(content, out_dir / ARCHIVE)
     shutil.rmtree(content)
 
-    publish(config, run_id, parts.evaluation, [METRICS_FILE, DETECTIONS_FILE, PREDICTIONS_PICTURE, CURVES_PICTURE])
     publish(config, run_id, parts.label_map, ["label_map.json", "label_map.pbtxt"])
     publish(config, run_id, out_dir, [RUN_FILE, ARCHIVE])
     with (out_dir / ARCHIVE).open("rb") as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.config import RunConfig, Settings
-from components.evaluation.files import CURVES_PICTURE, PREDICTIONS_PICTURE
+from components.evaluation.files import PICTURES, REPORT_PAGE
 from components.release.outputs import RUN_FILE
 from components.run_info import RunInfo
 
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def register_model(
-    config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str
+    config: RunConfig,
+    run: RunInfo,
+    package_dir: Path,
+    evaluation_dir: Path,
+    archive_uri: str,
+    accepted: bool = True,
 ) -> Version:
     """Makes, or finds, the run's version in the registry.
 
@@ -24,8 +29,9 @@ def register_model(
         config: the run's configuration.
         run: has one version, however often this step runs.
         package_dir: folder of `package_model`, for `run.json`.
-        evaluation_dir: folder of `evaluate`, for the pictures.
+        evaluation_dir: folder of `evaluate`, for the report and its pictures.
         archive_uri: the uploaded `model.tar.gz`.
+        accepted: False for a model that did not pass its gate.
     """
     from components.release.registry import Registry, Release
 
@@ -42,6 +48,7 @@ def register_model(
         classes=facts["classes"],
         config_json=config.to_json(),
         code_version=facts["code_version"],
-        pictures=[evaluation_dir / PREDICTIONS_PICTURE, evaluation_dir / CURVES_PICTURE],
+        pictures=[path for name in (*PICTURES, REPORT_PAGE) if (path := evaluation_dir / name).exists()],
+        accepted=accepted,
     )
     return Registry(Settings.from_environment().tracking_uri).register(release)

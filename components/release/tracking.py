@@ -152,7 +152,7 @@ def log_run(client: Any, tracking_uri: str, release: Release) -> Any:
         run = client.create_run(experiment_id, tags=tags)
     _log_facts(client, run, release)
     for picture in release.pictures:
-        client.log_artifact(run.info.run_id, str(picture), "pictures")
+        client.log_artifact(run.info.run_id, str(picture), "report" if picture.suffix == ".html" else "pictures")
     client.set_terminated(run.info.run_id, "FINISHED")
     return run
 

@@ -21,8 +21,9 @@ from PIL import Image
 from components.config import ValidationConfig
 from components.dataset.annotations import load_annotations
 from components.dataset.findings import Dropped, Finding, Report
+from components.dataset.page import text_of
 from components.dataset.records import Annotations, Box, ImageRecord
-from components.dataset.report import SHOWN_FINDINGS, text_of, write_early_page, write_page
+from components.dataset.report import SHOWN_FINDINGS, write_early_page, write_page
 from components.dataset.report_data import SplitBoxes
 from components.dataset.report_offenders import SHOWN_OFFENDERS, draw_offenders
 from components.dataset.report_pictures import Anchors, best_overlap, draw_charts

@@ -1,0 +1,74 @@
+"""Measures registered or archived models on any dataset, without a run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.config import ANNOTATIONS_FILE, EvaluationConfig, RunConfig, parse_config
+from components.dataset.download import download_dataset
+from components.dataset.examples import build_evaluation_examples
+from components.dataset.folders import splits_below
+from components.evaluation.evaluate import Champion, EvaluationSummary, evaluate
+from components.evaluation.files import DETECTIONS_FILE, METRICS_FILE, PUBLISHED
+from components.evaluation.report import Background
+from components.release.models import fetch_model
+
+
+def measure_model(
+    model: str,
+    dataset: str,
+    report: Path | None = None,
+    against: str | None = None,
+    annotations_file: str = ANNOTATIONS_FILE,
+    settings: EvaluationConfig | None = None,
+) -> EvaluationSummary:
+    """Measures a model on every image of a dataset.
+
+    Args:
+        model: `models:/name/3`, `models:/name@champion`, or the URI of a `model.tar.gz`.
+        dataset: folder or prefix with images/ and annotations; of one with splits below it the test split is taken,
+            else the validation split.
+        report: folder for the report and the detections; none is kept if unset.
+        against: another model, to be measured on the same images as the one to beat.
+        annotations_file: name of the annotations file.
+        settings: what else is measured, and how much the report shows.
+
+    Raises:
+        UsageError, DataError: there is no such model or dataset, or they do not fit.
+    """
+    config = _config(dataset, annotations_file)
+    with _workspace() as folder:
+        title = fetch_model(model, folder / "model")
+        champion = None
+        if against:
+            champion = Champion(fetch_model(against, folder / "other"), folder / "other")
+        download_dataset(config, folder / "dataset")
+        build_evaluation_examples(folder / "dataset", folder / "examples")
+        out = folder / "out"
+        out.mkdir()
+        background = Background(
+            title, lineage={"Model": title, "Dataset": config.training}, links=(METRICS_FILE, DETECTIONS_FILE)
+        )
+        summary = evaluate(folder / "examples", folder / "model", out, settings, champion, background=background)
+        if report:
+            report.mkdir(parents=True, exist_ok=True)
+            for name in PUBLISHED:
+                if (out / name).exists():
+                    shutil.copyfile(out / name, report / name)
+    return summary
+
+
+def _config(dataset: str, annotations_file: str) -> RunConfig:
+    splits = splits_below(dataset, annotations_file)
+    uri = splits.get("test") or splits.get("validation") or splits["training"]
+    return parse_config({"training": uri, "annotations_file": annotations_file, "output": "unused"})
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="boxwright-evaluate-") as folder:
+        yield Path(folder)
