@@ -27,8 +27,8 @@ from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
 from components.model.catalogue import MODELS, ModelSpec
 from components.release import commands as release_commands
-from components.serving import commands as serving_commands
 from components.release import evaluation_commands
+from components.serving import commands as serving_commands
 from components.stack import commands as stack_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
@@ -36,6 +36,8 @@ for command in (
     dataset_commands.rules,
     dataset_commands.validate,
     dataset_commands.convert,
+    evaluation_commands.evaluate,
+    evaluation_commands.compare,
     serving_commands.predict,
     serving_commands.serve,
     stack_commands.up,

@@ -64,7 +64,7 @@ def _plan(config: BatchInferenceConfig, run_id: str) -> list[int]:
     most = conf.getint("core", "max_map_length", fallback=1024)
     if plan.shards > most:
         raise UsageError(
-            f"{len(plan.images)} images in shards of {config.shard_images} make {plan.shards} tasks, more than Airflow's "
+            f"{len(plan.images)} images in shards of {config.shard_images} make {plan.shards} tasks, over Airflow's "
             f"limit of {most}; set shard_images to {-(-len(plan.images) // most)} or more and start a new run"
         )
     return list(range(plan.shards))
