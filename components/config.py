@@ -215,7 +215,10 @@ class BatchInferenceConfig(Frozen):
 class RunConfig(Frozen):
     """Everything a person decides about one run."""
 
-    training: str = Field(description="Folder or s3:// prefix with images/ and the annotations file.")
+    training: str = Field(
+        description="Folder or s3:// prefix with images/ and the annotations file. This and the other URIs may hold "
+        "{data_interval_end:%Y-%m-%d}, {data_interval_start} or {as_of}."
+    )
     validation: str | None = Field(None, description="Dataset for validation while training; split off if unset.")
     test: str | None = Field(None, description="Dataset for the final metrics; validation is used if unset.")
     annotations_file: str = Field(
@@ -238,6 +241,18 @@ class RunConfig(Frozen):
     )
     weights_uri: str | None = Field(
         None, description="Weights store: folder or s3:// prefix with published weights, a folder a model id."
+    )
+    on_class_change: Literal["fail", "extend"] = Field(
+        "fail",
+        description="When the parent knows other classes. fail: stop; extend: keep the weights of the classes that "
+        "stay, and give fresh ones to those that are new.",
+    )
+    force: bool = Field(
+        False, description="Train even where a finished run had the same dataset, configuration and parent."
+    )
+    approve: bool = Field(False, description="Ask a person before the model is registered (Airflow only).")
+    approve_within_hours: float = Field(
+        72.0, gt=0, description="Hours to wait for the answer; silence rejects the model."
     )
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
     evaluation: EvaluationConfig = EvaluationConfig()  # type: ignore[call-arg]

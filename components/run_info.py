@@ -18,12 +18,14 @@ class RunInfo(Frozen):
         as_of: the time that the run stands for: the end of its data interval, or when it was triggered.
         interval_start: where its data interval begins; None for a run that stands for a moment.
         url: the run's page in Airflow, where it has one.
+        rejected: who or what turned the run's model down, if that happened.
     """
 
     run_id: str
     as_of: AwareDatetime
     interval_start: AwareDatetime | None = None
     url: str | None = None
+    rejected: str | None = None
 
     @property
     def parents_until(self) -> AwareDatetime:

@@ -15,6 +15,7 @@ ROWS = (
     ("errors",),
     ("config",),
     ("run_info",),
+    ("templates",),
     ("storage",),
     ("dataset",),
     ("model", "stack"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from components.config import Hyperparameters, RunConfig
@@ -137,6 +137,19 @@ def model_spec(model_id: str) -> ModelSpec:
     if model_id not in MODELS:
         raise UsageError(f"model_id {model_id!r} is unknown; valid are {', '.join(MODELS)}")
     return MODELS[model_id]
+
+
+def compatible(model_id: str, other: str) -> bool:
+    """Whether the weights of one model fit the other: the same network, at whatever input size."""
+    first, second = (
+        replace(model_spec(one), model_id="", image_size=0, weights=None, coco_ap=None, defaults={}) for one in (model_id, other)
+    )
+    return first == second
+
+
+def compatible_ids(model_id: str) -> list[str]:
+    """Every model id whose weights fit `model_id`, itself included."""
+    return [other for other in MODELS if compatible(model_id, other)]
 
 
 def hyperparameters_of(config: RunConfig) -> Hyperparameters:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from components.config import Frozen, RunConfig
 from components.errors import DataError
-from components.model.catalogue import model_spec
+from components.model.catalogue import compatible, compatible_ids, model_spec
 from components.model.store import ModelCard, load_card, load_detector
 from components.model.weights import fetch_weights
 from components.storage import write_json
@@ -52,7 +52,9 @@ def read_seed(seed_dir: Path) -> Seed:
 def fetch_pretrained(config: RunConfig, out_dir: Path) -> Seed:
     """Puts the pretrained weights of the run's model id into `out_dir`. Needs no network and no TensorFlow."""
     spec = model_spec(config.model_id)
-    reason = f"seed_mode is {config.seed_mode}" if config.seed_mode == "pretrained" else "there is no earlier version"
+    reason = "seed_mode=pretrained"
+    if config.seed_mode == "auto":
+        reason = f"seed_mode=auto, and {config.model_name} had no accepted version as of the run's date"
     if spec.weights is None:
         seed = Seed(kind="pretrained", model_id=config.model_id, origin=RANDOM, reason=reason)
     else:
@@ -62,24 +64,47 @@ def fetch_pretrained(config: RunConfig, out_dir: Path) -> Seed:
     return seed
 
 
-def check_classes(parent: ModelCard, classes: tuple[str, ...]) -> None:
-    """Incremental training needs the parent's classes, all of them and in its order.
+def check_parent(
+    parent: ModelCard, origin: str, model_id: str, classes: tuple[str, ...], on_class_change: str
+) -> dict[int, int]:
+    """Whether a run can start from a parent, by its architecture and its classes.
+
+    Args:
+        parent: what the parent is.
+        origin: its reference or URI, for the message.
+        model_id: what the run trains.
+        classes: the dataset's class names, by index.
+        on_class_change: `fail`: the classes must be the same, in the same order; `extend`: one of them must be.
+
+    Returns:
+        The parent's index of each class that stays, by the dataset's index.
 
     Raises:
-        DataError: naming both sets.
+        DataError: naming both architectures, or both sets of classes and how they differ.
     """
-    if parent.classes == classes:
-        return
+    if not compatible(parent.model_id, model_id):
+        raise DataError(
+            f"the parent {origin} is a {parent.model_id}, this run trains a {model_id}, and their weights do not fit: "
+            f"set model_id to one of {', '.join(compatible_ids(parent.model_id))}, or name another parent"
+        )
+    kept = {index: parent.classes.index(name) for index, name in enumerate(classes) if name in parent.classes}
+    if parent.classes == classes or (on_class_change == "extend" and kept):
+        return kept
     missing = [name for name in parent.classes if name not in classes]
     new = [name for name in classes if name not in parent.classes]
     difference = f"missing {missing}, new {new}" if missing or new else "the same names in another order"
+    advice = "train with seed_mode=pretrained, or name another parent"
+    if kept:
+        advice = "set on_class_change=extend, or " + advice
     raise DataError(
-        f"the parent model knows the classes {list(parent.classes)}, the dataset has {list(classes)} ({difference}); "
-        "incremental training needs the same classes: train with seed_mode=pretrained, or name another parent"
+        f"the parent {origin} knows the classes {list(parent.classes)}, the dataset has {list(classes)} "
+        f"({difference}); {advice}"
     )
 
 
-def apply_seed(detector: Any, seed_dir: Path, card: ModelCard, reinitialize: str) -> None:
+def apply_seed(
+    detector: Any, seed_dir: Path, card: ModelCard, reinitialize: str, on_class_change: str = "fail"
+) -> None:
     """Puts a seed's weights into a fresh detector.
 
     Args:
@@ -87,6 +112,7 @@ def apply_seed(detector: Any, seed_dir: Path, card: ModelCard, reinitialize: str
         seed_dir: folder with `seed.json`.
         card: what is being trained.
         reinitialize: the hyperparameter `reinitialize_top_layer`.
+        on_class_change: see `check_parent`.
 
     Raises:
         DataError: when the parent's architecture or classes differ.
@@ -96,13 +122,10 @@ def apply_seed(detector: Any, seed_dir: Path, card: ModelCard, reinitialize: str
         if seed.origin != RANDOM:
             detector.load_pretrained(seed_dir / PRETRAINED_FOLDER)
         return
-    parent = load_card(seed_dir)
-    if parent.model_id != card.model_id:
-        raise DataError(
-            f"the parent {seed.origin} is a {parent.model_id}, this run trains a {card.model_id}; set model_id"
-        )
-    check_classes(parent, card.classes)
-    weights, _ = load_detector(seed_dir)
-    detector.inherit(weights, {index: index for index in range(len(card.classes))})
+    parent_card = load_card(seed_dir)
+    kept = check_parent(parent_card, seed.origin, card.model_id, card.classes, on_class_change)
+    # At the size of the new one: an archive's own may be anything.
+    parent, _ = load_detector(seed_dir, image_size=card.image_size)
+    detector.inherit(parent, kept)
     if reinitialize == "True":
         detector.reinitialize_top_layer()

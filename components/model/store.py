@@ -20,6 +20,7 @@ from components.storage import write_json
 
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "model.weights.h5"
+_CARD_LIMIT = 10_000_000
 
 
 class ModelCard(Frozen):
@@ -62,19 +63,27 @@ def load_card(model_dir: Path) -> ModelCard:
     """
     path = model_dir / MODEL_FILE
     try:
+        if path.stat().st_size > _CARD_LIMIT:
+            raise DataError(f"{path} has more than {_CARD_LIMIT:,} bytes; expected a Boxwright model")
         return ModelCard(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError, ValidationError) as error:
         raise DataError(f"{path}: expected a Boxwright model: {_first_line(error)}") from None
 
 
-def load_detector(model_dir: Path) -> tuple[Any, ModelCard]:
+def load_detector(model_dir: Path, image_size: int | None = None) -> tuple[Any, ModelCard]:
     """Builds the detector of a folder and loads its weights.
+
+    Keras refuses weights files that lead to other files or unpack to more than they hold.
+
+    Args:
+        model_dir: folder with both files.
+        image_size: input size to build it for, where that is not the model's own.
 
     Raises:
         DataError: when either file is missing or does not fit the architecture.
     """
     card = load_card(model_dir)
-    detector = build_detector(card)
+    detector = build_detector(card if image_size is None else card.model_copy(update={"image_size": image_size}))
     try:
         detector.load_weights(model_dir / WEIGHTS_FILE)
     except (OSError, ValueError, KeyError) as error:

@@ -111,7 +111,7 @@ def fine_tune(
     images = {split: int(counts["images"]) for split, counts in examples["splits"].items()}
     batch_size = min(hyperparameters.batch_size, images["training"])
     steps = math.ceil(images["training"] / batch_size)
-    detector, card = _seeded_detector(config.model_id, hyperparameters, examples, seed_dir)
+    detector, card = _seeded_detector(config, hyperparameters, examples, seed_dir)
     detector.compile(optimizer=make_optimizer(hyperparameters, steps), jit_compile=False)
 
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
@@ -161,17 +161,17 @@ def fine_tune(
 
 
 def _seeded_detector(
-    model_id: str, hyperparameters: Hyperparameters, examples: dict[str, Any], seed_dir: Path
+    config: RunConfig, hyperparameters: Hyperparameters, examples: dict[str, Any], seed_dir: Path
 ) -> tuple[Any, ModelCard]:
     """The network with the seed's weights, and with what is frozen frozen."""
     card = ModelCard(
-        model_id=model_id,
-        image_size=hyperparameters.image_size or model_spec(model_id).image_size,
+        model_id=config.model_id,
+        image_size=hyperparameters.image_size or model_spec(config.model_id).image_size,
         classes=tuple(examples["classes"]),
         category_ids=tuple(examples["category_ids"]),
     )
     detector = build_detector(card)
-    apply_seed(detector, seed_dir, card, hyperparameters.reinitialize_top_layer)
+    apply_seed(detector, seed_dir, card, hyperparameters.reinitialize_top_layer, config.on_class_change)
     if hyperparameters.freeze_batch_norm:
         detector.freeze_batch_norm()
     if hyperparameters.train_only_on_top_layer:

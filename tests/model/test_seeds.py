@@ -6,7 +6,7 @@ import pytest
 from components.config import parse_config
 from components.errors import DataError
 from components.model.pretrained import EFFICIENTNET_LITE0_FILE
-from components.model.seeds import PRETRAINED_FOLDER, Seed, check_classes, fetch_pretrained, read_seed, write_seed
+from components.model.seeds import PRETRAINED_FOLDER, Seed, check_parent, fetch_pretrained, read_seed, write_seed
 from components.model.store import ModelCard, load_card
 
 
@@ -34,9 +34,84 @@ def test_a_pretrained_seed_holds_the_published_file_and_its_digest(tmp_path):
 )
 def test_other_classes_are_refused_and_both_sets_named(classes, words):
     with pytest.raises(DataError) as caught:
-        check_classes(_card(), classes)
-    for word in [str(["a", "b"]), str(list(classes)), *words]:
+        check_parent(_card(), "models:/m/1", "tiny", classes, "fail")
+    for word in ["models:/m/1", str(["a", "b"]), str(list(classes)), *words, "on_class_change=extend"]:
         assert word in str(caught.value)
+
+
+def test_the_classes_that_stay_are_found_by_name():
+    assert check_parent(_card(), "m", "tiny", ("a", "b"), "fail") == {0: 0, 1: 1}
+    assert check_parent(_card(), "m", "tiny", ("c", "b", "a"), "extend") == {1: 1, 2: 0}
+    with pytest.raises(DataError, match="seed_mode=pretrained") as caught:
+        check_parent(_card(), "m", "tiny", ("c", "d"), "extend")
+    assert "on_class_change" not in str(caught.value), "nothing would stay"
+
+
+def test_another_input_size_of_the_same_network_is_compatible(monkeypatch):
+    from dataclasses import replace
+
+    from components.model import catalogue
+
+    twin = replace(catalogue.MODELS["tiny"], model_id="tiny-256", image_size=256, defaults={})
+    monkeypatch.setitem(catalogue.MODELS, "tiny-256", twin)
+    assert check_parent(_card(), "m", "tiny-256", ("a", "b"), "fail") == {0: 0, 1: 1}
+    with pytest.raises(DataError, match=r"m is a tiny, .* set model_id to one of tiny, tiny-256, or name another"):
+        check_parent(_card(), "m", "retinanet-efficientnet-lite0-320", ("a", "b"), "fail")
+
+
+def _parent(tmp_path, classes=("a", "b")):
+    """A model with random weights everywhere, and a seed that names it."""
+    from components.model.store import build_detector, save_detector
+
+    parent = build_detector(_card(classes))
+    generator = np.random.default_rng(0)
+    for variable in parent.weights:
+        variable.assign(generator.uniform(0.1, 0.2, variable.shape))
+    save_detector(parent, _card(classes), tmp_path)
+    write_seed(Seed(kind="incremental", model_id="tiny", origin="models:/m/1"), tmp_path)
+    return parent
+
+
+def test_classes_that_stay_answer_as_before_when_the_set_is_extended(tmp_path):
+    from components.model.seeds import apply_seed
+    from components.model.store import build_detector
+
+    parent = _parent(tmp_path)
+    card = _card(("new", "b", "other", "a"))
+    child = build_detector(card)
+    fresh = child.class_head.prediction_layer.bias.numpy().reshape(-1, 4)
+    apply_seed(child, tmp_path, card, "Auto", "extend")
+    images = np.random.default_rng(1).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
+    before, after = parent(images, training=False), child(images, training=False)
+    np.testing.assert_array_equal(after["box_deltas"], before["box_deltas"])
+    logits, known = np.array(after["class_logits"]), np.array(before["class_logits"])
+    np.testing.assert_allclose(logits[..., [3, 1]], known, rtol=1e-6)
+    bias = child.class_head.prediction_layer.bias.numpy().reshape(-1, 4)
+    np.testing.assert_array_equal(bias[:, [0, 2]], fresh[:, [0, 2]])
+    assert not np.allclose(logits[..., 0], known[..., 0])
+    with pytest.raises(DataError, match="new \\['new', 'other'\\]"):
+        apply_seed(child, tmp_path, card, "Auto", "fail")
+
+
+def test_weights_that_lead_out_of_their_file_are_refused(tmp_path):
+    import h5py
+
+    from components.model.store import load_detector
+
+    _parent(tmp_path)
+    secret = tmp_path / "secret.h5"
+    (tmp_path / "model.weights.h5").rename(secret)
+    with h5py.File(tmp_path / "model.weights.h5", "w") as file:
+        file["layers"] = h5py.ExternalLink(str(secret), "/layers")
+    with pytest.raises(DataError, match=r"model\.weights\.h5: does not fit tiny"):
+        load_detector(tmp_path)
+
+
+def test_a_card_of_absurd_size_is_not_read(tmp_path):
+    with (tmp_path / "model.json").open("wb") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(DataError, match="expected a Boxwright model"):
+        load_card(tmp_path)
 
 
 @pytest.mark.parametrize("reinitialize", ["Auto", "True"])
