@@ -73,7 +73,7 @@ class GateVerdict(Artifact):
 
 
 class RegisteredModel(Artifact):
-    """A version in the model registry."""
+    """A version in the model registry; `metrics` is a JSON object, `accepted` 1 or 0."""
 
     TYPE_NAME = "BoxwrightRegisteredModel"
-    PROPERTIES = {"model_name": _TEXT, "version": _WHOLE, "archive": _TEXT}
+    PROPERTIES = {"model_name": _TEXT, "version": _WHOLE, "archive": _TEXT, "metrics": _TEXT, "accepted": _WHOLE}

@@ -44,6 +44,7 @@ for command in (
     stack_commands.down,
     stack_commands.status,
     stack_commands.demo,
+    stack_commands.trigger,
 ):
     app.command()(command)
 app.add_typer(release_commands.app, name="registry")
@@ -65,6 +66,10 @@ def run(
     model_name: Annotated[str | None, typer.Option(help=RunConfig.model_fields["model_name"].description)] = None,
     seed_mode: Annotated[str | None, typer.Option(help=f"One of {', '.join(SEED_MODES)}.")] = None,
     parent: Annotated[str | None, typer.Option(help=RunConfig.model_fields["parent"].description)] = None,
+    on_class_change: Annotated[
+        str | None, typer.Option(help=RunConfig.model_fields["on_class_change"].description)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help=RunConfig.model_fields["force"].description)] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,6 +92,8 @@ def run(
             "model_name": model_name,
             "seed_mode": seed_mode,
             "parent": parent,
+            "on_class_change": on_class_change,
+            "force": force or None,
             **_parse_settings(settings or []),
         }
     )
@@ -117,6 +124,8 @@ def _show_result(result: dict[str, Any]) -> None:
     from components.stack.progress import metrics
 
     out.print(metrics(result, str(result["version"])))
+    if result["status"] == "reused":
+        out.print("made by an earlier run of the same dataset, configuration and parent; --force trains anyway")
     out.print(f"archive {result['model_archive']}", soft_wrap=True)
 
 

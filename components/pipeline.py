@@ -1,7 +1,8 @@
 """The pipeline: its nodes and what flows between them, in one place.
 
 The node ids are the task ids of the Airflow DAG. Which of the two seeds runs is decided outside, per run;
-`fine_tune` takes whichever is there.
+`fine_tune` takes whichever is there. `reuse_version` runs instead of both and of all that follows, where a finished
+run has made the same model.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ NODES = (
     "download_dataset",
     "build_examples",
     *SEED_NODES,
+    "reuse_version",
     "fine_tune",
     "evaluate",
     "export_label_map",
@@ -73,8 +75,11 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
         verdict=verdict.outputs["verdict"],
     ).with_id("register_model")
 
+    reused = steps.reuse_version(**dated, examples=examples.outputs["examples"]).with_id("reuse_version")
+
     nodes: list[BaseNode] = [
-        validation, dataset, examples, pretrained, parent, detector, evaluation, label_map, package, verdict, version,
+        validation, dataset, examples, pretrained, parent, reused, detector, evaluation, label_map, package,
+        verdict, version,
     ]  # fmt: skip
     return Pipeline(
         pipeline_name=PIPELINE_NAME,

@@ -7,6 +7,7 @@ keeps one execution per run and node: a node that was killed is taken up again, 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +17,17 @@ from typing import Any
 
 from components.config import RunConfig, Settings
 from components.errors import StorageError
-from components.lineage import connection_config, node_outputs
+from components.lineage import connection_config, node_outputs, run_outputs
 from components.release.outputs import RUN_FILE
-from components.release.parents import choose_seed
+from components.release.parents import find_start
+from components.release.recipe import find_finished
 from components.run_info import RunInfo, new_run
+from components.storage import join, read_bytes
+from components.templates import resolve_templates
+
+log = logging.getLogger("boxwright.release")
+REUSE_NODE = "reuse_version"
+_RUN_FILE_LIMIT = 10_000_000
 
 
 @contextmanager
@@ -77,6 +85,42 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
     return outputs
 
 
+def output_folder(run: RunInfo, node_id: str) -> Path:
+    """The folder that a finished node of the run has filled.
+
+    Raises:
+        StorageError: it has not finished.
+    """
+    outputs = node_outputs(run.run_id, node_id)
+    if outputs is None:
+        raise StorageError(f"{node_id} of run {run.run_id} has not finished; clear that step")
+    return Path(outputs["uri"])
+
+
+def choose_seed(config: RunConfig, run: RunInfo) -> str:
+    """The node that follows `build_examples`: one that fetches a seed, or `reuse_version`.
+
+    What a run chose once it keeps: its later steps may have run, and the registry may know more by now.
+
+    Raises:
+        UsageError: the seed mode asks for a parent that there is not.
+    """
+    from components.pipeline import SEED_NODES
+
+    done = run_outputs(run.run_id, Settings.from_environment())
+    if chosen := next((node_id for node_id in (*SEED_NODES, REUSE_NODE) if node_id in done), None):
+        log.info("the run has %s done already", chosen)
+        return chosen
+    start = find_start(config, run)
+    fingerprint = done.get("build_examples", {}).get("fingerprint")
+    version = find_finished(config, run, fingerprint, start.parent) if fingerprint else None
+    if version is not None:
+        log.info("%s of run %s has the same dataset, configuration and parent", version.reference, version.run_id)
+        return REUSE_NODE
+    log.info("%s: %s (%s)", start.node, start.parent or "pretrained weights", start.reason)
+    return start.node
+
+
 def run_pipeline(
     config: RunConfig, run_id: str | None = None, on_step: Callable[[str], None] = lambda node_id: None
 ) -> dict[str, Any]:
@@ -96,31 +140,41 @@ def run_pipeline(
     from components.pipeline import NODES, SEED_NODES
 
     run = new_run(run_id)
+    config = resolve_templates(config, run)
     outputs: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
-    for node_id in NODES:
-        if node_id in SEED_NODES and node_id != choose_seed(config, run):
-            continue
+
+    def go(node_id: str) -> None:
         on_step(node_id)
         started = time.monotonic()
         outputs[node_id] = run_node(config, run, node_id)
         seconds[node_id] = round(time.monotonic() - started, 1)
+
+    first = NODES.index(SEED_NODES[0])
+    for node_id in NODES[:first]:
+        go(node_id)
+    chosen = choose_seed(config, run)
+    go(chosen)
+    if chosen != REUSE_NODE:
+        for node_id in NODES[NODES.index(REUSE_NODE) + 1 :]:
+            go(node_id)
     return _result(run.run_id, outputs, seconds)
 
 
 def _result(run_id: str, outputs: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
-    facts = json.loads((Path(outputs["package_model"]["uri"]) / RUN_FILE).read_text())
+    reused = outputs.get(REUSE_NODE)
+    version = reused or outputs["register_model"]
+    if reused:
+        facts = json.loads(read_bytes(join(reused["archive"].rpartition("/")[0], RUN_FILE), _RUN_FILE_LIMIT))
+    else:
+        facts = json.loads((Path(outputs["package_model"]["uri"]) / RUN_FILE).read_text())
     return {
         "run_id": run_id,
-        "status": "registered",
-        "model_archive": outputs["package_model"]["archive"],
-        "model_name": outputs["register_model"]["model_name"],
-        "version": outputs["register_model"]["version"],
-        "dataset_fingerprint": facts["dataset_fingerprint"],
-        "parent": facts["parent"],
-        "split": facts["split"],
-        "metrics": facts["metrics"],
-        "per_class": facts["per_class"],
+        "status": "reused" if reused else "registered",
+        "model_archive": version["archive"],
+        "model_name": version["model_name"],
+        "version": version["version"],
+        **{name: facts[name] for name in ("dataset_fingerprint", "parent", "split", "metrics", "per_class")},
         "seconds": seconds,
     }
 

@@ -295,4 +295,22 @@ def register_model(
         Path(evaluation.uri),
         package.archive,
     )
-    version.model_name, version.version, version.archive = registered.name, registered.version, registered.archive_uri
+    _describe(version, registered)
+
+
+@component
+def reuse_version(
+    config: Parameter[str],
+    run: Parameter[str],
+    examples: InputArtifact[artifacts.Examples],
+    version: OutputArtifact[artifacts.RegisteredModel],
+) -> None:
+    from components.release.register import reuse_version as work
+
+    found = work(RunConfig.model_validate_json(config), RunInfo.model_validate_json(run), examples.fingerprint)
+    _describe(version, found)
+
+
+def _describe(artifact: Any, version: Any) -> None:
+    artifact.model_name, artifact.version, artifact.archive = version.name, version.version, version.archive_uri
+    artifact.metrics, artifact.accepted = json.dumps(version.metrics), int(version.accepted)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
+import logging
+import multiprocessing
+import os
+import random
+import re
 import tarfile
 import time
 from datetime import UTC, datetime
@@ -162,20 +164,44 @@ def test_another_set_of_classes_is_refused_and_both_are_named(second, settings_o
 
 
 def test_incremental_without_a_parent_is_refused(settings_of):
-    from components.release.parents import choose_seed, resolve_parent
+    from components.release.parents import resolve_parent
+    from components.runner import choose_seed
 
     config = settings_of(seed_mode="incremental", model_name="never-trained")
     with pytest.raises(UsageError, match="never-trained has no accepted version"):
         resolve_parent(config, RUN, ("a",), Path())
+    with pytest.raises(UsageError, match="never-trained has no accepted version as of 2026-03-02"):
+        choose_seed(config, RUN)
     assert choose_seed(settings_of(seed_mode="auto", model_name="never-trained"), RUN) == "fetch_pretrained"
 
 
 def test_a_parent_of_the_future_is_not_taken(second, settings_of):
-    from components.release.parents import choose_seed
+    from components.runner import choose_seed
 
     assert choose_seed(settings_of(seed_mode="auto"), RUN) == "fetch_pretrained"
     later = RUN.model_copy(update={"as_of": datetime(2999, 1, 1, tzinfo=UTC)})
     assert choose_seed(settings_of(seed_mode="auto"), later) == "resolve_parent"
+
+
+def test_a_run_says_where_it_started_and_why(first, second):
+    reasons = {}
+    for result in (first, second):
+        seed = json.loads(Path(result["model_archive"]).with_name("run.json").read_text())["seed"]
+        reasons[seed["kind"]] = (seed["origin"], seed["reason"])
+    assert reasons["pretrained"] == (
+        "random",
+        "seed_mode=auto, and detector had no accepted version as of the run's date",
+    )
+    origin, reason = reasons["incremental"]
+    assert origin == "models:/detector/1" and reason.startswith("newest accepted version as of 20")
+
+
+def test_what_a_run_chose_it_keeps(second, settings_of):
+    from components.runner import choose_seed
+
+    # By now there is a version to start from, and the first run has started without one.
+    later = RunInfo(run_id="run:first+0", as_of=datetime(2999, 1, 1, tzinfo=UTC))
+    assert choose_seed(settings_of(), later) == "fetch_pretrained"
 
 
 def test_a_step_without_its_inputs_says_so(settings_of):
@@ -196,35 +222,108 @@ def test_a_model_below_the_gate_is_not_registered(first, settings_of):
     assert list(Path(config.output).glob("gated/output/gate.json"))
 
 
-_FINE_TUNE = """
-import sys
-from components.config import RunConfig
-from components.run_info import new_run
-from components.runner import run_node
-run_node(RunConfig.model_validate_json(sys.argv[1]), new_run("killed"), "fine_tune")
-"""
+@pytest.fixture(scope="module")
+def again(first, second, settings_of):
+    """The first run once more, in all that determines its model."""
+    from components.runner import run_pipeline
+
+    return run_pipeline(settings_of(seed_mode="pretrained"), "again")
 
 
-def test_a_killed_training_resumes_and_ends_in_one_version(first, settings_of, home):
+def test_a_run_that_would_make_the_same_model_points_at_it(first, again):
+    from components.release.registry import Registry
+
+    assert (again["status"], again["version"], again["model_archive"]) == ("reused", 1, first["model_archive"])
+    assert again["metrics"] == first["metrics"]
+    assert "fine_tune" not in again["seconds"] and "reuse_version" in again["seconds"]
+    versions = Registry(Settings.from_environment().tracking_uri).versions("detector")
+    assert "again" not in [version.run_id for version in versions]
+    (reused,) = Path(first["model_archive"]).parents[2].glob("again/output/reused.json")
+    assert json.loads(reused.read_text())["version"] == "models:/detector/1"
+
+
+@pytest.mark.parametrize(
+    ("change", "chosen"),
+    [
+        ({}, "reuse_version"),
+        ({"output": "/elsewhere"}, "reuse_version"),
+        ({"force": True}, "fetch_pretrained"),
+        ({"hyperparameters": {"epochs": 3, "image_size": 64}}, "fetch_pretrained"),
+        ({"gate": {"min_ap50": 0.001}}, "fetch_pretrained"),
+        ({"model_name": "another"}, "fetch_pretrained"),
+        ({"parent": "models:/detector/1", "seed_mode": "incremental"}, "reuse_version"),
+        ({"parent": "models:/detector/2", "seed_mode": "incremental"}, "resolve_parent"),
+    ],
+    ids=str,
+)
+def test_only_the_same_recipe_is_reused(change, chosen, again, settings_of, monkeypatch):
+    from components import runner
+
+    built = {"build_examples": {"fingerprint": again["dataset_fingerprint"]}}
+    monkeypatch.setattr(runner, "run_outputs", lambda run_id, settings: built)
+    now = RunInfo(run_id="new", as_of=datetime(2999, 1, 1, tzinfo=UTC))
+    assert runner.choose_seed(settings_of(**({"seed_mode": "pretrained"} | change)), now) == chosen
+    other = {"build_examples": {"fingerprint": "0" * 64}}
+    monkeypatch.setattr(runner, "run_outputs", lambda run_id, settings: other)
+    assert runner.choose_seed(settings_of(**({"seed_mode": "pretrained"} | change)), now) != "reuse_version"
+
+
+def test_a_backfill_does_not_reuse_a_version_of_later(again, settings_of, monkeypatch):
+    from components import runner
+
+    built = {"build_examples": {"fingerprint": again["dataset_fingerprint"]}}
+    monkeypatch.setattr(runner, "run_outputs", lambda run_id, settings: built)
+    assert runner.choose_seed(settings_of(seed_mode="pretrained"), RUN) == "fetch_pretrained"
+
+
+def train_killable(home, config_json, log_path):
+    """Runs the step in a process of its own, which the test kills."""
+    os.environ["BOXWRIGHT_HOME"] = home
+    logging.basicConfig(filename=log_path, level=logging.INFO, format="%(message)s")
+    from components.config import RunConfig
     from components.runner import run_node
 
-    epochs = 6
+    logging.info("begins")
+    run_node(RunConfig.model_validate_json(config_json), new_run("killed"), "fine_tune")
+
+
+def test_a_training_killed_ten_times_resumes_and_ends_in_one_version(first, settings_of, home, tmp_path):
+    from components.release.registry import Registry
+    from components.runner import run_node
+
+    epochs, kills = 30, 10
     config = settings_of(hyperparameters={"epochs": epochs, "image_size": 64}, model_name="killed")
     for node_id in ("validate_annotations", "download_dataset", "build_examples", "fetch_pretrained"):
         run_node(config, new_run("killed"), node_id)
-    process = subprocess.Popen([sys.executable, "-c", _FINE_TUNE, config.to_json()])
+    # Libraries are loaded once and every try forks from there: the seconds go to what is killed.
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["tensorflow", "keras_hub", "tfx.orchestration.portable.launcher"])
+    moments = random.Random(4)
+    log = tmp_path / "training.log"
+    log.touch()
+    for kill in range(kills):
+        process = forking.Process(target=train_killable, args=(str(home), config.to_json(), str(log)))
+        process.start()
+        while log.read_text().count("begins") <= kill:
+            assert process.is_alive()
+            time.sleep(0.02)
+        process.join(moments.uniform(0, 8))
+        assert process.is_alive(), "it was to be killed before it ends: give it more epochs"
+        process.kill()
+        process.join()
+
     state = home / "checkpoints" / "killed" / "state.json"
-    deadline = time.monotonic() + 240
-    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
     done = json.loads(state.read_text())["epochs"]
     assert 1 <= done < epochs
-
     for node_id in ("fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "register_model"):
         outputs = run_node(config, new_run("killed"), node_id)
     assert outputs["version"] == 1
+    assert len(Registry(Settings.from_environment().tracking_uri).versions("killed")) == 1
     history = json.loads(Path(run_node(config, new_run("killed"), "fine_tune")["uri"], "history.json").read_text())
     assert [record["epoch"] for record in history] == list(range(epochs))
     assert not state.exists()
+    trained = re.findall(r"^\[Epoch (\d+)\], Speed", log.read_text(), re.MULTILINE)
+    # What a kill costs: the epoch that it fell into, of which nothing or everything but its checkpoint was done.
+    assert len(trained) - len(set(trained)) <= kills
+    assert set(map(int, trained)) == set(range(done)) | set(map(int, trained[-1:]))
+    print(f"{kills} kills repeated {len(trained) - len(set(trained))} whole epochs; {done} done before the last try")

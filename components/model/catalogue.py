@@ -139,17 +139,16 @@ def model_spec(model_id: str) -> ModelSpec:
     return MODELS[model_id]
 
 
-def compatible(model_id: str, other: str) -> bool:
-    """Whether the weights of one model fit the other: the same network, at whatever input size."""
-    first, second = (
-        replace(model_spec(one), model_id="", image_size=0, weights=None, coco_ap=None, defaults={}) for one in (model_id, other)
-    )
-    return first == second
-
-
 def compatible_ids(model_id: str) -> list[str]:
-    """Every model id whose weights fit `model_id`, itself included."""
-    return [other for other in MODELS if compatible(model_id, other)]
+    """Every model id whose weights fit `model_id`, itself included: the same network, at whatever input size.
+
+    None where `model_id` is of another version or project.
+    """
+    networks = {
+        spec.model_id: replace(spec, model_id="", image_size=0, weights=None, coco_ap=None, defaults={})
+        for spec in MODELS.values()
+    }
+    return [other for other, network in networks.items() if network == networks.get(model_id)]
 
 
 def hyperparameters_of(config: RunConfig) -> Hyperparameters:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from components.config import Frozen, RunConfig
 from components.errors import DataError
-from components.model.catalogue import compatible, compatible_ids, model_spec
+from components.model.catalogue import compatible_ids, model_spec
 from components.model.store import ModelCard, load_card, load_detector
 from components.model.weights import fetch_weights
 from components.storage import write_json
@@ -82,10 +82,12 @@ def check_parent(
     Raises:
         DataError: naming both architectures, or both sets of classes and how they differ.
     """
-    if not compatible(parent.model_id, model_id):
+    fitting = compatible_ids(parent.model_id)
+    if model_id not in fitting:
+        advice = f"set model_id to one of {', '.join(fitting)}, or name another parent"
         raise DataError(
-            f"the parent {origin} is a {parent.model_id}, this run trains a {model_id}, and their weights do not fit: "
-            f"set model_id to one of {', '.join(compatible_ids(parent.model_id))}, or name another parent"
+            f"the parent {origin} is a {parent.model_id!a}, this run trains a {model_id}, and their weights do not "
+            f"fit: {advice if fitting else 'that is no model of this version; name another parent'}"
         )
     kept = {index: parent.classes.index(name) for index, name in enumerate(classes) if name in parent.classes}
     if parent.classes == classes or (on_class_change == "extend" and kept):

@@ -18,8 +18,10 @@ from components.model.seeds import read_seed
 from components.model.store import MODEL_FILE, WEIGHTS_FILE, load_detector
 from components.release.archive import pack
 from components.release.outputs import ARCHIVE, RUN_FILE, output_uri, publish
+from components.release.recipe import recipe_of
 from components.release.sample import write_sample
 from components.storage import write_json
+from components.training.fine_tune import HISTORY_FILE
 
 SAVED_MODEL = "saved_model"
 
@@ -86,13 +88,14 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
         config: the run's configuration.
         run_id: names the folder below `config.output`.
         parts: what earlier steps left.
-        out_dir: receives `run.json` and the archive.
+        out_dir: receives `run.json`, the losses by epoch and the archive.
 
     Returns:
         Where the archive is. It is uploaded last: where it is, the rest is too.
     """
     facts = run_facts(config, run_id, parts)
     write_json(out_dir / RUN_FILE, facts)
+    shutil.copyfile(parts.detector / HISTORY_FILE, out_dir / HISTORY_FILE)
     content = out_dir / "content"
     shutil.rmtree(content, ignore_errors=True)
     content.mkdir()
@@ -122,16 +125,19 @@ def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]
     examples = json.loads((parts.examples / "examples.json").read_text())
     evaluation = json.loads((parts.evaluation / METRICS_FILE).read_text())
     seed = read_seed(parts.seed)
+    parent = seed.origin if seed.kind == "incremental" else None
     return {
         "run_id": run_id,
         "model_name": config.model_name,
         "model_id": config.model_id,
         "classes": examples["classes"],
+        "category_ids": examples["category_ids"],
         "dataset_fingerprint": examples["fingerprint"],
         "dropped": examples.get("dropped", []),
         "images": {name: split["images"] for name, split in examples["splits"].items()},
         "seed": seed.model_dump(),
-        "parent": seed.origin if seed.kind == "incremental" else None,
+        "parent": parent,
+        "recipe": recipe_of(config, examples["fingerprint"], parent),
         "split": evaluation["split"],
         "metrics": evaluation["metrics"],
         "per_class": evaluation["per_class"],

@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from components.config import RunConfig, Settings
-from components.errors import DataError, UsageError
-from components.model.seeds import Seed, check_classes, write_seed
+from components.errors import UsageError
+from components.model.seeds import Seed, check_parent, write_seed
 from components.model.store import MODEL_FILE, WEIGHTS_FILE, load_card
 from components.release.archive import unpack
 from components.run_info import RunInfo
 from components.storage import download_file
 
 if TYPE_CHECKING:
-    from components.release.registry import Registry, Version
+    from components.release.registry import Registry
 
 SeedNode = Literal["fetch_pretrained", "resolve_parent"]
+log = logging.getLogger("boxwright.release")
 
 
-def choose_seed(config: RunConfig, run: RunInfo) -> SeedNode:
-    """The seed step that the run's seed mode asks for; `auto` takes a parent where there is one."""
+@dataclass(frozen=True)
+class Start:
+    """Where a run starts from.
+
+    Attributes:
+        parent: reference or URI of the earlier model; None for pretrained weights.
+        archive: URI of its `model.tar.gz`.
+        reason: why it starts from there.
+    """
+
+    parent: str | None
+    archive: str | None
+    reason: str
+
+    @property
+    def node(self) -> SeedNode:
+        """The step that fetches it."""
+        return "fetch_pretrained" if self.parent is None else "resolve_parent"
+
+
+def find_start(config: RunConfig, run: RunInfo) -> Start:
+    """Decides by the seed mode: from an earlier model, or from pretrained weights.
+
+    Raises:
+        UsageError: `incremental` finds no parent, or the parent that the run names does not exist.
+    """
     if config.seed_mode == "pretrained":
-        return "fetch_pretrained"
-    if config.seed_mode == "incremental" or config.parent or _newest(config, run):
-        return "resolve_parent"
-    return "fetch_pretrained"
+        return Start(None, None, "seed_mode=pretrained")
+    if config.parent and not config.parent.startswith("models:/"):
+        return Start(config.parent, config.parent, "named by the run")
+    if config.parent:
+        version = _registry().resolve(config.parent)
+        return Start(version.reference, version.archive_uri, f"named by the run as {config.parent}")
+    until = run.parents_until.isoformat()
+    newest = _registry().newest_accepted(config.model_name, run.parents_until, exclude_run_id=run.run_id)
+    if newest is not None:
+        return Start(newest.reference, newest.archive_uri, f"newest accepted version as of {until}")
+    if config.seed_mode == "incremental":
+        raise UsageError(
+            f"seed_mode=incremental needs an earlier model, and {config.model_name} has no accepted version as of "
+            f"{until}; train one with seed_mode=pretrained, or name a parent"
+        )
+    return Start(None, None, f"seed_mode=auto, and {config.model_name} has no accepted version as of {until}")
 
 
 def resolve_parent(config: RunConfig, run: RunInfo, classes: tuple[str, ...], out_dir: Path) -> Seed:
@@ -42,43 +81,22 @@ def resolve_parent(config: RunConfig, run: RunInfo, classes: tuple[str, ...], ou
         UsageError: when there is no such parent.
         DataError: when its archive, architecture or classes do not fit.
     """
-    reference, archive, reason = _find(config, run)
+    start = find_start(config, run)
+    if start.parent is None or start.archive is None:
+        raise UsageError(f"the run does not start from an earlier model ({start.reason}); clear choose_seed")
     with tempfile.TemporaryDirectory(dir=out_dir) as temporary:
         fetched = Path(temporary, "model.tar.gz")
-        download_file(archive, fetched)
+        download_file(start.archive, fetched)
         unpacked = Path(temporary, "unpacked")
         unpack(fetched, unpacked)
         card = load_card(unpacked)
-        if card.model_id != config.model_id:
-            raise DataError(
-                f"the parent {reference} is a {card.model_id}, this run trains a {config.model_id}; set model_id"
-            )
-        check_classes(card, classes)
+        check_parent(card, start.parent, config.model_id, classes, config.on_class_change)
         for name in (WEIGHTS_FILE, MODEL_FILE):
             (unpacked / name).replace(out_dir / name)
-    seed = Seed(kind="incremental", model_id=card.model_id, origin=reference, reason=reason)
+    log.info("training starts from %s (%s)", start.parent, start.reason)
+    seed = Seed(kind="incremental", model_id=card.model_id, origin=start.parent, reason=start.reason)
     write_seed(seed, out_dir)
     return seed
-
-
-def _find(config: RunConfig, run: RunInfo) -> tuple[str, str, str]:
-    """Reference, archive URI and reason."""
-    if config.parent and not config.parent.startswith("models:/"):
-        return config.parent, config.parent, "named by the run"
-    if config.parent:
-        version = _registry().resolve(config.parent)
-        return version.reference, version.archive_uri, f"named by the run as {config.parent}"
-    newest = _newest(config, run)
-    if newest is None:
-        raise UsageError(
-            f"seed_mode=incremental needs an earlier model, and {config.model_name} has no accepted version as of "
-            f"{run.parents_until.isoformat()}; train one with seed_mode=pretrained, or name a parent"
-        )
-    return newest.reference, newest.archive_uri, f"newest accepted version as of {run.parents_until.isoformat()}"
-
-
-def _newest(config: RunConfig, run: RunInfo) -> Version | None:
-    return _registry().newest_accepted(config.model_name, run.parents_until, exclude_run_id=run.run_id)
 
 
 def _registry() -> Registry:

@@ -1,18 +1,26 @@
-"""Registers a packaged model with the facts of its run."""
+"""Registers a packaged model with the facts of its run, or points the run at the version that another one made."""
 
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.config import RunConfig, Settings
+from components.errors import UsageError
 from components.evaluation.files import PICTURES, REPORT_PAGE
-from components.release.outputs import RUN_FILE
+from components.release.outputs import RUN_FILE, publish
+from components.release.parents import find_start
+from components.release.recipe import find_finished
 from components.run_info import RunInfo
+from components.storage import write_json
+from components.training.fine_tune import HISTORY_FILE
 
 if TYPE_CHECKING:
     from components.release.registry import Version
+
+REUSED_FILE = "reused.json"
 
 
 def register_model(
@@ -27,8 +35,8 @@ def register_model(
 
     Args:
         config: the run's configuration.
-        run: has one version, however often this step runs.
-        package_dir: folder of `package_model`, for `run.json`.
+        run: has one version, however often this step runs; not accepted where somebody turned it down.
+        package_dir: folder of `package_model`, for `run.json` and the losses by epoch.
         evaluation_dir: folder of `evaluate`, for the report and its pictures.
         archive_uri: the uploaded `model.tar.gz`.
         accepted: False for a model that did not pass its gate.
@@ -41,14 +49,44 @@ def register_model(
         run_id=run.run_id,
         archive_uri=archive_uri,
         as_of=run.as_of,
+        interval_start=run.interval_start,
         metrics={name: value for name, value in facts["metrics"].items() if value is not None},
         fingerprint=facts["dataset_fingerprint"],
         parent=facts["parent"],
         model_id=facts["model_id"],
         classes=facts["classes"],
+        category_ids=facts["category_ids"],
         config_json=config.to_json(),
+        hyperparameters=facts["hyperparameters"],
+        recipe=facts["recipe"],
         code_version=facts["code_version"],
+        run_url=run.url,
         pictures=[path for name in (*PICTURES, REPORT_PAGE) if (path := evaluation_dir / name).exists()],
-        accepted=accepted,
+        curves=_curves(json.loads((package_dir / HISTORY_FILE).read_text())),
+        accepted=accepted and run.rejected is None,
+        rejected_by=run.rejected if accepted else "by the quality gate",
     )
     return Registry(Settings.from_environment().tracking_uri).register(release)
+
+
+def _curves(history: list[dict[str, float]]) -> dict[str, list[float]]:
+    names = [name for name in history[0] if name != "epoch"] if history else []
+    return {name: [record[name] for record in history] for name in names}
+
+
+def reuse_version(config: RunConfig, run: RunInfo, fingerprint: str) -> Version:
+    """Finds the version that a finished run of the same recipe made, and says in the run's output which it is.
+
+    Raises:
+        UsageError: it was deleted or withdrawn since `choose_seed` found it.
+    """
+    version = find_finished(config, run, fingerprint, find_start(config, run).parent)
+    if version is None:
+        raise UsageError(
+            f"the version of {config.model_name} that this run was to reuse is gone; clear choose_seed to train"
+        )
+    facts = {"version": version.reference, "archive": version.archive_uri, "run_id": version.run_id}
+    with tempfile.TemporaryDirectory() as folder:
+        write_json(Path(folder, REUSED_FILE), facts)
+        publish(config, run.run_id, Path(folder), [REUSED_FILE])
+    return version

@@ -43,6 +43,7 @@ class Release(Frozen):
         curves: values by epoch, by name.
         accepted: False for a model that did not pass its gate or that a person turned down: it is kept to be looked
             at, and becomes neither candidate, nor champion, nor a parent.
+        rejected_by: who turned it down.
     """
 
     model_name: str
@@ -64,6 +65,7 @@ class Release(Frozen):
     pictures: list[Path]
     curves: dict[str, list[float]] = {}
     accepted: bool = True
+    rejected_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def lineage_tags(release: Release) -> dict[str, str]:
         RECIPE: release.recipe,
         "boxwright.code_version": release.code_version,
         "boxwright.run_url": release.run_url,
+        "boxwright.rejected_by": release.rejected_by,
         "boxwright.interval_start": release.interval_start and _utc(release.interval_start),
     }
     return {name: value for name, value in facts.items() if value}

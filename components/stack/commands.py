@@ -1,7 +1,8 @@
-"""`boxwright up`, `down`, `status` and `demo`: thin, so that `components.cli` only has to mount them."""
+"""`boxwright up`, `down`, `status`, `demo` and `trigger`: thin, so that `components.cli` only has to mount them."""
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from typing import Annotated
@@ -58,3 +59,34 @@ def demo(
     result = demo_module.run_demo(Settings.from_environment(), console, dataset, images or demo_module.IMAGES, epochs)
     console.print(progress.metrics(result.facts, result.version))
     console.print(f"test images with predicted boxes: {result.picture}", soft_wrap=True)
+
+
+def trigger(
+    dataset: Annotated[
+        str | None, typer.Option(help="Training data; the Airflow Variable boxwright_training_uri if unset.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any field of the DAG's trigger form; may be repeated."),
+    ] = None,
+    run_id: Annotated[str | None, typer.Option(help="Name of the run; a new one if unset.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show the run until it ends, and end as it does.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+) -> None:
+    """Starts a run of the training DAG in Airflow: the local one, or BOXWRIGHT_AIRFLOW_URL, _USER and _PASSWORD."""
+    from components.stack import progress
+    from components.stack import trigger as work
+
+    params = work.parse_params([*([f"training={dataset}"] if dataset else []), *(settings or [])])
+    client = work.connect(Settings.from_environment())
+    result = {"run_id": work.start(client, params, run_id), "status": "queued"}
+    errors = Console(stderr=True)
+    if work.is_paused(client):
+        errors.print("the DAG is paused: the run starts when it is unpaused", soft_wrap=True)
+    if wait:
+        state, tasks = progress.show_run(errors, result["run_id"], work.follow(client, result["run_id"]))
+        result = work.outcome(client, result["run_id"], state, tasks)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        Console().print("  ".join(f"{name} {value}" for name, value in result.items()), soft_wrap=True)

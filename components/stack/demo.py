@@ -176,7 +176,7 @@ def _train(client: AirflowClient, console: Console, run_id: str, conf: dict[str,
             client.set_paused(DAG_ID, True)
             _remove_unasked(client, known)
     if state != "success":
-        raise _failure(client, run_id, tasks)
+        raise failure_of(client, run_id, tasks)
 
 
 def _await_turn(client: AirflowClient, run_id: str, known: set[str]) -> None:
@@ -197,7 +197,8 @@ def _remove_unasked(client: AirflowClient, known: set[str]) -> None:
             client.remove_run(DAG_ID, run_id)
 
 
-def _failure(client: AirflowClient, run_id: str, tasks: list[TaskState]) -> BoxwrightError:
+def failure_of(client: AirflowClient, run_id: str, tasks: list[TaskState]) -> BoxwrightError:
+    """The error of a run that failed: the one line of the task that did, with the exit code of its kind."""
     failed = next((task for task in tasks if task.state == "failed"), None)
     if failed is None:
         return TrainingError(f"run {run_id} failed before a task ran; see Airflow")

@@ -6,13 +6,17 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseOperator, Variable
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from boxwright_airflow.links import ValidationReportLink
-from boxwright_airflow.params import VARIABLES, config_from_params
+from boxwright_airflow.params import RUN_DEFAULTS, VARIABLES, config_from_params
+from boxwright_airflow.schedule import params_of_event
 from boxwright_airflow.web import XCOM_REPORT
 from components.errors import BoxwrightError
 from components.run_info import RunInfo
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
     from components.config import RunConfig
 
+# Those that stand for their data interval; all others stand for the moment when they were triggered.
+INTERVAL_RUNS = ("scheduled", "backfill")
 VALIDATING_NODES = ("validate_annotations", "download_dataset")
 _CREDENTIALS = re.compile(r"://[^/@\s\"]+@")
 
@@ -61,10 +67,12 @@ class BoxwrightStepOperator(BaseOperator):
         from components.runner import run_node
 
         with airflow_errors():
-            config, run = resolve_config(context["params"]), run_info(context)
+            config, run = resolve_run(context)
             self._announce_report(config, run.run_id, context)
             summary = run_node(config, run, self.node)
         shown: dict[str, Any] = json.loads(_without_credentials(json.dumps(summary)))
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].extra = _model_event(run.run_id, shown)
         return shown
 
     def _announce_report(self, config: RunConfig, run_id: str, context: Context) -> None:
@@ -78,16 +86,17 @@ class BoxwrightStepOperator(BaseOperator):
             self.log.info("The validation report will be at %s", _without_credentials(self.report))
 
 
-def choose_seed(**context: Any) -> str:
-    """The task that supplies the weights to start from: "fetch_pretrained" or "resolve_parent".
+def resolve_run(context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
+    """The run's settings, with the dates in its URIs filled in, and the run.
 
     Raises:
-        AirflowFailException, AirflowException: as `BoxwrightStepOperator.execute`.
+        AirflowFailException: a required param is empty.
+        UsageError: a param is unknown or invalid, or a URI asks for an interval that the run does not have.
     """
-    from components.release.parents import choose_seed as choose
+    from components.templates import resolve_templates
 
-    with airflow_errors():
-        return choose(resolve_config(context["params"]), run_info(context))
+    run = run_info(context)
+    return resolve_templates(resolve_config(context["params"], params_of_event(context["dag_run"])), run), run
 
 
 def run_info(context: Mapping[str, Any]) -> RunInfo:
@@ -96,19 +105,32 @@ def run_info(context: Mapping[str, Any]) -> RunInfo:
     Airflow lends a triggered run with a logical date the last whole interval, which it does not stand for.
     """
     dag_run = context["dag_run"]
-    if dag_run.run_type == "manual" or dag_run.data_interval_end is None:
-        return RunInfo(run_id=dag_run.run_id, as_of=dag_run.run_after)
-    return RunInfo(run_id=dag_run.run_id, as_of=dag_run.data_interval_end, interval_start=dag_run.data_interval_start)
+    url = _run_url(dag_run)
+    if dag_run.run_type not in INTERVAL_RUNS or dag_run.data_interval_end is None:
+        return RunInfo(run_id=dag_run.run_id, as_of=dag_run.run_after, url=url)
+    return RunInfo(
+        run_id=dag_run.run_id,
+        as_of=dag_run.data_interval_end,
+        interval_start=dag_run.data_interval_start,
+        url=url,
+    )
 
 
-def resolve_config(params: Mapping[str, Any]) -> RunConfig:
-    """The run's settings, with Airflow Variables in place of required params that are empty.
+def _run_url(dag_run: Any) -> str | None:
+    base = conf.get("api", "base_url", fallback=None)
+    return f"{base.rstrip('/')}/dags/{dag_run.dag_id}/runs/{quote(dag_run.run_id, safe='')}" if base else None
+
+
+def resolve_config(params: Mapping[str, Any], event: Mapping[str, Any] = MappingProxyType({})) -> RunConfig:
+    """The run's settings, with what announced its data, then Airflow Variables, in place of params that are empty.
 
     Raises:
         AirflowFailException: a required param and its Variable are both empty.
         UsageError: a param is unknown or invalid.
     """
     values = dict(params)
+    for name, value in event.items():
+        values[name] = value if values.get(name) in (None, "", RUN_DEFAULTS.get(name)) else values[name]
     for name, variable in VARIABLES.items():
         values[name] = values.get(name) or Variable.get(variable, default=None)
         if not values[name]:
@@ -116,6 +138,19 @@ def resolve_config(params: Mapping[str, Any]) -> RunConfig:
                 f"param {name} is empty, and so is the Airflow Variable {variable}: fill in one of them"
             )
     return config_from_params(values)
+
+
+def _model_event(run_id: str, registered: Mapping[str, Any]) -> dict[str, Any]:
+    """What those who deploy need to know of a new version."""
+    name, version = registered["model_name"], registered["version"]
+    return {
+        "model_name": name,
+        "version": version,
+        "reference": f"models:/{name}/{version}",
+        "archive": registered["archive"],
+        "metrics": json.loads(registered["metrics"]),
+        "run_id": run_id,
+    }
 
 
 @contextmanager

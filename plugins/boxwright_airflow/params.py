@@ -28,6 +28,8 @@ from components.model.catalogue import MODELS, ModelSpec
 # Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
 VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
 
+RUN_DEFAULTS = {name: field.default for name, field in RunConfig.model_fields.items() if not field.is_required()}
+
 _DATA = ("training", "validation", "test", "annotations_file", "output")
 _BASIC = ("epochs", "batch_size", "learning_rate", "optimizer", "image_size", "augmentation", "early_stopping", "seed")
 # Title in the form of each section whose fields carry a prefix.

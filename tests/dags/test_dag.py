@@ -9,14 +9,15 @@ import sys
 import airflow_env
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable
 from airflow.sdk.exceptions import ParamValidationError
 
 from boxwright_airflow.params import config_from_params
 
 DAG_ID = "object_detection_training"
 BEFORE = ["validate_annotations", "download_dataset", "build_examples", "choose_seed"]
-AFTER = ["fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "register_model"]
+AFTER = ["fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "approve", "register_model"]
+BRANCHES = ["fetch_pretrained", "resolve_parent", "reuse_version"]
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +38,20 @@ def test_the_folder_parses(bag: DagBag) -> None:
 def test_the_edges_are_exactly_these(dag: DAG) -> None:
     edges = {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
     straight = {*zip(BEFORE, BEFORE[1:], strict=False), *zip(AFTER, AFTER[1:], strict=False)}
-    around = {("choose_seed", seed) for seed in ("fetch_pretrained", "resolve_parent")}
-    joined = {(seed, "fine_tune") for seed in ("fetch_pretrained", "resolve_parent")}
+    around = {("choose_seed", seed) for seed in BRANCHES}
+    joined = {(seed, "fine_tune") for seed in BRANCHES[:2]}
     assert edges == straight | around | joined
 
 
 def test_each_step_runs_the_node_of_its_own_name(dag: DAG) -> None:
-    nodes = {task.task_id: task.node for task in dag.tasks if task.task_id != "choose_seed"}
-    assert nodes == {name: name for name in [*BEFORE[:3], "fetch_pretrained", "resolve_parent", *AFTER]}
+    nodes = {task.task_id: task.node for task in dag.tasks if task.task_id not in ("choose_seed", "approve")}
+    steps = [name for name in AFTER if name != "approve"]
+    assert nodes == {name: name for name in [*BEFORE[:3], *BRANCHES, *steps]}
+
+
+def test_the_task_that_registers_announces_the_model(dag: DAG) -> None:
+    outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks if task.outlets}
+    assert outlets == {"register_model": ["object_detection_model"]}
 
 
 def test_training_joins_the_branch_and_waits_for_a_gpu(dag: DAG) -> None:
@@ -62,7 +69,8 @@ def test_faults_are_retried(dag: DAG) -> None:
 
 
 def test_the_schedule_has_intervals_and_no_surprises(dag: DAG) -> None:
-    assert isinstance(dag.timetable, CronDataIntervalTimetable)
+    assert isinstance(dag.timetable, AssetOrTimeSchedule)
+    assert isinstance(dag.timetable.timetable, CronDataIntervalTimetable)
     assert (dag.catchup, dag.is_paused_upon_creation, dag.max_active_runs) == (False, True, 1)
     assert dag.start_date.isoformat() == "2026-01-01T00:00:00+00:00"
 

@@ -55,7 +55,7 @@ def test_another_input_size_of_the_same_network_is_compatible(monkeypatch):
     twin = replace(catalogue.MODELS["tiny"], model_id="tiny-256", image_size=256, defaults={})
     monkeypatch.setitem(catalogue.MODELS, "tiny-256", twin)
     assert check_parent(_card(), "m", "tiny-256", ("a", "b"), "fail") == {0: 0, 1: 1}
-    with pytest.raises(DataError, match=r"m is a tiny, .* set model_id to one of tiny, tiny-256, or name another"):
+    with pytest.raises(DataError, match=r"m is a 'tiny', .* set model_id to one of tiny, tiny-256, or name another"):
         check_parent(_card(), "m", "retinanet-efficientnet-lite0-320", ("a", "b"), "fail")
 
 
@@ -137,7 +137,7 @@ def test_a_seed_of_another_architecture_is_refused(tmp_path):
 
     save_detector(build_detector(_card()), _card(), tmp_path)
     write_seed(Seed(kind="incremental", model_id="tiny", origin="models:/m/1"), tmp_path)
-    with pytest.raises(DataError, match="is a tiny, this run trains a retinanet"):
+    with pytest.raises(DataError, match="is a 'tiny', this run trains a retinanet"):
         apply_seed(None, tmp_path, _card(model_id="retinanet-efficientnet-lite0-320"), "Auto")
 
 

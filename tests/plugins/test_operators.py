@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from boxwright_airflow.operators import BoxwrightStepOperator, choose_seed, resolve_config, run_info
+from boxwright_airflow.operators import BoxwrightStepOperator, resolve_config, resolve_run, run_info
+from boxwright_airflow.schedule import MODEL
 from components.config import RunConfig
 from components.errors import BoxwrightError, DataError, GateError, StorageError, TrainingError, UsageError
 from components.run_info import RunInfo
@@ -25,10 +26,15 @@ WEEK = RunInfo(run_id=RUN_ID, as_of=WEEK_END, interval_start=WEEK_END - timedelt
 
 
 def context(
-    params: dict[str, Any] = PARAMS, week_end: datetime | None = WEEK_END, run_type: str = "scheduled"
+    params: dict[str, Any] = PARAMS,
+    week_end: datetime | None = WEEK_END,
+    run_type: str = "scheduled",
+    events: tuple[Any, ...] = (),
 ) -> dict[str, Any]:
     week_start = week_end and week_end - timedelta(days=7)
     dag_run = SimpleNamespace(
+        dag_id="training",
+        consumed_asset_events=events,
         run_id=RUN_ID,
         run_after=TRIGGERED,
         data_interval_start=week_start,
@@ -39,16 +45,13 @@ def context(
 
 
 class Runner(SimpleNamespace):
-    """Stands for components.runner and components.release.parents: keeps its calls; answers or fails as told."""
+    """Stands for components.runner: keeps its calls; answers or fails as told."""
 
     def __init__(self) -> None:
         super().__init__(calls=[], answer={"fingerprint": "ab12"}, error=None)
 
     def run_node(self, config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
         return self._respond(config, run, node_id)
-
-    def choose_seed(self, config: RunConfig, run: RunInfo) -> str:
-        return self._respond(config, run)
 
     def _respond(self, *call: Any) -> Any:
         self.calls.append(call)
@@ -60,8 +63,7 @@ class Runner(SimpleNamespace):
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     fake = Runner()
-    for module in ("components.runner", "components.release.parents"):
-        monkeypatch.setitem(sys.modules, module, fake)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "components.runner", fake)  # type: ignore[arg-type]
     return fake
 
 
@@ -116,17 +118,19 @@ def test_credentials_in_a_summary_or_a_message_are_masked(runner: Runner) -> Non
         run()
 
 
-def test_the_branch_names_the_task_to_follow(runner: Runner) -> None:
-    runner.answer = "resolve_parent"
-    assert choose_seed(**context(), ti=None) == "resolve_parent"
-    ((config, info),) = runner.calls
-    assert (config.training, info) == ("/data", WEEK)
-
-
-def test_the_branch_maps_errors_too(runner: Runner) -> None:
-    runner.error = UsageError("models:/detector has no version; valid are ...")
-    with pytest.raises(AirflowFailException, match="has no version"):
-        choose_seed(**context())
+def test_a_registered_model_is_announced_with_version_and_metrics(runner: Runner) -> None:
+    runner.answer = {"model_name": "detector", "version": 3, "archive": "s3://b/a.tar.gz", "metrics": '{"AP": 0.5}'}
+    events = {MODEL: SimpleNamespace(extra={})}
+    operator = BoxwrightStepOperator(task_id="a_task", node="register_model", outlets=[MODEL])
+    operator.execute(context() | {"outlet_events": events})  # type: ignore[arg-type]
+    assert events[MODEL].extra == {
+        "model_name": "detector",
+        "version": 3,
+        "reference": "models:/detector/3",
+        "archive": "s3://b/a.tar.gz",
+        "metrics": {"AP": 0.5},
+        "run_id": RUN_ID,
+    }
 
 
 def test_a_run_without_an_interval_stands_for_when_it_was_triggered() -> None:
@@ -134,6 +138,7 @@ def test_a_run_without_an_interval_stands_for_when_it_was_triggered() -> None:
     assert run_info(context(week_end=None)) == triggered
     # Airflow lends a manual run with a logical date the last whole week.
     assert run_info(context(run_type="manual")) == triggered
+    assert run_info(context(run_type="asset_triggered")) == triggered
     assert run_info(context(run_type="backfill")) == WEEK
 
 
@@ -155,3 +160,42 @@ def test_a_param_without_value_and_variable_fails_for_good(name: str, monkeypatc
     monkeypatch.delenv(f"AIRFLOW_VAR_BOXWRIGHT_{name.upper()}_URI", raising=False)
     with pytest.raises(AirflowFailException, match=rf"param {name} is empty.* Variable boxwright_{name}_uri"):
         resolve_config({"training": "/data", "output": "/out"} | {name: None})
+
+
+def test_a_run_knows_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/")
+    page = "https://airflow.example/dags/training/runs/manual__2026-01-05T03%3A00%3A00%2B00%3A00"
+    assert run_info(context()).url == page
+
+
+def event(at: int, name: str = "object_detection_dataset", **extra: Any) -> Any:
+    asset = SimpleNamespace(name=name)
+    return SimpleNamespace(asset=asset, timestamp=TRIGGERED + timedelta(minutes=at), extra=extra)
+
+
+def test_what_announced_the_data_says_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_TRAINING_URI", "s3://week/data")
+    empty = PARAMS | {"training": None, "annotations_file": "annotations.json"}
+    events = (
+        event(
+            2, training="s3://new/train", test="s3://new/test", annotations_file="a.json", epochs=99, output="s3://x"
+        ),
+        event(1, training="s3://older/train"),
+        event(3, name="another", training="s3://another"),
+    )
+    config, run = resolve_run(context(empty, None, "asset_triggered", events))
+    assert (config.training, config.test, config.annotations_file) == ("s3://new/train", "s3://new/test", "a.json")
+    assert (config.output, config.hyperparameters.epochs) == ("/out", 3), "it says where data is, and nothing else"
+    assert run.as_of == TRIGGERED
+    config, _ = resolve_run(context(PARAMS, None, "asset_triggered", events))
+    assert config.training == "/data", "a param that was set wins"
+    config, _ = resolve_run(context(empty, None, "asset_triggered", (event(1),)))
+    assert config.training == "s3://week/data"
+
+
+def test_dates_in_uris_are_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_TRAINING_URI", "s3://sets/{data_interval_end:%Y-%m-%d}")
+    empty = PARAMS | {"training": None}
+    assert resolve_run(context(empty))[0].training == "s3://sets/2026-01-05"
+    with pytest.raises(UsageError, match="stands for a moment"):
+        resolve_run(context(empty, None, "asset_triggered"))

@@ -1,0 +1,55 @@
+"""A person's word before a model is registered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+from boxwright_airflow.operators import airflow_errors, resolve_run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ApproveModelOperator(ApprovalOperator):
+    """Asks whether to register the model, where the run's parameter `approve` says so, and else lets it pass.
+
+    The question shows the candidate's metrics beside the champion's. Silence until `approve_within_hours` is a
+    rejection. A rejected model is registered as such, to be looked at: it is nobody's champion or parent, and the
+    task that registers and announces accepted models is skipped.
+    """
+
+    ui_color = "#e8f1ee"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(subject="Register this model?", defaults=self.REJECT, **kwargs)
+
+    def execute(self, context: Context) -> Any:
+        """Puts the question, or passes."""
+        from components.release.approval import question
+        from components.runner import output_folder
+
+        with airflow_errors():
+            config, run = resolve_run(context)
+            if not config.approve:
+                self.log.info("approve is False: nobody is asked")
+                return None
+            self.subject = f"Register the {config.model_name} of {run.run_id}?"
+            self.body = question(config, run, output_folder(run, "evaluate"))
+        self.response_timeout = timedelta(hours=config.approve_within_hours)
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Goes on with the answer."""
+        if self.REJECT in event.get("chosen_options", ()):
+            from components.runner import run_node
+
+            user = event.get("responded_by_user")
+            who = f"by {user['name']}" if user else "because nobody answered in time"
+            self.log.info("rejected %s", who)
+            with airflow_errors():
+                config, run = resolve_run(context)
+                run_node(config, run.model_copy(update={"rejected": who}), "register_model")
+        return super().execute_complete(context, event)

@@ -1,0 +1,125 @@
+"""`boxwright trigger` against a server that answers as Airflow does; the live tests use Airflow itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from components import cli
+from components.errors import UsageError
+from components.stack.trigger import parse_params
+
+
+class Airflow(BaseHTTPRequestHandler):
+    """Keeps the runs that are created; a run `bad` is refused as Airflow refuses a param."""
+
+    created: list[dict[str, Any]] = []
+    paused = False
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/auth/token":
+            ours = body == {"username": "ada", "password": "secret"}
+            self._answer(201 if ours else 401, {"access_token": "t"})
+        elif body["dag_run_id"] == "bad":
+            self._answer(400, {"detail": "0 is less than or equal to the minimum of 0"})
+        else:
+            self.created.append(body)
+            self._answer(200, {})
+
+    def do_GET(self) -> None:
+        self._answer(200, {"is_paused": self.paused})
+
+    def _answer(self, status: int, content: dict[str, Any]) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Airflow]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Airflow)
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("BOXWRIGHT_AIRFLOW_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("BOXWRIGHT_AIRFLOW_USER", "ada")
+    monkeypatch.setenv("BOXWRIGHT_AIRFLOW_PASSWORD", "secret")
+    Airflow.created, Airflow.paused = [], False
+    yield Airflow
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def trigger(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["boxwright", "trigger", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_settings_get_their_own_types() -> None:
+    given = ["epochs=3", "learning_rate=1e-3", "force=true", "gate_min_ap50=0", "model_name=7", "image_size=64"]
+    assert parse_params([*given, "validation_split=0.5", "validation_severities=box_duplicate=off"]) == {
+        "epochs": 3,
+        "learning_rate": 0.001,
+        "force": True,
+        "gate_min_ap50": 0.0,
+        "model_name": "7",
+        "image_size": 64,
+        "validation_split": 0.5,
+        "validation_severities": {"box_duplicate": "off"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("epoch=3", "'epoch=3': expected NAME=VALUE; names are annotations_file, approve,"),
+        ("epochs", "expected NAME=VALUE"),
+        ("epochs=0", "epochs=0: Input should be greater than 0"),
+        ("image_size=100", "multiple of 32"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_sent(setting: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse_params([setting])
+
+
+def test_a_run_is_created_with_its_params(airflow: type[Airflow], trigger: Any) -> None:
+    code, printed, _ = trigger("--dataset", "s3://b/set", "--set", "epochs=2", "--run-id", "mine", "--json")
+    assert (code, json.loads(printed)) == (0, {"run_id": "mine", "status": "queued"})
+    conf = {"training": "s3://b/set", "epochs": 2}
+    assert airflow.created == [{"dag_run_id": "mine", "logical_date": None, "conf": conf}]
+
+
+def test_a_paused_dag_is_told(airflow: type[Airflow], trigger: Any) -> None:
+    airflow.paused = True
+    code, printed, errors = trigger()
+    assert code == 0 and "queued" in printed and "the DAG is paused" in errors
+    assert airflow.created[0]["dag_run_id"].startswith("cli__")
+
+
+def test_what_airflow_refuses_is_one_line(
+    airflow: type[Airflow], trigger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, errors = trigger("--run-id", "bad")
+    assert code == 2 and "less than or equal to the minimum" in " ".join(errors.split())
+    monkeypatch.setenv("BOXWRIGHT_AIRFLOW_PASSWORD", "wrong")
+    code, _, errors = trigger()
+    assert code == 2 and "refused the log-in of user 'ada'" in " ".join(errors.split())
+    monkeypatch.delenv("BOXWRIGHT_AIRFLOW_USER")
+    code, _, errors = trigger()
+    assert code == 2 and "BOXWRIGHT_AIRFLOW_USER is not; set the log-in" in " ".join(errors.split())
