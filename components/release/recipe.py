@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from components.release.registry import Version
 
 
+# What does not change the model, and what is told by other facts: the data by its fingerprint, the seed by the parent.
+_NO_MATTER = {
+    *("training", "validation", "test", "annotations_file", "output", "weights_uri", "model_name"),
+    *("seed_mode", "parent", "force", "approve", "approve_within_hours"),
+}
+
+
 def recipe_of(config: RunConfig, fingerprint: str, parent: str | None) -> str:
     """Digest of the dataset's content, the settings, the parent and the code version.
 
@@ -26,14 +33,10 @@ def recipe_of(config: RunConfig, fingerprint: str, parent: str | None) -> str:
         fingerprint: of the dataset.
         parent: reference or URI of the model that training starts from, if it is an earlier one.
     """
-    facts = {
+    facts = config.model_dump(mode="json", exclude=_NO_MATTER) | {
         "fingerprint": fingerprint,
         "parent": _identity(parent) if parent else None,
-        "model_id": config.model_id,
         "hyperparameters": hyperparameters_of(config).model_dump(mode="json"),
-        "gate": config.gate.model_dump(mode="json"),
-        "data_validation": config.data_validation.model_dump(mode="json"),
-        "on_class_change": config.on_class_change,
         "code_version": __version__,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
