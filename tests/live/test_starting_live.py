@@ -16,7 +16,9 @@ import pytest
 
 from components.dataset.sample import generate_sample
 from components.release.registry import Registry, Release, Version
+from components.stack.airflow_client import AirflowClient
 from components.stack.demo import DAG_ID, upload_folder
+from components.stack.environment import ADMIN
 from components.stack.trigger import PASSWORD, URL, USER
 
 if TYPE_CHECKING:
@@ -107,7 +109,9 @@ def backfill(stack: LiveStack, first: int, last: int, **how: Any) -> dict[int, s
         "to_date": (FIRST + timedelta(weeks=last)).isoformat(),
         "dag_run_conf": CONF,
     }
-    made = stack.airflow.request("POST", "/backfills", json=body | how)
+    # It answers when all runs are made, which takes long on a busy machine and must not be asked for twice.
+    patient = AirflowClient(stack.stack.airflow_url, ADMIN, stack.stack.password, timeout=300)
+    made = patient.request("POST", "/backfills", json=body | how)
     wait_for(lambda: stack.airflow.request("GET", f"/backfills/{made['id']}")["completed_at"])
     states = stack.airflow.runs(DAG_ID)
     return {week: states[f"backfill__{end_of(week).isoformat()}"] for week in range(first, last + 1)}
@@ -211,7 +215,7 @@ def test_the_same_run_again_ends_with_the_version_there_is(live: LiveStack, four
     settings = CONF | {"training": f"{SETS}/{end_of(0):%Y-%m-%d}/training", "seed_mode": "pretrained"}
     command = [sys.executable, "-m", "components.cli", "trigger", "--run-id", "once-more", "--wait", "--json"]
     command += [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    log_in = {URL: live.stack.airflow_url, USER: "admin", PASSWORD: live.stack.password}
+    log_in = {URL: live.stack.airflow_url, USER: ADMIN, PASSWORD: live.stack.password}
     done = subprocess.run(command, env=os.environ | log_in, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
