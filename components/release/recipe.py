@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What does not change the model, and what is told by other facts: the data by its fingerprint, the seed by the parent.
 _NO_MATTER = {
-    *("training", "validation", "test", "annotations_file", "output", "weights_uri", "model_name"),
+    *("training", "validation", "test", "annotations_file", "output", "weights_uri", "storage", "model_name"),
     *("seed_mode", "parent", "force", "approve", "approve_within_hours"),
 }
 

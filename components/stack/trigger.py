@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from components.config import Gate, Hyperparameters, RunConfig, Settings, ValidationConfig
+from components.config import SECTIONS, RunConfig, Settings, flat_names
 from components.errors import UsageError
 from components.stack import manager
 from components.stack.airflow_client import AirflowClient, TaskState
@@ -18,11 +18,6 @@ from components.stack.demo import DAG_ID, failure_of
 
 # Where Airflow is; the local stack where the first is unset.
 URL, USER, PASSWORD = (f"BOXWRIGHT_AIRFLOW_{name}" for name in ("URL", "USER", "PASSWORD"))
-_SECTIONS: dict[str, tuple[str, type[BaseModel]]] = {
-    "hyperparameters": ("", Hyperparameters),
-    "gate": ("gate_", Gate),
-    "data_validation": ("validation_", ValidationConfig),
-}
 
 
 def connect(settings: Settings) -> AirflowClient:
@@ -61,9 +56,9 @@ def parse_params(settings: Iterable[str]) -> dict[str, Any]:
 
 def _fields() -> dict[str, Any]:
     """Every setting by its flat name, as the trigger form has it."""
-    found = {name: field for name, field in RunConfig.model_fields.items() if name not in _SECTIONS}
-    for prefix, model in reversed(_SECTIONS.values()):
-        found |= {prefix + name: field for name, field in model.model_fields.items()}
+    found = {name: field for name, field in RunConfig.model_fields.items() if name not in SECTIONS}
+    for flat, (section, name) in flat_names().items():
+        found[flat] = SECTIONS[section].model_fields[name]
     return found
 
 
