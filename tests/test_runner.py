@@ -213,7 +213,7 @@ def test_a_killed_training_resumes_and_ends_in_one_version(first, settings_of, h
     for node_id in ("validate_annotations", "download_dataset", "build_examples", "fetch_pretrained"):
         run_node(config, new_run("killed"), node_id)
     process = subprocess.Popen([sys.executable, "-c", _FINE_TUNE, config.to_json()])
-    state = home / "checkpoints" / "killed" / "state.json"
+    state = home / "pipeline" / "checkpoints" / "killed" / "state.json"
     deadline = time.monotonic() + 240
     while not state.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
