@@ -202,7 +202,8 @@ def _generalized_iou(boxes: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
     union = np.prod(high - low, axis=-1) + np.prod(true_high - true_low, axis=-1) - shared
     overlap: NDArray[Any] = shared / np.maximum(union, 1e-12)
     empty: NDArray[Any] = (hull - union) / np.maximum(hull, 1e-12)
-    return overlap - empty
+    gain: NDArray[Any] = overlap - empty
+    return gain
 
 
 def _as_one(values: Any) -> Any:
