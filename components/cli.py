@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,13 +18,12 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.table import Table
 from rich.tree import Tree
 
 from components.config import SECTIONS, SEED_MODES, RunConfig, Settings, flat_names, parse_config
 from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
-from components.model.catalogue import MODELS, ModelSpec
+from components.model import commands as model_commands
 from components.release import commands as release_commands
 from components.release import evaluation_commands
 from components.serving import commands as serving_commands
@@ -36,6 +34,7 @@ for command in (
     dataset_commands.rules,
     dataset_commands.validate,
     dataset_commands.convert,
+    model_commands.models,
     evaluation_commands.evaluate,
     evaluation_commands.compare,
     serving_commands.predict,
@@ -127,27 +126,6 @@ def _show_result(result: dict[str, Any]) -> None:
     if result["status"] == "reused":
         out.print("made by an earlier run of the same dataset, configuration and parent; --force trains anyway")
     out.print(f"archive {result['model_archive']}", soft_wrap=True)
-
-
-@app.command()
-def models(as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False) -> None:
-    """Lists the model ids, with the defaults that they bring."""
-    if as_json:
-        typer.echo(json.dumps([_described(spec) for spec in MODELS.values()]))
-        return
-    table = Table("model_id", "family", "input", "weights to start from", "own defaults")
-    for spec in MODELS.values():
-        defaults = ", ".join(f"{name}={value}" for name, value in spec.defaults.items())
-        table.add_row(
-            spec.model_id, spec.family, str(spec.image_size), spec.weights.name if spec.weights else "random", defaults
-        )
-    out.print(table)
-
-
-def _described(spec: ModelSpec) -> dict[str, Any]:
-    shown = ("model_id", "family", "image_size", "coco_ap", "defaults")
-    weights = asdict(spec.weights) if spec.weights else None
-    return {name: getattr(spec, name) for name in shown} | {"weights": weights}
 
 
 @app.command()

@@ -27,8 +27,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+
+
 # The managed algorithm writes three-valued switches as strings; typed values are taken as well.
-Switch = Annotated[Literal["Auto", "True", "False"], BeforeValidator(lambda v: str(v) if isinstance(v, bool) else v)]
+def _switch(value: Any) -> Any:
+    return str(value).capitalize() if isinstance(value, bool | str) else value
+
+
+Switch = Annotated[Literal["Auto", "True", "False"], BeforeValidator(_switch)]
 
 
 def _pairs(value: Any) -> Any:
@@ -63,7 +69,7 @@ class Hyperparameters(Frozen):
     batch_size: Positive = Field(3, description="Images per training step.")
     beta_1: Fraction = Field(0.9, description="Adam's first-moment decay.")
     beta_2: Fraction = Field(0.999, description="Adam's second-moment decay.")
-    early_stopping: bool = Field(False, description="Stop when the validation loss no longer improves.")
+    early_stopping: bool = Field(False, description="Stop when early_stopping_metric no longer improves.")
     early_stopping_min_delta: Fraction = Field(0.0, description="A smaller change is no improvement.")
     early_stopping_patience: Positive = Field(5, description="Epochs to go on without improvement.")
     epochs: Positive = Field(5, description="Passes over the training images.")
@@ -85,11 +91,27 @@ class Hyperparameters(Frozen):
     )
     learning_rate_schedule: Literal["cosine", "constant"] = Field("cosine", description="After the warm-up.")
     warmup_epochs: float = Field(1.0, ge=0, description="Epochs over which the learning rate rises from zero.")
-    gradient_clip_norm: float = Field(1.0, gt=0, description="Largest global norm of a step's gradient.")
+    weight_decay: Fraction = Field(0.0, description="Decoupled decay of kernels; biases and norms are spared.")
+    gradient_clip_norm: float = Field(1.0, ge=0, description="Largest global norm of a step's gradient; 0: any.")
     augmentation: Literal["none", "flip", "standard"] = Field(
         "standard", description="standard: flip, scale jitter and crop, colour."
     )
-    freeze_batch_norm: bool = Field(True, description="Keep the backbone's batch statistics; right for small batches.")
+    freeze_batch_norm: Switch = Field(
+        "Auto", description="Keep batch statistics as they are? Auto: yes, unless training starts from random weights."
+    )
+    mixed_precision: Switch = Field(
+        "Auto", description="Compute in half precision? Auto: on GPUs (float16); True on a CPU takes bfloat16."
+    )
+    jit_compile: Switch = Field("Auto", description="Compile the training step by XLA? Auto: on GPUs.")
+    early_stopping_metric: Literal["val_loss", "AP"] = Field(
+        "val_loss", description="What decides which epoch is best; AP is of the validation images."
+    )
+    final_weights: Literal["Auto", "last", "best"] = Field(
+        "Auto", description="The epoch whose weights are handed on. Auto: the best with early stopping, else the last."
+    )
+    validation_ap_epochs: int = Field(
+        5, ge=0, description="Epochs between two measurements of the validation AP; the last one has it too; 0: never."
+    )
     validation_split: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="Share of the training images held out where no validation dataset is given."
     )
@@ -330,6 +352,14 @@ class Settings(Frozen):
     def pipeline_root(self) -> Path:
         """Where steps write their artifacts."""
         return self.home / "pipeline"
+
+    def checkpoints(self, name: str) -> tuple[Path, str | None]:
+        """Where a training keeps its state: a folder in the pipeline root, and a mirror of it.
+
+        `BOXWRIGHT_CHECKPOINT_URI`, an `s3://` prefix, lets a training that lost its machine go on at another one.
+        """
+        mirror = os.environ.get("BOXWRIGHT_CHECKPOINT_URI")
+        return self.pipeline_root / "checkpoints" / name, f"{mirror.rstrip('/')}/{name}" if mirror else None
 
     @cached_property
     def weights_uri(self) -> str:

@@ -153,12 +153,16 @@ def fine_tune(
     detector: OutputArtifact[artifacts.Detector],
 ) -> None:
     from components.config import Settings
+    from components.evaluation.validation_ap import validation_ap
+    from components.release.epochs import EpochMetrics
     from components.release.outputs import run_folder
+    from components.training.fine_tune import Watch
     from components.training.fine_tune import fine_tune as work
 
-    run = RunConfig.model_validate_json(config)
-    checkpoints = Settings.from_environment().home / "checkpoints" / run_folder(run_id)
-    summary = work(run, Path(examples.uri), Path(seed.uri), Path(detector.uri), checkpoints)
+    run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
+    watch = Watch(validation_ap(Path(examples.uri)), EpochMetrics(settings.tracking_uri, run.model_name, run_id))
+    checkpoints, mirror = settings.checkpoints(run_folder(run_id))
+    summary = work(run, Path(examples.uri), Path(seed.uri), Path(detector.uri), checkpoints, watch, mirror)
     detector.model_id, detector.epochs = run.model_id, summary.epochs
 
 

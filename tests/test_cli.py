@@ -134,7 +134,12 @@ def test_models_are_listed_without_loading_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     rows, heavy = done.stdout.strip().splitlines()
-    assert "tiny" in [row["model_id"] for row in json.loads(rows)]
+    found = {row["model_id"]: row for row in json.loads(rows)}
+    assert found["tiny"]["weights"] is None
+    default = found["retinanet-efficientnet-lite0-320"]
+    assert (default["image_size"], default["weights"]["there"]) == (320, True)
+    nano = found["dfine-nano"]
+    assert (nano["coco_ap"], nano["weights"]["there"], nano["defaults"]["batch_size"]) == (42.8, False, 4)
     assert heavy == "[]"
 
 

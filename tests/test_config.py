@@ -24,6 +24,7 @@ def test_string_forms_of_the_managed_algorithm_are_taken():
     parsed = Hyperparameters(**chosen)
     assert (parsed.early_stopping, parsed.reinitialize_top_layer, parsed.epochs) == (True, "False", 7)
     assert Hyperparameters(reinitialize_top_layer=True).reinitialize_top_layer == "True"
+    assert Hyperparameters(mixed_precision="auto", jit_compile="false").mixed_precision == "Auto"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,8 @@ def test_string_forms_of_the_managed_algorithm_are_taken():
     [
         ({"hyperparameters": {"learning_rat": 1}}, ["hyperparameters.learning_rat", "unknown", "learning_rate"]),
         ({"hyperparameters": {"learning_rate": 2}}, ["learning_rate=2", "less than or equal to 1"]),
+        ({"hyperparameters": {"freeze_batch_norm": "sometimes"}}, ["freeze_batch_norm", "'Auto', 'True' or 'False'"]),
+        ({"hyperparameters": {"early_stopping_metric": "AR"}}, ["early_stopping_metric='AR'", "val_loss", "AP"]),
         ({"hyperparameters": {"optimizer": "lion"}}, ["optimizer='lion'", "adam", "adadelta"]),
         ({"seed_mode": "always"}, ["seed_mode", "pretrained", "incremental", "auto"]),
         ({"training": None}, ["training is required"]),

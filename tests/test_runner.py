@@ -312,7 +312,7 @@ def test_a_training_killed_ten_times_resumes_and_ends_in_one_version(first, sett
         process.kill()
         process.join()
 
-    state = home / "checkpoints" / "killed" / "state.json"
+    state = home / "pipeline" / "checkpoints" / "killed" / "state.json"
     done = json.loads(state.read_text())["epochs"]
     assert 1 <= done < epochs
     for node_id in ("fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "register_model"):

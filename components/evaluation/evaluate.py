@@ -40,7 +40,7 @@ log = logging.getLogger("boxwright.evaluation")
 PICTURED_IMAGES = 12
 # Where the model has no threshold of its own, nothing that it found is right.
 PICTURE_THRESHOLD = 0.3
-HISTORY_FILE = "history.json"
+HISTORY_FILE, TRAINING_FILE = "history.json", "training.json"
 _LOSSES = ("val_loss", "val_localization_loss", "val_classification_loss")
 
 
@@ -139,7 +139,7 @@ def evaluate(
     summary = EvaluationSummary(
         split=split,
         threshold=measurement.threshold,
-        metrics=answered.metrics | _losses(history),
+        metrics=answered.metrics | _losses(history, _final_epoch(model_dir)),
         per_class=measurement.metrics.to_dict()["per_class"],
         speed=answered.speed,
         champion=described,
@@ -195,11 +195,16 @@ def _history(model_dir: Path) -> list[dict[str, float]]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
-def _losses(history: list[dict[str, float]]) -> dict[str, float]:
-    """The losses of the last epoch, whose weights are kept, and of the first, which shows what the seed was worth."""
+def _final_epoch(model_dir: Path) -> int:
+    path = model_dir / TRAINING_FILE
+    return int(json.loads(path.read_text())["final_epoch"]) if path.exists() else -1
+
+
+def _losses(history: list[dict[str, float]], final_epoch: int) -> dict[str, float]:
+    """The losses of the epoch whose weights are kept, and of the first, which shows what the seed was worth."""
     if not history:
         return {}
-    return {name: history[-1][name] for name in _LOSSES} | {"first_epoch_val_loss": history[0]["val_loss"]}
+    return {name: history[final_epoch][name] for name in _LOSSES} | {"first_epoch_val_loss": history[0]["val_loss"]}
 
 
 def _report(

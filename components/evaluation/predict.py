@@ -86,14 +86,14 @@ def predict_split(
         batch_size: images at a time; fit for the device if unset.
     """
     batch_size = batch_size or device_batch_size()
-    run, is_finite = tf.function(detector.detect, reduce_retracing=True), _checking(detector)
+    is_finite = _checking(detector)
     records = tf.data.TFRecordDataset([str(shard) for shard in shards])
     batches = records.map(_loading(detector), num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
     detections: list[dict[str, Any]] = []
     count = broken = 0
     clock = _Clock()
     for images, extents, source_ids, sizes in batches:
-        found = {name: value.numpy() for name, value in run(images, extents).items()}
+        found = {name: value.numpy() for name, value in detector.detect(images, extents).items()}
         bad = _broken_rows(found)
         if not found["num_detections"].all():
             # Suppression drops NaN without a word.

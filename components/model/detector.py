@@ -124,6 +124,7 @@ class Detector(keras.Model):
         """
         raise NotImplementedError(f"{self.spec.family} has no published weights")
 
+    @tf.function(reduce_retracing=True, autograph=False)
     def detect(self, images: Any, extents: Any) -> dict[str, Any]:
         """At most `MAX_DETECTIONS` boxes an image, best first.
 

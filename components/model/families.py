@@ -10,6 +10,7 @@ from components.model.catalogue import ModelSpec
 # Module and class by family.
 FAMILIES = {
     "retinanet": ("components.model.retinanet", "RetinaNet"),
+    "dfine": ("components.model.dfine", "DFine"),
 }
 
 

@@ -142,19 +142,22 @@ def source_of(archive_uri: str, mlflow_run: Any) -> str:
 
 def log_run(client: Any, tracking_uri: str, release: Release) -> Any:
     """The MLflow run of a run, with its metrics, hyperparameters and pictures; made or completed as need be."""
-    experiment_id = _experiment(client, tracking_uri, release.model_name)
-    found = client.search_runs([experiment_id], f"tags.`{RUN_ID}` = '{release.run_id}'")
-    run = next((one for one in found if one.data.tags.get(RUN_ID) == release.run_id), None)
-    if run is not None and run.info.status == "FINISHED":
+    run = run_of(client, tracking_uri, release.model_name, release.run_id)
+    if run.info.status == "FINISHED":
         return run
-    if run is None:
-        tags = {RUN_ID: release.run_id, "mlflow.runName": release.run_id}
-        run = client.create_run(experiment_id, tags=tags)
     _log_facts(client, run, release)
     for picture in release.pictures:
         client.log_artifact(run.info.run_id, str(picture), "report" if picture.suffix == ".html" else "pictures")
     client.set_terminated(run.info.run_id, "FINISHED")
     return run
+
+
+def run_of(client: Any, tracking_uri: str, model_name: str, run_id: str) -> Any:
+    """The MLflow run of a run: found by its tag, or made."""
+    experiment_id = _experiment(client, tracking_uri, model_name)
+    found = client.search_runs([experiment_id], f"tags.`{RUN_ID}` = '{run_id}'")
+    run = next((one for one in found if one.data.tags.get(RUN_ID) == run_id), None)
+    return run or client.create_run(experiment_id, tags={RUN_ID: run_id, "mlflow.runName": run_id})
 
 
 def _experiment(client: Any, tracking_uri: str, name: str) -> str:

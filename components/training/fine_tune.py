@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,16 @@ from typing import Any
 from components.config import Hyperparameters, RunConfig
 from components.errors import TrainingError
 from components.model.catalogue import hyperparameters_of, model_spec
-from components.model.seeds import apply_seed
+from components.model.seeds import RANDOM, apply_seed, read_seed
 from components.model.store import ModelCard, build_detector, save_detector
 from components.storage import write_json
+from components.training.history import HISTORY_FILE, Record, best_record
+from components.training.optimizer import ignored_settings, make_optimizer, spare_from_weight_decay
 
 log = logging.getLogger("boxwright.training")
-HISTORY_FILE = "history.json"
 TRAINING_FILE = "training.json"
-
-# What each optimizer of the managed algorithm uses of its hyperparameters, by Keras's argument names.
-_OPTIMIZERS: dict[str, tuple[str, dict[str, str]]] = {
-    "adam": ("Adam", {"beta_1": "beta_1", "beta_2": "beta_2", "epsilon": "epsilon"}),
-    "sgd": ("SGD", {"momentum": "momentum"}),
-    "nesterov": ("SGD", {"momentum": "momentum"}),
-    "rmsprop": ("RMSprop", {"rho": "rho", "epsilon": "epsilon"}),
-    "adagrad": ("Adagrad", {"initial_accumulator_value": "initial_accumulator_value", "epsilon": "epsilon"}),
-    "adadelta": ("Adadelta", {"rho": "rho", "epsilon": "epsilon"}),
-}
+# XLA compiles anew for each shape.
+_XLA_BOX_MULTIPLE = 64
 
 
 @dataclass(frozen=True)
@@ -38,50 +32,41 @@ class TrainingSummary:
 
     Attributes:
         epochs: epochs trained, the resumed ones counted.
-        history: one record an epoch: losses, validation losses, seconds, images a second.
-        best_epoch: 0-based epoch of the lowest validation loss.
+        history: one record an epoch: losses, validation losses and AP, seconds, images a second, share of waiting.
+        final_epoch: 0-based epoch whose weights are handed on.
     """
 
     epochs: int
-    history: list[dict[str, float]]
-    best_epoch: int
+    history: list[Record]
+    final_epoch: int
 
 
-def make_optimizer(hyperparameters: Hyperparameters, steps_per_epoch: int) -> Any:
-    """Keras's optimizer with warm-up, schedule and clipping as the hyperparameters say."""
-    import keras
+@dataclass(frozen=True)
+class Watch:
+    """What later stages lend to a training.
 
-    keras_class, used = _OPTIMIZERS[hyperparameters.optimizer]
-    arguments = {argument: getattr(hyperparameters, name) for argument, name in used.items()}
-    if hyperparameters.optimizer == "nesterov":
-        arguments["nesterov"] = True
-    return getattr(keras.optimizers, keras_class)(
-        learning_rate=_schedule(hyperparameters, steps_per_epoch),
-        global_clipnorm=hyperparameters.gradient_clip_norm,
-        **arguments,
-    )
+    Attributes:
+        measure: AP and AP50 of a detector on the validation images.
+        report: is handed each epoch's record.
+    """
+
+    measure: Callable[[Any], Record] | None = None
+    report: Callable[[Record], None] | None = None
 
 
-def _schedule(hyperparameters: Hyperparameters, steps_per_epoch: int) -> Any:
-    import keras
-
-    peak = hyperparameters.learning_rate
-    total = hyperparameters.epochs * steps_per_epoch
-    warmup = min(round(hyperparameters.warmup_epochs * steps_per_epoch), total // 2)
-    final_share = 0.01 if hyperparameters.learning_rate_schedule == "cosine" else 1.0
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else peak,
-        decay_steps=max(total - warmup, 1),
-        alpha=final_share,
-        warmup_target=peak if warmup else None,
-        warmup_steps=warmup,
-    )
+NO_WATCH = Watch()
 
 
 def fine_tune(
-    config: RunConfig, examples_dir: Path, seed_dir: Path, out_dir: Path, checkpoint_dir: Path
+    config: RunConfig,
+    examples_dir: Path,
+    seed_dir: Path,
+    out_dir: Path,
+    checkpoint_dir: Path,
+    watch: Watch = NO_WATCH,
+    mirror: str | None = None,
 ) -> TrainingSummary:
-    """Trains on the `training` examples and watches the loss on `validation`.
+    """Trains on the `training` examples and watches losses and AP on `validation`.
 
     Args:
         config: the run's configuration.
@@ -90,6 +75,8 @@ def fine_tune(
         out_dir: receives `model.json`, `model.weights.h5`, `history.json` and `training.json`.
         checkpoint_dir: where the state after each epoch is kept; the same folder given again resumes. It is
             removed when training is done.
+        watch: measures and reports while training.
+        mirror: `s3://` prefix where the state is kept too.
 
     Returns:
         The history, all epochs of it, whether resumed or not.
@@ -99,101 +86,165 @@ def fine_tune(
         TrainingError: when the loss diverges or memory does not suffice.
     """
     import keras
-    import tensorflow as tf
 
-    from components.training.callbacks import EpochLog
-    from components.training.checkpoint import EpochCheckpoint
-    from components.training.input import evaluation_batches, training_batches
+    from components.training.checkpoint import fetch_mirrored
+    from components.training.devices import distribution, is_chief
 
     hyperparameters = hyperparameters_of(config)
+    for warning in ignored_settings(config):
+        log.warning("%s", warning)
     keras.utils.set_random_seed(hyperparameters.seed)
+    plan = _plan(examples_dir, hyperparameters)
+    strategy = distribution()
+    with strategy.scope():
+        detector, card = _seeded_detector(config, hyperparameters, plan.examples, seed_dir)
+        _compile(detector, hyperparameters, plan.steps)
+
+    checkpoint_dir.mkdir(parents=True, exist_ok=True)
+    if mirror:
+        fetch_mirrored(checkpoint_dir, mirror)
+    summary = _fit(detector, hyperparameters, plan, checkpoint_dir, watch, mirror)
+    if not is_chief():
+        return summary
+    save_detector(detector, card, out_dir)
+    write_json(out_dir / HISTORY_FILE, summary.history)
+    facts = {"hyperparameters": hyperparameters.model_dump(), "final_epoch": summary.final_epoch}
+    write_json(out_dir / TRAINING_FILE, facts)
+    shutil.rmtree(checkpoint_dir)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The examples, and how an epoch goes through them."""
+
+    folder: Path
+    examples: dict[str, Any]
+    images: dict[str, int]
+    batch_size: int
+    steps: int
+
+    def shards(self, split: str) -> list[Path]:
+        return sorted((self.folder / split).glob("examples-*.tfrecord"))
+
+
+def _plan(examples_dir: Path, hyperparameters: Hyperparameters) -> _Plan:
     examples = json.loads((examples_dir / "examples.json").read_text())
     images = {split: int(counts["images"]) for split, counts in examples["splits"].items()}
     batch_size = min(hyperparameters.batch_size, images["training"])
-    steps = math.ceil(images["training"] / batch_size)
-    detector, card = _seeded_detector(config, hyperparameters, examples, seed_dir)
-    detector.compile(optimizer=make_optimizer(hyperparameters, steps), jit_compile=False)
-
-    checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint = EpochCheckpoint(checkpoint_dir)
-    first_epoch = checkpoint.restore(detector)
-    if first_epoch:
-        log.info("resuming after epoch %d of %d", first_epoch, hyperparameters.epochs)
-    progress = EpochLog(images["training"], hyperparameters.epochs, checkpoint_dir / HISTORY_FILE)
-    batches = training_batches(
-        _shards(examples_dir, "training"),
-        images["training"],
-        batch_size,
-        detector.resizing,
-        hyperparameters.augmentation,
-        hyperparameters.seed,
-        first_step=first_epoch * steps,
-    )
-    try:
-        detector.fit(
-            batches,
-            epochs=hyperparameters.epochs,
-            steps_per_epoch=steps,
-            validation_data=evaluation_batches(_shards(examples_dir, "validation"), batch_size, detector.resizing),
-            validation_steps=math.ceil(images["validation"] / batch_size),
-            initial_epoch=first_epoch,
-            # The record before the checkpoint: a kill in between repeats the epoch and its record.
-            callbacks=[progress, checkpoint, *_early_stopping(hyperparameters)],
-            shuffle=False,
-            verbose=0,
-        )
-    except (tf.errors.ResourceExhaustedError, MemoryError):
-        raise TrainingError(
-            f"memory does not suffice for batch_size={batch_size} at image_size={card.image_size}; lower one of them"
-        ) from None
-
-    save_detector(detector, card, out_dir)
-    history = progress.history
-    best = min(history, key=lambda record: record["val_loss"])
-    summary = TrainingSummary(len(history), history, int(best["epoch"]))
-    write_json(out_dir / HISTORY_FILE, history)
-    write_json(
-        out_dir / TRAINING_FILE,
-        {"hyperparameters": hyperparameters.model_dump(), "best_epoch": summary.best_epoch},
-    )
-    shutil.rmtree(checkpoint_dir)
-    return summary
+    return _Plan(examples_dir, examples, images, batch_size, math.ceil(images["training"] / batch_size))
 
 
 def _seeded_detector(
     config: RunConfig, hyperparameters: Hyperparameters, examples: dict[str, Any], seed_dir: Path
 ) -> tuple[Any, ModelCard]:
     """The network with the seed's weights, and with what is frozen frozen."""
+    import keras
+
+    from components.training.devices import precision_policy, switched
+
     card = ModelCard(
         model_id=config.model_id,
         image_size=hyperparameters.image_size or model_spec(config.model_id).image_size,
         classes=tuple(examples["classes"]),
         category_ids=tuple(examples["category_ids"]),
     )
-    detector = build_detector(card)
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision_policy(hyperparameters))
+    try:
+        detector = build_detector(card)
+    finally:
+        keras.config.set_dtype_policy(usual)
     apply_seed(detector, seed_dir, card, hyperparameters.reinitialize_top_layer, config.on_class_change)
-    if hyperparameters.freeze_batch_norm:
+    if switched(hyperparameters.freeze_batch_norm, auto=read_seed(seed_dir).origin != RANDOM):
         detector.freeze_batch_norm()
     if hyperparameters.train_only_on_top_layer:
         detector.train_only_on_top_layer()
     return detector, card
 
 
-def _early_stopping(hyperparameters: Hyperparameters) -> list[Any]:
-    import keras
+def _compile(detector: Any, hyperparameters: Hyperparameters, steps: int) -> None:
+    from components.training.devices import uses_xla
 
-    if not hyperparameters.early_stopping:
-        return []
-    return [
-        keras.callbacks.EarlyStopping(
-            monitor="val_loss",
-            min_delta=hyperparameters.early_stopping_min_delta,
-            patience=hyperparameters.early_stopping_patience,
-            restore_best_weights=True,
-            verbose=1,
+    optimizer = make_optimizer(hyperparameters, steps)
+    spare_from_weight_decay(optimizer, detector)
+    detector.compile(optimizer=optimizer, jit_compile=uses_xla(hyperparameters))
+
+
+def _fit(
+    detector: Any, hyperparameters: Hyperparameters, plan: _Plan, checkpoint_dir: Path, watch: Watch, mirror: str | None
+) -> TrainingSummary:
+    """Trains what is left to train, and leaves the weights that are handed on in the detector."""
+    from components.training.callbacks import EarlyStopping, EpochLog
+    from components.training.checkpoint import EpochCheckpoint
+    from components.training.input_clock import InputClock
+
+    metric, clock = hyperparameters.early_stopping_metric, InputClock()
+    progress = EpochLog(
+        plan.images["training"],
+        hyperparameters.epochs,
+        checkpoint_dir / HISTORY_FILE,
+        clock,
+        watch.measure,
+        hyperparameters.validation_ap_epochs,
+        watch.report,
+    )
+    checkpoint = EpochCheckpoint(checkpoint_dir, progress, metric, mirror)
+    stopping = EarlyStopping(
+        progress, metric, hyperparameters.early_stopping_patience, hyperparameters.early_stopping_min_delta
+    )
+    first_epoch = checkpoint.restore(detector)
+    progress.forget_after(first_epoch)
+    if first_epoch:
+        log.info("resuming after epoch %d of %d", first_epoch, hyperparameters.epochs)
+    if first_epoch < hyperparameters.epochs and not (hyperparameters.early_stopping and stopping.is_over()):
+        # The record before the checkpoint: a kill in between repeats the epoch and its record.
+        callbacks = [progress, checkpoint, *([stopping] if hyperparameters.early_stopping else [])]
+        _run_fit(detector, hyperparameters, plan, first_epoch, callbacks, clock)
+    final_epoch = len(progress.history) - 1
+    if _hands_on_the_best(hyperparameters) and (best := best_record(progress.history, metric)):
+        checkpoint.restore_best(detector)
+        final_epoch = int(best["epoch"])
+    return TrainingSummary(len(progress.history), progress.history, final_epoch)
+
+
+def _run_fit(
+    detector: Any, hyperparameters: Hyperparameters, plan: _Plan, first_epoch: int, callbacks: list[Any], clock: Any
+) -> None:
+    import tensorflow as tf
+
+    from components.training.callbacks import LossGuard
+    from components.training.devices import check_memory, memory_advice
+    from components.training.input import evaluation_batches, training_batches
+
+    check_memory(detector, plan.batch_size)
+    batches = training_batches(
+        plan.shards("training"),
+        plan.images["training"],
+        plan.batch_size,
+        detector.resizing,
+        hyperparameters.augmentation,
+        hyperparameters.seed,
+        first_step=first_epoch * plan.steps,
+        box_multiple=_XLA_BOX_MULTIPLE if detector.jit_compile else 1,
+    )
+    try:
+        detector.fit(
+            clock.timed(batches),
+            epochs=hyperparameters.epochs,
+            steps_per_epoch=plan.steps,
+            validation_data=evaluation_batches(plan.shards("validation"), plan.batch_size, detector.resizing),
+            validation_steps=math.ceil(plan.images["validation"] / plan.batch_size),
+            initial_epoch=first_epoch,
+            callbacks=[LossGuard(), *callbacks],
+            shuffle=False,
+            verbose=0,
         )
-    ]
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        detail = (str(error).strip() or "an allocation failed").splitlines()[0][:120]
+        raise TrainingError(memory_advice(plan.batch_size, detector.image_size, detail)) from None
 
 
-def _shards(examples_dir: Path, split: str) -> list[Path]:
-    return sorted((examples_dir / split).glob("examples-*.tfrecord"))
+def _hands_on_the_best(hyperparameters: Hyperparameters) -> bool:
+    chosen = hyperparameters.final_weights
+    return chosen == "best" or (chosen == "Auto" and hyperparameters.early_stopping)

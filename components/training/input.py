@@ -124,7 +124,7 @@ def _area(boxes: Any) -> Any:
     return tf.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1e-12)
 
 
-def _batches(dataset: Any, batch_size: int, image_size: int) -> Any:
+def _batches(dataset: Any, batch_size: int, image_size: int, box_multiple: int = 1) -> Any:
     def to_pixels(image: Any, boxes: Any, labels: Any) -> tuple[Any, Any]:
         return image, {"boxes": boxes * float(image_size), "labels": labels}
 
@@ -135,6 +135,8 @@ def _batches(dataset: Any, batch_size: int, image_size: int) -> Any:
         .map(_with_padding_row)
         .padded_batch(batch_size, shapes, (0.0, {"boxes": -1.0, "labels": -1.0}))
     )
+    if box_multiple > 1:
+        dataset = dataset.map(lambda images, target: (images, _with_rows(target, box_multiple)))
     return dataset.prefetch(2)
 
 
@@ -142,6 +144,15 @@ def _with_padding_row(image: Any, target: dict[str, Any]) -> tuple[Any, dict[str
     return image, {
         "boxes": tf.pad(target["boxes"], [[0, 1], [0, 0]], constant_values=-1.0),
         "labels": tf.pad(target["labels"], [[0, 1]], constant_values=-1.0),
+    }
+
+
+def _with_rows(target: dict[str, Any], multiple: int) -> dict[str, Any]:
+    """The target with further padding rows, up to a multiple."""
+    missing = -tf.shape(target["labels"])[1] % multiple
+    return {
+        "boxes": tf.pad(target["boxes"], [[0, 0], [0, missing], [0, 0]], constant_values=-1.0),
+        "labels": tf.pad(target["labels"], [[0, 0], [0, missing]], constant_values=-1.0),
     }
 
 
@@ -153,6 +164,7 @@ def training_batches(
     augmentation: str,
     seed: int,
     first_step: int = 0,
+    box_multiple: int = 1,
 ) -> Any:
     """An endless dataset of `(images, {"boxes", "labels"})` batches; boxes are xyxy in pixels of the model's input.
 
@@ -164,6 +176,7 @@ def training_batches(
         augmentation: `none`, `flip` or `standard`.
         seed: of order and augmentation.
         first_step: batches that a resumed training has seen.
+        box_multiple: each batch is padded to a multiple of so many boxes.
     """
     records = tf.data.TFRecordDataset([str(shard) for shard in shards])
     order = records.shuffle(min(images, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True).repeat()
@@ -175,7 +188,7 @@ def training_batches(
         return augment(tf.stack([tf.constant(seed, tf.int64), number]), *parse_example(record))
 
     dataset = numbered.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return _batches(dataset, batch_size, resizing.image_size)
+    return _batches(dataset, batch_size, resizing.image_size, box_multiple)
 
 
 def evaluation_batches(shards: list[Path], batch_size: int, resizing: Resizing) -> Any:

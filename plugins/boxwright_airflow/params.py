@@ -123,9 +123,12 @@ def _run_param(name: str, section: str) -> Param:
 
 def _hyperparameter(name: str, section: str) -> Param:
     field = Hyperparameters.model_fields[name]
-    own = {model: value for model, spec in MODELS.items() if (value := _own_default(spec, name)) is not None}
-    defaults = [f"{value} ({model})" for model, value in own.items()]
-    if field.default is not None and len(own) < len(MODELS):
+    own: dict[str, list[str]] = {}
+    for model, spec in MODELS.items():
+        if (value := _own_default(spec, name)) is not None:
+            own.setdefault(str(value), []).append(model)
+    defaults = [f"{value} ({', '.join(models)})" for value, models in own.items()]
+    if field.default is not None and sum(map(len, own.values())) < len(MODELS):
         defaults.append(f"{field.default} otherwise" if own else str(field.default))
     text = f"{field.description} When empty: {', '.join(defaults)}."
     return _param(None, _nullable(_schema(Hyperparameters, name)), name, section, text)

@@ -160,7 +160,7 @@ def test_bad_data_fails_the_run_at_once_without_a_retry(ready: LiveStack, first:
 def test_a_training_that_is_killed_and_cleared_registers_one_version(ready: LiveStack, first: dict[str, str]) -> None:
     run_id, epochs = "live-killed", 8
     _trigger(ready, run_id, seed_mode="pretrained", epochs=epochs)
-    state_file = ready.home / "checkpoints" / run_id / "state.json"
+    state_file = ready.home / "pipeline" / "checkpoints" / run_id / "state.json"
     _await(lambda: state_file.exists())
     _kill_fine_tune(ready)
     _await(lambda: _state_of(ready, run_id, "fine_tune") in ("failed", "up_for_retry", "queued"))

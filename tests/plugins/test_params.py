@@ -61,9 +61,12 @@ def test_an_untouched_form_sets_nothing_but_what_the_config_sets_itself() -> Non
 @pytest.mark.parametrize(
     ("name", "defaults"),
     [
-        ("epochs", ["20 (retinanet-efficientnet-lite0-320)", "2 (tiny)"]),
-        ("freeze_batch_norm", ["False (tiny)", "True otherwise"]),
-        ("image_size", ["320 (retinanet-efficientnet-lite0-320)", "128 (tiny)"]),
+        ("epochs", ["20 (retinanet-efficientnet-lite0-320, retinanet-efficientnet-lite0-512)", "2 (tiny)"]),
+        ("freeze_batch_norm", ["Auto"]),
+        (
+            "image_size",
+            ["320 (retinanet-efficientnet-lite0-320)", "512 (retinanet-efficientnet-lite0-512)", "128 (tiny)"],
+        ),
         ("learning_rate", ["0.001"]),
     ],
 )

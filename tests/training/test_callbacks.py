@@ -12,41 +12,95 @@ LOGS = {"loss": 942796.333, "val_loss": 1.5, "val_localization_loss": 241507.391
 
 
 @pytest.fixture
-def epoch_log(tmp_path):
+def make_log(tmp_path):
     from components.training.callbacks import EpochLog
 
-    return EpochLog(images=10, epochs=3, history_file=tmp_path / "history.json")
+    def make(**settings):
+        return EpochLog(images=10, epochs=3, history_file=tmp_path / "history.json", **settings)
+
+    return make
 
 
-def _one_epoch(callback, epoch):
+def _one_epoch(callback, epoch, **logs):
     callback.on_epoch_begin(epoch)
+    callback.on_train_batch_begin(0)
     callback.on_test_begin()
-    callback.on_epoch_end(epoch, LOGS)
+    callback.on_epoch_end(epoch, LOGS | logs)
 
 
-def test_the_managed_algorithms_metric_definitions_read_the_log(epoch_log, caplog):
+def test_the_managed_algorithms_metric_definitions_read_the_log(make_log, caplog):
     caplog.set_level(logging.INFO, "boxwright.training")
-    _one_epoch(epoch_log, 0)
+    _one_epoch(make_log(), 0)
     lines = [record.getMessage() for record in caplog.records]
     assert re.fullmatch(r"\[Epoch 0\], Speed: \d+\.\d{3} samples/sec, loss=942796\.333\.", lines[0])
     assert lines[1] == "[Epoch 0], Val_localization=241507.391, Val_classification=0.000"
     assert re.search(r"loss=([0-9\.]+).", lines[0])[1] == "942796.333"
     assert re.search(r"Val_localization=([0-9\.]+)", lines[1])[1] == "241507.391"
+    assert re.fullmatch(
+        r"epoch 1 of 3 done, \d+\.\d % of the time waiting for input, about \d+ min \d\d s left", lines[2]
+    )
 
 
-def test_the_history_is_kept_and_a_repeated_epoch_stands_in_it_once(epoch_log):
-    from components.training.callbacks import EpochLog
-
-    _one_epoch(epoch_log, 0)
-    _one_epoch(epoch_log, 1)
-    resumed = EpochLog(images=10, epochs=3, history_file=epoch_log.history_file)
+def test_the_history_is_kept_and_a_repeated_epoch_stands_in_it_once(make_log):
+    first = make_log()
+    _one_epoch(first, 0)
+    _one_epoch(first, 1)
+    resumed = make_log()
     _one_epoch(resumed, 1)
     _one_epoch(resumed, 2)
-    assert [record["epoch"] for record in json.loads(epoch_log.history_file.read_text())] == [0, 1, 2]
+    assert [record["epoch"] for record in json.loads(first.history_file.read_text())] == [0, 1, 2]
+
+
+def test_ap_is_measured_every_n_epochs_and_at_the_end_and_every_record_is_reported(make_log, caplog):
+    caplog.set_level(logging.INFO, "boxwright.training")
+    reported = []
+    measured = make_log(measure=lambda _: {"AP": 0.25, "AP50": 0.5}, measure_every=2, report=reported.append)
+    measured.set_model(None)
+    for epoch in range(3):
+        _one_epoch(measured, epoch)
+    assert [record.get("AP") for record in reported] == [None, 0.25, 0.25]
+    assert reported == measured.history
+    assert "epoch 2 of 3 done, AP 0.250, AP50 0.500" in caplog.text
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops_the_training(epoch_log, loss):
-    epoch_log.on_train_batch_end(4, {"loss": 1.0})
-    with pytest.raises(TrainingError, match="learning_rate"):
-        epoch_log.on_train_batch_end(5, {"loss": loss})
+def test_a_loss_that_is_no_number_stops_the_training(loss):
+    from components.training.callbacks import LossGuard
+
+    guard = LossGuard()
+    guard.on_train_batch_end(4, {"loss": 1.0})
+    with pytest.raises(TrainingError, match=r"step 5 .*lower learning_rate"):
+        guard.on_train_batch_end(5, {"loss": loss})
+
+
+def test_a_diverging_loss_stops_the_training_and_a_first_loss_of_nothing_does_not():
+    from components.training.callbacks import LossGuard
+
+    guard = LossGuard()
+    guard.on_train_batch_end(0, {"loss": 3.0})
+    guard.on_train_batch_end(1, {"loss": 29.0})
+    with pytest.raises(TrainingError, match=r"diverges: a mean loss of 31 at step 2 .* after 3 in the first step"):
+        guard.on_train_batch_end(2, {"loss": 31.0})
+    patient = LossGuard()
+    patient.on_train_batch_end(0, {"loss": 0.001})
+    patient.on_train_batch_end(1, {"loss": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "stops_after"),
+    [("val_loss", [3.0, 2.0, 2.0, 2.5], 4), ("AP", [0.1, 0.3, 0.2, 0.3], 4), ("AP", [0.3, 0.2, 0.1], 3)],
+)
+def test_early_stopping_decides_from_the_history_and_so_does_a_resumed_one(make_log, metric, values, stops_after):
+    from components.training.callbacks import EarlyStopping
+
+    class Model:
+        stop_training = False
+
+    for epoch, value in enumerate(values, start=1):
+        progress = make_log()
+        progress.forget_after(epoch - 1)
+        stopping = EarlyStopping(progress, metric, patience=2, min_delta=0.0)
+        stopping.set_model(Model())
+        _one_epoch(progress, epoch - 1, **{metric: value, "AP50": 0.5})
+        stopping.on_epoch_end(epoch - 1)
+        assert stopping.model.stop_training == stopping.is_over() == (epoch >= stops_after)

@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from components.config import Hyperparameters, Optimizer
-from components.training.fine_tune import make_optimizer
+from components.config import Hyperparameters, Optimizer, parse_config
+from components.training.optimizer import ignored_settings, make_optimizer, spare_from_weight_decay
 
 
 def _rates(optimizer, steps):
@@ -38,3 +38,40 @@ def test_the_rate_warms_up_then_falls_to_nearly_nothing():
 def test_a_constant_rate_stays():
     settings = Hyperparameters(epochs=10, warmup_epochs=0, learning_rate=0.1, learning_rate_schedule="constant")
     assert _rates(make_optimizer(settings, steps_per_epoch=10), [0, 50, 100]) == pytest.approx([0.1, 0.1, 0.1])
+
+
+def test_weight_decay_pulls_on_kernels_only():
+    import keras
+    import numpy as np
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, bias_initializer="ones")])
+    before = [variable.numpy() for variable in model.weights]
+    optimizer = make_optimizer(
+        Hyperparameters(weight_decay=0.5, learning_rate=0.1, warmup_epochs=0, learning_rate_schedule="constant"), 10
+    )
+    spare_from_weight_decay(optimizer, model)
+    optimizer.build(model.trainable_variables)
+    optimizer.apply([keras.ops.zeros_like(variable) for variable in model.trainable_variables])
+    np.testing.assert_allclose(model.layers[0].kernel, before[0] * 0.95, rtol=1e-5)
+    np.testing.assert_array_equal(model.layers[0].bias, before[1])
+
+
+def test_clipping_can_be_switched_off():
+    assert make_optimizer(Hyperparameters(gradient_clip_norm=0), 10).global_clipnorm is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "warnings"),
+    [
+        ({"optimizer": "adam", "beta_1": 0.8, "epsilon": 1e-6}, []),
+        ({"optimizer": "sgd", "beta_1": 0.8}, ["beta_1=0.8 has no effect with optimizer=sgd; adam use it"]),
+        ({"momentum": 0.5}, ["momentum=0.5 has no effect with optimizer=adam; sgd, nesterov use it"]),
+        ({"optimizer": "rmsprop", "rho": 0.5}, []),
+        ({"early_stopping_patience": 3}, ["early_stopping_patience=3 has no effect without early_stopping=True"]),
+        ({"early_stopping_patience": 3, "early_stopping": "True"}, []),
+        ({"validation_split": 0.3}, ["validation_split=0.3 has no effect with a validation dataset"]),
+    ],
+)
+def test_a_setting_without_effect_is_told(settings, warnings):
+    config = {"training": "t", "validation": "v", "output": "o", "hyperparameters": settings}
+    assert ignored_settings(parse_config(config)) == warnings

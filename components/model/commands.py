@@ -1,0 +1,60 @@
+"""The command line's view of the models."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from components.config import RunConfig
+from components.errors import BoxwrightError
+from components.model.catalogue import MODELS, ModelSpec
+from components.model.weights import weights_ready
+
+
+def models(
+    weights_uri: Annotated[str | None, typer.Option(help=RunConfig.model_fields["weights_uri"].description)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
+) -> None:
+    """Lists the model ids: size, published accuracy, defaults, and whether their weights are there now."""
+    rows = [_described(spec, weights_uri) for spec in MODELS.values()]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("model_id", "family", "input", "parameters", "COCO AP", "weights to start from", "own defaults")
+    for row in rows:
+        millions = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else ""
+        defaults = ", ".join(f"{name}={value}" for name, value in row["defaults"].items())
+        size, accuracy = str(row["image_size"]), str(row["coco_ap"] or "")
+        table.add_row(row["model_id"], row["family"], size, millions, accuracy, _weights_text(row), defaults)
+    console = Console()
+    # A table is cut at the console's width; a pipe has none.
+    (console if console.is_terminal else Console(width=220)).print(table)
+
+
+def _described(spec: ModelSpec, weights_uri: str | None) -> dict[str, Any]:
+    shown = ("model_id", "family", "image_size", "parameters", "coco_ap", "defaults")
+    weights = None
+    if spec.weights is not None:
+        weights = asdict(spec.weights) | {"there": _there(spec, weights_uri)}
+    return {name: getattr(spec, name) for name in shown} | {"weights": weights}
+
+
+def _there(spec: ModelSpec, weights_uri: str | None) -> bool | None:
+    """None where the weights store does not answer."""
+    try:
+        return weights_ready(spec, weights_uri)
+    except BoxwrightError:
+        return None
+
+
+def _weights_text(row: dict[str, Any]) -> str:
+    weights = row["weights"]
+    if weights is None:
+        return "random"
+    state = {True: "here", False: "not here: put them below weights_uri", None: "the store does not answer"}
+    return f"{weights['trained_on']} ({weights['covers']}), {weights['name']}; {state[weights['there']]}"

@@ -1,0 +1,134 @@
+"""What the machine offers, and what a training makes of it: devices, number format, compiler, memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+import tensorflow as tf
+
+from components.config import Hyperparameters
+from components.errors import TrainingError, UsageError
+
+_BYTES = 4
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def distribution(devices: list[str] | None = None) -> Any:
+    """The strategy that trains on all devices there are.
+
+    Several machines train together when each is told by `TF_CONFIG` who they are; several GPUs of one machine by
+    themselves; else there is one device.
+
+    Args:
+        devices: to use instead of the machine's GPUs.
+
+    Raises:
+        UsageError: when `TF_CONFIG` is not what TensorFlow reads.
+    """
+    if len(_workers()) > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = devices or [device.name for device in tf.config.list_logical_devices("GPU")]
+    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
+
+
+def is_chief() -> bool:
+    """Whether this process writes what a training leaves: the only one, or the first of several."""
+    task = _cluster().get("task", {})
+    return (
+        len(_workers()) < 2
+        or task.get("type") == "chief"
+        or (task.get("index") == 0 and "chief" not in _cluster()["cluster"])
+    )
+
+
+def _workers() -> list[str]:
+    cluster = _cluster().get("cluster", {})
+    return [*cluster.get("chief", []), *cluster.get("worker", [])]
+
+
+def _cluster() -> dict[str, Any]:
+    text = os.environ.get("TF_CONFIG", "{}")
+    try:
+        found = json.loads(text)
+        _ = found.get("cluster", {}).get("worker", [])
+    except (ValueError, AttributeError):
+        raise UsageError(
+            f'TF_CONFIG={text[:200]!r}: expected {{"cluster": {{"worker": ["host:port", ...]}}, '
+            '"task": {"type": "worker", "index": 0}}}'
+        ) from None
+    return dict(found)
+
+
+def precision_policy(hyperparameters: Hyperparameters) -> str:
+    """Keras's dtype policy: half precision on GPUs, bfloat16 where it is asked for on a CPU."""
+    on_gpu = _has_gpu()
+    if not switched(hyperparameters.mixed_precision, on_gpu):
+        return "float32"
+    return "mixed_float16" if on_gpu else "mixed_bfloat16"
+
+
+def uses_xla(hyperparameters: Hyperparameters) -> bool:
+    """Whether XLA compiles the training step: on GPUs; on a CPU it is slower than the plain graph."""
+    return switched(hyperparameters.jit_compile, _has_gpu())
+
+
+def switched(switch: str, auto: bool) -> bool:
+    """A three-valued switch as a truth value."""
+    return auto if switch == "Auto" else switch == "True"
+
+
+def _has_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def check_memory(detector: Any, batch_size: int) -> None:
+    """Refuses a batch that cannot fit, before the system ends the process for it.
+
+    Training keeps what every layer put out until the gradients are there; that alone is counted, at four bytes a value
+    or two, so a batch that passes may still be too large. On GPUs TensorFlow says so itself.
+
+    Raises:
+        TrainingError: with advice.
+    """
+    if _has_gpu():
+        return
+    needed = batch_size * _values_an_image(detector) * _BYTES
+    there = available_memory()
+    if needed > there:
+        detail = f"{needed / 1e9:.1f} GB at least, {there / 1e9:.1f} GB free"
+        raise TrainingError(memory_advice(batch_size, detector.image_size, detail))
+
+
+def memory_advice(batch_size: int, image_size: int, detail: str) -> str:
+    """The one message about memory, whoever noticed."""
+    return (
+        f"memory does not suffice for batch_size={batch_size} at image_size={image_size} ({detail}): halve batch_size "
+        "(and learning_rate with it), or lower image_size"
+    )
+
+
+def available_memory() -> float:
+    """Bytes that this process may still take: of the machine, or of the container it runs in."""
+    limits = [float(psutil.virtual_memory().available)]
+    try:
+        limits.append(float((_CGROUP / "memory.max").read_text()) - float((_CGROUP / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass  # no container, or one without a limit
+    return min(limits)
+
+
+def _values_an_image(model: Any) -> int:
+    """Numbers that the layers of a functional model put out for one image."""
+    total = 0
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            total += _values_an_image(layer)
+            continue
+        for output in tf.nest.flatten(getattr(layer, "output", [])):
+            total += math.prod(side for side in output.shape[1:] if side)
+    return total

@@ -1,0 +1,34 @@
+"""What the records of a training say: one an epoch, with losses and, where it was measured, AP."""
+
+from __future__ import annotations
+
+HISTORY_FILE = "history.json"
+Record = dict[str, float]
+
+
+def score(record: Record, metric: str) -> float | None:
+    """How good an epoch was, the more the better; None where the metric was not measured.
+
+    Args:
+        record: of the epoch.
+        metric: `val_loss` or `AP`.
+    """
+    value = record.get(metric)
+    return -value if value is not None and metric == "val_loss" else value
+
+
+def best_record(history: list[Record], metric: str) -> Record | None:
+    """The record of the best epoch, the earliest where several are equal; None where nothing was measured."""
+    measured = [record for record in history if score(record, metric) is not None]
+    return max(measured, key=lambda record: score(record, metric) or 0.0, default=None)
+
+
+def epochs_without_improvement(history: list[Record], metric: str, min_delta: float) -> int:
+    """Measured epochs since the last one that was better than all before by more than `min_delta`."""
+    best, stale = float("-inf"), 0
+    for record in history:
+        value = score(record, metric)
+        if value is None:
+            continue
+        best, stale = (value, 0) if value > best + min_delta else (best, stale + 1)
+    return stale

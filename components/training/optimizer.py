@@ -1,0 +1,77 @@
+"""The optimizer that the hyperparameters describe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.config import Hyperparameters, RunConfig
+from components.model.catalogue import hyperparameters_of
+
+# Keras's class of each optimizer of the managed algorithm, and Keras's names of the hyperparameters it uses.
+_OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "adam": ("Adam", ("beta_1", "beta_2", "epsilon")),
+    "sgd": ("SGD", ("momentum",)),
+    "nesterov": ("SGD", ("momentum",)),
+    "rmsprop": ("RMSprop", ("rho", "epsilon")),
+    "adagrad": ("Adagrad", ("initial_accumulator_value", "epsilon")),
+    "adadelta": ("Adadelta", ("rho", "epsilon")),
+}
+_OWN_SETTINGS = {name for _, used in _OPTIMIZERS.values() for name in used}
+_FINAL_SHARE = 0.01
+
+
+def make_optimizer(hyperparameters: Hyperparameters, steps_per_epoch: int) -> Any:
+    """Keras's optimizer with schedule, clipping and weight decay as the hyperparameters say."""
+    import keras
+
+    keras_class, used = _OPTIMIZERS[hyperparameters.optimizer]
+    arguments = {name: getattr(hyperparameters, name) for name in used}
+    if hyperparameters.optimizer == "nesterov":
+        arguments["nesterov"] = True
+    return getattr(keras.optimizers, keras_class)(
+        learning_rate=_schedule(hyperparameters, steps_per_epoch),
+        global_clipnorm=hyperparameters.gradient_clip_norm or None,
+        weight_decay=hyperparameters.weight_decay or None,
+        **arguments,
+    )
+
+
+def spare_from_weight_decay(optimizer: Any, model: Any) -> None:
+    """Lets weight decay pull on kernels only, not on biases and norms; before the optimizer is built."""
+    if optimizer.weight_decay:
+        vectors = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        optimizer.exclude_from_weight_decay(var_list=vectors)
+
+
+def _schedule(hyperparameters: Hyperparameters, steps_per_epoch: int) -> Any:
+    """A linear rise over the warm-up, then a half cosine down to a hundredth, or a constant."""
+    import keras
+
+    peak = hyperparameters.learning_rate
+    total = hyperparameters.epochs * steps_per_epoch
+    warmup = min(round(hyperparameters.warmup_epochs * steps_per_epoch), total // 2)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else peak,
+        decay_steps=max(total - warmup, 1),
+        alpha=_FINAL_SHARE if hyperparameters.learning_rate_schedule == "cosine" else 1.0,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def ignored_settings(config: RunConfig) -> list[str]:
+    """A warning for each hyperparameter that the run sets and that its others leave without effect."""
+    made, chosen = config.hyperparameters.model_fields_set, hyperparameters_of(config)
+    warnings = []
+    _, used = _OPTIMIZERS[chosen.optimizer]
+    for name in sorted((_OWN_SETTINGS - set(used)) & made):
+        users = ", ".join(other for other, (_, names) in _OPTIMIZERS.items() if name in names)
+        warnings.append(
+            f"{name}={getattr(chosen, name)} has no effect with optimizer={chosen.optimizer}; {users} use it"
+        )
+    if not chosen.early_stopping:
+        stopping = sorted({"early_stopping_min_delta", "early_stopping_patience"} & made)
+        warnings += [f"{name}={getattr(chosen, name)} has no effect without early_stopping=True" for name in stopping]
+    if config.validation and "validation_split" in made:
+        warnings.append(f"validation_split={chosen.validation_split} has no effect with a validation dataset")
+    return warnings

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from components.config import Hyperparameters
+from components.errors import TrainingError, UsageError
+
+CLUSTER = {"worker": ["one:1", "two:2"]}
+
+
+@pytest.mark.parametrize(
+    ("config", "chief"),
+    [
+        (None, True),
+        ({"cluster": {"worker": ["one:1"]}, "task": {"type": "worker", "index": 0}}, True),
+        ({"cluster": CLUSTER, "task": {"type": "worker", "index": 0}}, True),
+        ({"cluster": CLUSTER, "task": {"type": "worker", "index": 1}}, False),
+        ({"cluster": CLUSTER | {"chief": ["zero:0"]}, "task": {"type": "worker", "index": 0}}, False),
+        ({"cluster": CLUSTER | {"chief": ["zero:0"]}, "task": {"type": "chief", "index": 0}}, True),
+    ],
+)
+def test_one_of_several_machines_writes(monkeypatch, config, chief):
+    from components.training.devices import is_chief
+
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if config:
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    assert is_chief() == chief
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"text"', '{"cluster": 3}'])
+def test_a_broken_cluster_is_refused_with_the_shape_that_is_expected(monkeypatch, text):
+    from components.training.devices import distribution
+
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UsageError, match=r'TF_CONFIG=.*expected \{"cluster"'):
+        distribution()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "switch", "policy"),
+    [(0, "Auto", "float32"), (0, "True", "mixed_bfloat16"), (1, "Auto", "mixed_float16"), (1, "False", "float32")],
+)
+def test_half_precision_and_xla_are_for_gpus_unless_told_otherwise(monkeypatch, gpus, switch, policy):
+    import tensorflow as tf
+
+    from components.training.devices import precision_policy, uses_xla
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"] * gpus)
+    settings = Hyperparameters(mixed_precision=switch, jit_compile=switch)
+    assert precision_policy(settings) == policy
+    assert uses_xla(settings) == (policy != "float32")
+
+
+def test_a_batch_that_cannot_fit_is_refused_before_the_system_ends_the_process(monkeypatch):
+    import keras
+
+    from components.training import devices
+
+    images = keras.Input((64, 64, 3))
+    inner = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Conv2D(8, 3, padding="same")])
+    model = keras.Model(images, keras.layers.Conv2D(1, 3, strides=2, padding="same")(inner(images)))
+    model.image_size = 64
+    # The input, 64 x 64 x 8 values and 32 x 32 ones, four bytes each.
+    needed = 4 * (64 * 64 * 3 + 64 * 64 * 8 + 32 * 32)
+    monkeypatch.setattr(devices, "available_memory", lambda: 10.0 * needed)
+    devices.check_memory(model, 10)
+    with pytest.raises(TrainingError, match=r"batch_size=11 at image_size=64 .*halve batch_size"):
+        devices.check_memory(model, 11)
+
+
+def test_some_memory_is_free():
+    from components.training.devices import available_memory
+
+    assert available_memory() > 1e6

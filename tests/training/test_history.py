@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from components.training.history import best_record, epochs_without_improvement
+
+LOSSES = [{"epoch": 0.0, "val_loss": 2.0}, {"epoch": 1.0, "val_loss": 1.0}, {"epoch": 2.0, "val_loss": 1.0}]
+APS = [{"epoch": 0.0}, {"epoch": 1.0, "AP": 0.0}, {"epoch": 2.0, "AP": 0.4}, {"epoch": 3.0}, {"epoch": 4.0, "AP": 0.3}]
+
+
+@pytest.mark.parametrize(("history", "metric", "epoch"), [(LOSSES, "val_loss", 1), (APS, "AP", 2), (APS[:2], "AP", 1)])
+def test_the_best_epoch_is_the_first_of_the_lowest_loss_or_the_highest_ap(history, metric, epoch):
+    assert best_record(history, metric)["epoch"] == epoch
+
+
+def test_there_is_no_best_epoch_where_nothing_was_measured():
+    assert best_record(LOSSES, "AP") is None
+
+
+@pytest.mark.parametrize(
+    ("history", "metric", "min_delta", "stale"),
+    [(LOSSES, "val_loss", 0.0, 1), (LOSSES, "val_loss", 1.5, 2), (APS, "AP", 0.0, 1), (LOSSES, "AP", 0.0, 0)],
+)
+def test_epochs_without_a_measurement_count_neither_way(history, metric, min_delta, stale):
+    assert epochs_without_improvement(history, metric, min_delta) == stale
