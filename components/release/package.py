@@ -30,10 +30,11 @@ def export_saved_model(model_dir: Path, out_dir: Path) -> None:
     """Exports the serving graph; it loads with plain `tf.saved_model.load` and in TensorFlow Serving.
 
     Its signature `serving_default` takes `encoded_images`, JPEG or PNG bytes of shape `(batch,)`, and returns
-    what `components.model.detector.Detector.detect` does.
+    what `components.model.detector.Detector.detect` does, of the image as a person sees it.
     """
     import tensorflow as tf
 
+    from components.release.upright import upright
     from components.training.input import decode_image
 
     detector, card = load_detector(model_dir)
@@ -47,7 +48,7 @@ def export_saved_model(model_dir: Path, out_dir: Path) -> None:
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="encoded_images")])
         def serve(self, encoded_images: Any) -> dict[str, Any]:
             images, extents = tf.map_fn(
-                lambda encoded: detector.resizing(decode_image(encoded)),
+                lambda encoded: detector.resizing(upright(decode_image(encoded), encoded)),
                 encoded_images,
                 fn_output_signature=(tf.TensorSpec(sizes, tf.float32), tf.TensorSpec((2,), tf.float32)),
             )

@@ -43,8 +43,10 @@ def images_at(uri: str) -> list[str]:
         UsageError, StorageError: see `components.storage`.
     """
     location = parse_uri(uri)
-    is_folder = location.path.is_dir() if location.bucket is None else not location.key.lower().endswith(SUFFIXES)
-    if not is_folder:
+    is_image = location.key.lower().endswith(SUFFIXES)
+    if location.bucket is None:
+        is_image = location.path.is_file() or (is_image and not location.path.is_dir())
+    if is_image:
         return [str(location)]
     found = [join(uri, entry.key) for entry in list_files(uri) if entry.key.lower().endswith(SUFFIXES)]
     if not found:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from components.errors import DataError
 from components.release.package import SAVED_MODEL
+from components.serving.graph import check_graph
 from components.serving.model import ModelInfo, ModelSource, opened, read_info
 from components.serving.picture import Picture, RefusedImageError
 
@@ -55,7 +56,7 @@ class Predictor:
         info: what its files say.
 
     Raises:
-        DataError: `saved_model/` cannot be loaded, or has not the signature of a detector.
+        DataError: `saved_model/` cannot be loaded, could touch files, or has not the signature of a detector.
     """
 
     def __init__(self, folder: Path, info: ModelInfo) -> None:
@@ -63,6 +64,7 @@ class Predictor:
 
         self.info = info
         self._tf = tf
+        check_graph(folder / SAVED_MODEL)
         try:
             # Kept: its variables live as long as it does.
             self._module = tf.saved_model.load(str(folder / SAVED_MODEL))

@@ -33,7 +33,7 @@ def test_the_graph(dag: DAG) -> None:
     edges = {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
     assert edges == {("plan_shards", "predict_shard"), ("predict_shard", "write_manifest")}
     assert dag.get_task("predict_shard").is_mapped
-    assert (dag.is_paused_upon_creation, dag.timetable.summary) == (True, "None")
+    assert (dag.is_paused_upon_creation, dag.timetable.can_be_scheduled) == (True, False)
     assert [name for name in dag.task_ids if f"`{name}`" not in str(dag.doc_md)] == []
 
 

@@ -36,7 +36,8 @@ def finder_archive(finder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def server(finder_archive: Path) -> Iterator[Served]:
     """One server for all contract tests."""
-    with serving("--model", str(finder_archive), "--set", "max_body_mb=2", "--set", "max_megapixels=4") as served:
+    limits = ("max_body_mb=2", "max_megapixels=4", "body_timeout=3")
+    with serving("--model", str(finder_archive), *(part for limit in limits for part in ("--set", limit))) as served:
         yield served
 
 
