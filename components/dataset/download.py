@@ -168,12 +168,6 @@ def _digests(annotations: Mapping[str, Annotations], inspected: Mapping[str, Ins
     }
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _fingerprint(annotations: Mapping[str, Annotations], digests: dict[str, dict[str, str]]) -> str:
     content = {
         split: {"annotations": found.to_dict(), "images": digests[split]} for split, found in annotations.items()

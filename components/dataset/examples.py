@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.config import SPLITS
 from components.dataset.annotations import load_annotations, save_annotations
-from components.dataset.download import content_hash
+from components.dataset.engines import Progress, write_shards
 from components.dataset.findings import REPORT_FILE, Report
-from components.dataset.images import encoded_image
-from components.dataset.records import Annotations, Box, ImageRecord
+from components.dataset.manifest import MANIFEST_FILE, read_digests
+from components.dataset.records import Annotations, ImageRecord
+from components.dataset.shards import ShardTask
 from components.dataset.split import split_by_content
 from components.errors import DataError
-from components.storage import replacing, write_json
+from components.storage import join, write_json
 
-SHARD_IMAGES = 256
+SHARD_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class ExamplesSummary:
         category_ids: the annotations' own id of each class.
         splits: counts of `images`, `boxes` and `shards` of each split.
         dropped: records that validation left out, as its report has them.
+        normalised: how many images were encoded anew, by reason.
     """
 
     fingerprint: str
@@ -39,10 +42,19 @@ class ExamplesSummary:
     category_ids: tuple[int, ...]
     splits: dict[str, dict[str, int]]
     dropped: tuple[dict[str, Any], ...] = ()
+    normalised: dict[str, int] = field(default_factory=dict)
 
 
-def build_examples(dataset_dir: Path, out_dir: Path, validation_split: float) -> ExamplesSummary:
-    """Writes the shards of each split; the same dataset gives the same bytes.
+def build_examples(
+    dataset_dir: Path,
+    out_dir: Path,
+    validation_split: float,
+    seed: int = 0,
+    beam_args: str | None = None,
+    shards_uri: str | None = None,
+    on_progress: Progress | None = None,
+) -> ExamplesSummary:
+    """Writes the shards of each split; the same dataset and seed give the same bytes, whatever writes them.
 
     Writes `<split>/examples-00000-of-0000N.tfrecord`, `<split>/annotations.json` with the ground truth of the split
     as it ended up and, last, `examples.json`. Boxes are normalised to [0, 1] and cut at the image's edge.
@@ -51,32 +63,31 @@ def build_examples(dataset_dir: Path, out_dir: Path, validation_split: float) ->
         dataset_dir: what `download_dataset` wrote.
         out_dir: the examples folder.
         validation_split: share of the training images held out where the dataset has no validation split, in (0, 1).
+        seed: the images' order is drawn from it, and from their content.
+        beam_args: see `components.dataset.engines`.
+        shards_uri: where the shards go, if not to `out_dir`.
+        on_progress: called with (shards done, shards in all).
 
     Raises:
         DataError: the folder is no dataset, or has too few images to hold any out.
     """
-    manifest = _read_manifest(dataset_dir)
-    sources = {split: dataset_dir / split for split in SPLITS if split in manifest["splits"]}
+    out = shards_uri or str(out_dir)
+    dataset = _read_dataset(dataset_dir)
+    sources = {split: dataset_dir / split for split in SPLITS if split in dataset["splits"]}
     parts = {split: load_annotations(folder / "annotations.json") for split, folder in sources.items()}
-    digests = {split: _digests(sources[split], part) for split, part in parts.items()}
+    digests = read_digests(dataset_dir / MANIFEST_FILE)
     if "validation" not in parts:
         training, held_out = split_by_content(parts["training"], digests["training"], validation_split)
         parts |= {"training": training, "validation": held_out}
         sources["validation"], digests["validation"] = sources["training"], digests["training"]
-    counts = {
-        split: _write_split(parts[split], sources[split], digests[split], out_dir / split)
-        for split in SPLITS
-        if split in parts
+    parts = {split: parts[split] for split in SPLITS if split in parts}
+    tasks = {
+        split: _tasks(
+            part, sources[split] / "images", digests[split], join(out, split), f"{dataset['fingerprint']}:{seed}"
+        )
+        for split, part in parts.items()
     }
-    summary = ExamplesSummary(
-        manifest["fingerprint"],
-        tuple(manifest["classes"]),
-        tuple(manifest["category_ids"]),
-        counts,
-        dropped_records(dataset_dir),
-    )
-    write_json(out_dir / "examples.json", asdict(summary))
-    return summary
+    return _write(dataset_dir, out_dir, parts, tasks, beam_args, on_progress)
 
 
 def build_evaluation_examples(dataset_dir: Path, out_dir: Path) -> ExamplesSummary:
@@ -89,17 +100,41 @@ def build_evaluation_examples(dataset_dir: Path, out_dir: Path) -> ExamplesSumma
     Raises:
         DataError: the folder is no dataset.
     """
-    manifest = _read_manifest(dataset_dir)
-    source = dataset_dir / "training"
+    dataset, source = _read_dataset(dataset_dir), dataset_dir / "training"
     annotations = load_annotations(source / "annotations.json")
-    counts = {"test": _write_split(annotations, source, _digests(source, annotations), out_dir / "test")}
-    classes, category_ids = tuple(manifest["classes"]), tuple(manifest["category_ids"])
-    summary = ExamplesSummary(manifest["fingerprint"], classes, category_ids, counts, dropped_records(dataset_dir))
+    digests = read_digests(dataset_dir / MANIFEST_FILE)["training"]
+    test = _tasks(annotations, source / "images", digests, str(out_dir / "test"), dataset["fingerprint"])
+    return _write(dataset_dir, out_dir, {"test": annotations}, {"test": test}, None, None)
+
+
+def _write(
+    dataset_dir: Path,
+    out_dir: Path,
+    parts: Mapping[str, Annotations],
+    tasks: Mapping[str, list[ShardTask]],
+    beam_args: str | None,
+    on_progress: Progress | None,
+) -> ExamplesSummary:
+    dataset = _read_dataset(dataset_dir)
+    normalised = write_shards([task for of_split in tasks.values() for task in of_split], beam_args, on_progress)
+    for split, part in parts.items():
+        save_annotations(part, out_dir / split / "annotations.json")
+    summary = ExamplesSummary(
+        fingerprint=dataset["fingerprint"],
+        classes=tuple(dataset["classes"]),
+        category_ids=tuple(dataset["category_ids"]),
+        splits={
+            split: {"images": len(part.images), "boxes": len(part.boxes), "shards": len(tasks[split])}
+            for split, part in parts.items()
+        },
+        dropped=dropped_records(dataset_dir),
+        normalised=dict(sorted(normalised.items())),
+    )
     write_json(out_dir / "examples.json", asdict(summary))
     return summary
 
 
-def _read_manifest(dataset_dir: Path) -> dict[str, Any]:
+def _read_dataset(dataset_dir: Path) -> dict[str, Any]:
     path = dataset_dir / "dataset.json"
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
@@ -114,58 +149,37 @@ def dropped_records(dataset_dir: Path) -> tuple[dict[str, Any], ...]:
     return tuple(asdict(record) for record in Report.read(path).dropped) if path.exists() else ()
 
 
-def _digests(folder: Path, annotations: Annotations) -> dict[str, str]:
-    return {image.file_name: content_hash(folder / "images" / image.file_name) for image in annotations.images}
+def _tasks(
+    annotations: Annotations, source: Path, digests: Mapping[str, str], target: str, order: str
+) -> list[ShardTask]:
+    """The shards of a split, of about the same size.
 
+    Args:
+        annotations: the split's images and boxes.
+        source: folder that file names are relative to.
+        digests: SHA-256 of each file, by name.
+        target: URI of the folder of the shards.
+        order: what the order of the images is drawn from, with their content.
+    """
 
-def _write_split(annotations: Annotations, source: Path, digests: Mapping[str, str], out_dir: Path) -> dict[str, int]:
-    import tensorflow as tf
+    def place(image: ImageRecord) -> tuple[str, int]:
+        return hashlib.sha256(f"{order}:{digests[image.file_name]}".encode()).hexdigest(), image.id
 
-    # The order of the hashes is as good as random, and the same everywhere.
-    images = sorted(annotations.images, key=lambda image: (digests[image.file_name], image.id))
-    shards = max(1, math.ceil(len(images) / SHARD_IMAGES))
-    for number in range(shards):
-        name = f"examples-{number:05d}-of-{shards:05d}.tfrecord"
-        with replacing(out_dir / name) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-            for image in images[number::shards]:
-                data, kind = encoded_image(source / "images" / image.file_name, image)
-                boxes = [box for box in annotations.boxes_by_image[image.id] if not box.crowd]
-                writer.write(_example(image, data, kind, boxes, annotations))
-            writer.flush()
-    save_annotations(annotations, out_dir / "annotations.json")
-    return {"images": len(images), "boxes": len(annotations.boxes), "shards": shards}
-
-
-def _example(image: ImageRecord, data: bytes, kind: str, boxes: list[Box], annotations: Annotations) -> bytes:
-    """One serialized tf.train.Example; see the TF Object Detection API's tf_example_decoder for the names."""
-    import tensorflow as tf
-
-    def floats(values: list[float], size: int) -> Any:
-        normalised = [min(max(value / size, 0.0), 1.0) for value in values]
-        return tf.train.Feature(float_list=tf.train.FloatList(value=normalised))
-
-    def ints(*values: int) -> Any:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-    def texts(*values: str | bytes) -> Any:
-        encoded = [value.encode() if isinstance(value, str) else value for value in values]
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
-
+    images = sorted(annotations.images, key=place)
+    size = sum((source / image.file_name).stat().st_size for image in images)
+    shards = max(1, math.ceil(size / SHARD_BYTES))
+    boxes = annotations.boxes_by_image
     labels = {category_id: label for label, category_id in enumerate(annotations.category_ids, start=1)}
-    xmin, ymin, xmax, ymax = ([box.bbox[side] for box in boxes] for side in range(4))
-    features = {
-        "image/encoded": texts(data),
-        "image/format": texts(kind),
-        "image/filename": texts(image.file_name),
-        "image/source_id": texts(str(image.id)),
-        "image/height": ints(image.height),
-        "image/width": ints(image.width),
-        "image/object/bbox/xmin": floats(xmin, image.width),
-        "image/object/bbox/ymin": floats(ymin, image.height),
-        "image/object/bbox/xmax": floats(xmax, image.width),
-        "image/object/bbox/ymax": floats(ymax, image.height),
-        "image/object/class/label": ints(*(labels[box.category_id] for box in boxes)),
-        "image/object/class/text": texts(*(annotations.categories[box.category_id] for box in boxes)),
-    }
-    example = tf.train.Example(features=tf.train.Features(feature=features))
-    return bytes(example.SerializeToString(deterministic=True))
+    return [
+        ShardTask(
+            source=str(source),
+            target=f"{target}/examples-{number:05d}-of-{shards:05d}.tfrecord",
+            images=tuple(
+                (image, tuple(box for box in boxes[image.id] if not box.crowd), digests[image.file_name])
+                for image in images[number::shards]
+            ),
+            labels=labels,
+            names=annotations.categories,
+        )
+        for number in range(shards)
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from components.dataset.records import ImageRecord
@@ -13,38 +13,50 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 0x0112  # EXIF tag
 _QUARTER_TURNS = (5, 6, 7, 8)
+_PNG_DEPTH = 24  # offset of the bit depth in a PNG file
+_REASONS = {"CMYK": "cmyk", "RGBA": "alpha", "LA": "alpha", "PA": "alpha", "P": "palette"}
 
 
-def encoded_image(path: Path, record: ImageRecord) -> tuple[bytes, str]:
+@dataclass(frozen=True)
+class Encoded:
+    """An image as it is stored.
+
+    Attributes:
+        data: the file's bytes.
+        kind: their format, "jpeg" or "png".
+        reason: why they are not those of the dataset's file: "orientation", "16-bit", "cmyk", "alpha", "palette" or
+            "other"; None where they are.
+    """
+
+    data: bytes
+    kind: str
+    reason: str | None = None
+
+
+def encoded_image(data: bytes, record: ImageRecord) -> Encoded:
     """The bytes to store for a checked image, in the orientation that its boxes were drawn on.
 
     The file's own bytes are kept where they are 8-bit RGB or gray already. Rotation flags are applied, and CMYK,
     palettes, alpha and 16 bits are converted, once, here.
-
-    Returns:
-        The bytes and their format, "jpeg" or "png".
     """
-    data = path.read_bytes()
     with open_image(io.BytesIO(data)) as image:
         return plain_image(data, image, _is_turned(image, record))
 
 
-def plain_image(data: bytes, image: Image.Image, turned: bool) -> tuple[bytes, str]:
+def plain_image(data: bytes, image: Image.Image, turned: bool) -> Encoded:
     """What TensorFlow's decoders read alike: `data` itself where that is 8-bit RGB or gray, else converted.
 
     Args:
         data: an encoded image.
         image: the same, opened; its pixels are decoded only where they have to be converted.
         turned: whether its rotation flag is to be applied.
-
-    Returns:
-        The bytes and their format, "jpeg" or "png".
     """
     from PIL import ImageOps
 
     kind = "png" if image.format == "PNG" else "jpeg"
-    if image.mode in ("RGB", "L") and not turned:
-        return data, kind
+    reason = "orientation" if turned else _reason(image, data)
+    if reason is None:
+        return Encoded(data, kind)
     picture = _to_rgb(ImageOps.exif_transpose(image) if turned else image)
     buffer = io.BytesIO()
     picture.info.clear()  # no second rotation, profile or transparency
@@ -52,7 +64,14 @@ def plain_image(data: bytes, image: Image.Image, turned: bool) -> tuple[bytes, s
         picture.save(buffer, "PNG")
     else:
         picture.save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue(), kind
+    return Encoded(buffer.getvalue(), kind, reason)
+
+
+def _reason(image: Image.Image, data: bytes) -> str | None:
+    """Why a decoder would not see 8-bit RGB or gray, if so."""
+    if image.format == "PNG" and data[_PNG_DEPTH] == 16:
+        return "16-bit"
+    return None if image.mode in ("RGB", "L") else _REASONS.get(image.mode, "other")
 
 
 def open_image(source: BinaryIO) -> Image.Image:

@@ -60,7 +60,7 @@ def read_picture(data: bytes, max_pixels: int) -> Picture:
             if image.width * image.height > max_pixels:
                 raise _too_large(f"{image.width} x {image.height} pixels", max_pixels)
             orientation = orientation_of(image)
-            encoded, _ = plain_image(data, image, orientation != 1)
+            encoded = plain_image(data, image, orientation != 1).data
             width, height = image.size
     except RefusedImageError:
         raise

@@ -106,14 +106,17 @@ class Cache:
                 self._note(database, identity, address)
             return found
         path = self.path_of(address)
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.chmod(0o444)  # it will be linked to from elsewhere
         status = temporary.stat()
         with self._transaction() as database:
             row = (address, status.st_size, status.st_mtime_ns, time.time())
             database.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)", row)
             self._note(database, identity, address)
-            os.replace(temporary, path)
+            try:
+                os.replace(temporary, path)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(temporary, path)
         return path
 
     def _note(self, database: sqlite3.Connection, identity: str | None, address: str) -> None:

@@ -90,8 +90,10 @@ def endpoint() -> str:
 
 
 def _environment() -> Environment:
-    prefixes = ("AWS_", "BOXWRIGHT_S3_")
-    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(prefixes)))
+    # As bytes, which costs a tenth: every request comes here.
+    prefixes = (b"AWS_", b"BOXWRIGHT_S3_")
+    found = [name for name in os.environb if name.startswith(prefixes)]
+    return tuple(sorted((os.fsdecode(name), os.fsdecode(os.environb[name])) for name in found))
 
 
 # Kept for as long as the environment is the same: a client takes a tenth of a second to make.

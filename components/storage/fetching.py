@@ -150,26 +150,26 @@ class _Fetcher:
                 self._stats.retries += self._retries.made
 
     def _bring(self, job: Job) -> int:
-        identity = self._source.identity(job.location, job.entry)
         with _explained(job):
             if job.entry.size <= RANGE:
                 partial = self._cache.partial / uuid.uuid4().hex
                 try:
-                    return self._fetch(job, identity, partial)
+                    return self._fetch(job, partial)
                 finally:
                     partial.unlink(missing_ok=True)
-            with self._cache.claim(identity) as partial:
+            with self._cache.claim(self._source.identity(job.location, job.entry)) as partial:
                 # Another process may have fetched it while this one waited.
                 address = _known_address(self._source, job, self._cache)
                 if address and _place_cached(self._cache, address, job.target):
                     return 0
-                return self._fetch(job, identity, partial)
+                return self._fetch(job, partial)
 
-    def _fetch(self, job: Job, identity: str, partial: Path) -> int:
+    def _fetch(self, job: Job, partial: Path) -> int:
         already = partial.stat().st_size if partial.exists() else 0
         check = self._retries.run(lambda: self._source.check(job.location, job.entry))
         address = self._retries.run(lambda: self._gather_verified(job, check, partial))
-        remembered = None if address == self._source.address(job.entry) else identity
+        told = address == self._source.address(job.entry)
+        remembered = None if told else self._source.identity(job.location, job.entry)
         while True:
             cached = self._cache.add(address, partial, remembered)
             if _place(cached, job.target):
@@ -256,13 +256,15 @@ def _place(cached: Path, target: Path) -> bool:
     Returns:
         False where the cached file has gone meanwhile.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(cached, target)
     except FileExistsError:
         return _replace(cached, target)
     except FileNotFoundError:
-        return False
+        if target.parent.is_dir():
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return _place(cached, target)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise

@@ -87,7 +87,7 @@ def test_validation_is_split_off_and_the_ground_truth_follows(tmp_path: Path) ->
 
 
 def test_same_dataset_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examples, "SHARD_IMAGES", 4)
+    monkeypatch.setattr(examples, "SHARD_BYTES", 4000)
     source = dataset(tmp_path, training=tinyset.document(14))
     summary = build_examples(source, tmp_path / "a", 0.2)
     build_examples(source, tmp_path / "b", 0.2)

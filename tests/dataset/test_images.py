@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tinyset
 from PIL import Image
 
-from components.dataset.images import encoded_image
+from components.dataset.images import Encoded, encoded_image
 from components.dataset.records import ImageRecord
 
 SIZE = (40, 30)
@@ -31,9 +30,9 @@ GOOD_PNG = bytes_of(tinyset.picture(0), "PNG")
 @pytest.mark.parametrize(
     "data", [GOOD_JPEG, GOOD_PNG, bytes_of(tinyset.picture(0).convert("L"), "PNG")], ids=["jpeg", "png", "gray"]
 )
-def test_plain_files_keep_their_bytes(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "a.jpg").write_bytes(data)  # the format is that of the content, not of the name
-    assert encoded_image(tmp_path / "a.jpg", record("a.jpg")) == (data, "png" if data[1:4] == b"PNG" else "jpeg")
+def test_plain_files_keep_their_bytes(data: bytes) -> None:
+    kind = "png" if data[1:4] == b"PNG" else "jpeg"  # the format is that of the content, not of the name
+    assert encoded_image(data, record("a.jpg")) == Encoded(data, kind, None)
 
 
 def sixteen_bits() -> Image.Image:
@@ -41,23 +40,23 @@ def sixteen_bits() -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("image", "kind"),
+    ("image", "kind", "reason"),
     [
-        (tinyset.picture(0).convert("CMYK"), "JPEG"),
-        (tinyset.picture(0).convert("RGBA"), "PNG"),
-        (tinyset.picture(0).convert("LA"), "PNG"),
-        (tinyset.picture(0).quantize(64), "PNG"),
-        (tinyset.picture(0).convert("1"), "PNG"),
-        (sixteen_bits(), "PNG"),
+        (tinyset.picture(0).convert("CMYK"), "JPEG", "cmyk"),
+        (tinyset.picture(0).convert("RGBA"), "PNG", "alpha"),
+        (tinyset.picture(0).convert("LA"), "PNG", "alpha"),
+        (tinyset.picture(0).quantize(64), "PNG", "palette"),
+        (tinyset.picture(0).convert("1"), "PNG", "other"),
+        (sixteen_bits(), "PNG", "16-bit"),
     ],
     ids=["cmyk", "rgba", "gray-alpha", "palette", "1-bit", "16-bit"],
 )
-def test_other_pictures_become_rgb_once(tmp_path: Path, image: Image.Image, kind: str) -> None:
-    path = tmp_path / f"a.{kind.lower()}"
-    path.write_bytes(bytes_of(image, kind))
-    data, encoded = encoded_image(path, record(path.name))
-    stored = Image.open(io.BytesIO(data))
-    assert (stored.mode, stored.size, stored.format, encoded) == ("RGB", SIZE, kind, kind.lower())
+def test_other_pictures_become_rgb_once(image: Image.Image, kind: str, reason: str) -> None:
+    found = encoded_image(bytes_of(image, kind), record("a"))
+    stored = Image.open(io.BytesIO(found.data))
+    assert (stored.mode, stored.size, stored.format, found.kind) == ("RGB", SIZE, kind, kind.lower())
+    assert found.reason == reason
+    assert encoded_image(found.data, record("a")) == Encoded(found.data, found.kind), "it is plain from now on"
     expected = {"1": image, "I;16": tinyset.picture(0).convert("L"), "P": image}.get(image.mode, tinyset.picture(0))
     expected = expected.convert("L") if image.mode == "LA" else expected
     difference = np.abs(np.asarray(stored).astype(int) - np.asarray(expected.convert("RGB")).astype(int))
@@ -65,7 +64,7 @@ def test_other_pictures_become_rgb_once(tmp_path: Path, image: Image.Image, kind
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_boxes_drawn_on_the_shown_picture(tmp_path: Path, orientation: int) -> None:
+def test_boxes_drawn_on_the_shown_picture(orientation: int) -> None:
     shown = Image.new("RGB", SIZE, "blue")
     shown.paste((255, 0, 0), (0, 0, 10, 10))  # red: top left, as a person sees it
     undo = {2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}.get(orientation, [])
@@ -74,18 +73,16 @@ def test_boxes_drawn_on_the_shown_picture(tmp_path: Path, orientation: int) -> N
         stored = stored.transpose(Image.Transpose(operation))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / "a.jpg"
-    path.write_bytes(bytes_of(stored, "JPEG", exif=exif, quality=95))
-    data, _ = encoded_image(path, record("a.jpg"))
-    image = Image.open(io.BytesIO(data))
+    found = encoded_image(bytes_of(stored, "JPEG", exif=exif, quality=95), record("a.jpg"))
+    assert found.reason == (None if orientation == 1 else "orientation")
+    image = Image.open(io.BytesIO(found.data))
     assert image.size == SIZE and image.getexif().get(0x0112, 1) == 1
     red, _, blue = image.getpixel((4, 4))
     assert red > 200 and blue < 60
 
 
-def test_boxes_drawn_on_the_stored_picture_keep_it(tmp_path: Path) -> None:
+def test_boxes_drawn_on_the_stored_picture_keep_it() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = bytes_of(tinyset.picture(0), "JPEG", exif=exif)
-    (tmp_path / "a.jpg").write_bytes(data)
-    assert encoded_image(tmp_path / "a.jpg", record("a.jpg")) == (data, "jpeg")
+    assert encoded_image(data, record("a.jpg")) == Encoded(data, "jpeg")
