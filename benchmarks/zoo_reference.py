@@ -170,7 +170,7 @@ class Comparison:
         return [
             *self._pixels(view, found["pixels"].numpy()),
             *self._maps(view, found),
-            *self._raw(f"{view}/", found["raw"], with_levels=True),
+            *self.run_raw(f"{view}/", found["raw"], with_levels=True),
             *self._losses(f"{view}/", found["raw"], self.reference.noise),
         ]
 
@@ -226,7 +226,8 @@ class Comparison:
             apart = np.inf
         return Check(name, apart, self.reference.noise * max(abs(stats[2]), abs(stats[3])))
 
-    def _raw(self, prefix: str, raw: dict[str, Any], with_levels: bool = False) -> list[Check]:
+    def run_raw(self, prefix: str, raw: dict[str, Any], with_levels: bool = False) -> list[Check]:
+        """Raw outputs against those at `prefix` of the golden."""
         checks = []
         pairs = (("box_encodings", "box_encodings"), ("class_logits", "class_predictions_with_background"))
         for column, (name, golden_name) in enumerate(pairs):

@@ -9,6 +9,7 @@ Backbone = Literal["resnet50", "resnet101", "resnet152", "mobilenet_v1", "mobile
 COCO_CLASSES = 90
 BATCH_NORM_EPSILON = 1e-3
 CLASS_PRIOR_BIAS = -4.6
+FOCAL_ALPHA = 0.25
 HEAD_STDDEV = 0.01
 BACKBONE_STDDEV = 0.03
 
@@ -18,7 +19,6 @@ class ZooArchitecture:
     """One detector of the zoo.
 
     Attributes:
-        archive: name of the published archive, without `.tar.gz`.
         extractor: the feature extractor's type in the archive's `pipeline.config`.
         backbone: image encoder: one of `Backbone`, or `efficientnet-b0` to `-b3`.
         pyramid: how the levels 3 to 7 are made.
@@ -39,7 +39,6 @@ class ZooArchitecture:
         bifpn_iterations: repetitions of the pyramid's two passes.
     """
 
-    archive: str
     extractor: str
     backbone: str
     pyramid: Literal["fpn", "bifpn"]
@@ -69,13 +68,12 @@ class ZooArchitecture:
         return asdict(self)
 
 
-_RESNET = ZooArchitecture("", "", "", pyramid="fpn", filters=256, weight_decay=2e-4, backbone_decay=2e-4)
-_MOBILENET_V1 = ZooArchitecture("", "ssd_mobilenet_v1_fpn_keras", "mobilenet_v1", pyramid="fpn", filters=256)
-_MOBILENET_V2 = ZooArchitecture(
-    "", "ssd_mobilenet_v2_fpn_keras", "mobilenet_v2", pyramid="fpn", filters=128, separable=True, shared_tower=True
+_RESNET = ZooArchitecture("", "", pyramid="fpn", filters=256, weight_decay=2e-4, backbone_decay=2e-4)
+MOBILENET_V1 = ZooArchitecture("ssd_mobilenet_v1_fpn_keras", "mobilenet_v1", pyramid="fpn", filters=256)
+MOBILENET_V2 = ZooArchitecture(
+    "ssd_mobilenet_v2_fpn_keras", "mobilenet_v2", pyramid="fpn", filters=128, separable=True, shared_tower=True
 )
 _EFFICIENTDET = ZooArchitecture(
-    "",
     "",
     "",
     pyramid="bifpn",
@@ -94,31 +92,15 @@ _EFFICIENTDET = ZooArchitecture(
 )
 
 
-def resnet(depth: int, size: int) -> ZooArchitecture:
-    """SSD with a feature pyramid over ResNet v1."""
-    return replace(
-        _RESNET,
-        archive=f"ssd_resnet{depth}_v1_fpn_{size}x{size}_coco17_tpu-8",
-        extractor=f"ssd_resnet{depth}_v1_fpn_keras",
-        backbone=f"resnet{depth}",
-    )
-
-
-def mobilenet_v1(size: int) -> ZooArchitecture:
-    """SSD with a feature pyramid over MobileNet v1."""
-    return replace(_MOBILENET_V1, archive=f"ssd_mobilenet_v1_fpn_{size}x{size}_coco17_tpu-8")
-
-
-def mobilenet_v2(size: int) -> ZooArchitecture:
-    """SSDLite with a light feature pyramid over MobileNet v2."""
-    return replace(_MOBILENET_V2, archive=f"ssd_mobilenet_v2_fpnlite_{size}x{size}_coco17_tpu-8")
+def resnet(depth: int) -> ZooArchitecture:
+    """SSD with a feature pyramid over ResNet v1 of 50, 101 or 152 layers."""
+    return replace(_RESNET, extractor=f"ssd_resnet{depth}_v1_fpn_keras", backbone=f"resnet{depth}")
 
 
 def efficientdet(index: int, filters: int, iterations: int, head_layers: int = 3) -> ZooArchitecture:
-    """EfficientDet."""
+    """EfficientDet D0 to D3; they differ in the encoder, and in width and depth of pyramid and heads."""
     return replace(
         _EFFICIENTDET,
-        archive=f"efficientdet_d{index}_coco17_tpu-32",
         extractor=f"ssd_efficientnet-b{index}_bifpn_keras",
         backbone=f"efficientnet-b{index}",
         filters=filters,

@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.model.zoo.architecture import FOCAL_ALPHA
 from components.model.zoo.boxes import encode, match
 
-FOCAL_ALPHA = 0.25
 _CODE_SIZE = 4
 
 

@@ -54,13 +54,12 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         ) from None
 
 
-def load_weights(detector: ZooDetector, folder: Path, kept: list[int] | None = None) -> None:
+def load_weights(detector: ZooDetector, folder: Path) -> None:
     """Puts the weights of a store's folder into a detector.
 
     Args:
-        detector: of any number of classes; unless `kept` is given, its class scores stay fresh.
+        detector: of any number of classes; its class scores stay fresh unless it has the zoo's number.
         folder: holds `ARRAYS_FILE`.
-        kept: the zoo's 0-based class of each class of the detector.
 
     Raises:
         DataError: when they are another model's.
@@ -78,20 +77,11 @@ def load_weights(detector: ZooDetector, folder: Path, kept: list[int] | None = N
         raise DataError(f"{ARRAYS_FILE} for {detector.spec.model_id}: expected {BOX_SCALES} with four values")
     detector.box_code.scales.assign(scales)
     for key, variable in variables.items():
-        if id(variable) not in top:
+        if id(variable) not in top or detector.num_classes == COCO_CLASSES:
             variable.assign(arrays[key])
-        elif kept is not None:
-            variable.assign(_chosen_classes(arrays[key], detector.architecture.background, kept))
 
 
 def _published_shape(detector: ZooDetector, variable: Any) -> tuple[int, ...]:
     *axes, last = variable.shape
     background = detector.architecture.background
     return (*axes, last // (background + detector.num_classes) * (background + COCO_CLASSES))
-
-
-def _chosen_classes(values: NDArray[Any], background: int, kept: list[int]) -> NDArray[Any]:
-    """Values of the background and of some classes, of a variable whose last axis is (anchors, slots)."""
-    grouped = values.reshape(*values.shape[:-1], -1, background + COCO_CLASSES)
-    slots = [*range(background), *(background + index for index in kept)]
-    return grouped[..., slots].reshape(*values.shape[:-1], -1)
