@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.zoo_reference import Comparison, Reference, image_of, synthetic_outputs
+from benchmarks.zoo_reference import Comparison, Reference, image_of, synthetic_outputs, write_checkpoint
 from components.model.catalogue import MODELS, ModelSpec
 
 _HEADER = (
@@ -86,7 +86,7 @@ def measure(spec: ModelSpec) -> dict[str, Any]:
     detector = ZooDetector(spec, COCO_CLASSES, spec.image_size)
     row: dict[str, Any] = {"build_seconds": time.perf_counter() - started, "parameters": detector.count_params()}
     with TemporaryDirectory() as folder:
-        reference.write_checkpoint(Path(folder, "ckpt-0"), reference.values())
+        write_checkpoint(Path(folder, "ckpt-0"), reference.values())
         used, unused = checkpoint_shapes(detector)
         values = read_checkpoint(Path(folder, "ckpt-0"), {**used, **unused})
         row["variables"], row["variables_of_archive"] = len(values), len(reference.shapes())

@@ -92,14 +92,15 @@ class Reference:
             if kind not in _BOOKKEEPING
         }
 
-    def write_checkpoint(self, prefix: Path, values: dict[str, np.ndarray]) -> None:
-        """Writes a checkpoint with the original's keys, its bookkeeping entries included."""
-        import tensorflow as tf
 
-        prefix.parent.mkdir(parents=True, exist_ok=True)
-        names = [*(key + SUFFIX for key in values), "_CHECKPOINTABLE_OBJECT_GRAPH", f"save_counter{SUFFIX}"]
-        tensors = [*map(tf.constant, values.values()), tf.constant(b""), tf.constant(1, tf.int64)]
-        tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors)
+def write_checkpoint(prefix: Path, values: dict[str, np.ndarray]) -> None:
+    """Writes a checkpoint with values by key, and the bookkeeping entries that TensorFlow writes beside them."""
+    import tensorflow as tf
+
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    names = [*(key + SUFFIX for key in values), "_CHECKPOINTABLE_OBJECT_GRAPH", f"save_counter{SUFFIX}"]
+    tensors = [*map(tf.constant, values.values()), tf.constant(b""), tf.constant(1, tf.int64)]
+    tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors)
 
 
 def _rule_value(key: str, shape: tuple[int, ...], kind: str, rule: str) -> np.ndarray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from pathlib import Path
 
-from components.model.catalogue import ModelSpec
+from components.model.catalogue import ModelSpec, model_spec
 from components.model.weights_store import WeightsManifest, sha256_of, stored_file
 from components.model.zoo.architecture import COCO_CLASSES
-from components.model.zoo.checkpoint import read_checkpoint
+from components.model.zoo.checkpoint import Shapes, read_checkpoint
 from components.model.zoo.detector import ZooDetector
 from components.model.zoo.pipeline_config import read_settings
 from components.model.zoo.weights import ARRAYS_FILE, BOX_SCALES, checkpoint_shapes, write_arrays
@@ -46,7 +47,7 @@ def convert_archive(spec: ModelSpec, archive: Path, out_dir: Path) -> WeightsMan
     content = out_dir / "archive"
     unpack(archive, content, ARCHIVE_LAYOUT, _MOST_BYTES, _MOST_FILES)
     settings = read_settings(content / "pipeline.config", spec)
-    used, unused = checkpoint_shapes(ZooDetector(spec, COCO_CLASSES, spec.image_size))
+    used, unused = _shapes(spec.model_id)
     log.info("reading %d variables", len(used) + len(unused))
     values = read_checkpoint(content / _CHECKPOINT, {**used, **unused})
     write_arrays(out_dir / ARRAYS_FILE, {key: values[key] for key in used}, settings.box_scales)
@@ -58,3 +59,9 @@ def convert_archive(spec: ModelSpec, archive: Path, out_dir: Path) -> WeightsMan
         settings={BOX_SCALES: list(settings.box_scales)},
         files=(stored_file(out_dir / ARRAYS_FILE),),
     )
+
+
+@cache
+def _shapes(model_id: str) -> tuple[Shapes, Shapes]:
+    spec = model_spec(model_id)
+    return checkpoint_shapes(ZooDetector(spec, COCO_CLASSES, spec.image_size))
