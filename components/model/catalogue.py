@@ -8,7 +8,7 @@ from typing import Any, Literal
 from components.config import Hyperparameters, RunConfig
 from components.errors import UsageError
 from components.model import coco, dfine_architecture
-from components.model.zoo.architecture import MOBILENET_V1, MOBILENET_V2, ZooArchitecture, efficientdet, resnet
+from components.model.zoo.published import PUBLISHED, PublishedModel
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ class PublishedWeights:
     covers: Literal["encoder", "detector"]
     classes: tuple[str, ...] = ()
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether `boxwright weights` puts them into the store, made from a published archive."""
+        return self.source == "store" and self.name.endswith(".tar.gz")
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -69,7 +74,8 @@ class ModelSpec:
         anchors: its anchors, in families that have such.
         weights: published weights, or None where training starts from random ones.
         coco_ap: AP that its publisher states on COCO's validation images, in percent.
-        parameters: numbers that its weights hold, with 80 classes.
+        parameters: numbers that its weights hold, with the classes of COCO that they were published with: 80 unless
+            `weights` names others.
         defaults: hyperparameters that replace the managed algorithm's defaults for this id.
     """
 
@@ -150,65 +156,21 @@ _SSD_ANCHORS = AnchorGrid(scale=4.0, scales_per_octave=2, aspect_ratios=(1.0, 0.
 _EFFICIENTDET_ANCHORS = AnchorGrid(scale=4.0, scales_per_octave=3, aspect_ratios=(1.0, 0.5, 2.0))
 
 
-def _managed(
-    name: str,
-    archive: str,
-    image_size: int,
-    architecture: ZooArchitecture,
-    coco_ap: float,
-    epochs: int = 5,
-) -> ModelSpec:
-    """A model of the managed algorithm, and the zoo's archive that it starts from."""
-    is_ssd = architecture.pyramid == "fpn"
+def _managed(model: PublishedModel) -> ModelSpec:
+    """A model of the managed algorithm."""
+    is_ssd = model.architecture.pyramid == "fpn"
     return ModelSpec(
-        model_id=f"tensorflow-od1-ssd-{name}",
+        model_id=f"tensorflow-od1-{model.name}",
         family="ssd_fpn" if is_ssd else "efficientdet",
-        image_size=image_size,
-        architecture=architecture.as_arguments(),
+        image_size=model.image_size,
+        architecture=model.architecture.as_arguments(),
         anchors=_SSD_ANCHORS if is_ssd else _EFFICIENTDET_ANCHORS,
-        weights=PublishedWeights("store", f"{archive}.tar.gz", "COCO 2017", "detector", coco.slots()),
-        coco_ap=coco_ap,
-        defaults={"epochs": epochs},
+        weights=PublishedWeights("store", f"{model.archive}.tar.gz", "COCO 2017", "detector", coco.slots()),
+        coco_ap=model.coco_ap,
+        parameters=model.parameters,
+        defaults={"epochs": model.epochs},
     )
 
-
-def _managed_ssd(
-    name: str, image_size: int, architecture: ZooArchitecture, coco_ap: float, epochs: int = 5
-) -> ModelSpec:
-    sized = f"{name}-{image_size}x{image_size}-coco17-tpu-8"
-    archive = f"ssd-{sized}".removesuffix("-tpu-8").replace("-", "_") + "_tpu-8"
-    return _managed(sized, archive, image_size, architecture, coco_ap, epochs)
-
-
-# The managed algorithm trains its larger models for one epoch.
-_MANAGED = (
-    _managed_ssd("resnet50-v1-fpn", 640, resnet(50), 34.3),
-    _managed_ssd("resnet50-v1-fpn", 1024, resnet(50), 38.3, epochs=1),
-    _managed_ssd("resnet101-v1-fpn", 640, resnet(101), 35.6, epochs=1),
-    _managed_ssd("resnet101-v1-fpn", 1024, resnet(101), 39.5, epochs=1),
-    _managed_ssd("resnet152-v1-fpn", 640, resnet(152), 35.4, epochs=1),
-    _managed_ssd("resnet152-v1-fpn", 1024, resnet(152), 39.6, epochs=1),
-    _managed_ssd("mobilenet-v1-fpn", 640, MOBILENET_V1, 29.1),
-    _managed_ssd("mobilenet-v2-fpnlite", 320, MOBILENET_V2, 22.2),
-    _managed_ssd("mobilenet-v2-fpnlite", 640, MOBILENET_V2, 28.2),
-    _managed(
-        "efficientdet-d0-512x512-coco17-tpu-8", "efficientdet_d0_coco17_tpu-32", 512, efficientdet(0, 64, 3), 33.6
-    ),
-    _managed(
-        "efficientdet-d1-640x640-coco17-tpu-8", "efficientdet_d1_coco17_tpu-32", 640, efficientdet(1, 88, 4), 38.4
-    ),
-    _managed(
-        "efficientdet-d2-768x768-coco17-tpu-8", "efficientdet_d2_coco17_tpu-32", 768, efficientdet(2, 112, 5), 41.8, 1
-    ),
-    _managed(
-        "efficientdet-d3-896x896-coco17-tpu-32",
-        "efficientdet_d3_coco17_tpu-32",
-        896,
-        efficientdet(3, 160, 6, head_layers=4),
-        45.4,
-        1,
-    ),
-)
 
 MODELS: dict[str, ModelSpec] = {
     spec.model_id: spec
@@ -228,7 +190,7 @@ MODELS: dict[str, ModelSpec] = {
             parameters=0,
             defaults={"batch_size": 8, "epochs": 2},
         ),
-        *_MANAGED,
+        *map(_managed, PUBLISHED),
     )
 }
 

@@ -1,7 +1,11 @@
-"""Where published weights are kept: in an installed package, or in the weights store below `weights_uri`."""
+"""Where published weights are kept: in an installed package, or in the weights store below `weights_uri`.
+
+Archives are imported into the store, with a manifest that is checked; other files are put there as they are.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from components.config import RunConfig
@@ -9,7 +13,7 @@ from components.errors import DataError, UsageError
 from components.model.catalogue import ModelSpec, PublishedWeights
 from components.model.pretrained import package_file
 from components.model.weights_store import fetch, find_manifest, sha256_of, store_uri
-from components.storage import write_atomic
+from components.storage import download, list_files, write_atomic
 
 
 def weights_ready(spec: ModelSpec, weights_uri: str | None = None) -> bool:
@@ -17,7 +21,8 @@ def weights_ready(spec: ModelSpec, weights_uri: str | None = None) -> bool:
     if spec.weights is None:
         return False
     if spec.weights.source == "store":
-        return find_manifest(store_uri(weights_uri, spec.model_id)) is not None
+        uri = store_uri(weights_uri, spec.model_id)
+        return find_manifest(uri) is not None if spec.weights.is_imported else bool(list_files(uri))
     try:
         return package_file(spec.weights.name).is_file()
     except UsageError:
@@ -34,7 +39,7 @@ def fetch_weights(config: RunConfig, spec: ModelSpec, weights: PublishedWeights,
         out_dir: receives the files.
 
     Returns:
-        SHA-256 of what was published: the package's file, or the archive that was imported.
+        SHA-256 of the package's file, of the imported archive, or over the files in the order of their names.
 
     Raises:
         UsageError: when they are not there; it says how to get them.
@@ -45,6 +50,19 @@ def fetch_weights(config: RunConfig, spec: ModelSpec, weights: PublishedWeights,
         write_atomic(out_dir / path.name, path.read_bytes())
         return sha256_of(path)
     uri = store_uri(config.weights_uri, spec.model_id)
+    if weights.is_imported:
+        return _fetch_imported(uri, spec, weights, out_dir)
+    files = list_files(uri)
+    if not files:
+        raise UsageError(
+            f"{uri} holds no weights of {spec.model_id}: put {weights.name} there, name another weights_uri, "
+            "or train another model (`boxwright models` says which weights are there)"
+        )
+    download(uri, files, out_dir)
+    return _digest(out_dir)
+
+
+def _fetch_imported(uri: str, spec: ModelSpec, weights: PublishedWeights, out_dir: Path) -> str:
     manifest = find_manifest(uri)
     if manifest is None:
         raise UsageError(
@@ -55,3 +73,12 @@ def fetch_weights(config: RunConfig, spec: ModelSpec, weights: PublishedWeights,
         raise DataError(f"{uri} holds weights of {manifest.model_id}; import {weights.name} for {spec.model_id}")
     fetch(uri, manifest, out_dir)
     return manifest.origin_sha256
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

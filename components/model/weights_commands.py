@@ -106,14 +106,14 @@ def verify_weights(
 
 
 def _stored_specs() -> list[ModelSpec]:
-    return [spec for spec in MODELS.values() if spec.weights and spec.weights.source == "store"]
+    return [spec for spec in MODELS.values() if spec.weights and spec.weights.is_imported]
 
 
 def _stored_spec(model_id: str) -> ModelSpec:
     spec = model_spec(model_id)
     if spec not in _stored_specs():
         known = ", ".join(spec.model_id for spec in _stored_specs())
-        raise UsageError(f"{model_id} does not start from the weights store; those that do are {known}")
+        raise UsageError(f"{model_id} does not start from a published archive; those that do are {known}")
     return spec
 
 

@@ -111,6 +111,7 @@ class ZooDetector(Detector):
         """See `Detector`."""
         return self.decode_within(outputs, tf.ones((tf.shape(outputs["box_encodings"])[0], 2)))
 
+    @tf.function(reduce_retracing=True, autograph=False)
     def detect(self, images: Any, extents: Any) -> dict[str, Any]:
         """See `Detector`; boxes outside the image are dropped before the best are chosen."""
         return self.decode_within(self(images, training=False), tf.cast(extents, tf.float32))
@@ -133,6 +134,12 @@ class ZooDetector(Detector):
             ClassWeights(layer, kernel, self.num_classes, fresh, background),
             ClassWeights(layer, layer.bias, self.num_classes, bias, background),
         ]
+
+    def train_only_on_top_layer(self) -> None:
+        """See `Detector`; of a separable convolution, what looks at single channels stays as it is."""
+        super().train_only_on_top_layer()
+        if self.architecture.separable:
+            self.class_layer.depthwise_kernel.trainable = False
 
     def load_pretrained(self, folder: Path) -> None:
         """Weights of one of the zoo's archives, from the weights store."""

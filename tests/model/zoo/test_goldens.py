@@ -73,7 +73,9 @@ def test_every_variable_of_a_published_checkpoint_is_accounted_for(spec, odapi):
     from components.model.zoo.detector import ZooDetector
     from components.model.zoo.weights import checkpoint_shapes
 
-    used, unused = checkpoint_shapes(ZooDetector(spec, COCO_CLASSES, 256))
+    detector = ZooDetector(spec, COCO_CLASSES, 256)
+    assert detector.count_params() == spec.parameters
+    used, unused = checkpoint_shapes(detector)
     same_network = [other for other in MANAGED if other.architecture == spec.architecture]
     for reference in map(reference_of, same_network):
         assert {**used, **unused} == reference.shapes()
