@@ -24,6 +24,7 @@ from components.config import SECTIONS, SEED_MODES, RunConfig, Settings, flat_na
 from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
 from components.model import commands as model_commands
+from components.model import weights_commands
 from components.release import commands as release_commands
 from components.release import evaluation_commands
 from components.serving import commands as serving_commands
@@ -47,6 +48,8 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(release_commands.app, name="registry")
+
+app.add_typer(weights_commands.app, name="weights")
 
 out = Console()
 progress = Console(stderr=True)

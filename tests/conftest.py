@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import seaweed
 
+from benchmarks.zoo_reference import reference_folder
+
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 
@@ -47,11 +49,17 @@ def bccd() -> Path:
     return _bccd_folder()
 
 
+@pytest.fixture(scope="session")
+def odapi() -> Path:
+    """Numbers of the original Object Detection API: `BOXWRIGHT_ODAPI`, or `shared/reference/odapi` as for `bccd`."""
+    return reference_folder()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Puts the tests with a whole stack last; leaves out what needs the blood-cell dataset where that is absent."""
+    """Puts the tests with a whole stack last; leaves out what needs a dataset or reference that is absent."""
     items.sort(key=lambda item: "live" in item.path.parts)
-    if _bccd_folder().exists():
-        return
-    absent = [item for item in items if "bccd" in getattr(item, "fixturenames", ())]
+    folders = {"bccd": _bccd_folder(), "odapi": reference_folder()}
+    missing = {name for name, folder in folders.items() if not folder.exists()}
+    absent = [item for item in items if missing & set(getattr(item, "fixturenames", ()))]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from components.config import Hyperparameters, RunConfig
 from components.errors import UsageError
-from components.model import dfine_architecture
+from components.model import coco, dfine_architecture
+from components.model.zoo.published import PUBLISHED, PublishedModel
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,19 @@ class PublishedWeights:
         name: of the package, or of the publisher's archive.
         trained_on: the dataset.
         covers: the image encoder alone, or the whole detector.
+        classes: names of the classes whose scores they hold, by index; empty for an index without a class.
     """
 
     source: Literal["package", "store"]
     name: str
     trained_on: str
     covers: Literal["encoder", "detector"]
+    classes: tuple[str, ...] = ()
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether `boxwright weights` puts them into the store, made from a published archive."""
+        return self.source == "store" and self.name.endswith(".tar.gz")
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,8 @@ class ModelSpec:
         anchors: its anchors, in families that have such.
         weights: published weights, or None where training starts from random ones.
         coco_ap: AP that its publisher states on COCO's validation images, in percent.
-        parameters: numbers that its weights hold, with 80 classes.
+        parameters: numbers that its weights hold, with the classes of COCO that they were published with: 80 unless
+            `weights` names others.
         defaults: hyperparameters that replace the managed algorithm's defaults for this id.
     """
 
@@ -143,6 +152,26 @@ def _dfine(size: str, architecture: dict[str, Any], parameters: int, coco_ap: fl
     )
 
 
+_SSD_ANCHORS = AnchorGrid(scale=4.0, scales_per_octave=2, aspect_ratios=(1.0, 0.5, 2.0))
+_EFFICIENTDET_ANCHORS = AnchorGrid(scale=4.0, scales_per_octave=3, aspect_ratios=(1.0, 0.5, 2.0))
+
+
+def _managed(model: PublishedModel) -> ModelSpec:
+    """A model of the managed algorithm."""
+    is_ssd = model.architecture.pyramid == "fpn"
+    return ModelSpec(
+        model_id=f"tensorflow-od1-{model.name}",
+        family="ssd_fpn" if is_ssd else "efficientdet",
+        image_size=model.image_size,
+        architecture=model.architecture.as_arguments(),
+        anchors=_SSD_ANCHORS if is_ssd else _EFFICIENTDET_ANCHORS,
+        weights=PublishedWeights("store", f"{model.archive}.tar.gz", "COCO 2017", "detector", coco.slots()),
+        coco_ap=model.coco_ap,
+        parameters=model.parameters,
+        defaults={"epochs": model.epochs},
+    )
+
+
 MODELS: dict[str, ModelSpec] = {
     spec.model_id: spec
     for spec in (
@@ -161,6 +190,7 @@ MODELS: dict[str, ModelSpec] = {
             parameters=0,
             defaults={"batch_size": 8, "epochs": 2},
         ),
+        *map(_managed, PUBLISHED),
     )
 }
 

@@ -11,6 +11,8 @@ from components.model.catalogue import ModelSpec
 FAMILIES = {
     "retinanet": ("components.model.retinanet", "RetinaNet"),
     "dfine": ("components.model.dfine", "DFine"),
+    "ssd_fpn": ("components.model.zoo.detector", "ZooDetector"),
+    "efficientdet": ("components.model.zoo.detector", "ZooDetector"),
 }
 
 

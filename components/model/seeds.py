@@ -12,6 +12,7 @@ from typing import Any, Literal
 from components.config import Frozen, RunConfig
 from components.errors import DataError
 from components.model.catalogue import compatible_ids, model_spec
+from components.model.families import create_detector
 from components.model.store import ModelCard, load_card, load_detector
 from components.model.weights import fetch_weights
 from components.storage import write_json
@@ -122,7 +123,7 @@ def apply_seed(
     seed = read_seed(seed_dir)
     if seed.kind == "pretrained":
         if seed.origin != RANDOM:
-            detector.load_pretrained(seed_dir / PRETRAINED_FOLDER)
+            _apply_published(detector, seed_dir / PRETRAINED_FOLDER, card, reinitialize)
         return
     parent_card = load_card(seed_dir)
     kept = check_parent(parent_card, seed.origin, card.model_id, card.classes, on_class_change)
@@ -131,3 +132,23 @@ def apply_seed(
     detector.inherit(parent, kept)
     if reinitialize == "True":
         detector.reinitialize_top_layer()
+
+
+def _apply_published(detector: Any, folder: Path, card: ModelCard, reinitialize: str) -> None:
+    """Published weights; their class scores only if the user wants to keep them."""
+    spec = model_spec(card.model_id)
+    published = spec.weights.classes if spec.weights else ()
+    if not published or reinitialize != "False":
+        detector.load_pretrained(folder)
+        if published:
+            detector.reinitialize_top_layer()
+        return
+    if unknown := [name for name in card.classes if name not in published]:
+        known = ", ".join(name for name in published if name)
+        raise DataError(
+            f"reinitialize_top_layer=False keeps the published scores of {card.model_id}, which has no class "
+            f"{', '.join(map(repr, unknown))}; it knows {known}. Name the dataset's classes so, or leave it at Auto"
+        )
+    parent = create_detector(spec, len(published), card.image_size)
+    parent.load_pretrained(folder)
+    detector.inherit(parent, {index: published.index(name) for index, name in enumerate(card.classes)})

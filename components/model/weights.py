@@ -1,6 +1,6 @@
 """Where published weights are kept: in an installed package, or in the weights store below `weights_uri`.
 
-The store holds a folder a model id, with the files that the model's family reads.
+Archives are imported into the store, with a manifest that is checked; other files are put there as they are.
 """
 
 from __future__ import annotations
@@ -8,16 +8,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from components.config import RunConfig, Settings
-from components.errors import UsageError
+from components.config import RunConfig
+from components.errors import DataError, UsageError
 from components.model.catalogue import ModelSpec, PublishedWeights
 from components.model.pretrained import package_file
-from components.storage import download, join, list_files, write_atomic
-
-
-def store_uri(weights_uri: str | None, spec: ModelSpec) -> str:
-    """The model's folder in the weights store."""
-    return join(weights_uri or Settings.from_environment().weights_uri, spec.model_id)
+from components.model.weights_store import fetch, find_manifest, sha256_of, store_uri
+from components.storage import download, list_files, write_atomic
 
 
 def weights_ready(spec: ModelSpec, weights_uri: str | None = None) -> bool:
@@ -25,7 +21,8 @@ def weights_ready(spec: ModelSpec, weights_uri: str | None = None) -> bool:
     if spec.weights is None:
         return False
     if spec.weights.source == "store":
-        return bool(list_files(store_uri(weights_uri, spec)))
+        uri = store_uri(weights_uri, spec.model_id)
+        return find_manifest(uri) is not None if spec.weights.is_imported else bool(list_files(uri))
     try:
         return package_file(spec.weights.name).is_file()
     except UsageError:
@@ -42,24 +39,40 @@ def fetch_weights(config: RunConfig, spec: ModelSpec, weights: PublishedWeights,
         out_dir: receives the files.
 
     Returns:
-        SHA-256 over the files, in the order of their names.
+        SHA-256 of the package's file, of the imported archive, or over the files in the order of their names.
 
     Raises:
         UsageError: when they are not there; it says how to get them.
+        DataError: when they are broken, or another model's.
     """
     if weights.source == "package":
         path = package_file(weights.name)
         write_atomic(out_dir / path.name, path.read_bytes())
-    else:
-        uri = store_uri(config.weights_uri, spec)
-        files = list_files(uri)
-        if not files:
-            raise UsageError(
-                f"{uri} holds no weights of {spec.model_id}: put {weights.name} there, name another weights_uri, "
-                "or train another model (`boxwright models` says which weights are there)"
-            )
-        download(uri, files, out_dir)
+        return sha256_of(path)
+    uri = store_uri(config.weights_uri, spec.model_id)
+    if weights.is_imported:
+        return _fetch_imported(uri, spec, weights, out_dir)
+    files = list_files(uri)
+    if not files:
+        raise UsageError(
+            f"{uri} holds no weights of {spec.model_id}: put {weights.name} there, name another weights_uri, "
+            "or train another model (`boxwright models` says which weights are there)"
+        )
+    download(uri, files, out_dir)
     return _digest(out_dir)
+
+
+def _fetch_imported(uri: str, spec: ModelSpec, weights: PublishedWeights, out_dir: Path) -> str:
+    manifest = find_manifest(uri)
+    if manifest is None:
+        raise UsageError(
+            f"{uri} holds no weights of {spec.model_id}: run `boxwright weights pull {spec.model_id}`, or with an "
+            f"archive at hand `boxwright weights import {spec.model_id} {weights.name}`, or name another weights_uri"
+        )
+    if manifest.model_id != spec.model_id:
+        raise DataError(f"{uri} holds weights of {manifest.model_id}; import {weights.name} for {spec.model_id}")
+    fetch(uri, manifest, out_dir)
+    return manifest.origin_sha256
 
 
 def _digest(folder: Path) -> str:

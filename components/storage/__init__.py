@@ -21,10 +21,12 @@ from components.storage.transfer import (
     upload_file,
     upload_folder,
 )
+from components.storage.unpacking import Layout, unpack
 
 __all__ = [
     "ChangedError",
     "FileEntry",
+    "Layout",
     "Location",
     "TransferStats",
     "connected",
@@ -37,6 +39,7 @@ __all__ = [
     "read_bytes",
     "replacing",
     "stat",
+    "unpack",
     "unsafe_key",
     "upload_file",
     "upload_folder",

@@ -1,0 +1,195 @@
+"""The managed models held against the original Object Detection API; prints the table of docs/models.md.
+
+    python -m benchmarks.zoo --results results.json MODEL_ID ...    # measures these models, adds them to the file
+    python -m benchmarks.zoo --results results.json --table         # the table of all that were measured
+
+Needs the reference that `zoo_reference.py` describes. No trained weights are used: each variable is set by the
+reference's rule, written as a checkpoint of the original's layout, and imported from that. Time an image is that of the
+exported model, from encoded bytes to boxes, at batch 1. ResNet-152 at 1024 pixels takes 6 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.zoo_reference import Comparison, Reference, image_of, synthetic_outputs, write_checkpoint
+from components.model.catalogue import MODELS, ModelSpec
+
+_HEADER = (
+    "model id",
+    "COCO AP as published",
+    "parameters",
+    "checkpoint variables",
+    "comparisons with the original",
+    "a training step",
+    "exported",
+    "ms an image",
+)
+_RUNS = 5
+
+
+def reference_of(spec: ModelSpec) -> Reference:
+    """The reference of the archive that a model starts from."""
+    assert spec.weights is not None
+    return Reference(spec.weights.name.removesuffix(".tar.gz"))
+
+
+def set_values(detector: Any, values: dict[str, np.ndarray]) -> None:
+    """Puts values by checkpoint key into a detector."""
+    from components.model.zoo.checkpoint import variables_by_key
+
+    for key, variable in variables_by_key(detector.checkpoint_objects.layers).items():
+        variable.assign(values[key])
+
+
+def compare(detector: Any, reference: Reference) -> list[Any]:
+    """All comparisons with a golden; the detector holds the values of rule A, and of rule B afterwards."""
+    import tensorflow as tf
+
+    comparison = Comparison(detector, reference)
+    checks = []
+    synthetic = synthetic_outputs(*detector.stages["raw"]["class_logits"].shape[1:])
+    synthetic = {name: tf.constant(value) for name, value in synthetic.items()}
+    for view in ("square", "wide"):
+        checks += comparison.run(view)
+        checks += comparison.run_detections(view, f"synthetic_predictions/{view}/", synthetic, 4e-6)
+    if not reference.archive.startswith("ssd"):
+        return checks
+    set_values(detector, reference.values("B"))
+    for view in ("square", "wide"):
+        image, _ = detector.resizing(tf.constant(image_of(view, detector.image_size)))
+        raw = detector(image[None], training=False)
+        checks += comparison.run_raw(f"ruleB/{view}/", raw)
+        checks += comparison.run_detections(view, f"ruleB/{view}/", raw, reference.noise)
+    return checks
+
+
+def measure(spec: ModelSpec) -> dict[str, Any]:
+    """One model's row."""
+    from components.model.zoo.architecture import COCO_CLASSES
+    from components.model.zoo.checkpoint import read_checkpoint
+    from components.model.zoo.detector import ZooDetector
+    from components.model.zoo.weights import checkpoint_shapes
+
+    reference = reference_of(spec)
+    started = time.perf_counter()
+    detector = ZooDetector(spec, COCO_CLASSES, spec.image_size)
+    row: dict[str, Any] = {"build_seconds": time.perf_counter() - started, "parameters": detector.count_params()}
+    with TemporaryDirectory() as folder:
+        write_checkpoint(Path(folder, "ckpt-0"), reference.values())
+        used, unused = checkpoint_shapes(detector)
+        values = read_checkpoint(Path(folder, "ckpt-0"), {**used, **unused})
+        row["variables"], row["variables_of_archive"] = len(values), len(reference.shapes())
+        set_values(detector, values)
+        del values
+        if reference.has_golden:
+            checks = compare(detector, reference)
+            row["comparisons"] = len(checks)
+            row["failed"] = [
+                f"{check.name} {check.difference:.3g} > {check.allowed:.3g}" for check in checks if not check.holds
+            ]
+        row |= _exported(detector, spec, Path(folder))
+    row["training_loss"] = _training_step(spec)
+    return row
+
+
+def _exported(detector: Any, spec: ModelSpec, folder: Path) -> dict[str, Any]:
+    """Exports a detector and times the export on one image."""
+    import tensorflow as tf
+
+    from components.model.store import ModelCard, save_detector
+    from components.release.package import export_saved_model
+
+    names = tuple(f"class_{index}" for index in range(detector.num_classes))
+    card = ModelCard(
+        model_id=spec.model_id, image_size=spec.image_size, classes=names, category_ids=tuple(range(len(names)))
+    )
+    save_detector(detector, card, folder)
+    export_saved_model(folder, folder)
+    loaded = tf.saved_model.load(str(folder / "saved_model"))
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    encoded = tf.constant([tf.io.encode_jpeg(image).numpy()])
+    serve = loaded.signatures["serving_default"]
+    seconds = []
+    for _ in range(_RUNS + 1):
+        started = time.perf_counter()
+        found = serve(encoded_images=encoded)
+        seconds.append(time.perf_counter() - started)
+    exported = bool(np.isfinite(found["detection_boxes"]).all()) and found["detection_boxes"].shape == (1, 100, 4)
+    return {"exported": exported, "milliseconds": 1000 * statistics.median(seconds[1:])}
+
+
+def _training_step(spec: ModelSpec) -> float:
+    """The loss of one step of three classes, from the rule's values."""
+    import keras
+
+    from components.model.zoo.detector import ZooDetector
+    from components.model.zoo.weights import ARRAYS_FILE, checkpoint_shapes, write_arrays
+
+    detector = ZooDetector(spec, 3, spec.image_size)
+    values = reference_of(spec).values()
+    with TemporaryDirectory() as folder:
+        used, _ = checkpoint_shapes(detector)
+        write_arrays(Path(folder, ARRAYS_FILE), {key: values[key] for key in used}, detector.architecture.box_scales)
+        detector.load_pretrained(Path(folder))
+    detector.freeze_batch_norm()
+    detector.compile(optimizer=keras.optimizers.SGD(1e-3, global_clipnorm=1.0), jit_compile=False)
+    size = spec.image_size
+    targets = {"boxes": np.array([[[0.1, 0.1, 0.6, 0.7]]]) * size, "labels": np.array([[1.0]])}
+    return float(detector.train_on_batch(image_of("square", size)[None], targets, return_dict=True)["loss"])
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """The rows in Markdown, in the catalogue's order."""
+    lines = [f"| {' | '.join(_HEADER)} |", f"|{' --- |' * len(_HEADER)}"]
+    for spec in MODELS.values():
+        if spec.model_id in results:
+            lines.append(f"| {' | '.join(_cells(spec, results[spec.model_id]))} |")
+    return "\n".join(lines)
+
+
+def _cells(spec: ModelSpec, row: dict[str, Any]) -> list[str]:
+    comparisons = "no golden"
+    if "comparisons" in row:
+        comparisons = f"{row['comparisons'] - len(row['failed'])} of {row['comparisons']}"
+    return [
+        f"`{spec.model_id}`",
+        f"{spec.coco_ap}",
+        f"{row['parameters'] / 1e6:.1f} M",
+        f"{row['variables']} of {row['variables_of_archive']}",
+        comparisons,
+        "yes" if np.isfinite(row["training_loss"]) else "no",
+        "yes" if row["exported"] else "no",
+        f"{row['milliseconds']:.0f}",
+    ]
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("model_ids", nargs="*", choices=[[], *MODELS])
+    arguments = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    results = json.loads(arguments.results.read_text()) if arguments.results.exists() else {}
+    for model_id in arguments.model_ids:
+        results[model_id] = measure(MODELS[model_id])
+        print(model_id, json.dumps(results[model_id]), file=sys.stderr, flush=True)
+        arguments.results.write_text(json.dumps(results, indent=1))
+    if arguments.table:
+        print(table(results))
+
+
+if __name__ == "__main__":
+    main()

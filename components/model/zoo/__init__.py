@@ -1,0 +1,5 @@
+"""The TensorFlow 2 detection zoo's SSD and EfficientDet networks, as its published checkpoints expect them.
+
+Facts come from the Object Detection API's own configuration of the 13 archives; where its networks differ from the
+papers or from Keras's (padding, activations, endpoints, anchors, matching), they are built as the checkpoints need.
+"""

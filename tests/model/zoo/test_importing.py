@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import re
+import tarfile
+
+import archives
+import numpy as np
+import pytest
+
+from components.config import parse_config
+from components.errors import DataError, UsageError
+from components.model.catalogue import MODELS
+from components.model.weights import fetch_weights, weights_ready
+from components.model.weights_store import MANIFEST_FILE, find_manifest, put, store_uri
+
+
+@pytest.fixture(scope="module")
+def store(spec, archive, tmp_path_factory):
+    """A store with the archive's weights in it."""
+    from components.model.zoo.importing import convert_archive
+
+    uri, work = str(tmp_path_factory.mktemp("store")), tmp_path_factory.mktemp("work")
+    put(store_uri(uri, spec.model_id), work, convert_archive(spec, archive, work))
+    return uri
+
+
+def test_training_starts_from_what_was_imported(spec, values, archive, store, tmp_path):
+    from components.model.zoo.detector import ZooDetector
+
+    config = parse_config({"training": "t", "output": "o", "model_id": spec.model_id, "weights_uri": store})
+    assert weights_ready(spec, store)
+    digest = fetch_weights(config, spec, spec.weights, tmp_path)
+    manifest = find_manifest(store_uri(store, spec.model_id))
+    assert (digest, manifest.origin, manifest.variables) == (manifest.origin_sha256, archive.name, len(values))
+
+    detector = ZooDetector(spec, 3, 64)
+    fresh = [weights.variable.numpy() for weights in detector.class_weights()]
+    detector.load_pretrained(tmp_path)
+    stem = detector.get_layer("Conv1").kernel
+    np.testing.assert_array_equal(
+        stem, values["model/_feature_extractor/classification_backbone/layer_with_weights-0/kernel"]
+    )
+    for weights, before in zip(detector.class_weights(), fresh, strict=True):
+        np.testing.assert_array_equal(weights.variable, before)
+
+
+def test_published_scores_are_kept_for_classes_that_coco_names(spec, values, store, tmp_path):
+    from components.model.seeds import PRETRAINED_FOLDER, Seed, apply_seed, write_seed
+    from components.model.store import ModelCard
+    from components.model.zoo.detector import ZooDetector
+
+    config = parse_config({"training": "t", "output": "o", "model_id": spec.model_id, "weights_uri": store})
+    fetch_weights(config, spec, spec.weights, tmp_path / PRETRAINED_FOLDER)
+    write_seed(Seed(kind="pretrained", model_id=spec.model_id, origin=spec.weights.name), tmp_path)
+    card = ModelCard(model_id=spec.model_id, image_size=64, classes=("zebra", "person"), category_ids=(1, 2))
+    detector = ZooDetector(spec, 2, 64)
+    apply_seed(detector, tmp_path, card, "False")
+    key = "model/_box_predictor/_prediction_heads/class_predictions_with_background/_class_predictor_layers/0/bias"
+    published = values[key].reshape(6, 91)
+    np.testing.assert_array_equal(detector.class_layer.bias.numpy().reshape(6, 3), published[:, [0, 24, 1]])
+
+    apply_seed(detector, tmp_path, card, "Auto")
+    np.testing.assert_allclose(detector.class_layer.bias, -4.6)
+
+    with pytest.raises(DataError, match="no class 'bolt'; it knows person, bicycle"):
+        apply_seed(detector, tmp_path, card.model_copy(update={"classes": ("bolt", "person")}), "False")
+
+
+def test_without_weights_the_error_says_how_to_get_them(spec, tmp_path):
+    config = parse_config({"training": "t", "output": "o", "model_id": spec.model_id, "weights_uri": str(tmp_path)})
+    assert not weights_ready(spec, str(tmp_path))
+    with pytest.raises(
+        UsageError, match=f"boxwright weights pull {spec.model_id}.*weights import.*{spec.weights.name}"
+    ):
+        fetch_weights(config, spec, spec.weights, tmp_path / "out")
+
+
+def test_a_file_that_changed_in_the_store_is_not_used(spec, store, tmp_path):
+    import shutil
+
+    shutil.copytree(store, tmp_path / "copy")
+    file = tmp_path / "copy" / spec.model_id / "weights.npz"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    config = parse_config(
+        {"training": "t", "output": "o", "model_id": spec.model_id, "weights_uri": str(tmp_path / "copy")}
+    )
+    with pytest.raises(DataError, match="not the file that its manifest names"):
+        fetch_weights(config, spec, spec.weights, tmp_path / "out")
+
+
+def test_the_archives_own_scales_of_the_box_code_are_taken_and_travel_with_the_weights(spec, values, tmp_path):
+    from components.model.store import ModelCard, load_detector, save_detector
+    from components.model.zoo.detector import ZooDetector
+    from components.model.zoo.importing import convert_archive
+
+    config = archives.config_text(spec, y_scale=1.0, height_scale=2.0)
+    path = archives.write_archive(tmp_path / spec.weights.name, values, config)
+    convert_archive(spec, path, tmp_path / "work")
+    detector = ZooDetector(spec, 2, 64)
+    detector.load_pretrained(tmp_path / "work")
+    card = ModelCard(model_id=spec.model_id, image_size=64, classes=("a", "b"), category_ids=(1, 2))
+    save_detector(detector, card, tmp_path)
+    np.testing.assert_array_equal(load_detector(tmp_path)[0].box_code.scales, [1.0, 10.0, 2.0, 5.0])
+
+
+def _entry(name, size=0, kind=tarfile.REGTYPE):
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.type, entry.linkname = size, kind, "elsewhere" if kind == tarfile.SYMTYPE else ""
+    return entry
+
+
+def _truncated(archive, spec, values, folder):
+    path = folder / archive.name
+    path.write_bytes(archive.read_bytes()[:-100_000])
+    return path
+
+
+def _with_entry(name, **settings):
+    def make(archive, spec, values, folder):
+        return archives.write_archive(
+            folder / archive.name, values, archives.config_text(spec), _entry(name, **settings)
+        )
+
+    return make
+
+
+def _with_values(change):
+    def make(archive, spec, values, folder):
+        return archives.write_archive(folder / archive.name, change(dict(values)), archives.config_text(spec))
+
+    return make
+
+
+def _with_config(change):
+    def make(archive, spec, values, folder):
+        return archives.write_archive(folder / archive.name, values, change(archives.config_text(spec)))
+
+    return make
+
+
+def _another_models(archive, spec, values, folder):
+    other = MODELS["tensorflow-od1-ssd-efficientdet-d0-512x512-coco17-tpu-8"]
+    return archives.write_archive(folder / other.weights.name, values, archives.config_text(other))
+
+
+_STEM = "model/_feature_extractor/classification_backbone/layer_with_weights-0/kernel"
+
+BAD = {
+    "truncated": (_truncated, "is no whole .tar.gz"),
+    "not an archive": (
+        lambda archive, spec, values, folder: _written(folder / "x.tar.gz", b"no"),
+        "is no whole .tar.gz",
+    ),
+    "a path that escapes": (_with_entry("../../evil"), "unsafe path"),
+    "a link": (_with_entry("x/checkpoint/ckpt-1", kind=tarfile.SYMTYPE), "neither a regular file nor a folder"),
+    "ten gigabytes": (_with_entry("x/checkpoint/big", size=10 << 30), "unpacks to more than"),
+    "ten gigabytes that are skipped": (_with_entry("x/saved_model/big", size=10 << 30), "unpacks to more than"),
+    "other files": (_with_entry("x/evil.py"), "not of an archive of the TensorFlow 2 detection zoo"),
+    "another model's": (
+        _another_models,
+        "feature_extractor.type is ssd_efficientnet-b0_bifpn_keras, expected ssd_mobilenet_v2",
+    ),
+    "a variable too many": (_with_values(lambda v: v | {"model/extra": np.zeros(3, "f4")}), "1 left over: model/extra"),
+    "a variable missing": (_with_values(lambda v: {k: v[k] for k in v if k != _STEM}), f"1 missing: {_STEM}"),
+    "another shape": (
+        _with_values(lambda v: v | {_STEM: v[_STEM][:1]}),
+        r"layer_with_weights-0/kernel \[1, 3, 3, 32\] instead of",
+    ),
+    "doubles": (_with_values(lambda v: v | {_STEM: v[_STEM].astype("f8")}), "expected float32, got float64"),
+    "not a number": (_with_values(lambda v: v | {_STEM: v[_STEM] * np.nan}), "not finite"),
+    "other classes": (
+        _with_config(lambda text: text.replace("num_classes: 90", "num_classes: 1")),
+        "num_classes is 1, expected 90",
+    ),
+    "a broken configuration": (_with_config(lambda text: text + "}"), "a brace too many"),
+}
+
+
+def _written(path, content):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_archive_is_one_line_and_leaves_nothing_in_the_store(
+    kind, spec, values, archive, tmp_path, monkeypatch, capsys
+):
+    from components import cli
+
+    make, expected = BAD[kind]
+    (tmp_path / "parts").mkdir()
+    path, store = make(archive, spec, values, tmp_path / "parts"), tmp_path / "store"
+    monkeypatch.setattr(
+        "sys.argv", ["boxwright", "weights", "import", spec.model_id, str(path), "--weights-uri", str(store)]
+    )
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with pytest.raises(SystemExit) as exited:
+        cli.main()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert exited.value.code == 1
+    assert len(lines) == 1
+    assert re.search(expected, lines[0])
+    assert not store.exists()
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_checkpoint_that_ends_early_is_told(spec, values, tmp_path):
+    from benchmarks.zoo_reference import write_checkpoint
+    from components.model.zoo.checkpoint import read_checkpoint
+
+    write_checkpoint(tmp_path / "ckpt-0", values)
+    data = tmp_path / "ckpt-0.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:1000])
+    with pytest.raises(DataError, match="ckpt-0 of the archive is no whole TensorFlow checkpoint"):
+        read_checkpoint(tmp_path / "ckpt-0", {key: value.shape for key, value in values.items()})
+    with pytest.raises(DataError, match="no whole TensorFlow checkpoint"):
+        read_checkpoint(tmp_path / "none", {})
+
+
+def test_the_manifest_is_written_last(spec, archive, tmp_path, monkeypatch):
+    from components.model import weights_store
+    from components.model.zoo.importing import convert_archive
+
+    manifest, sent = convert_archive(spec, archive, tmp_path), []
+    monkeypatch.setattr(weights_store, "upload_file", lambda path, uri: sent.append(path.name))
+    put("s3://bucket/weights", tmp_path, manifest)
+    assert sent == ["weights.npz", MANIFEST_FILE]
