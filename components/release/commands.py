@@ -140,7 +140,7 @@ def _moved(champion: Version, before: Version | None, as_json: bool) -> None:
     facts = {"champion": champion.reference, "before": before.reference if before else None}
     if as_json:
         typer.echo(json.dumps(facts))
-    elif before == champion:
+    elif before and before.version == champion.version:
         _console().print(f"{champion.reference} is the champion already")
     else:
         _console().print(f"champion is {champion.reference}, before it was {facts['before'] or 'none'}")

@@ -52,7 +52,7 @@ class Aliases:
             # Before the aliases: what is settled here has had its say on the champion that is read next.
             settled = {one.version for one in self._versions() if one.settled}
             champion = self._champion()
-            if champion is None or (champion != version and outdoes(version, champion)):
+            if champion is None or (champion.version != version.version and outdoes(version, champion)):
                 self._move(champion, version)
                 self._give_way(settled)
         self._client.set_model_version_tag(self._name, str(version.version), SETTLED, "true")
@@ -76,7 +76,7 @@ class Aliases:
                 f"the champion of {self._name} is {now}, expected was version {expected}: it was moved meanwhile; "
                 "look at it again"
             )
-        if champion != version:
+        if champion is None or champion.version != version.version:
             self._move(champion, version)
             self._verify(version)
         return champion
@@ -92,7 +92,7 @@ class Aliases:
             StorageError: another machine moved the champion at the same time.
         """
         champion, previous = self._champion(), self._named(PREVIOUS)
-        if champion is None or previous is None or previous == champion:
+        if champion is None or previous is None or previous.version == champion.version:
             raise UsageError(f"{self._name} has no version that was champion before; promote one by its number")
         if not previous.accepted:
             raise UsageError(f"{previous.reference} was champion before and was rejected since; promote another")
@@ -119,7 +119,7 @@ class Aliases:
         while True:
             champion = self._champion()
             rivals = [one for one in self._versions() if one.accepted and one.version not in settled]
-            better = [one for one in rivals if champion and one != champion and _beats(one, champion)]
+            better = [one for one in rivals if champion and _beats(one, champion)]
             if not better:
                 return
             self._move(champion, max(better, key=lambda one: (one.as_of, one.ap or 0.0, one.version)))
