@@ -35,6 +35,7 @@ figure { margin: 1rem 0; overflow-x: auto; } figcaption { font-size: .9rem; max-
 .offenders ul { margin: .25rem 0; padding-left: 1.1rem; }
 @media (max-width: 42rem) { .cards thead { display: none; } .cards tr { display: block; padding: .6rem 0;
   border-bottom: 1px solid var(--line); } .cards td { display: block; border: 0; padding: 0; text-align: left; }
+  .cards td:empty { display: none; }
   .cards td[data-label]::before { content: attr(data-label) ": "; color: var(--muted); } }
 """
 

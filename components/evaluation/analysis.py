@@ -13,7 +13,8 @@ import numpy as np
 from components.config import Frozen
 from components.dataset.annotations import Annotations
 from components.evaluation.detections import Detections, Truth
-from components.evaluation.metrics import MATCH_IOU, Measurement
+from components.evaluation.metrics import Measurement
+from components.evaluation.threshold import MATCH_IOU
 
 CALIBRATION_BINS = 10
 BACKGROUND_IOU = 0.1
@@ -160,7 +161,8 @@ def _confusion(measurement: Measurement) -> tuple[tuple[int, ...], ...]:
     if any(box.crowd for box in annotations.boxes):
         # hotcoco's matrix knows no crowds: leave them out, and with them what was found in them.
         outside = np.array(sorted(measurement.diagnostics["dt_status"]), np.int64) - 1
-        evaluation = Truth(annotations, with_crowds=False).evaluator(kept.pick(outside), MATCH_IOU)
+        truth = Truth(annotations, with_crowds=False)
+        evaluation = truth.evaluator(truth.results(kept.pick(outside)), MATCH_IOU)
     matrix = evaluation.confusion_matrix(MATCH_IOU)["matrix"]
     return tuple(tuple(int(count) for count in row) for row in matrix)
 

@@ -83,7 +83,7 @@ def compare(champion: Measurement, candidate: Measurement, name: str, seed: int 
 
 def _slim(measurement: Measurement) -> Any:
     """An evaluator of all that is compared and no more: boxes by size would be drawn anew in every sample."""
-    evaluation = measurement.truth.evaluator(measurement.detections)
+    evaluation = measurement.truth.evaluator(measurement.results)
     evaluation.params.area_rng, evaluation.params.area_rng_lbl = [[0.0, 1e10]], ["all"]
     evaluation.evaluate()
     return evaluation

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -40,10 +42,14 @@ class Detections:
             TrainingError: a detection is malformed, not finite, or of an image or class that the split does not have.
         """
         try:
-            image_ids = np.fromiter((found["image_id"] for found in results), np.int64, len(results))
-            category_ids = np.fromiter((found["category_id"] for found in results), np.int64, len(results))
-            scores = np.fromiter((found["score"] for found in results), np.float64, len(results))
-            boxes = np.array([found["bbox"] for found in results], np.float64).reshape(len(results), 4)
+            image_ids, category_ids, scores = (
+                np.fromiter(map(itemgetter(name), results), kind, len(results))
+                for name, kind in (("image_id", np.int64), ("category_id", np.int64), ("score", np.float64))
+            )
+            if not set(map(len, map(itemgetter("bbox"), results))) <= {4}:
+                raise ValueError("a box has other than four numbers")
+            numbers = chain.from_iterable(map(itemgetter("bbox"), results))
+            boxes = np.fromiter(numbers, np.float64, 4 * len(results)).reshape(-1, 4)
         except (KeyError, TypeError, ValueError, OverflowError):
             raise _first_malformed(results) from None
         images = np.sort(np.array([image.id for image in annotations.images], np.int64))
@@ -137,19 +143,22 @@ class Truth:
             iscrowd=np.array([box.crowd for box in self.boxes], np.int64),
         )
 
-    def evaluator(self, detections: Detections, iou: float | None = None, classes: Sequence[int] | None = None) -> Any:
-        """A `hotcoco.COCOeval` of COCO's parameters; detection number n has the id n + 1.
+    def results(self, detections: Detections) -> Any:
+        """Detections as hotcoco has them; detection number n has the id n + 1."""
+        columns = (detections.image_rows, detections.boxes, detections.scores, detections.class_rows)
+        return self.coco.load_res(np.column_stack(columns).astype(np.float64, copy=False))
+
+    def evaluator(self, results: Any, iou: float | None = None, classes: Sequence[int] | None = None) -> Any:
+        """A `hotcoco.COCOeval` of COCO's parameters.
 
         Args:
-            detections: what was found.
+            results: of `results`.
             iou: evaluate at this overlap alone, over boxes of all sizes.
             classes: evaluate these class rows alone.
         """
         import hotcoco
 
-        columns = (detections.image_rows, detections.boxes, detections.scores, detections.class_rows)
-        found = self.coco.load_res(np.column_stack(columns).astype(np.float64, copy=False))
-        evaluation = hotcoco.COCOeval(self.coco, found, "bbox")
+        evaluation = hotcoco.COCOeval(self.coco, results, "bbox")
         params = evaluation.params
         if iou is not None:
             params.iou_thrs, params.max_dets = [iou], [100]

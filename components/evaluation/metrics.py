@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,8 @@ from numpy.typing import NDArray
 from components.config import Frozen
 from components.dataset.annotations import Annotations
 from components.evaluation.detections import Detections, Truth
+from components.evaluation.threshold import MATCH_IOU, best_threshold
 
-MATCH_IOU = 0.5
-# Thresholds that are tried lie this far apart, as scores are shown.
-THRESHOLD_STEPS = 1000
 # Places on the axes of hotcoco's `precision` (IoU, recall, class, area, detections) and `recall` (the same without
 # recall): COCO's areas are all, small, medium, large; its detections an image 1, 10, 100.
 _AREAS = {"AP": 0, "AP_small": 1, "AP_medium": 2, "AP_large": 3}
@@ -62,12 +61,13 @@ class CocoMetrics(Frozen):
 class DetectionMetrics(CocoMetrics):
     """Metrics of a detector on a split, as COCO defines them.
 
-    Precision, recall and F1 are those of all boxes together, whatever their class.
+    Precision, recall and F1 are means over the classes that have boxes, as AP is, so that a frequent class does not
+    decide alone; precision over those with detections.
 
     Attributes:
         per_class: by class name.
         images: of the split.
-        threshold: the score at which F1 over all boxes is largest; None where no detection is right.
+        threshold: the score at which F1 is largest; None where no detection is right.
     """
 
     per_class: dict[str, CocoMetrics]
@@ -83,6 +83,7 @@ class Measurement:
     """Metrics of a split, and the evaluators that they come from, for all that is asked of them afterwards.
 
     Attributes:
+        results: all detections as hotcoco has them.
         full: evaluated by COCO's parameters on every detection.
         kept: at IoU 0.5 alone, on the detections of at least the threshold; on none where there is no threshold.
         kept_detections: those.
@@ -92,15 +93,22 @@ class Measurement:
     def __init__(self, annotations: Annotations, detections: Detections, voc: bool = False) -> None:
         self.annotations, self.detections = annotations, detections
         self.truth = Truth(annotations)
-        self.full = self.truth.evaluator(detections)
+        self.results = self.truth.results(detections)
+        self.full = self.truth.evaluator(self.results)
         self.full.evaluate()
         self.full.accumulate()
-        self.threshold = _best_threshold(self.full, sum(not box.crowd for box in annotations.boxes))
+        self.threshold = best_threshold(self.truth, detections, self.boxes, self.full.eval)
         self.kept_detections = detections.at_least(self.threshold if self.threshold is not None else np.inf)
-        self.kept = self.truth.evaluator(self.kept_detections, MATCH_IOU)
+        self.kept = self.truth.evaluator(self.truth.results(self.kept_detections), MATCH_IOU)
         self.kept.evaluate()
         self.diagnostics = self.kept.image_diagnostics(MATCH_IOU, self.threshold or 0.0)
         self.metrics = self._metrics(voc)
+
+    @cached_property
+    def boxes(self) -> NDArray[np.int64]:
+        """Boxes of each class, crowds left out, `(classes,)`."""
+        counts = Counter(box.category_id for box in self.annotations.boxes if not box.crowd)
+        return np.array([counts[category_id] for category_id in self.annotations.category_ids], np.int64)
 
     def _metrics(self, voc: bool) -> DetectionMetrics:
         tables = self.full.eval
@@ -119,7 +127,9 @@ class Measurement:
             **_coco(tables, range(len(names))),
             VOC_AP50=sum(known) / len(known) if known else None,
             detections=len(self.detections),
-            **_shares(*counts.sum(axis=0)),
+            **_means(per_class),
+            boxes=int(counts[:, 2].sum()),
+            kept=int(counts[:, 1].sum()),
             per_class=per_class,
             images=len(self.annotations.images),
             threshold=self.threshold,
@@ -140,10 +150,10 @@ def measure(annotations: Annotations, detections: Sequence[Mapping[str, Any]], v
     return Measurement(annotations, Detections.of_results(annotations, detections), voc).metrics
 
 
-def _coco(tables: Mapping[str, Any], rows: Sequence[int]) -> dict[str, float | None]:
+def _coco(tables: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
     """COCO's twelve numbers without the recalls by size, over the classes of `rows`."""
     precision, recall = tables["precision"][:, :, rows], tables["recall"][:, rows]
-    values = {name: _mean(precision[..., area, -1]) for name, area in _AREAS.items()}
+    values: dict[str, Any] = {name: _mean(precision[..., area, -1]) for name, area in _AREAS.items()}
     values |= {name: _mean(precision[iou, ..., 0, -1]) for name, iou in _IOUS.items()}
     return values | {name: _mean(recall[..., 0, place]) for name, place in _DETECTIONS.items()}
 
@@ -152,20 +162,6 @@ def _mean(values: NDArray[np.float64]) -> float | None:
     """Over what there is; COCO's tools write -1 where there is no ground truth."""
     known = values[values > -1]
     return float(known.mean()) if known.size else None
-
-
-def _best_threshold(evaluation: Any, boxes: int) -> float | None:
-    """The least score of the detections that together reach the largest F1.
-
-    Detections are counted in bins of their score; right are those that match a box of their class.
-    """
-    bins = evaluation.calibration(n_bins=THRESHOLD_STEPS, iou_threshold=MATCH_IOU)["bins"][::-1]
-    found = np.cumsum([one["count"] for one in bins])
-    right = np.cumsum([one["count"] * one["avg_accuracy"] for one in bins])
-    f1 = 2 * right / np.maximum(found + boxes, 1)
-    best = int(np.argmax(f1))
-    # Three digits are what the bins' edges have.
-    return round(bins[best]["bin_lower"], 3) if f1[best] > 0 else None
 
 
 def _counts(measurement: Measurement) -> NDArray[np.int64]:
@@ -177,16 +173,9 @@ def _counts(measurement: Measurement) -> NDArray[np.int64]:
     ids = np.fromiter(status, np.int64, len(status))
     right = np.fromiter((word == "tp" for word in status.values()), np.bool_, len(status))
     rows = measurement.kept_detections.class_rows[ids - 1]
-    index = {category_id: row for row, category_id in enumerate(measurement.annotations.category_ids)}
-    boxes = Counter(index[box.category_id] for box in measurement.annotations.boxes if not box.crowd)
-    classes = len(index)
-    return np.column_stack(
-        [
-            np.bincount(rows[right], minlength=classes),
-            np.bincount(rows, minlength=classes),
-            [boxes[row] for row in range(classes)],
-        ]
-    ).astype(np.int64)
+    classes = len(measurement.boxes)
+    columns = [np.bincount(rows[right], minlength=classes), np.bincount(rows, minlength=classes), measurement.boxes]
+    return np.column_stack(columns).astype(np.int64)
 
 
 def _shares(right: int, found: int, boxes: int) -> dict[str, Any]:
@@ -200,13 +189,23 @@ def _shares(right: int, found: int, boxes: int) -> dict[str, Any]:
     }
 
 
+def _means(per_class: Mapping[str, CocoMetrics]) -> dict[str, Any]:
+    """Precision, recall and F1 over the classes that have boxes; precision over those with detections."""
+    asked = [one for one in per_class.values() if one.boxes]
+    found = [[one.precision for one in asked], [one.recall for one in asked], [one.F1 for one in asked]]
+    known = [[value for value in values if value is not None] for values in found]
+    return {
+        name: sum(values) / len(values) if values else None
+        for name, values in zip(("precision", "recall", "F1"), known, strict=True)
+    }
+
+
 def _voc_area(measurement: Measurement, row: int) -> float | None:
     """With one recall step for each box, COCO's mean over recalls is the whole area under the envelope."""
-    category_id = measurement.annotations.category_ids[row]
-    boxes = sum(box.category_id == category_id and not box.crowd for box in measurement.annotations.boxes)
+    boxes = int(measurement.boxes[row])
     if not boxes:
         return None
-    evaluation = measurement.truth.evaluator(measurement.detections, MATCH_IOU, [row])
+    evaluation = measurement.truth.evaluator(measurement.results, MATCH_IOU, [row])
     evaluation.params.rec_thrs = (np.arange(1, boxes + 1) / boxes).tolist()
     evaluation.evaluate()
     evaluation.accumulate()

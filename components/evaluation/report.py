@@ -31,9 +31,9 @@ _METRICS = (
     ("AR1", "AR1", "recall with 1 detection an image"),
     ("AR10", "AR10", "with 10"),
     ("AR100", "AR100", "with 100"),
-    ("precision", "Precision", "at the threshold, IoU 0.50"),
-    ("recall", "Recall", "at the threshold, IoU 0.50"),
-    ("F1", "F1", "at the threshold, IoU 0.50"),
+    ("precision", "Precision", "mean over classes, at the threshold and IoU 0.50"),
+    ("recall", "Recall", "the same"),
+    ("F1", "F1", "the same"),
 )
 _STYLE = """
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 1rem 0 0; font-size: .9rem; }
@@ -45,11 +45,11 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 1rem 0 0; font-s
 .gallery .close { display: none; }
 .gallery figure:target { position: fixed; inset: 0; z-index: 1; overflow: auto; padding: 1rem;
   background: var(--paper); }
-.gallery figure:target img { width: auto; max-width: none; min-width: min(100%, 90rem); margin: auto; }
+.gallery figure:target img { max-width: 110rem; margin: auto; }
 .gallery figure:target .close { display: inline-block; position: sticky; top: 0; left: 0; margin: 0 0 .75rem;
   padding: .3rem .9rem; border: 1px solid currentColor; border-radius: .3rem; background: var(--paper); }
 pre { overflow-x: auto; background: var(--raised); padding: .75rem 1rem; font-size: .8rem; }
-@media (max-width: 42rem) { .gallery figure:target img { min-width: 48rem; } }
+@media (max-width: 42rem) { .gallery figure:target img { width: 52rem; max-width: none; } }
 @media print { nav, .close { display: none; } body { max-width: none; padding: 0; font-size: .85rem; }
   figure, tr, .tiles div { break-inside: avoid; } h2 { break-after: avoid; }
   .gallery { grid-template-columns: 1fr 1fr; } .chart img { min-width: 0; } }
