@@ -72,6 +72,9 @@ def run(
         str | None, typer.Option(help=RunConfig.model_fields["on_class_change"].description)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help=RunConfig.model_fields["force"].description)] = False,
+    beam_pipeline_args: Annotated[
+        str | None, typer.Option(help=RunConfig.model_fields["beam_pipeline_args"].description)
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,6 +99,7 @@ def run(
             "parent": parent,
             "on_class_change": on_class_change,
             "force": force or None,
+            "beam_pipeline_args": beam_pipeline_args,
             **_parse_settings(settings or []),
         }
     )

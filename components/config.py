@@ -276,6 +276,11 @@ class RunConfig(Frozen):
     approve_within_hours: float = Field(
         72.0, gt=0, description="Hours to wait for the answer; silence rejects the model."
     )
+    beam_pipeline_args: str | None = Field(
+        None,
+        description="Arguments of Apache Beam, as --runner=FlinkRunner --flink_master=host:8081, to build examples on "
+        "a cluster; processes of the worker build them if unset.",
+    )
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
     evaluation: EvaluationConfig = EvaluationConfig()  # type: ignore[call-arg]
     gate: Gate = Gate()  # type: ignore[call-arg]

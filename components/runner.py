@@ -22,7 +22,7 @@ from components.release.outputs import RUN_FILE
 from components.release.parents import find_start
 from components.release.recipe import find_finished
 from components.run_info import RunInfo, new_run
-from components.storage import join, read_bytes
+from components.storage import connected, join, read_bytes
 from components.templates import resolve_templates
 
 log = logging.getLogger("boxwright.release")
@@ -75,7 +75,8 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
             pipeline_runtime_spec=pipeline.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
         )
-    one_node.launch()
+    with connected(config.storage):
+        one_node.launch()
     outputs = node_outputs(run.run_id, node_id, settings)
     if outputs is None:
         # TFX skips a node whose inputs are missing without a word.
@@ -158,7 +159,8 @@ def run_pipeline(
     if chosen != REUSE_NODE:
         for node_id in NODES[NODES.index(REUSE_NODE) + 1 :]:
             go(node_id)
-    return _result(run.run_id, outputs, seconds)
+    with connected(config.storage):
+        return _result(run.run_id, outputs, seconds)
 
 
 def _result(run_id: str, outputs: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:

@@ -112,8 +112,9 @@ def build_examples(
     from components.dataset.examples import build_examples as work
     from components.model.catalogue import hyperparameters_of
 
-    hyperparameters = hyperparameters_of(RunConfig.model_validate_json(config))
-    summary = work(Path(dataset.uri), Path(examples.uri), hyperparameters.validation_split)
+    run = RunConfig.model_validate_json(config)
+    chosen = hyperparameters_of(run)
+    summary = work(Path(dataset.uri), Path(examples.uri), chosen.validation_split, chosen.seed, run.beam_pipeline_args)
     examples.fingerprint, examples.classes = dataset.fingerprint, json.dumps(list(summary.classes))
 
 

@@ -79,8 +79,8 @@ def start(folder: Path, metrics: bool = False, ports: list[int] | None = None) -
         metrics: whether it counts its requests.
         ports: four to listen on; free ones if unset.
     """
-    ports = ports or _free_ports(4)
-    counters = _free_ports(1)[0] if metrics else None
+    ports = ports or free_ports(4)
+    counters = free_ports(1)[0] if metrics else None
     config = folder / "s3.json"
     identity = {
         "name": "tests",
@@ -118,7 +118,7 @@ def _command(folder: Path, config: Path, ports: list[int]) -> list[str]:
     ]  # fmt: skip
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Free ports whose gRPC twins (10,000 higher) are free as well."""
     found: list[int] = []
     while len(found) < count:

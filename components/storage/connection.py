@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 24  # most of one transfer
 STYLE, ROLE, EXTERNAL_ID = "BOXWRIGHT_S3_ADDRESSING_STYLE", "BOXWRIGHT_S3_ROLE_ARN", "BOXWRIGHT_S3_EXTERNAL_ID"
 PAYER = "AWS_REQUEST_PAYER"
+CONNECTION = "BOXWRIGHT_S3_CONNECTION"  # the Airflow connection that the other variables were taken from
 # A request transfers some megabytes at most: what takes longer than this hangs.
 REQUEST_SECONDS = 120
 UPLOAD_SECONDS = 600
@@ -40,9 +41,10 @@ def connected(config: StorageConfig) -> Iterator[None]:
     Raises:
         UsageError: the settings name an Airflow connection, and none has been resolved.
     """
-    if config.connection and not os.environ.get("AWS_ACCESS_KEY_ID"):
+    if config.connection != os.environ.get(CONNECTION):
         raise UsageError(
-            f"storage connection {config.connection!r} is one of Airflow's and has no meaning here; set AWS_* instead"
+            f"storage_connection={config.connection!r} names a connection of Airflow's, which only its tasks can look "
+            "up; outside of Airflow leave it unset and set AWS_*"
         )
     changes = {
         "AWS_ENDPOINT_URL": config.endpoint_url,
@@ -113,11 +115,15 @@ def _connect(environment: Environment) -> tuple[boto3.Session, Any]:
         max_pool_connections=CONNECTIONS,
         s3=style,
     )
-    # Without a region, S3-compatible servers take the name of the first one.
-    found = session.client("s3", config=config, region_name=session.region_name or "us-east-1")
+    found = session.client("s3", config=config, region_name=_region(session))
     if PAYER in wanted:
         found.meta.events.register("before-call.s3", _let_requester_pay)
     return session, found
+
+
+def _region(session: boto3.Session) -> str:
+    # The other AWS libraries' variable is not one of boto3's. Servers that know no regions take the first one's name.
+    return os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
 
 
 def _let_requester_pay(params: dict[str, Any], **_: Any) -> None:
@@ -130,7 +136,7 @@ def _in_role(session: boto3.Session, role: str, external_id: str | None) -> boto
     from botocore.credentials import DeferredRefreshableCredentials, create_assume_role_refresher
     from botocore.session import get_session
 
-    region = session.region_name or "us-east-1"
+    region = _region(session)
     params = {"RoleArn": role, "RoleSessionName": "boxwright"} | ({"ExternalId": external_id} if external_id else {})
     refresh = create_assume_role_refresher(session.client("sts", region_name=region), params)
     core: Any = get_session()

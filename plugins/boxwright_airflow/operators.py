@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from boxwright_airflow.connection import lent_credentials
 from boxwright_airflow.links import ValidationReportLink
 from boxwright_airflow.params import RUN_DEFAULTS, VARIABLES, config_from_params
 from boxwright_airflow.schedule import params_of_event
@@ -69,7 +70,8 @@ class BoxwrightStepOperator(BaseOperator):
         with airflow_errors():
             config, run = resolve_run(context)
             self._announce_report(config, run.run_id, context)
-            summary = run_node(config, run, self.node)
+            with lent_credentials(config.storage):
+                summary = run_node(config, run, self.node)
         shown: dict[str, Any] = json.loads(_without_credentials(json.dumps(summary)))
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = _model_event(run.run_id, shown)
