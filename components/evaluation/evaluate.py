@@ -34,13 +34,13 @@ from components.evaluation.pictures import draw_predictions
 from components.evaluation.report import Background, write_report
 from components.model.store import WEIGHTS_FILE, load_detector
 from components.storage import write_json
+from components.training.history import HISTORY_FILE, TRAINING_FILE
 
 log = logging.getLogger("boxwright.evaluation")
 
 PICTURED_IMAGES = 12
 # Where the model has no threshold of its own, nothing that it found is right.
 PICTURE_THRESHOLD = 0.3
-HISTORY_FILE, TRAINING_FILE = "history.json", "training.json"
 _LOSSES = ("val_loss", "val_localization_loss", "val_classification_loss")
 
 

@@ -21,7 +21,7 @@ from components.release.outputs import ARCHIVE, RUN_FILE, output_uri, publish
 from components.release.recipe import recipe_of
 from components.release.sample import write_sample
 from components.storage import write_json
-from components.training.fine_tune import HISTORY_FILE
+from components.training.history import HISTORY_FILE
 
 SAVED_MODEL = "saved_model"
 

@@ -15,7 +15,7 @@ from components.release.parents import find_start
 from components.release.recipe import find_finished
 from components.run_info import RunInfo
 from components.storage import write_json
-from components.training.fine_tune import HISTORY_FILE
+from components.training.history import HISTORY_FILE
 
 if TYPE_CHECKING:
     from components.release.registry import Version

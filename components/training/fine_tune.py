@@ -17,11 +17,10 @@ from components.model.catalogue import hyperparameters_of, model_spec
 from components.model.seeds import RANDOM, apply_seed, read_seed
 from components.model.store import ModelCard, build_detector, save_detector
 from components.storage import write_json
-from components.training.history import HISTORY_FILE, Record, best_record
+from components.training.history import HISTORY_FILE, TRAINING_FILE, Record, best_record
 from components.training.optimizer import ignored_settings, make_optimizer, spare_from_weight_decay
 
 log = logging.getLogger("boxwright.training")
-TRAINING_FILE = "training.json"
 # XLA compiles anew for each shape.
 _XLA_BOX_MULTIPLE = 64
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-HISTORY_FILE = "history.json"
+HISTORY_FILE, TRAINING_FILE = "history.json", "training.json"
 Record = dict[str, float]
 
 
