@@ -34,8 +34,8 @@ demo: $(STAMP) ## train a detector end to end [DATASET=folder or s3://..., IMAGE
 	  $(if $(EPOCHS),--epochs $(EPOCHS))
 
 test: $(STAMP) ## run the whole test suite
-	@echo "test: running the whole suite"
-	@$(BIN)/python -m pytest
+	@echo "test: running the whole suite in two processes"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP) ## check style and types
 	@echo "lint: ruff check, ruff format, mypy"

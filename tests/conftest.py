@@ -56,8 +56,14 @@ def odapi() -> Path:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Puts the tests with a whole stack last; leaves out what needs a dataset or reference that is absent."""
-    items.sort(key=lambda item: "live" in item.path.parts)
+    """Groups the tests for the processes of `make test`; leaves out what needs a dataset or reference that is absent.
+
+    A file stays in one process, for its fixtures are costly, and so do all tests with the stack, which is started once.
+    Those begin first: they take longest.
+    """
+    items.sort(key=lambda item: "live" not in item.path.parts)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("live" if "live" in item.path.parts else str(item.path)))
     folders = {"bccd": _bccd_folder(), "odapi": reference_folder()}
     missing = {name for name, folder in folders.items() if not folder.exists()}
     absent = [item for item in items if missing & set(getattr(item, "fixturenames", ()))]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DAG_ID = "object_detection_batch_inference"
 ROOT = "s3://boxwright/batch-inference"
-DEADLINE = 300
+DEADLINE = 900
 
 
 @pytest.fixture(scope="module")
