@@ -75,6 +75,7 @@ def run(
     beam_pipeline_args: Annotated[
         str | None, typer.Option(help=RunConfig.model_fields["beam_pipeline_args"].description)
     ] = None,
+    weights_uri: Annotated[str | None, typer.Option(help=RunConfig.model_fields["weights_uri"].description)] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,6 +101,7 @@ def run(
             "on_class_change": on_class_change,
             "force": force or None,
             "beam_pipeline_args": beam_pipeline_args,
+            "weights_uri": weights_uri,
             **_parse_settings(settings or []),
         }
     )

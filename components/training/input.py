@@ -73,7 +73,7 @@ def _resize(image: Any, boxes: Any, resizing: Resizing) -> tuple[Any, Any]:
 def _flip(image: Any, boxes: Any, seed: Any) -> tuple[Any, Any]:
     turn = tf.random.stateless_uniform((), seed) < 0.5
     flipped = tf.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], axis=-1)
-    return tf.where(turn, image[:, ::-1], image), tf.where(turn, flipped, boxes)
+    return tf.cond(turn, lambda: tf.reverse(image, [1]), lambda: image), tf.where(turn, flipped, boxes)
 
 
 def _colour(image: Any, seed: Any) -> Any:

@@ -22,18 +22,35 @@ _FINAL_SHARE = 0.01
 
 def make_optimizer(hyperparameters: Hyperparameters, steps_per_epoch: int) -> Any:
     """Keras's optimizer with schedule, clipping and weight decay as the hyperparameters say."""
-    import keras
-
     keras_class, used = _OPTIMIZERS[hyperparameters.optimizer]
     arguments = {name: getattr(hyperparameters, name) for name in used}
     if hyperparameters.optimizer == "nesterov":
         arguments["nesterov"] = True
-    return getattr(keras.optimizers, keras_class)(
+    return _clipping_the_sum(keras_class)(
         learning_rate=_schedule(hyperparameters, steps_per_epoch),
         global_clipnorm=hyperparameters.gradient_clip_norm or None,
         weight_decay=hyperparameters.weight_decay or None,
         **arguments,
     )
+
+
+def _clipping_the_sum(keras_class: str) -> Any:
+    """Keras's optimizer, which clips the gradient of all devices; Keras's own clips each device's part, then adds."""
+    import keras
+    import tensorflow as tf
+
+    base = getattr(keras.optimizers, keras_class)
+
+    def clip(self: Any, parts: list[Any]) -> list[Any]:
+        context = tf.distribute.get_replica_context()
+        if self.global_clipnorm is None or context is None or context.num_replicas_in_sync == 1:
+            return list(base._clip_gradients(self, parts))
+        whole = context.all_reduce(tf.distribute.ReduceOp.SUM, parts)
+        clipped = base._clip_gradients(self, whole)
+        # Keras adds them up again.
+        return [gradient / context.num_replicas_in_sync for gradient in clipped]
+
+    return type(keras_class, (base,), {"_clip_gradients": clip})
 
 
 def spare_from_weight_decay(optimizer: Any, model: Any) -> None:

@@ -44,6 +44,8 @@ _RULES = (
     "type", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"
 )  # fmt: skip
 
+_NAMED_MODELS = 2
+
 
 def run_params() -> dict[str, Param]:
     """The DAG's params by name, in the order and sections of the form."""
@@ -127,11 +129,16 @@ def _hyperparameter(name: str, section: str) -> Param:
     for model, spec in MODELS.items():
         if (value := _own_default(spec, name)) is not None:
             own.setdefault(str(value), []).append(model)
-    defaults = [f"{value} ({', '.join(models)})" for value, models in own.items()]
+    defaults = [f"{value} ({_few(models)})" for value, models in own.items()]
     if field.default is not None and sum(map(len, own.values())) < len(MODELS):
         defaults.append(f"{field.default} otherwise" if own else str(field.default))
     text = f"{field.description} When empty: {', '.join(defaults)}."
     return _param(None, _nullable(_schema(Hyperparameters, name)), name, section, text)
+
+
+def _few(models: list[str]) -> str:
+    more = f" and {len(models) - _NAMED_MODELS} more" if len(models) > _NAMED_MODELS else ""
+    return ", ".join(models[:_NAMED_MODELS]) + more
 
 
 def _own_default(spec: ModelSpec, name: str) -> Any:

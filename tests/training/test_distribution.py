@@ -21,7 +21,9 @@ tf.config.set_logical_device_configuration(
 )
 import keras
 from components.model.store import ModelCard, build_detector
+from components.config import Hyperparameters
 from components.training.devices import distribution
+from components.training.optimizer import make_optimizer
 
 SIZE = 64
 card = ModelCard(model_id="tiny", image_size=SIZE, classes=("a", "b"), category_ids=(1, 2))
@@ -39,7 +41,9 @@ for devices in (1, 2):
         detector = build_detector(card)
         # Batch statistics would be those of a device's own images.
         detector.freeze_batch_norm()
-        detector.compile(optimizer=keras.optimizers.SGD(0.01, global_clipnorm=1.0), jit_compile=False)
+        # The gradient is longer than one: it is clipped.
+        settings = Hyperparameters(optimizer="sgd", learning_rate=0.01, warmup_epochs=0, gradient_clip_norm=1.0)
+        detector.compile(optimizer=make_optimizer(settings, 1), jit_compile=False)
     batches = tf.data.Dataset.from_tensor_slices((images, {"boxes": boxes, "labels": labels})).batch(4).repeat()
     history = detector.fit(batches, epochs=3, steps_per_epoch=1, shuffle=False, verbose=0).history
     found[devices] = {"history": history, "weights": [float(np.abs(one).sum()) for one in detector.get_weights()]}

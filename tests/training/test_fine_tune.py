@@ -12,7 +12,7 @@ from components.dataset.download import download_dataset
 from components.dataset.examples import build_examples
 from components.dataset.sample import generate_sample
 from components.model.seeds import fetch_pretrained
-from components.training.fine_tune import fine_tune
+from components.training.fine_tune import NO_WATCH, Watch, fine_tune
 
 EPOCHS = 4
 
@@ -37,10 +37,12 @@ def prepared(tmp_path_factory):
     return config, folder
 
 
-def _train(prepared, out_dir, checkpoints):
+def _train(prepared, out_dir, checkpoints, watch=NO_WATCH, **hyperparameters):
     config, folder = prepared
+    chosen = config.hyperparameters.model_dump(exclude_unset=True) | hyperparameters
+    config = parse_config(config.model_dump(exclude_unset=True) | {"hyperparameters": chosen})
     out_dir.mkdir(exist_ok=True)
-    return fine_tune(config, folder / "examples", folder / "seed", out_dir, checkpoints)
+    return fine_tune(config, folder / "examples", folder / "seed", out_dir, checkpoints, watch)
 
 
 def _weights(out_dir):
@@ -52,12 +54,15 @@ def _weights(out_dir):
 @pytest.fixture(scope="module")
 def whole(prepared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    return _train(prepared, folder / "out", folder / "checkpoints"), folder
+    reported = []
+    return _train(prepared, folder / "out", folder / "checkpoints", Watch(report=reported.append)), folder, reported
 
 
 def test_a_training_leaves_its_history(whole):
-    summary, folder = whole
-    assert summary.epochs == EPOCHS
+    summary, folder, reported = whole
+    assert (summary.epochs, summary.final_epoch) == (EPOCHS, EPOCHS - 1)
+    assert reported == summary.history
+    assert all(0 <= record["waiting_share"] <= 1 for record in summary.history)
     assert all(np.isfinite(list(record.values())).all() for record in summary.history)
     assert json.loads((folder / "out" / "history.json").read_text()) == summary.history
     assert not (folder / "checkpoints").exists()
@@ -85,3 +90,28 @@ def test_a_crash_resumes_at_the_last_whole_epoch_and_ends_with_the_same_weights(
     for ours, theirs in zip(_weights(tmp_path / "out"), _weights(whole[1] / "out"), strict=True):
         # Threads add up in another order each time.
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_a_training_that_gets_worse_stops_and_hands_on_its_best_epoch(prepared, tmp_path):
+    """In half precision besides, whose variables stay whole."""
+    seen = []
+
+    def measure(detector):
+        seen.append(detector.get_weights())
+        return {"AP": 0.5 - 0.1 * len(seen), "AP50": 0.5}
+
+    settings = {
+        "early_stopping": True,
+        "early_stopping_metric": "AP",
+        "early_stopping_patience": 1,
+        "validation_ap_epochs": 1,
+        "mixed_precision": "True",
+    }
+    summary = _train(prepared, tmp_path / "out", tmp_path / "checkpoints", Watch(measure=measure), **settings)
+    assert (summary.epochs, summary.final_epoch, len(seen)) == (2, 0, 2)
+    kept = _weights(tmp_path / "out")
+    for ours, first in zip(kept, seen[0], strict=True):
+        np.testing.assert_array_equal(ours, first)
+    assert any((ours != second).any() for ours, second in zip(kept, seen[1], strict=True))
+    facts = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert facts["final_epoch"] == 0
