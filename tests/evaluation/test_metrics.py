@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,13 @@ def result(image_id: int, category_id: int, bbox: Any, score: float) -> dict[str
 
 
 def oracle(annotations: Annotations, detections: list[dict[str, Any]]) -> tuple[list[float], Any]:
-    """pycocotools' stats and precisions, from the ground truth written out anew."""
+    """pycocotools' stats and precisions."""
+    evaluation = evaluated_by_pycocotools(annotations, detections)
+    return list(evaluation.stats), evaluation.eval["precision"]
+
+
+def evaluated_by_pycocotools(annotations: Annotations, detections: list[dict[str, Any]]) -> Any:
+    """A `COCOeval` that is done, from the ground truth written out anew."""
     truth = COCO()
     truth.dataset = {
         "images": [{"id": image.id, "width": image.width, "height": image.height} for image in annotations.images],
@@ -65,7 +72,7 @@ def oracle(annotations: Annotations, detections: list[dict[str, Any]]) -> tuple[
                 "category_id": box.category_id,
                 "bbox": [box.bbox[0], box.bbox[1], box.bbox[2] - box.bbox[0], box.bbox[3] - box.bbox[1]],
                 "area": (box.bbox[2] - box.bbox[0]) * (box.bbox[3] - box.bbox[1]),
-                "iscrowd": 0,
+                "iscrowd": int(box.crowd),
             }
             for box in annotations.boxes
         ],
@@ -77,7 +84,7 @@ def oracle(annotations: Annotations, detections: list[dict[str, Any]]) -> tuple[
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return list(evaluation.stats), evaluation.eval["precision"]
+    return evaluation
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -146,3 +153,69 @@ def test_a_broken_detection_is_named(change: dict[str, Any], message: str) -> No
     with pytest.raises(TrainingError, match=message) as caught:
         measure(annotations, [good, good | change])
     assert "\n" not in str(caught.value)
+
+
+def test_every_number_of_every_class_is_the_oracles() -> None:
+    annotations, detections = synthetic(2)
+    measured, evaluation = measure(annotations, detections), evaluated_by_pycocotools(annotations, detections)
+    precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+    for row, category_id in enumerate(annotations.category_ids):
+        ours = measured.per_class[CATEGORIES[category_id]]
+        for values, value in (
+            (precision[5, :, row, 0, 2], ours.AP75),
+            (precision[:, :, row, 1, 2], ours.AP_small),
+            (precision[:, :, row, 2, 2], ours.AP_medium),
+            (precision[:, :, row, 3, 2], ours.AP_large),
+            (recall[:, row, 0, 0], ours.AR1),
+            (recall[:, row, 0, 1], ours.AR10),
+            (recall[:, row, 0, 2], ours.AR100),
+        ):
+            known = values[values > -1]
+            assert value == (pytest.approx(known.mean(), abs=1e-6) if known.size else None)
+
+
+def test_crowds_are_neither_asked_for_nor_held_against_the_model() -> None:
+    annotations, detections = synthetic(1)
+    crowded = replace(
+        annotations,
+        boxes=tuple(replace(box, crowd=number % 4 == 0) for number, box in enumerate(annotations.boxes)),
+    )
+    measured = measure(crowded, detections)
+    stats, _ = oracle(crowded, detections)
+    names = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100")
+    assert [getattr(measured, name) for name in names] == pytest.approx(stats[:9], abs=1e-6)
+    assert measured.boxes == sum(not box.crowd for box in crowded.boxes) < len(crowded.boxes)
+    assert measured.kept < sum(found["score"] >= measured.threshold for found in detections), "those in crowds"
+
+
+def test_voc_ap_is_the_whole_area_under_the_envelope() -> None:
+    """Computed anew from right and wrong detections by falling score, as the VOC development kit of 2010 does."""
+    annotations, detections = synthetic(1)
+    measured = measure(annotations, detections, voc=True)
+    evaluation = evaluated_by_pycocotools(annotations, detections)
+    for category_id, name in CATEGORIES.items():
+        parts = [one for one in evaluation.evalImgs if one and one["category_id"] == category_id]
+        parts = [one for one in parts if one["aRng"] == [0, 1e10]]
+        scores = np.concatenate([one["dtScores"] for one in parts]) if parts else np.zeros(0)
+        right = np.concatenate([one["dtMatches"][0] > 0 for one in parts]) if parts else np.zeros(0)
+        right = right[np.argsort(-scores, kind="mergesort")]
+        boxes = measured.per_class[name].boxes
+        if not boxes:
+            assert measured.per_class[name].VOC_AP50 is None
+            continue
+        true = np.cumsum(right)
+        recall = np.concatenate([[0], true / boxes, [1]])
+        precision = np.concatenate([[0], true / np.arange(1, len(true) + 1), [0]])
+        precision = np.maximum.accumulate(precision[::-1])[::-1]
+        area = float(np.sum(np.diff(recall) * precision[1:]))
+        assert measured.per_class[name].VOC_AP50 == pytest.approx(area, abs=1e-9)
+    assert measured.VOC_AP50 is not None and measure(annotations, detections).VOC_AP50 is None
+
+
+def test_image_ids_of_any_size_are_told_apart() -> None:
+    """hotcoco takes ids as floating-point numbers, of which large neighbours are equal."""
+    images = tuple(ImageRecord(2**53 + number, f"{number}.jpg", 64, 48) for number in range(3))
+    truth = Annotations(images, tuple(Box(i, one.id, (1, 1, 20, 20), 2) for i, one in enumerate(images)), {2: "cat"})
+    found = [result(one.id, 2, (1, 1, 19, 19), 0.9) for one in images]
+    assert measure(truth, found).AP == pytest.approx(1)
+    assert (measure(truth, found[:1] * 3).AP or 0) < 0.5

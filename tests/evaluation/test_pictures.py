@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from components.dataset.annotations import Annotations, Box, ImageRecord
-from components.evaluation.pictures import draw_learning_curves, draw_predictions
+from components.evaluation.pictures import draw_predictions
 
 ORANGE, SKY = (230, 159, 0), (86, 180, 233)
 
@@ -88,28 +88,3 @@ def test_pictures_of_other_shapes_keep_their_proportions(tmp_path: Path) -> None
     draw_predictions([("tall.png", encoded(50, 500))], truth, [], tmp_path / "sheet.png")
     rows, columns = (np.flatnonzero(mask(tmp_path / "sheet.png", ORANGE).any(axis=axis)) for axis in (1, 0))
     assert (rows[-1] - rows[0]) / (columns[-1] - columns[0]) == pytest.approx(10, rel=0.1)
-
-
-HISTORY = [
-    {"epoch": float(i), "loss": 3 / (i + 1), "val_loss": 4 / (i + 1), "val_localization_loss": 1.0, "val_AP": 0.1 * i}
-    for i in range(5)
-]
-
-
-@pytest.mark.parametrize("history", [[], HISTORY[:1], HISTORY, [{"epoch": 0.0, "loss": 1.0, "val_AP": None}]])
-def test_learning_curves_are_drawn_and_repeat(history: list[dict[str, Any]], tmp_path: Path) -> None:
-    for name in ("a.png", "b.png"):
-        draw_learning_curves(history, tmp_path / name)
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.format == "PNG" and picture.width >= 500
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_each_curve_shows_its_own_numbers(tmp_path: Path) -> None:
-    draw_learning_curves(HISTORY, tmp_path / "a.png")
-    draw_learning_curves([*HISTORY[:-1], HISTORY[-1] | {"val_AP": 0.9}], tmp_path / "b.png")
-    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
-    draw_learning_curves([{k: v for k, v in one.items() if k != "val_AP"} for one in HISTORY], tmp_path / "c.png")
-    with Image.open(tmp_path / "a.png") as three, Image.open(tmp_path / "c.png") as two:
-        assert three.width > two.width, "no empty panel where AP was not measured"
