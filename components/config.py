@@ -195,7 +195,7 @@ class ServingConfig(Frozen):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every network.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for a free one.")
-    max_batch: Positive = Field(8, description="Most images that the model sees at a time.")
+    max_batch: Positive = Field(8, description="Most images that the model sees at a time, as far as that is faster.")
     max_delay_ms: float = Field(
         10.0, ge=0, description="Longest wait, in milliseconds, of an image for others that are on their way."
     )

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from components.serving.batch_size import BatchSize
 from components.serving.picture import Picture
 
 Result = TypeVar("Result")
@@ -26,14 +27,14 @@ class _Waiting(Generic[Result]):
 
 
 class Batcher(Generic[Result]):
-    """Collects pictures while the model is busy, and runs it on all of them at once.
+    """Collects pictures while the model is busy, and runs it on as many of them at once as that is faster.
 
     An idle model takes a picture at once, unless others are on their way (`expecting`): those are waited for, at most
     `max_delay` seconds. So a lone client never waits, and many share a batch.
 
     Args:
         run: gives one result a picture; called from one thread that is not the event loop's.
-        max_batch: most pictures at a time.
+        sizes: how many pictures at a time.
         max_pixels: most pixels at a time, above one picture; it bounds the memory of a batch.
         max_delay: in seconds.
         on_batch: called on the event loop with the number of pictures and the seconds that they took.
@@ -42,13 +43,13 @@ class Batcher(Generic[Result]):
     def __init__(
         self,
         run: Callable[[Sequence[Picture]], Sequence[Result]],
-        max_batch: int,
+        sizes: BatchSize,
         max_pixels: int,
         max_delay: float,
         on_batch: Callable[[int, float], None] = lambda images, seconds: None,
     ) -> None:
         self._run, self._on_batch = run, on_batch
-        self._max_batch, self._max_pixels, self._max_delay = max_batch, max_pixels, max_delay
+        self._sizes, self._max_pixels, self._max_delay = sizes, max_pixels, max_delay
         self._queue: deque[_Waiting[Result]] = deque()
         self._changed = asyncio.Event()
         self._pool = ThreadPoolExecutor(1, "model")
@@ -130,13 +131,14 @@ class Batcher(Generic[Result]):
 
     def _note(self, pictures: int, seconds: float) -> None:
         self._seconds_per_picture += _SMOOTHING * (seconds / pictures - self._seconds_per_picture)
+        self._sizes.note(pictures, seconds)
         self._on_batch(pictures, seconds)
 
     async def _gather(self) -> list[_Waiting[Result]]:
         while not self._queue:
             await self._wait(None)
         deadline = self._queue[0].since + self._max_delay
-        while self._expected and len(self._queue) < self._max_batch and (left := deadline - time.monotonic()) > 0:
+        while self._expected and len(self._queue) < self._sizes.wanted and (left := deadline - time.monotonic()) > 0:
             await self._wait(left)
         return self._take()
 
@@ -148,8 +150,8 @@ class Batcher(Generic[Result]):
 
     def _take(self) -> list[_Waiting[Result]]:
         batch: list[_Waiting[Result]] = []
-        pixels = 0
-        while self._queue and len(batch) < self._max_batch:
+        pixels, size = 0, self._sizes.choose(len(self._queue))
+        while self._queue and len(batch) < size:
             waiting = self._queue[0]
             if waiting.result.done():  # its client has gone
                 self._queue.popleft()

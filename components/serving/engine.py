@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from components.config import ServingConfig
+from components.serving.batch_size import BatchSize
 from components.serving.batcher import Batcher
 from components.serving.picture import Picture, RefusedImageError, read_picture
 from components.serving.predictor import Detections, Predictor
@@ -45,7 +46,7 @@ class Engine:
         self.config = config
         self.telemetry = telemetry
         self.batcher: Batcher[tuple[Predictor, Detections | RefusedImageError]] = Batcher(
-            self._predict, config.max_batch, config.max_pixels, config.max_delay_ms / 1000, telemetry.batch
+            self._predict, BatchSize(config.max_batch), config.max_pixels, config.max_delay_ms / 1000, telemetry.batch
         )
         # Beside the event loop's own pool: large images must not keep a model from being fetched.
         self._decoders = ThreadPoolExecutor(_DECODERS, "decode")

@@ -8,10 +8,22 @@ from collections.abc import Sequence
 
 import pytest
 
+from components.serving.batch_size import BatchSize
 from components.serving.batcher import Batcher
 from components.serving.picture import Picture
 
 Sizes = list[int]
+
+
+class AlwaysFour(BatchSize):
+    """Learns nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+
+    @property
+    def wanted(self) -> int:
+        return 4
 
 
 def picture(number: int, pixels: int = 1) -> Picture:
@@ -44,8 +56,8 @@ async def busy(batcher: Batcher[bytes], model: Model) -> asyncio.Task[bytes]:
 
 def run(model: Model, scenario, **limits: float) -> None:  # type: ignore[no-untyped-def]
     async def whole() -> None:
-        settings = {"max_batch": 4, "max_pixels": 100, "max_delay": 0.01} | limits
-        batcher: Batcher[bytes] = Batcher(model, **settings)  # type: ignore[arg-type]
+        settings = {"max_pixels": 100, "max_delay": 0.01} | limits
+        batcher: Batcher[bytes] = Batcher(model, AlwaysFour(), **settings)  # type: ignore[arg-type]
         batcher.start()
         await scenario(batcher)
         await batcher.stop()
