@@ -1,6 +1,6 @@
 """The managed models held against the original Object Detection API; prints the table of docs/models.md.
 
-    python -m benchmarks.zoo --results results.json MODEL_ID ...    # measures these models, adds them to the file
+    python -m benchmarks.zoo --results results.json MODEL_ID ... [--stages compare export train]
     python -m benchmarks.zoo --results results.json --table         # the table of all that were measured
 
 Needs the reference that `zoo_reference.py` describes. No trained weights are used: each variable is set by the
@@ -36,6 +36,7 @@ _HEADER = (
     "ms an image",
 )
 _RUNS = 5
+_STAGES = ("compare", "export", "train")
 
 
 def reference_of(spec: ModelSpec) -> Reference:
@@ -74,36 +75,43 @@ def compare(detector: Any, reference: Reference) -> list[Any]:
     return checks
 
 
-def measure(spec: ModelSpec) -> dict[str, Any]:
-    """One model's row."""
+def measure(spec: ModelSpec, stages: list[str]) -> dict[str, Any]:
+    """What the stages find out about one model."""
     from components.model.zoo.architecture import COCO_CLASSES
-    from components.model.zoo.checkpoint import read_checkpoint
     from components.model.zoo.detector import ZooDetector
-    from components.model.zoo.weights import checkpoint_shapes
 
-    reference = reference_of(spec)
-    started = time.perf_counter()
+    row: dict[str, Any] = {}
+    if "train" in stages:
+        row["training_loss"] = _training_step(spec)
+    if stages == ["train"]:
+        return row
     detector = ZooDetector(spec, COCO_CLASSES, spec.image_size)
-    row: dict[str, Any] = {"build_seconds": time.perf_counter() - started, "parameters": detector.count_params()}
-    with TemporaryDirectory() as folder:
-        write_checkpoint(Path(folder, "ckpt-0"), reference.values())
-        used, unused = checkpoint_shapes(detector)
-        values = read_checkpoint(Path(folder, "ckpt-0"), {**used, **unused})
-        row["variables"], row["variables_of_archive"] = len(values), len(reference.shapes())
-        set_values(detector, values)
-        del values
-        if reference.has_golden:
-            checks = compare(detector, reference)
-            row["comparisons"] = len(checks)
-            row["failed"] = [
-                f"{check.name} {check.difference:.3g} > {check.allowed:.3g}" for check in checks if not check.holds
-            ]
-        row |= _exported(detector, spec, Path(folder))
-    row["training_loss"] = _training_step(spec)
+    row["parameters"] = detector.count_params()
+    row |= _checkpoint(detector, reference_of(spec))
+    if "export" in stages:
+        row |= _exported(detector, spec)
+    if "compare" in stages and reference_of(spec).has_golden:
+        checks = compare(detector, reference_of(spec))
+        failed = [check for check in checks if not check.holds]
+        row["comparisons"] = len(checks)
+        row["failed"] = [f"{check.name} {check.difference:.3g} > {check.allowed:.3g}" for check in failed]
     return row
 
 
-def _exported(detector: Any, spec: ModelSpec, folder: Path) -> dict[str, Any]:
+def _checkpoint(detector: Any, reference: Reference) -> dict[str, Any]:
+    """Writes the rule's values as a checkpoint of the original's layout, and reads them into the detector."""
+    from components.model.zoo.checkpoint import read_checkpoint
+    from components.model.zoo.weights import checkpoint_shapes
+
+    used, unused = checkpoint_shapes(detector)
+    with TemporaryDirectory() as folder:
+        write_checkpoint(Path(folder, "ckpt-0"), reference.values())
+        values = read_checkpoint(Path(folder, "ckpt-0"), {**used, **unused})
+    set_values(detector, values)
+    return {"variables": len(values), "variables_of_archive": len(reference.shapes())}
+
+
+def _exported(detector: Any, spec: ModelSpec) -> dict[str, Any]:
     """Exports a detector and times the export on one image."""
     import tensorflow as tf
 
@@ -114,9 +122,10 @@ def _exported(detector: Any, spec: ModelSpec, folder: Path) -> dict[str, Any]:
     card = ModelCard(
         model_id=spec.model_id, image_size=spec.image_size, classes=names, category_ids=tuple(range(len(names)))
     )
-    save_detector(detector, card, folder)
-    export_saved_model(folder, folder)
-    loaded = tf.saved_model.load(str(folder / "saved_model"))
+    with TemporaryDirectory() as folder:
+        save_detector(detector, card, Path(folder))
+        export_saved_model(Path(folder), Path(folder))
+        loaded = tf.saved_model.load(str(Path(folder, "saved_model")))
     image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     encoded = tf.constant([tf.io.encode_jpeg(image).numpy()])
     serve = loaded.signatures["serving_default"]
@@ -168,9 +177,9 @@ def _cells(spec: ModelSpec, row: dict[str, Any]) -> list[str]:
         f"{row['parameters'] / 1e6:.1f} M",
         f"{row['variables']} of {row['variables_of_archive']}",
         comparisons,
-        "yes" if np.isfinite(row["training_loss"]) else "no",
-        "yes" if row["exported"] else "no",
-        f"{row['milliseconds']:.0f}",
+        "yes" if np.isfinite(row.get("training_loss", np.nan)) else "no",
+        "yes" if row.get("exported") else "no",
+        f"{row['milliseconds']:.0f}" if "milliseconds" in row else "",
     ]
 
 
@@ -179,16 +188,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--stages", nargs="+", choices=_STAGES, default=list(_STAGES))
     parser.add_argument("model_ids", nargs="*", choices=[[], *MODELS])
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    results = json.loads(arguments.results.read_text()) if arguments.results.exists() else {}
     for model_id in arguments.model_ids:
-        results[model_id] = measure(MODELS[model_id])
+        # Another process may have measured another model meanwhile.
+        results = json.loads(arguments.results.read_text()) if arguments.results.exists() else {}
+        results[model_id] = results.get(model_id, {}) | measure(MODELS[model_id], arguments.stages)
         print(model_id, json.dumps(results[model_id]), file=sys.stderr, flush=True)
         arguments.results.write_text(json.dumps(results, indent=1))
     if arguments.table:
-        print(table(results))
+        print(table(json.loads(arguments.results.read_text())))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from components.errors import UsageError
 from components.model.catalogue import AnchorGrid, ModelSpec
 from components.model.detector import ClassWeights, Detector
 from components.model.zoo.anchors import anchor_boxes
-from components.model.zoo.architecture import BACKBONE_STDDEV, CLASS_PRIOR_BIAS, HEAD_STDDEV, ZooArchitecture
+from components.model.zoo.architecture import CLASS_PRIOR_BIAS, HEAD_STDDEV, ZooArchitecture
 from components.model.zoo.bifpn import bidirectional_pyramid
 from components.model.zoo.boxes import decode
 from components.model.zoo.efficientnet import efficientnet
@@ -67,9 +67,7 @@ class ZooDetector(Detector):
         images = keras.Input((image_size, image_size, 3), name="images")
         ends = _backbone(normalised(images, architecture.backbone), architecture, used, unused)
         levels = _pyramid(ends, architecture, used)
-        head = LayerFactory(
-            architecture, used, keras.initializers.RandomNormal(stddev=HEAD_STDDEV), architecture.weight_decay
-        )
+        head = LayerFactory(architecture, used, architecture.weight_decay)
         shapes = len(grid.aspect_ratios) * grid.scales_per_octave
         predicted = predict(levels, shapes, architecture.background + num_classes, head)
         code = BoxCode(architecture.box_scales, name="box_code", dtype="float32")
@@ -157,9 +155,8 @@ def _backbone(
     pixels: Any, architecture: ZooArchitecture, used: CheckpointObjects, unused: CheckpointObjects
 ) -> list[Any]:
     """The maps that the pyramid is made of, at strides 8, 16 and 32."""
-    normal = keras.initializers.TruncatedNormal(stddev=BACKBONE_STDDEV)
     is_efficientnet = architecture.backbone.startswith("efficientnet")
-    make = LayerFactory(architecture, used, normal, architecture.backbone_decay, not is_efficientnet)
+    make = LayerFactory(architecture, used, architecture.backbone_decay, not is_efficientnet)
     if is_efficientnet:
         return efficientnet(pixels, make, unused)
     builders = {"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2}
@@ -167,8 +164,7 @@ def _backbone(
 
 
 def _pyramid(ends: list[Any], architecture: ZooArchitecture, used: CheckpointObjects) -> list[Any]:
-    normal = keras.initializers.TruncatedNormal(stddev=BACKBONE_STDDEV)
-    make = LayerFactory(architecture, used, normal, architecture.weight_decay)
+    make = LayerFactory(architecture, used, architecture.weight_decay)
     if architecture.pyramid == "bifpn":
         return bidirectional_pyramid(ends, make)
     return feature_pyramid(ends[-3:], make)

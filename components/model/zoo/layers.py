@@ -34,14 +34,12 @@ class LayerFactory:
     Attributes:
         architecture: the row.
         at: where the layers are recorded.
-        initializer: of kernels.
         weight_decay: L2 factor on kernels, as Keras's `L2` takes it.
         decay_depthwise: whether depthwise kernels are among them.
     """
 
     architecture: ZooArchitecture
     at: CheckpointObjects
-    initializer: Any
     weight_decay: float
     decay_depthwise: bool = True
 
@@ -99,8 +97,8 @@ class LayerFactory:
         return keras.regularizers.L2(self.weight_decay)
 
     def _initializer(self) -> Any:
-        # An initializer object draws the same numbers each time, so every layer gets its own.
-        return self.initializer.clone()
+        # The original's small numbers need batch norms that learn; published weights replace either.
+        return keras.initializers.HeNormal()
 
 
 class Sequence:
