@@ -15,6 +15,7 @@ from components.errors import BoxwrightError, StorageError, UsageError
 
 ENDED = ("success", "failed")
 ATTEMPTS = 4
+ROLLED_BACK = ("Database error", "Database is locked")
 # What operators raise to say whether to retry; the message is all that matters.
 WRAPPERS = ("AirflowException", "AirflowFailException")
 
@@ -40,8 +41,8 @@ class AirflowClient:
     """Talks to one Airflow as one user.
 
     A token is taken when it is needed and again when it expired. A request is repeated when the server fails, since
-    Airflow on SQLite answers 500 now and then while another process writes. A POST is repeated only where the
-    answer is "Database error": then its transaction was rolled back, and nothing can be done twice.
+    Airflow on SQLite answers 500 or 503 now and then while another process writes. A POST is repeated only where the
+    answer says that the database is at fault: then its transaction was rolled back, and nothing can be done twice.
 
     Every method raises `UsageError` where Airflow refuses what was asked, with Airflow's reason, and `StorageError`
     where it does not answer.
@@ -198,7 +199,7 @@ class AirflowClient:
 
 
 def _may_repeat(method: str, answer: httpx.Response) -> bool:
-    return answer.is_server_error and (method != "POST" or "Database error" in answer.text)
+    return answer.is_server_error and (method != "POST" or any(words in answer.text for words in ROLLED_BACK))
 
 
 def _run_path(dag_id: str, run_id: str) -> str:
