@@ -32,6 +32,7 @@ class EpochLog(keras.callbacks.Callback):
         measure: gives further metrics of the model, such as the validation AP, for an epoch's record.
         measure_every: epochs between two measurements; the last epoch is measured too; 0: never.
         report: is handed each epoch's record.
+        writes: whether the history goes to the file; of several machines that train together one writes.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class EpochLog(keras.callbacks.Callback):
         measure: Callable[[Any], Record] | None = None,
         measure_every: int = 0,
         report: Callable[[Record], None] | None = None,
+        writes: bool = True,
     ) -> None:
         super().__init__()
         self.images = images
@@ -52,7 +54,8 @@ class EpochLog(keras.callbacks.Callback):
         self._clock = clock or InputClock()
         self._measure = measure if measure_every else None
         self._measure_every = measure_every
-        self._report = report
+        self._report = report if writes else None
+        self._writes = writes
         self._started = 0.0
         self._trained = 0.0
 
@@ -86,7 +89,8 @@ class EpochLog(keras.callbacks.Callback):
             record |= self._measure(self.model)
         record["seconds"] = time.monotonic() - self._started
         self.history.append(record)
-        write_json(self.history_file, self.history)
+        if self._writes:
+            write_json(self.history_file, self.history)
         self._say(epoch, record)
         if self._report:
             self._report(record)

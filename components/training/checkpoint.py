@@ -48,16 +48,23 @@ class EpochCheckpoint(keras.callbacks.Callback):
         epoch_log: has the history; it comes before this one in the list of callbacks.
         metric: decides which epoch is best: `val_loss` or `AP`.
         mirror: `s3://` prefix that holds the same files, for a training that goes on at another machine.
+        writes: whether this process keeps the state, or only reads it; of several machines one writes.
     """
 
     def __init__(
-        self, folder: Path, epoch_log: EpochLog | None = None, metric: str = "val_loss", mirror: str | None = None
+        self,
+        folder: Path,
+        epoch_log: EpochLog | None = None,
+        metric: str = "val_loss",
+        mirror: str | None = None,
+        writes: bool = True,
     ) -> None:
         super().__init__()
         self.folder = folder
         self._log = epoch_log
         self._metric = metric
         self._mirror = mirror
+        self._writes = writes
 
     def restore(self, model: Any) -> int:
         """Puts the kept state, if there is one, into a compiled model.
@@ -80,6 +87,8 @@ class EpochCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keeps the state, then removes what neither it nor the best epoch needs."""
         del logs
+        if not self._writes:
+            return
         weights = f"epoch-{epoch + 1}.weights.h5"
         temporary = self.folder / "partial.weights.h5"
         self.model.save_weights(temporary, overwrite=True)

@@ -14,7 +14,6 @@ import tensorflow as tf
 from components.config import Hyperparameters
 from components.errors import TrainingError, UsageError
 
-_BYTES = 4
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -97,7 +96,7 @@ def check_memory(detector: Any, batch_size: int) -> None:
     """
     if _has_gpu():
         return
-    needed = batch_size * _values_an_image(detector) * _BYTES
+    needed = batch_size * _values_an_image(detector) * tf.as_dtype(detector.compute_dtype).size
     there = available_memory()
     if needed > there:
         detail = f"{needed / 1e9:.1f} GB at least, {there / 1e9:.1f} GB free"

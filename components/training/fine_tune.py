@@ -176,9 +176,10 @@ def _fit(
     """Trains what is left to train, and leaves the weights that are handed on in the detector."""
     from components.training.callbacks import EarlyStopping, EpochLog
     from components.training.checkpoint import EpochCheckpoint
+    from components.training.devices import is_chief
     from components.training.input_clock import InputClock
 
-    metric, clock = hyperparameters.early_stopping_metric, InputClock()
+    metric, clock, writes = hyperparameters.early_stopping_metric, InputClock(), is_chief()
     progress = EpochLog(
         plan.images["training"],
         hyperparameters.epochs,
@@ -187,8 +188,9 @@ def _fit(
         watch.measure,
         hyperparameters.validation_ap_epochs,
         watch.report,
+        writes,
     )
-    checkpoint = EpochCheckpoint(checkpoint_dir, progress, metric, mirror)
+    checkpoint = EpochCheckpoint(checkpoint_dir, progress, metric, mirror, writes)
     stopping = EarlyStopping(
         progress, metric, hyperparameters.early_stopping_patience, hyperparameters.early_stopping_min_delta
     )

@@ -34,6 +34,13 @@ def test_there_is_nothing_to_restore_at_first(make_model, tmp_path):
     assert EpochCheckpoint(tmp_path).restore(make_model()) == 0
 
 
+def test_of_several_machines_one_writes(make_model, tmp_path):
+    from components.training.checkpoint import EpochCheckpoint
+
+    _fit(make_model(), EpochCheckpoint(tmp_path, writes=False), 2)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(make_model, tmp_path):
     from components.training.checkpoint import EpochCheckpoint
 
