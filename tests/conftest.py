@@ -77,7 +77,7 @@ def browser() -> Iterator[Any]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Groups the tests for the processes of `make test`; leaves out what needs a dataset, reference or browser that is absent.
+    """Groups the tests for the processes of `make test`; leaves out those whose data, reference or browser is absent.
 
     A file stays in one process, for its fixtures are costly, and so do all tests with the stack, which is started once.
     Those begin first: they take longest.
