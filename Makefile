@@ -34,6 +34,10 @@ demo: $(STAMP) ## train a detector end to end [DATASET=folder or s3://..., IMAGE
 	  $(if $(EPOCHS),--epochs $(EPOCHS))
 
 test: $(STAMP) ## run the whole test suite
+	@command -v chromium >/dev/null 2>&1 || { test "$$(id -u)" = 0 && { \
+	  echo "test: installing chromium, to look at the reports with"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
+	  echo "test: chromium is missing, so no page is looked at; on Debian: apt-get install chromium" >&2
 	@echo "test: running the whole suite in two processes"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 

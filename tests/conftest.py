@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import seaweed
@@ -55,8 +57,27 @@ def odapi() -> Path:
     return reference_folder()
 
 
+CHROMIUM = shutil.which("chromium")
+# Nothing leaves the machine: no updates, no sync, no first-run pages.
+_CHROMIUM_OPTIONS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, for pages as people see them; `make test` installs it where it may."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=_CHROMIUM_OPTIONS)
+        yield started
+        started.close()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Groups the tests for the processes of `make test`; leaves out what needs a dataset or reference that is absent.
+    """Groups the tests for the processes of `make test`; leaves out those whose data, reference or browser is absent.
 
     A file stays in one process, for its fixtures are costly, and so do all tests with the stack, which is started once.
     Those begin first: they take longest.
@@ -65,7 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         item.add_marker(pytest.mark.xdist_group("live" if "live" in item.path.parts else str(item.path)))
     folders = {"bccd": _bccd_folder(), "odapi": reference_folder()}
-    missing = {name for name, folder in folders.items() if not folder.exists()}
+    missing = {name for name, folder in folders.items() if not folder.exists()} | (set() if CHROMIUM else {"browser"})
     absent = [item for item in items if missing & set(getattr(item, "fixturenames", ()))]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]

@@ -114,11 +114,23 @@ def test_pictures_and_reports_lie_beside_the_archive(first):
     folder = Path(first["model_archive"]).parent
     names = {path.name for path in folder.iterdir()}
     assert {"predictions.png", "learning_curves.png", "validation_report.json", "gate.json", "run.json"} <= names
+    assert {"report.html", "metrics.json", "analysis.json", "detections.json", "pr_curves.png"} <= names
 
 
 def test_the_second_run_starts_from_the_first(first, second):
     assert (second["parent"], second["version"]) == ("models:/detector/1", 2)
     assert second["metrics"]["first_epoch_val_loss"] < first["metrics"]["first_epoch_val_loss"]
+
+
+def test_the_second_run_is_measured_beside_the_first(first, second):
+    folder = Path(second["model_archive"]).parent
+    measured = json.loads((folder / "metrics.json").read_text())
+    assert measured["champion"]["reference"] == "models:/detector/1"
+    for name in ("AP", "AP50", "AR100"):
+        assert measured["champion"]["metrics"][name] == pytest.approx(first["metrics"][name], abs=1e-6)
+        assert measured["comparison"]["metrics"][name]["candidate"] == second["metrics"][name]
+    assert "threshold" in measured and measured["speed"]["latency_ms"] > 0
+    assert "models:/detector/1" in (folder / "report.html").read_text()
 
 
 def test_lineage_reads_back_the_chain(second):
@@ -211,15 +223,27 @@ def test_a_step_without_its_inputs_says_so(settings_of):
         run_node(settings_of(), new_run("nothing-ran"), "evaluate")
 
 
-def test_a_model_below_the_gate_is_not_registered(first, settings_of):
+def test_a_model_below_the_gate_is_not_registered_or_only_as_rejected(first, settings_of):
     from components.release.registry import Registry
-    from components.runner import run_pipeline
+    from components.runner import run_node, run_pipeline
 
     config = settings_of(gate={"min_ap50": 1.0}, model_name="gated")
     with pytest.raises(GateError, match=r"AP50|ap50"):
         run_pipeline(config, "gated")
-    assert not Registry(Settings.from_environment().tracking_uri).versions("gated")
-    assert list(Path(config.output).glob("gated/output/gate.json"))
+    registry = Registry(Settings.from_environment().tracking_uri)
+    assert not registry.versions("gated")
+    for name in ("gate.json", "report.html", "model.tar.gz"):
+        assert list(Path(config.output).glob(f"gated/output/{name}")), f"{name} is kept"
+
+    # The same run again, only that what fails is to be registered as rejected: the gate alone has work to do.
+    rejecting = config.model_copy(update={"gate": config.gate.model_copy(update={"on_failure": "reject"})})
+    run = RunInfo(run_id="gated", as_of=datetime(2026, 3, 2, tzinfo=UTC))
+    for _ in range(2):
+        with pytest.raises(GateError, match=r"^models:/gated/1 is rejected: AP50 .*\ncheck +value +bound +verdict"):
+            run_node(rejecting, run, "quality_gate")
+    (version,) = registry.versions("gated")
+    assert not version.accepted and not registry.aliases("gated")
+    assert registry.newest_accepted("gated", as_of=datetime(2100, 1, 1, tzinfo=UTC)) is None
 
 
 @pytest.fixture(scope="module")

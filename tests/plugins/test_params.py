@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
 from boxwright_airflow.params import VARIABLES, config_from_params, run_params
-from components.config import Gate, Hyperparameters, RunConfig, ValidationConfig, parse_config
+from components.config import PREFIXES, SECTIONS, Hyperparameters, RunConfig, parse_config
 from components.errors import UsageError
 from components.model.catalogue import MODELS
 
@@ -24,9 +24,8 @@ def filled(**values: Any) -> dict[str, Any]:
 
 
 def test_every_setting_is_in_the_form_once_under_its_own_name() -> None:
-    own = set(RunConfig.model_fields) - {"hyperparameters", "gate", "data_validation"}
-    prefixed = {f"gate_{name}" for name in Gate.model_fields}
-    prefixed |= {f"validation_{name}" for name in ValidationConfig.model_fields}
+    own = set(RunConfig.model_fields) - set(SECTIONS)
+    prefixed = {prefix + name for section, prefix in PREFIXES.items() for name in SECTIONS[section].model_fields}
     assert not own & set(Hyperparameters.model_fields)
     assert not prefixed & (own | set(Hyperparameters.model_fields))
     assert set(run_params()) == own | set(Hyperparameters.model_fields) | prefixed
@@ -38,11 +37,14 @@ def test_every_param_explains_itself_in_its_section() -> None:
         assert param.schema["title"] and param.schema["description_md"], name
         assert param.schema["type"], name
         sections.setdefault(param.schema["section"], []).append(name)
-    assert list(sections) == [
-        "Data", "Model", "Hyperparameters: basic", "Hyperparameters: advanced", "Data validation", "Quality gate"
-    ]  # fmt: skip
+    of_hyperparameters = ["Hyperparameters: basic", "Hyperparameters: advanced"]
+    assert list(sections)[:4] == ["Data", "Model", *of_hyperparameters]
+    assert {"Data validation", "Evaluation", "Quality gate"} < set(sections)
     assert sections["Data"] == ["training", "validation", "test", "annotations_file", "output"]
-    assert sections["Quality gate"] == ["gate_min_ap50", "gate_min_ap"]
+    assert sections["Quality gate"] == [
+        "gate_min_ap50", "gate_min_ap", "gate_min_ap50_per_class", "gate_must_beat_champion", "gate_max_latency_ms",
+        "gate_on_failure",
+    ]  # fmt: skip
     assert "epochs" in sections["Hyperparameters: basic"] and "rho" in sections["Hyperparameters: advanced"]
 
 
@@ -122,13 +124,14 @@ def test_a_whole_config_round_trips() -> None:
         | {"validation": "s3://b/val", "test": "s3://b/test", "annotations_file": "labels.json", "model_id": "tiny"}
         | {"model_name": "parts", "seed_mode": "incremental", "parent": "models:/parts/3"}
         | {"hyperparameters": {"epochs": 3, "optimizer": "sgd", "early_stopping": True, "image_size": 96}}
-        | {"gate": {"min_ap50": 0.4, "min_ap": 0.2}}
+        | {"gate": {"min_ap50": 0.4, "min_ap": 0.2, "must_beat_champion": -0.01, "min_ap50_per_class": {"bolt": 0.1}}}
+        | {"evaluation": {"voc": True, "gallery_images": 3}}
         | {"data_validation": {"bbox_format": "auto", "severities": {"box_duplicate": "off"}}}
     )
-    values = config.model_dump(exclude={"hyperparameters", "gate", "data_validation"})
-    values |= {f"validation_{name}": value for name, value in config.data_validation.model_dump().items()}
+    values = config.model_dump(exclude=set(SECTIONS))
     values |= config.hyperparameters.model_dump(exclude_unset=True)
-    values |= {f"gate_{name}": value for name, value in config.gate.model_dump().items()}
+    for section, prefix in PREFIXES.items():
+        values |= {prefix + name: value for name, value in getattr(config, section).model_dump().items()}
     again = config_from_params(filled(**values))
     assert again == config
     assert again.hyperparameters.model_fields_set == {"epochs", "optimizer", "early_stopping", "image_size"}
