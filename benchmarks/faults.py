@@ -1,6 +1,6 @@
 """Downloads under every fault, many times over: `python -m benchmarks.faults`.
 
-Each run fetches the same objects (60 small, two of 20 MB) into an empty cache and folder, in a process of its own,
+Each run fetches the same objects (60 small, two of 20 MB) into an empty cache and folder, in a forked process,
 through a proxy that breaks answers at random, or with the server killed and started again, the process killed, or the
 disk full (a small tmpfs, for which the machine's root is needed). A run must end whole and verified, or with an error
 that names the object; where it was killed or ended so, a second call without faults must end whole. No wrong byte may
@@ -10,6 +10,7 @@ ever be at a file's place.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import random
 import shutil
@@ -18,13 +19,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 
 from rich.console import Console
 from rich.table import Table
+
+from components.errors import BoxwrightError
+from components.storage import download, list_files
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "storage")]
@@ -35,17 +41,16 @@ from faulty import FAULTS, faulty  # noqa: E402
 BUCKET = "faults"
 SMALL, LARGE, LARGE_BYTES = 60, 2, 20_000_000
 KINDS = (*FAULTS, "mixed", "lasting", "server_killed", "process_killed", "disk_full")
-PROGRAM = """
-import pathlib, sys
-from components.errors import BoxwrightError
-from components.storage import download, list_files
-uri = sys.argv[1]
-try:
-    download(uri, list_files(uri), pathlib.Path(sys.argv[2]))
-except BoxwrightError as error:
-    print(f"{type(error).__name__}: {error}", file=sys.stderr)
-    sys.exit(error.exit_code)
-"""
+
+
+def fetch(environment: dict[str, str], folder: Path) -> None:
+    """What a run does; ends as the command line does."""
+    os.environ.update(environment)
+    try:
+        download(f"s3://{BUCKET}/set", list_files(f"s3://{BUCKET}/set"), folder / "out")
+    except BoxwrightError as error:
+        (folder.parent / "error").write_text(f"{type(error).__name__}: {error}")
+        os._exit(error.exit_code)
 
 
 class Soak:
@@ -59,18 +64,18 @@ class Soak:
         self.content: dict[str, bytes] = {}
 
     def fill(self) -> None:
-        """Puts the objects."""
-        from components.storage import upload_file
-
-        os.environ.update(self.server.environment)
+        """Puts the objects, one of the large ones in parts. obstore must not have run where processes are forked."""
         self.server.make_bucket(BUCKET)
+        client = self.server.client()
         for i in range(SMALL):
             self.content[f"images/{i:02d}.jpg"] = self.random.randbytes(1_000 + 1_500 * i)
         for i in range(LARGE):
             self.content[f"large-{i}.bin"] = self.random.randbytes(LARGE_BYTES)
         for key, data in self.content.items():
-            (self.work / "file").write_bytes(data)
-            upload_file(self.work / "file", f"s3://{BUCKET}/set/{key}")
+            if key == "large-1.bin":
+                client.upload_fileobj(io.BytesIO(data), BUCKET, f"set/{key}")
+            else:
+                client.put_object(Bucket=BUCKET, Key=f"set/{key}", Body=data)
 
     def one(self, kind: str) -> str:
         """One run; what became of it, or SystemExit where something is wrong."""
@@ -80,24 +85,24 @@ class Soak:
         with small_disk(folder, kind == "disk_full"), faulty(self.server.endpoint, self.chooser(kind)) as proxy:
             process = self.start(folder, proxy.endpoint)
             self.disturb(kind, process)
-            _, text = process.communicate(timeout=600)
+            text = self.wait(process)
             self.check(folder, kind)
-            if process.returncode == 0:
+            if process.exitcode == 0:
                 self.check(folder, kind, whole=True)
                 return "whole"
-            if process.returncode != -signal.SIGKILL and f"s3://{BUCKET}/set/" not in text:
+            if process.exitcode != -signal.SIGKILL and f"s3://{BUCKET}/set/" not in text:
                 raise SystemExit(f"{kind}: expected an error that names the object, got\n{text}")
             if kind == "disk_full":
                 return "error that names the object"
             proxy.choose = lambda *_: None
             again = self.start(folder, proxy.endpoint)
-            _, text = again.communicate(timeout=600)
-            if again.returncode:
+            text = self.wait(again)
+            if again.exitcode:
                 raise SystemExit(f"{kind}: expected that a second call ends well, got\n{text}")
             self.check(folder, kind, whole=True)
-        return "killed, then whole" if process.returncode < 0 else "error that names the object, then whole"
+        return "killed, then whole" if process.exitcode < 0 else "error that names the object, then whole"
 
-    def chooser(self, kind: str):  # noqa: ANN201
+    def chooser(self, kind: str) -> Callable[[int, str], str | None]:
         """Which requests get which fault."""
         share, victim = self.random.uniform(0.05, 0.4), self.random.choice(list(self.content))
         draw = random.Random(self.random.random())
@@ -109,25 +114,29 @@ class Soak:
         faults = FAULTS if kind == "mixed" else (kind,) if kind in FAULTS else ()
         return lambda *_: draw.choice(faults) if faults and draw.random() < share else None
 
-    def start(self, folder: Path, endpoint: str) -> subprocess.Popen[str]:
+    def start(self, folder: Path, endpoint: str) -> BaseProcess:
         """A process that downloads."""
-        own = {**os.environ, **self.server.environment, "AWS_ENDPOINT_URL": endpoint}
-        own |= {"BOXWRIGHT_CACHE": str(folder / "cache")}
-        command = [sys.executable, "-c", PROGRAM, f"s3://{BUCKET}/set", str(folder / "out")]
-        return subprocess.Popen(
-            command, env=own, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
+        own = {**self.server.environment, "AWS_ENDPOINT_URL": endpoint, "BOXWRIGHT_CACHE": str(folder / "cache")}
+        (self.work / "error").unlink(missing_ok=True)
+        process = get_context("fork").Process(target=fetch, args=(own, folder))
+        process.start()
+        return process
 
-    def disturb(self, kind: str, process: subprocess.Popen[str]) -> None:
+    def wait(self, process: BaseProcess) -> str:
+        """Waits for the end; the error's text."""
+        process.join(600)
+        return (self.work / "error").read_text() if (self.work / "error").exists() else ""
+
+    def disturb(self, kind: str, process: BaseProcess) -> None:
         """Kills what the kind says, at a moment of the transfer."""
         if kind == "process_killed":
             deadline = time.monotonic() + 60
             wanted = self.random.randrange(1, SMALL)
-            while self.arrived() < wanted and process.poll() is None and time.monotonic() < deadline:
+            while self.arrived() < wanted and process.is_alive() and time.monotonic() < deadline:
                 time.sleep(0.01)
             process.kill()
         elif kind == "server_killed":
-            while self.arrived() < 5 and process.poll() is None:
+            while self.arrived() < 5 and process.is_alive():
                 time.sleep(0.01)
             self.server.stop()
             time.sleep(self.random.uniform(0.5, 3))

@@ -328,13 +328,15 @@ class Settings(Frozen):
     home: Path
     cache_folder: Path | None = None
     cache_bytes: int = 100_000_000_000
+    shared_root: str | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
         """Reads `BOXWRIGHT_HOME` (`var/` beside the source when unset) and the size and place of the cache.
 
         `BOXWRIGHT_CACHE` is the folder for fetched files (`cache/` in the home when unset), and `BOXWRIGHT_CACHE_GB`
-        how much is kept there (100).
+        how much is kept there (100). `BOXWRIGHT_PIPELINE_ROOT` is where the workers' steps find each other's artifacts
+        (s3://bucket/prefix; unset where they share the home).
 
         Raises:
             UsageError: the size is not a number of gigabytes.
@@ -346,7 +348,7 @@ class Settings(Frozen):
             given["cache_folder"] = Path(folder).resolve()
         if gigabytes := os.environ.get("BOXWRIGHT_CACHE_GB"):
             given["cache_bytes"] = _cache_bytes(gigabytes)
-        return cls(home=home, **given)
+        return cls(home=home, shared_root=os.environ.get("BOXWRIGHT_PIPELINE_ROOT") or None, **given)
 
     @property
     def cache(self) -> Path:
@@ -355,7 +357,7 @@ class Settings(Frozen):
 
     @property
     def pipeline_root(self) -> Path:
-        """Where steps write their artifacts."""
+        """Where steps write their artifacts, and read those of others."""
         return self.home / "pipeline"
 
     def checkpoints(self, name: str) -> tuple[Path, str | None]:

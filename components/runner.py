@@ -10,12 +10,13 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from components.config import RunConfig, Settings
+from components.dataset.shared import bring_folder, publish_folder
 from components.errors import StorageError
 from components.lineage import connection_config, node_outputs, run_outputs
 from components.release.outputs import RUN_FILE
@@ -76,8 +77,11 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
             executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
         )
     with connected(config.storage):
+        _bring_inputs(run, node.upstream_nodes, node_id, settings)
         one_node.launch()
-    outputs = node_outputs(run.run_id, node_id, settings)
+        outputs = node_outputs(run.run_id, node_id, settings)
+        if outputs and settings.shared_root:
+            publish_folder(Path(outputs["uri"]), _shared_uri(outputs["uri"], settings))
     if outputs is None:
         # TFX skips a node whose inputs are missing without a word.
         raise StorageError(
@@ -86,15 +90,32 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
     return outputs
 
 
+def _bring_inputs(run: RunInfo, upstream: Iterable[str], node_id: str, settings: Settings) -> None:
+    """Makes sure that what earlier nodes put out, maybe on other machines, lies where ML Metadata says."""
+    if settings.shared_root is None:
+        return
+    done = run_outputs(run.run_id, settings)
+    for name in upstream:
+        if name in done:
+            uri = done[name]["uri"]
+            bring_folder(_shared_uri(uri, settings), Path(uri), shards_ahead=node_id == "fine_tune")
+
+
+def _shared_uri(uri: str, settings: Settings) -> str:
+    return join(str(settings.shared_root), Path(uri).relative_to(settings.pipeline_root).as_posix())
+
+
 def output_folder(run: RunInfo, node_id: str) -> Path:
     """The folder that a finished node of the run has filled.
 
     Raises:
         StorageError: it has not finished.
     """
-    outputs = node_outputs(run.run_id, node_id)
+    settings = Settings.from_environment()
+    outputs = node_outputs(run.run_id, node_id, settings)
     if outputs is None:
         raise StorageError(f"{node_id} of run {run.run_id} has not finished; clear that step")
+    _bring_inputs(run, [node_id], "", settings)
     return Path(outputs["uri"])
 
 
@@ -114,7 +135,8 @@ def choose_seed(config: RunConfig, run: RunInfo) -> str:
         return chosen
     start = find_start(config, run)
     fingerprint = done.get("build_examples", {}).get("fingerprint")
-    version = find_finished(config, run, fingerprint, start.parent) if fingerprint else None
+    with connected(config.storage):
+        version = find_finished(config, run, fingerprint, start.parent) if fingerprint else None
     if version is not None:
         log.info("%s of run %s has the same dataset, configuration and parent", version.reference, version.run_id)
         return REUSE_NODE

@@ -18,7 +18,7 @@ from components.errors import DataError
 from components.storage import FileEntry, join, list_files, replacing, stat
 
 MANIFEST_FILE = "manifest.jsonl"
-_IMAGES = "images"
+IMAGES = "images"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class SplitManifest:
     @property
     def images(self) -> str:
         """URI of the folder that `used` and `unused` are relative to."""
-        return join(self.source, _IMAGES)
+        return join(self.source, IMAGES)
 
 
 def list_split(source: str, annotations_uri: str, file_names: Iterable[str]) -> SplitManifest:
@@ -55,7 +55,7 @@ def list_split(source: str, annotations_uri: str, file_names: Iterable[str]) -> 
         UsageError, DataError, StorageError: see `components.storage`.
     """
     names = set(file_names)
-    listed = list_files(join(source, _IMAGES))
+    listed = list_files(join(source, IMAGES))
     return SplitManifest(
         source=source,
         annotations=stat(annotations_uri),
@@ -83,9 +83,22 @@ def _lines(split: str, manifest: SplitManifest, digests: Mapping[str, str]) -> I
     yield {"split": split, **asdict(manifest.annotations)}
     for name, entry in manifest.used.items():
         content = {"sha256": digests[name]} if name in digests else {}
-        yield {"split": split, **asdict(entry), "key": f"{_IMAGES}/{name}", **content}
+        yield {"split": split, **asdict(entry), "key": f"{IMAGES}/{name}", **content}
     for entry in manifest.unused:
-        yield {"split": split, **asdict(entry), "key": f"{_IMAGES}/{entry.key}"}
+        yield {"split": split, **asdict(entry), "key": f"{IMAGES}/{entry.key}"}
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a manifest, one at a time.
+
+    Raises:
+        DataError: there is no manifest.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            yield from map(json.loads, file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected a manifest ({type(error).__name__}); run download_dataset") from error
 
 
 def read_digests(path: Path) -> dict[str, dict[str, str]]:
@@ -95,11 +108,7 @@ def read_digests(path: Path) -> dict[str, dict[str, str]]:
         DataError: there is no manifest.
     """
     found: dict[str, dict[str, str]] = defaultdict(dict)
-    try:
-        with path.open(encoding="utf-8") as file:
-            for line in map(json.loads, file):
-                if "sha256" in line:
-                    found[line["split"]][line["key"].removeprefix(f"{_IMAGES}/")] = line["sha256"]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected a manifest ({type(error).__name__}); run download_dataset") from error
+    for line in read_lines(path):
+        if "sha256" in line:
+            found[line["split"]][line["key"].removeprefix(f"{IMAGES}/")] = line["sha256"]
     return dict(found)

@@ -21,12 +21,13 @@ from components.storage.connection import CONNECTIONS
 from components.storage.entry import FileEntry
 from components.storage.files import explain_os_error
 from components.storage.location import Location
+from components.storage.placing import place, place_cached
 from components.storage.retry import Retries
 
 RANGE = 8 * 1024 * 1024  # bytes a request: larger files are fetched in ranges
 _RANGES_AT_ONCE = 8
 _FILES_AT_ONCE = CONNECTIONS - _RANGES_AT_ONCE
-_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
+_PLACINGS = 3  # how often a file is fetched that others drop from the cache before it is at its place
 
 Progress = Callable[[int, int], None]
 
@@ -89,7 +90,7 @@ def fetch_all(
     for job in jobs:
         with _explained(job):
             address = _known_address(source, job, cache)
-            if not address or not _place_cached(cache, address, job.target):
+            if not address or not place_cached(cache, address, job.target):
                 missing.append(job)
                 continue
         done += 1
@@ -117,12 +118,12 @@ def _check_space(jobs: Sequence[Job], cache: Cache) -> None:
     while not folder.exists():
         folder = folder.parent
     places = {os.stat(cache.folder).st_dev: cache.folder, os.stat(folder).st_dev: folder}
-    for place in places.values():
-        free = shutil.disk_usage(place).free
+    for disk in places.values():
+        free = shutil.disk_usage(disk).free
         if coming > free:
             raise StorageError(
                 f"{len(jobs):,} files from {jobs[0].location} on have {coming:,} bytes, and {free:,} are free at "
-                f"{place}; free space, or set BOXWRIGHT_CACHE and BOXWRIGHT_HOME to a larger disk"
+                f"{disk}; free space, or set BOXWRIGHT_CACHE and BOXWRIGHT_HOME to a larger disk"
             )
 
 
@@ -160,7 +161,7 @@ class _Fetcher:
             with self._cache.claim(self._source.identity(job.location, job.entry)) as partial:
                 # Another process may have fetched it while this one waited.
                 address = _known_address(self._source, job, self._cache)
-                if address and _place_cached(self._cache, address, job.target):
+                if address and place_cached(self._cache, address, job.target):
                     return 0
                 return self._fetch(job, partial)
 
@@ -170,12 +171,13 @@ class _Fetcher:
         address = self._retries.run(lambda: self._gather_verified(job, check, partial))
         told = address == self._source.address(job.entry)
         remembered = None if told else self._source.identity(job.location, job.entry)
-        while True:
+        for _ in range(_PLACINGS):
             cached = self._cache.add(address, partial, remembered)
-            if _place(cached, job.target):
+            if place(cached, job.target):
                 return job.entry.size - already
-            # Dropped by another process in between: from the target there is no way back, so it is fetched again.
+            # Dropped by another process in between.
             self._retries.run(lambda: self._gather_verified(job, check, partial))
+        raise StorageError(f"{job.location}: the cache is too small to keep it; raise BOXWRIGHT_CACHE_GB")
 
     def _gather_verified(self, job: Job, check: Check, partial: Path) -> str:
         """Gathers a file and returns the address of its content.
@@ -243,60 +245,6 @@ def _hash_what_is_there(file: Any, hasher: Hasher) -> int:
     while data := file.read(RANGE):
         hasher.update(data)
     return int(file.tell())
-
-
-def _place_cached(cache: Cache, address: str, target: Path) -> bool:
-    path = cache.find(address)
-    return path is not None and _place(path, target)
-
-
-def _place(cached: Path, target: Path) -> bool:
-    """Makes `target` the cached file: a second link to it, or a copy where links cannot be.
-
-    Returns:
-        False where the cached file has gone meanwhile.
-    """
-    try:
-        os.link(cached, target)
-    except FileExistsError:
-        return _replace(cached, target)
-    except FileNotFoundError:
-        if target.parent.is_dir():
-            return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return _place(cached, target)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        return _replace(cached, target)
-    return True
-
-
-def _replace(cached: Path, target: Path) -> bool:
-    temporary = target.parent / f".{uuid.uuid4().hex}.part"
-    try:
-        wanted = cached.stat()
-        if target.exists():
-            there = target.stat()
-            # A link to the cached file, or a copy that an earlier call completed.
-            if os.path.samestat(wanted, there) or _looks(there) == _looks(wanted):
-                return True
-        try:
-            os.link(cached, temporary)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            shutil.copy2(cached, temporary)
-        os.replace(temporary, target)
-    except FileNotFoundError:
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
-
-
-def _looks(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns
 
 
 @contextmanager

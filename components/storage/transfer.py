@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from components.errors import StorageError
 from components.storage import files, s3
 from components.storage.cache import open_cache
 from components.storage.checks import Check
@@ -163,15 +162,20 @@ def _is_same(path: Path, entry: FileEntry, backend: _Backend) -> bool:
     return address is not None and address == check.address(check.of_file(path))
 
 
-def upload_folder(folder: Path, uri: str, last: str) -> None:
-    """Puts all files of a folder below `uri`, in parallel; `last` after all others: where it is, all are.
+def upload_folder(folder: Path, uri: str, last: str, names: Sequence[str] | None = None) -> None:
+    """Puts files of a folder below `uri`, in parallel; `last` after all others: where it is, all are.
+
+    Args:
+        folder: the local folder.
+        uri: where to.
+        last: the name of the file that says that the rest is there.
+        names: the files, relative to the folder; all of them if unset.
 
     Raises:
         UsageError, DataError, StorageError: see the package.
     """
-    if not (folder / last).is_file():
-        raise StorageError(f"{folder / last} does not exist: {folder} is not complete; run the step again")
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    if names is None:
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     with ThreadPoolExecutor(_SENT_AT_ONCE) as pool:
         list(pool.map(lambda name: upload_file(folder / name, join(uri, name)), (n for n in names if n != last)))
     upload_file(folder / last, join(uri, last))

@@ -6,12 +6,13 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.config import Hyperparameters, RunConfig
+from components.dataset.shared import shards_of
 from components.errors import TrainingError
 from components.model.catalogue import hyperparameters_of, model_spec
 from components.model.seeds import RANDOM, apply_seed, read_seed
@@ -123,8 +124,8 @@ class _Plan:
     batch_size: int
     steps: int
 
-    def shards(self, split: str) -> list[Path]:
-        return sorted((self.folder / split).glob("examples-*.tfrecord"))
+    def shards(self, split: str) -> Iterable[Path]:
+        return shards_of(self.folder, split)
 
 
 def _plan(examples_dir: Path, hyperparameters: Hyperparameters) -> _Plan:

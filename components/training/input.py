@@ -6,7 +6,7 @@ training, so that a resumed run sees what an uninterrupted one would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def _with_rows(target: dict[str, Any], multiple: int) -> dict[str, Any]:
 
 
 def training_batches(
-    shards: list[Path],
+    shards: Iterable[Path],
     images: int,
     batch_size: int,
     resizing: Resizing,
@@ -169,7 +169,7 @@ def training_batches(
     """An endless dataset of `(images, {"boxes", "labels"})` batches; boxes are xyxy in pixels of the model's input.
 
     Args:
-        shards: TFRecord files.
+        shards: TFRecord files; read one after the other, each as soon as it is given.
         images: how many records they hold: one epoch.
         batch_size: images a batch.
         resizing: of the model.
@@ -178,8 +178,7 @@ def training_batches(
         first_step: batches that a resumed training has seen.
         box_multiple: each batch is padded to a multiple of so many boxes.
     """
-    records = tf.data.TFRecordDataset([str(shard) for shard in shards])
-    order = records.shuffle(min(images, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True).repeat()
+    order = records_of(shards).shuffle(min(images, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True).repeat()
     seen = first_step * batch_size
     numbered = tf.data.Dataset.zip(tf.data.Dataset.range(seen, tf.int64.max), order.skip(seen))
     augment = augment_example(augmentation, resizing)
@@ -191,12 +190,19 @@ def training_batches(
     return _batches(dataset, batch_size, resizing.image_size, box_multiple)
 
 
-def evaluation_batches(shards: list[Path], batch_size: int, resizing: Resizing) -> Any:
+def records_of(shards: Iterable[Path]) -> Any:
+    """The records of the shards; shards that are still being fetched are waited for when their turn comes."""
+    names = tf.data.Dataset.from_generator(
+        lambda: (str(shard) for shard in shards), output_signature=tf.TensorSpec((), tf.string)
+    )
+    return names.flat_map(tf.data.TFRecordDataset)
+
+
+def evaluation_batches(shards: Iterable[Path], batch_size: int, resizing: Resizing) -> Any:
     """One pass in the shards' order, without augmentation; the same elements as `training_batches`."""
 
     def load(record: Any) -> tuple[Any, Any, Any]:
         image, boxes, labels = parse_example(record)
         return *_resize(image, boxes, resizing), labels
 
-    records = tf.data.TFRecordDataset([str(shard) for shard in shards])
-    return _batches(records.map(load, num_parallel_calls=tf.data.AUTOTUNE), batch_size, resizing.image_size)
+    return _batches(records_of(shards).map(load, num_parallel_calls=tf.data.AUTOTUNE), batch_size, resizing.image_size)

@@ -1,0 +1,59 @@
+"""Files that are used in order while later ones are still on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Condition, Thread
+
+from components.storage.entry import FileEntry
+from components.storage.transfer import download
+
+
+class FetchedAhead:
+    """The local paths of remote files, each given out once it is there; may be iterated over again and again.
+
+    A thread fetches them through the cache in their order, from the first iteration on, whether they are asked for
+    or not.
+
+    Args:
+        uri: folder that they lie in.
+        entries: the files.
+        folder: where to.
+    """
+
+    def __init__(self, uri: str, entries: Sequence[FileEntry], folder: Path) -> None:
+        self._uri, self._entries, self._folder = uri, entries, folder
+        self._there = 0
+        self._error: BaseException | None = None
+        self._changed = Condition()
+        self._thread: Thread | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Path]:
+        with self._changed:
+            if self._thread is None:
+                self._thread = Thread(target=self._fetch, name="fetch-ahead", daemon=True)
+                self._thread.start()
+        for number, entry in enumerate(self._entries):
+            with self._changed:
+                while self._there <= number:
+                    if self._error is not None:
+                        raise self._error
+                    self._changed.wait()
+            yield self._folder / entry.key
+
+    def _fetch(self) -> None:
+        for entry in self._entries:
+            try:
+                download(self._uri, [entry], self._folder)
+            except BaseException as error:  # for whoever waits for the file
+                with self._changed:
+                    self._error = error
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._there += 1
+                self._changed.notify_all()

@@ -1,0 +1,109 @@
+"""What a step puts out is found by a worker with another disk, and training begins before the last shard is there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import tinyset
+from seaweed import Seaweed
+
+from components.config import parse_config
+from components.dataset import examples
+from components.dataset.download import download_dataset
+from components.dataset.examples import build_examples
+from components.dataset.shared import bring_folder, publish_folder, shards_of
+from components.errors import StorageError
+from components.storage import download
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    marks = ("complete.json", "fetched-ahead.json")
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name not in marks)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.fixture
+def bucket(s3: Seaweed, request: pytest.FixtureRequest) -> str:
+    return s3.make_bucket(f"shared-{abs(hash(request.node.name)):x}")
+
+
+def test_a_dataset_comes_back_with_its_images_from_where_they_were(s3: Seaweed, bucket: str, tmp_path: Path) -> None:
+    s3.put_tree(tinyset.write(tmp_path / "set"), f"{bucket}/set")
+    run = parse_config({"training": f"{bucket}/set", "output": "unused"})
+    download_dataset(run, tmp_path / "made")
+    publish_folder(tmp_path / "made", f"{bucket}/root/dataset")
+    stored = {item["Key"] for item in s3.client().list_objects_v2(Bucket=bucket[5:], Prefix="root/")["Contents"]}
+    assert "root/dataset/complete.json" in stored and not [key for key in stored if key.endswith((".jpg", ".png"))]
+    bring_folder(f"{bucket}/root/dataset", tmp_path / "elsewhere")
+    assert files(tmp_path / "elsewhere") == files(tmp_path / "made")
+
+
+def test_what_is_not_whole_is_not_taken(s3: Seaweed, bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "a").write_bytes(b"1")
+    publish_folder(tmp_path / "made", f"{bucket}/x")
+    s3.client().delete_object(Bucket=bucket[5:], Key="x/complete.json")
+    with pytest.raises(StorageError, match="x is not there, or not whole; clear the step"):
+        bring_folder(f"{bucket}/x", tmp_path / "elsewhere")
+    publish_folder(tmp_path / "made", f"{bucket}/x")
+    bring_folder(f"{bucket}/x", tmp_path / "elsewhere")
+    assert files(tmp_path / "elsewhere") == {"a": b"1"}
+
+
+def test_training_begins_before_the_last_shard_is_there(
+    s3: Seaweed, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.training.input import records_of
+
+    monkeypatch.setattr(examples, "SHARD_BYTES", 3000)
+    run = parse_config({"training": str(tinyset.write(tmp_path / "set", tinyset.document(20))), "output": "unused"})
+    download_dataset(run, tmp_path / "dataset")
+    count = build_examples(tmp_path / "dataset", tmp_path / "made", 0.2).splits["training"]
+    assert count["shards"] > 3
+    publish_folder(tmp_path / "made", f"{bucket}/examples")
+    bring_folder(f"{bucket}/examples", tmp_path / "elsewhere", shards_ahead=True)
+    assert not list((tmp_path / "elsewhere" / "training").glob("*.tfrecord"))
+    assert list((tmp_path / "elsewhere" / "validation").glob("*.tfrecord")), "only training waits"
+
+    fetched = []
+
+    def slowly(uri: str, entries: list[object], folder: Path) -> None:
+        if len(fetched) == 2:
+            assert seen, "the first records are read before the third shard comes"
+        download(uri, entries, folder)  # type: ignore[arg-type]
+        fetched.append(entries)
+
+    monkeypatch.setattr("components.storage.ahead.download", slowly)
+    seen: list[bytes] = []
+    shards = shards_of(tmp_path / "elsewhere", "training")
+    for record in records_of(shards):
+        seen.append(record.numpy())
+    whole = [record.numpy() for record in records_of(shards_of(tmp_path / "made", "training"))]
+    assert seen == whole and len(seen) == count["images"]
+    assert [record.numpy() for record in records_of(shards)] == whole, "again, as another epoch does"
+
+
+def test_a_shard_that_cannot_be_fetched_is_an_error_for_who_waits(s3: Seaweed, bucket: str, tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "training"
+    folder.mkdir(parents=True)
+    for name in ("examples-00000-of-00002.tfrecord", "examples-00001-of-00002.tfrecord"):
+        (folder / name).write_bytes(name.encode())
+    publish_folder(tmp_path / "made", f"{bucket}/examples")
+    bring_folder(f"{bucket}/examples", tmp_path / "elsewhere", shards_ahead=True)
+    s3.client().delete_object(Bucket=bucket[5:], Key="examples/training/examples-00001-of-00002.tfrecord")
+    shards = iter(shards_of(tmp_path / "elsewhere", "training"))
+    assert next(shards).read_bytes() == b"examples-00000-of-00002.tfrecord"
+    with pytest.raises(StorageError, match="examples-00001-of-00002.tfrecord changed after it was listed"):
+        next(shards)
+
+
+def test_shards_of_a_whole_folder_are_just_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "training"
+    folder.mkdir()
+    for name in ("examples-00001-of-00002.tfrecord", "examples-00000-of-00002.tfrecord", "other"):
+        (folder / name).touch()
+    assert [path.name[:14] for path in shards_of(tmp_path, "training")] == ["examples-00000", "examples-00001"]
+    shutil.rmtree(folder)
+    assert list(shards_of(tmp_path, "training")) == []
