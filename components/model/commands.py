@@ -40,7 +40,10 @@ def _described(spec: ModelSpec, weights_uri: str | None) -> dict[str, Any]:
     shown = ("model_id", "family", "image_size", "parameters", "coco_ap", "defaults")
     weights = None
     if spec.weights is not None:
-        weights = asdict(spec.weights) | {"there": _there(spec, weights_uri)}
+        weights = asdict(spec.weights) | {
+            "is_imported": spec.weights.is_imported,
+            "there": _there(spec, weights_uri),
+        }
     return {name: getattr(spec, name) for name in shown} | {"weights": weights}
 
 
@@ -56,5 +59,6 @@ def _weights_text(row: dict[str, Any]) -> str:
     weights = row["weights"]
     if weights is None:
         return "random"
-    state = {True: "here", False: "not here: put them below weights_uri", None: "the store does not answer"}
+    missing = "boxwright weights pull" if weights["is_imported"] else "put them below weights_uri"
+    state = {True: "here", False: f"not here: {missing}", None: "the store does not answer"}
     return f"{weights['trained_on']} ({weights['covers']}), {weights['name']}; {state[weights['there']]}"

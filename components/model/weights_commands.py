@@ -71,11 +71,13 @@ def list_weights(
         )
         return
     table = Table("model_id", "archive", "COCO AP", "in the store", box=None)
+    # A table is cut at the console's width; a pipe has none.
+    console = out if out.is_terminal else Console(width=220)
     for spec, found in rows:
         assert spec.weights is not None
         size = f"{sum(file.size for file in found.files) / 1e6:.0f} MB" if found else "no"
         table.add_row(spec.model_id, spec.weights.name, f"{spec.coco_ap}", size)
-    out.print(table)
+    console.print(table)
 
 
 @app.command("verify")

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
 import re
 import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import archives
 import numpy as np
@@ -228,3 +232,57 @@ def test_the_manifest_is_written_last(spec, archive, tmp_path, monkeypatch):
     monkeypatch.setattr(weights_store, "upload_file", lambda path, uri: sent.append(path.name))
     put("s3://bucket/weights", tmp_path, manifest)
     assert sent == ["weights.npz", MANIFEST_FILE]
+
+
+@pytest.fixture
+def boxwright(monkeypatch, capsys):
+    """Runs the command line in this process: (exit code, stdout, the error line)."""
+    from components import cli
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["boxwright", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        errors = [line for line in captured.err.splitlines() if line.startswith("error:")]
+        return ended.value.code or 0, captured.out, errors[-1] if errors else ""
+
+    return run
+
+
+@pytest.fixture
+def mirror(archive):
+    """A server that has the archive."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(archive.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_weights_are_pulled_listed_and_verified(spec, values, mirror, boxwright, tmp_path):
+    where = ("--weights-uri", tmp_path / "store")
+    code, printed, _ = boxwright("weights", "pull", spec.model_id, "--url", mirror, *where)
+    assert (code, f"{len(values)} variables of {spec.weights.name}" in printed) == (0, True)
+    code, printed, _ = boxwright("weights", "list", "--json", *where)
+    there = {row["model_id"] for row in json.loads(printed) if row["weights"]}
+    assert (len(json.loads(printed)), there) == (13, {spec.model_id})
+    assert boxwright("weights", "verify", *where)[0] == 0
+
+    file = tmp_path / "store" / spec.model_id / "weights.npz"
+    file.write_bytes(file.read_bytes()[:-1])
+    code, _, error = boxwright("weights", "verify", *where)
+    assert (code, "is not the file that its manifest names" in error) == (1, True)
+
+
+def test_what_cannot_be_pulled_says_what_to_do_instead(spec, mirror, boxwright, tmp_path):
+    where = ("--weights-uri", tmp_path / "store")
+    code, _, error = boxwright("weights", "pull", spec.model_id, "--url", f"{mirror}/none", *where)
+    assert (code, "404" in error, "--url" in error) == (4, True, True)
+    code, _, error = boxwright("weights", "pull", spec.model_id, "--url", "http://127.0.0.1:9", *where)
+    assert (code, f"boxwright weights import {spec.model_id}" in error) == (4, True)
+    code, _, error = boxwright("weights", "pull", spec.model_id, "--url", "file:///etc", *where)
+    assert (code, "http or https" in error) == (2, True)
+    code, _, error = boxwright("weights", "pull", "tiny", *where)
+    assert (code, "tensorflow-od1-ssd-resnet50" in error) == (2, True)
+    assert not (tmp_path / "store").exists()
