@@ -125,7 +125,7 @@ def _retinanet_lite0(image_size: int, batch_size: int) -> ModelSpec:
         architecture={"encoder": _EFFICIENTNET_LITE0, "head_filters": 128, "head_layers": 4},
         anchors=AnchorGrid(scale=3.0),
         weights=_LITE0_WEIGHTS,
-        parameters=5_482_876,
+        parameters=6_387_988,
         defaults={"batch_size": batch_size, "epochs": 20},
     )
 
@@ -187,7 +187,7 @@ MODELS: dict[str, ModelSpec] = {
             image_size=128,
             architecture={"encoder": _TINY, "head_filters": 32, "head_layers": 1},
             anchors=AnchorGrid(scale=3.0),
-            parameters=0,
+            parameters=565_652,
             defaults={"batch_size": 8, "epochs": 2, "validation_ap_epochs": 0},
         ),
         *map(_managed, PUBLISHED),

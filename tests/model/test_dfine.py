@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import tarfile
 import zipfile
@@ -102,3 +103,26 @@ def test_an_archive_without_weights_or_that_is_none_is_named(tmp_path, name):
 def test_a_folder_without_a_preset_says_what_is_expected(tmp_path):
     with pytest.raises(DataError, match="expected a KerasHub preset"), preset_weights(tmp_path):
         pass
+
+
+def test_published_weights_go_everywhere_but_into_the_class_layers(tmp_path):
+    from components.model.catalogue import model_spec
+    from components.model.dfine import DFine, _backbone
+
+    nano = model_spec("dfine-nano")
+    smaller = nano.architecture["detector"] | {"num_decoder_layers": 1}
+    spec = dataclasses.replace(nano, architecture=nano.architecture | {"detector": smaller})
+    preset = _backbone(spec, 80, 64, denoising=100)
+    for variable in preset.weights:
+        variable.assign(np.full(variable.shape, 0.25))
+    preset.save_weights(tmp_path / "model.weights.h5")
+
+    detector = DFine(spec, 2, 64)
+    top = {id(weights.variable): weights.variable.numpy() for weights in detector.class_weights()}
+    detector.load_pretrained(tmp_path)
+    for variable in detector.weights:
+        expected = top.get(id(variable), np.float32(0.25))
+        np.testing.assert_array_equal(variable.numpy(), np.broadcast_to(expected, variable.shape))
+    (tmp_path / "model.weights.h5").write_bytes(b"not an HDF5 file")
+    with pytest.raises(DataError, match="model.weights.h5 of dfine-nano: not the weights of this model"):
+        detector.load_pretrained(tmp_path)
