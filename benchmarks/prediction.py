@@ -1,7 +1,7 @@
 """How fast a test set is predicted, beside a bare loop over the same model: `python -m benchmarks.prediction`.
 
-One detector (fresh weights, its own input size) is exported as the SavedModel that runs serve. Over the same JPEG images
-of 640 x 480 pixels, in turn:
+One detector (fresh weights, its own input size) is exported as the SavedModel that runs serve. Over the same JPEG
+images of 640 x 480 pixels, in turn:
 
 - `boxwright`: `predict_split`, as `evaluate` runs it: reading TFRecords, decoding, network, suppression, and results in
   COCO's format, at the batch size that it chooses for the device;

@@ -42,10 +42,9 @@ class Detections:
             TrainingError: a detection is malformed, not finite, or of an image or class that the split does not have.
         """
         try:
-            image_ids, category_ids, scores = (
-                np.fromiter(map(itemgetter(name), results), kind, len(results))
-                for name, kind in (("image_id", np.int64), ("category_id", np.int64), ("score", np.float64))
-            )
+            image_ids = np.fromiter(map(itemgetter("image_id"), results), np.int64, len(results))
+            category_ids = np.fromiter(map(itemgetter("category_id"), results), np.int64, len(results))
+            scores = np.fromiter(map(itemgetter("score"), results), np.float64, len(results))
             if not set(map(len, map(itemgetter("bbox"), results))) <= {4}:
                 raise ValueError("a box has other than four numbers")
             numbers = chain.from_iterable(map(itemgetter("bbox"), results))

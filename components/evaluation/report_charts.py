@@ -22,7 +22,7 @@ _PANELS = (
         "Parts of the validation loss",
         {"val_localization_loss": "localization", "val_classification_loss": "classification"},
     ),
-    ("Validation AP", {"val_AP": "AP", "val_AP50": "AP50"}),
+    ("Validation AP", {"AP": "AP", "AP50": "AP50"}),
 )
 
 

@@ -23,9 +23,14 @@ from components.evaluation.galleries import draw_pairs, sample_images, worst_ima
 from components.evaluation.gate import GateReport, check_gate
 from components.evaluation.metrics import Measurement
 from components.evaluation.report import Background, write_report
+from components.evaluation.report_charts import draw_charts
 
 HOSTILE = '"><script>alert(1)</script>\u202egpj.\x00\n&lt;$x^{$'
-HISTORY = [{"epoch": float(number), "loss": 2.0 - number, "val_loss": 2.1 - number} for number in range(2)]
+HISTORY = [
+    {"epoch": float(number), "loss": 2.0 - number, "val_loss": 2.1 - number}
+    | ({"AP": 0.3, "AP50": 0.5} if number else {})
+    for number in range(2)
+]
 SPEED = {
     "latency_ms": 31.5, "latency_p95_ms": 40.0, "images_per_second": 50.0, "batch_size": 8, "size_bytes": 2_000_000,
     "device": "CPU",
@@ -161,3 +166,19 @@ def test_a_picture_opens_large_and_closes_again(browser: Any, page: Page, folder
     assert view.evaluate("document.querySelector('#worst-0 img').clientWidth") > 3 * small
     view.click("#worst-0 .close")
     assert view.evaluate("document.querySelector('#worst-0 img').clientWidth") == small
+
+
+def test_each_learning_curve_shows_its_own_numbers() -> None:
+    analysis = analyse(Measurement(*_small()))
+    whole = draw_charts(analysis, HISTORY)["learning"]
+    assert "validation loss 2.100 after the first, 1.100 after the last" in whole.caption
+    other = draw_charts(analysis, [HISTORY[0], HISTORY[1] | {"AP": 0.9}])["learning"]
+    without = draw_charts(analysis, [{"epoch": 0.0, "loss": 1.0, "val_loss": 1.0}])["learning"]
+    assert len({whole.light, other.light, without.light, whole.dark}) == 4
+    assert draw_charts(analysis, HISTORY)["learning"] == whole, "equal numbers give equal bytes"
+    assert "learning" not in draw_charts(analysis, [])
+
+
+def _small() -> tuple[Annotations, Detections]:
+    annotations, results = synthetic(0)
+    return annotations, Detections.of_results(annotations, results[:20])
