@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +33,17 @@ class Seen:
     picture: Picture
     detections: Detections
     predictor: Predictor
+
+
+def settle_memory() -> None:
+    """Collects what a model left that was let go, and keeps the collector from looking at what stays.
+
+    TensorFlow brings so many objects that Python would otherwise hardly ever look for cycles again, and each request
+    that failed may be one that holds an image.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 class Engine:
@@ -72,7 +84,8 @@ class Engine:
                 arrived()
                 predictor, result = await self.batcher.submit(picture)
             if isinstance(result, RefusedImageError):
-                raise result
+                # Another one: an error that is raised where a variable names it is in a cycle with the image's bytes.
+                raise RefusedImageError(result.code, str(result))
         except RefusedImageError as error:
             self.telemetry.refused(error.code)
             raise

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 
 from components.errors import BoxwrightError, UsageError
-from components.serving.engine import Engine
+from components.serving.engine import Engine, settle_memory
 from components.serving.model import REGISTRY, resolve_model
 from components.serving.predictor import load_predictor
 
@@ -78,6 +77,6 @@ class Follower:
         engine.telemetry.switch("taken")
         engine.telemetry.model(source.reference)
         _log.info("%s answers now", source.reference)
-        # The old model is in cycles with its functions; its memory would wait for the collector.
-        await asyncio.to_thread(gc.collect)
+        # The old model is in cycles with its functions.
+        await asyncio.to_thread(settle_memory)
         return True

@@ -71,10 +71,9 @@ async def answer_many(engine: Engine, request: Request, accept: str, threshold: 
             try:
                 return name | await _answer_file(engine, file, wanted, threshold)
             except ProblemError as error:
-                problem = error
+                return name | _told(error)
             except BoxwrightError as error:
-                problem = problem_of(error)
-        return name | {"error": problem.code, "reason": problem.reason}
+                return name | _told(problem_of(error))
 
     limit = config.max_bytes * config.max_files + _FORM_BYTES
     async with read_form(request, limit, config.max_files, config.body_timeout) as form:
@@ -83,6 +82,10 @@ async def answer_many(engine: Engine, request: Request, accept: str, threshold: 
             raise ProblemError(400, "bad_request", "the form has no file; add each image as a file of the form")
         told = await asyncio.gather(*(one(file) for file in files))
     return json_response({"predictions": told}, {"X-Box-Order": contract.BOX_ORDER_HEADER[wanted.box_order]})
+
+
+def _told(problem: ProblemError) -> dict[str, Any]:
+    return {"error": problem.code, "reason": problem.reason}
 
 
 async def _answer_file(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from components.dataset.image_rules import unreadable_reason
 from components.dataset.images import is_quarter_turned, open_image, orientation_of, plain_image
 from components.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _HEADER = 32
 
@@ -29,8 +33,7 @@ class Picture:
     """An image as the model takes it.
 
     Attributes:
-        encoded: 8-bit RGB or gray JPEG or PNG, rotation flag applied. The pixels may still be broken: they are decoded
-            by the model, and only by it.
+        encoded: 8-bit RGB or gray JPEG or PNG, rotation flag applied.
         width: in pixels, as a person sees it.
         height: in pixels, as a person sees it.
     """
@@ -41,7 +44,7 @@ class Picture:
 
 
 def read_picture(data: bytes, max_pixels: int) -> Picture:
-    """Reads the header of a JPEG or PNG, and converts what TensorFlow's decoder would read otherwise than evaluation.
+    """Checks a JPEG or PNG, and converts what TensorFlow's decoder would read otherwise than the evaluation.
 
     Args:
         data: the bytes as they came.
@@ -60,8 +63,10 @@ def read_picture(data: bytes, max_pixels: int) -> Picture:
             if image.width * image.height > max_pixels:
                 raise _too_large(f"{image.width} x {image.height} pixels", max_pixels)
             orientation = orientation_of(image)
-            encoded = plain_image(data, image, orientation != 1).data
             width, height = image.size
+            encoded = plain_image(data, image, orientation != 1).data
+            if encoded is data:
+                _check_pixels(data, image)
     except RefusedImageError:
         raise
     except Image.DecompressionBombError:
@@ -72,6 +77,16 @@ def read_picture(data: bytes, max_pixels: int) -> Picture:
     if is_quarter_turned(orientation):
         width, height = height, width
     return Picture(encoded, width, height)
+
+
+def _check_pixels(data: bytes, image: Image.Image) -> None:
+    """Decodes what goes to the model as it came: TensorFlow loses memory with every JPEG that it gives up on."""
+    if image.format == "PNG":
+        # Pillow's decoder passes over check sums, TensorFlow's does not.
+        open_image(io.BytesIO(data)).verify()
+    else:
+        image.draft("L", (1, 1))  # reads every bit, and makes few pixels of them
+    image.load()
 
 
 def _too_large(size: str, max_pixels: int) -> RefusedImageError:

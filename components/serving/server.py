@@ -14,7 +14,7 @@ import uvicorn
 from components.config import ServingConfig
 from components.errors import StorageError, UsageError
 from components.serving.app import create_app
-from components.serving.engine import Engine
+from components.serving.engine import Engine, settle_memory
 from components.serving.follow import Follower, followed
 from components.serving.model import resolve_model
 from components.serving.predictor import load_predictor
@@ -47,6 +47,7 @@ def serve(
         source = resolve_model(reference)
         _log.info("loading %s", source.reference)
         engine = Engine(load_predictor(source), config, Telemetry())
+        settle_memory()
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         with _own_exit_code():
