@@ -1,7 +1,8 @@
 """What runs `write_shard` over many shards: processes of this machine, or Apache Beam on a cluster.
 
-On one machine Beam's DirectRunner cost far more than a fifth of a pool's throughput (`python -m benchmarks.examples`),
-so the pool is the local engine. Both call the same function, and the shards are the same to the byte.
+Workers of a cluster need the run's folders at the same paths, as a shared disk gives them. On one machine Beam's
+DirectRunner cost far more than a fifth of a pool's throughput (`python -m benchmarks.examples`), so the pool is the
+local engine. Both call the same function, and the shards are the same to the byte.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from components.errors import BoxwrightError, StorageError, UsageError
 
 Progress = Callable[[int, int], None]
 _NAMESPACE = "boxwright"
+_FEW = 5  # shards that are written sooner than other processes have started
 
 
 def write_shards(
@@ -51,7 +53,7 @@ def write_shards(
 def _with_processes(tasks: Sequence[ShardTask]) -> Iterator[Counter[str]]:
     workers = min(len(os.sched_getaffinity(0)), len(tasks))
     # A process in which others may not be started does the work by itself, as one with little to do.
-    if workers < 2 or multiprocessing.current_process().daemon:
+    if workers < 2 or len(tasks) < _FEW or multiprocessing.current_process().daemon:
         yield from map(write_shard, tasks)
         return
     # Not forked: this process may have threads.

@@ -19,7 +19,7 @@ from components.dataset.records import Annotations, ImageRecord
 from components.dataset.shards import ShardTask
 from components.dataset.split import split_by_content
 from components.errors import DataError
-from components.storage import join, write_json
+from components.storage import write_json
 
 SHARD_BYTES = 64_000_000
 
@@ -51,7 +51,6 @@ def build_examples(
     validation_split: float,
     seed: int = 0,
     beam_args: str | None = None,
-    shards_uri: str | None = None,
     on_progress: Progress | None = None,
 ) -> ExamplesSummary:
     """Writes the shards of each split; the same dataset and seed give the same bytes, whatever writes them.
@@ -65,13 +64,11 @@ def build_examples(
         validation_split: share of the training images held out where the dataset has no validation split, in (0, 1).
         seed: the images' order is drawn from it, and from their content.
         beam_args: see `components.dataset.engines`.
-        shards_uri: where the shards go, if not to `out_dir`.
         on_progress: called with (shards done, shards in all).
 
     Raises:
         DataError: the folder is no dataset, or has too few images to hold any out.
     """
-    out = shards_uri or str(out_dir)
     dataset = _read_dataset(dataset_dir)
     sources = {split: dataset_dir / split for split in SPLITS if split in dataset["splits"]}
     parts = {split: load_annotations(folder / "annotations.json") for split, folder in sources.items()}
@@ -83,7 +80,7 @@ def build_examples(
     parts = {split: parts[split] for split in SPLITS if split in parts}
     tasks = {
         split: _tasks(
-            part, sources[split] / "images", digests[split], join(out, split), f"{dataset['fingerprint']}:{seed}"
+            part, sources[split] / "images", digests[split], str(out_dir / split), f"{dataset['fingerprint']}:{seed}"
         )
         for split, part in parts.items()
     }
@@ -158,7 +155,7 @@ def _tasks(
         annotations: the split's images and boxes.
         source: folder that file names are relative to.
         digests: SHA-256 of each file, by name.
-        target: URI of the folder of the shards.
+        target: folder of the shards.
         order: what the order of the images is drawn from, with their content.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,9 +12,7 @@ from components.dataset.images import encoded_image
 from components.dataset.records import Box, ImageRecord
 from components.dataset.tfrecord import encode_example, write_record
 from components.errors import StorageError
-from components.storage import join, parse_uri, read_bytes, replacing, upload_file
-
-_SIZE_LIMIT = 1 << 30  # bytes of one image file
+from components.storage import replacing
 
 
 @dataclass(frozen=True)
@@ -23,8 +20,8 @@ class ShardTask:
     """One shard to write.
 
     Attributes:
-        source: URI of the folder that file names are relative to.
-        target: URI of the shard.
+        source: folder that file names are relative to.
+        target: path of the shard.
         images: each record with the boxes to train on (corners in pixels) and the SHA-256 of its file.
         labels: the label of each category id, from 1.
         names: the name of each category id.
@@ -43,19 +40,8 @@ def write_shard(task: ShardTask) -> Counter[str]:
     Raises:
         StorageError: an image is not the one that was checked; or see `components.storage`.
     """
-    location = parse_uri(task.target)
-    if location.bucket is None:
-        return _write(task, location.path)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "shard")
-        counts = _write(task, path)
-        upload_file(path, task.target)
-    return counts
-
-
-def _write(task: ShardTask, path: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(Path(task.target)) as temporary, temporary.open("wb") as file:
         for example, reason in _examples(task):
             write_record(file, example)
             if reason:
@@ -65,10 +51,10 @@ def _write(task: ShardTask, path: Path) -> Counter[str]:
 
 def _examples(task: ShardTask) -> Iterator[tuple[bytes, str | None]]:
     for image, boxes, digest in task.images:
-        uri = join(task.source, image.file_name)
-        data = read_bytes(uri, _SIZE_LIMIT)
+        path = Path(task.source, image.file_name)
+        data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise StorageError(f"{uri} is no longer the file that was checked; run download_dataset again")
+            raise StorageError(f"{path} is no longer the file that was checked; run download_dataset again")
         stored = encoded_image(data, image)
         yield _example(image, stored.data, stored.kind, boxes, task), stored.reason
 

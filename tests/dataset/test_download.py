@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -66,6 +67,34 @@ def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path: Path, s3: 
     tinyset.write(source, content)
     other_box = download_dataset(config(source), tmp_path / "d")
     assert len({local.fingerprint, other_image.fingerprint, other_box.fingerprint}) == 3
+
+
+def manifest_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("versions", [False, True])
+def test_the_manifest_tells_what_was_listed_and_what_came(tmp_path: Path, s3: Seaweed, versions: bool) -> None:
+    bucket = f"manifest-{versions}".lower()
+    uri = s3.make_bucket(bucket)
+    if versions:
+        s3.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    source = tinyset.write(tmp_path / "set")
+    (source / "images" / ("n" * 250)).write_bytes(b"not in the annotations")
+    s3.put_tree(source, f"{uri}/p")
+    s3.put_tree(source, f"{uri}/p")  # where there are versions, each file has two
+    download_dataset(config(f"{uri}/p"), tmp_path / "out")
+    first, annotations, *images = manifest_of(tmp_path / "out")
+    assert first == {"split": "training", "source": f"{uri}/p", "unused": 1}
+    assert annotations["key"] == "annotations.json" and annotations["size"] > 100
+    used = {line["key"]: line for line in images if "sha256" in line}
+    assert set(used) == {"images/p0.jpg", "images/p1.png", "images/p2.jpg"} and len(images) == 4
+    for key, line in used.items():
+        data = (source / key).read_bytes()
+        assert (line["size"], line["etag"]) == (len(data), hashlib.md5(data).hexdigest())
+        assert line["sha256"] == hashlib.sha256(data).hexdigest() and line["modified"].endswith("Z")
+        assert bool(line["version"]) == versions
+    assert not list((tmp_path / "out").rglob("n" * 250))
 
 
 def test_a_second_call_uses_what_is_there(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import tensorflow as tf
 import tinyset
 
 from components.config import parse_config
-from components.dataset import examples
+from components.dataset import engines, examples
 from components.dataset.annotations import load_annotations
 from components.dataset.download import download_dataset
 from components.dataset.examples import build_examples
-from components.errors import DataError
+from components.errors import DataError, StorageError, UsageError
 
 
 def dataset(folder: Path, **splits: Any) -> Path:
@@ -97,6 +97,59 @@ def test_same_dataset_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     count = summary.splits["training"]["shards"]
     assert count > 1 and shards == [f"examples-{i:05d}-of-{count:05d}.tfrecord" for i in range(count)]
     assert len(read(tmp_path / "a" / "training")) == summary.splits["training"]["images"]
+
+
+def test_the_seed_decides_on_the_order(tmp_path: Path) -> None:
+    source = dataset(tmp_path, training=tinyset.document(14))
+    build_examples(source, tmp_path / "a", 0.2, seed=0)
+    build_examples(source, tmp_path / "b", 0.2, seed=1)
+    orders = [list(read(tmp_path / name / "training")) for name in "ab"]
+    assert orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1])
+
+
+def test_processes_and_beam_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = dataset(tmp_path, training=tinyset.document(14))
+    (source / "training" / "images" / "p3.png").unlink()
+    strange = tinyset.picture(13).convert("RGBA")
+    strange.save(source / "training" / "images" / "p3.png")
+    set_digest(source, "p3.png")
+    monkeypatch.setattr(examples, "SHARD_BYTES", 4000)
+    monkeypatch.setattr(engines.os, "sched_getaffinity", lambda _: {0, 1})
+    seen: list[tuple[int, int]] = []
+    by_processes = build_examples(
+        source, tmp_path / "a", 0.2, on_progress=lambda done, total: seen.append((done, total))
+    )
+    by_beam = build_examples(source, tmp_path / "b", 0.2, beam_args="--runner=DirectRunner --direct_num_workers=2")
+    monkeypatch.setattr(engines.os, "sched_getaffinity", lambda _: {0})
+    alone = build_examples(source, tmp_path / "c", 0.2)
+    assert hashes(tmp_path / "a") == hashes(tmp_path / "b") == hashes(tmp_path / "c")
+    assert by_processes.normalised == by_beam.normalised == alone.normalised == {"alpha": 1}
+    shards = sum(split["shards"] for split in by_processes.splits.values())
+    assert shards > 2 and sorted(seen) == [(done, shards) for done in range(1, shards + 1)]
+
+
+def set_digest(folder: Path, name: str) -> None:
+    """Makes the manifest say what an image's file is now."""
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line.get("key") == f"images/{name}":
+            line["sha256"] = hashlib.sha256((folder / "training" / "images" / name).read_bytes()).hexdigest()
+    (folder / "manifest.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def test_an_image_that_is_not_the_checked_one_is_named(tmp_path: Path) -> None:
+    source = dataset(tmp_path, training=tinyset.document(4))
+    path = source / "training" / "images" / "p1.png"
+    path.unlink()
+    tinyset.picture(99).save(path)
+    with pytest.raises(StorageError, match="p1.png is no longer the file that was checked; run download_dataset"):
+        build_examples(source, tmp_path / "out", 0.3)
+
+
+def test_arguments_that_beam_does_not_know(tmp_path: Path) -> None:
+    source = dataset(tmp_path, training=tinyset.document(4))
+    with pytest.raises(UsageError, match="beam_pipeline_args='--runner=NoSuchRunner'.*NoSuchRunner"):
+        build_examples(source, tmp_path / "out", 0.3, beam_args="--runner=NoSuchRunner")
 
 
 def test_a_folder_that_is_no_dataset(tmp_path: Path) -> None:

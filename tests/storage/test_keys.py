@@ -6,9 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from seaweed import Seaweed
 
-from components.dataset.download import download_dataset
 from components.errors import DataError, UsageError
 from components.storage import download, list_files, upload_file
 
@@ -45,18 +43,6 @@ def test_bad_names_are_refused(folder: str, tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="key "):
         download(folder, [name], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_keys_that_only_s3_has_are_named_and_the_rest_is_fetched(s3: Seaweed, tmp_path: Path) -> None:
-    import tinyset
-
-    from components.config import parse_config
-
-    uri = s3.make_bucket(f"odd-{uuid.uuid4().hex}")
-    s3.put_tree(tinyset.write(tmp_path / "set"), uri)
-    s3.client().put_object(Bucket=uri[5:], Key="images/" + "n" * 300, Body=b"x")
-    summary = download_dataset(parse_config({"training": uri, "output": "unused"}), tmp_path / "out")
-    assert summary.splits["training"]["images"] == 3
 
 
 def test_links_in_local_folders(tmp_path: Path) -> None:
