@@ -161,6 +161,8 @@ def run_of(client: Any, tracking_uri: str, model_name: str, run_id: str) -> Any:
 
 
 def _experiment(client: Any, tracking_uri: str, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
@@ -169,7 +171,13 @@ def _experiment(client: Any, tracking_uri: str, name: str) -> str:
         # MLflow's own default is a folder in whatever directory the process happens to run.
         database = Path(tracking_uri.removeprefix(_SQLITE)).absolute()
         location = (database.parent / "mlartifacts" / name).as_uri()
-    return str(client.create_experiment(name, artifact_location=location))
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException as error:
+        # Another machine, which no lock holds back, has made it in between.
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(client.get_experiment_by_name(name).experiment_id)
 
 
 def _log_facts(client: Any, run: Any, release: Release) -> None:
