@@ -15,6 +15,7 @@ from components.errors import BoxwrightError, StorageError, UsageError
 
 ENDED = ("success", "failed")
 ATTEMPTS = 4
+SCHEDULER_ROUND = 3.0
 ROLLED_BACK = ("Database error", "Database is locked")
 # What operators raise to say whether to retry; the message is all that matters.
 WRAPPERS = ("AirflowException", "AirflowFailException")
@@ -115,6 +116,8 @@ class AirflowClient:
         """Stops a run and deletes it, as if it had never been created."""
         path = _run_path(dag_id, run_id)
         self.request("PATCH", path, json={"state": "failed"})
+        # A scheduler that is at work on the run when it is deleted ends with ObjectDeletedError: let its round pass.
+        time.sleep(SCHEDULER_ROUND)
         self.request("DELETE", path)
 
     def follow(self, dag_id: str, run_id: str, poll: float = 1.0) -> Iterator[tuple[str, list[TaskState]]]:

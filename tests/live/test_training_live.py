@@ -83,9 +83,9 @@ def first(ready: LiveStack) -> dict[str, str]:
 
 
 def test_a_dataset_in_a_bucket_becomes_a_registered_model(ready: LiveStack, first: dict[str, str]) -> None:
-    assert first.pop("resolve_parent") == "skipped"
+    assert (first.pop("resolve_parent"), first.pop("reuse_version")) == ("skipped", "skipped")
     assert set(first.values()) == {"success"}
-    assert len(first) == 11
+    assert len(first) == 12
     (version,) = _versions(ready)
     assert (version.version, version.archive_uri) == (1, "s3://boxwright/runs/live-first/output/model.tar.gz")
     client = boto3.client(
