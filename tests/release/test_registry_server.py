@@ -50,7 +50,7 @@ def server(store: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=5):
@@ -124,7 +124,7 @@ def test_two_runs_that_register_and_promote_at_once(
                 text=True,
             )
         )
-    answers = [(process.communicate(timeout=240)[1], process.returncode) for process in processes]
+    answers = [(process.communicate(timeout=600)[1], process.returncode) for process in processes]
     assert answers == [("", 0), ("", 0)]
     registry = Registry(server)
     for number in range(ROUNDS):
