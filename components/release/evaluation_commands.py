@@ -66,7 +66,10 @@ def compare(
     if as_json:
         typer.echo(json.dumps(vars(summary)))
         return
-    _console().print(_comparison_table(summary, model_a, model_b))
+    console = _console()
+    for letter, model in (("A", model_a), ("B", model_b)):
+        console.print(f"{letter}: {model}", soft_wrap=True, markup=False)
+    console.print(_comparison_table(summary))
     _say_report(report)
 
 
@@ -89,9 +92,9 @@ def _class_table(summary: EvaluationSummary) -> Table:
     return table
 
 
-def _comparison_table(summary: EvaluationSummary, first: str, second: str) -> Table:
+def _comparison_table(summary: EvaluationSummary) -> Table:
     comparison: dict[str, Any] = summary.comparison or {}
-    table = Table("metric", escape(first), escape(second), "difference", "95 % interval", "B ahead in")
+    table = Table("metric", "A", "B", "B - A", "95 % interval", "B ahead in")
     for name, found in comparison["metrics"].items():
         interval = "-" if found["low"] is None else f"{found['low']:+.4f} to {found['high']:+.4f}"
         ahead = "-" if found["better"] is None else f"{found['better']:.0%}"
