@@ -191,7 +191,7 @@ def show(loops: dict[int, Measured], served: dict[int, Measured], batches: str) 
         times = [f"{one.percentile(share):.1f}" for share in (50, 95, 99)]
         memory = [f"{one.memory[0]:.0f}", f"{one.memory[-1]:.0f}"]
         table.add_row(name, *times, f"{one.rate:.2f}", str(one.errors), *memory)
-    console = Console()
+    console = Console(width=120)  # a pipe has none
     console.print(table)
     console.print(f"batches of at most: {batches}")
     good = not any(one.errors for one in served.values())

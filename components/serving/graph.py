@@ -31,7 +31,7 @@ def check_graph(saved_model: Path) -> None:
     Raises:
         DataError: naming the operations; or the graph cannot be read.
     """
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     path = saved_model / "saved_model.pb"
