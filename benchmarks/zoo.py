@@ -177,7 +177,8 @@ What was measured, by `python -m benchmarks.zoo`, with {machine}:
   outputs, targets, losses, detections; a square and a wide image), each variable set by a rule from its key. A
   comparison holds within ten times the original's own float noise. No numbers of the original are at hand where it says
   "-".
-- **Milliseconds**: one image of 640 x 480, encoded, through the exported model; the machine had other work to do.
+- **Milliseconds**: one image of 640 x 480, encoded, through the exported model.
+- "Not measured": the benchmark was not run on this model, or not to this stage; for times, not on an idle machine.
 - Weights as published were not at hand where this was measured, so no AP is claimed here; AP and reading are the zoo's.
 """
 
