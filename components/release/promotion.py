@@ -9,12 +9,14 @@ the champion is one that none of the new versions outdoes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from components.errors import StorageError, UsageError
 from components.release.versions import ACCEPTED, SETTLED, Version
 
+ATTEMPTS = 3
 CHAMPION, CANDIDATE, PREVIOUS = "champion", "candidate", "previous"
 
 
@@ -151,7 +153,17 @@ class Aliases:
         return next((one for one in self._versions() if one.version == number), None)
 
     def _set(self, alias: str, version: Version) -> None:
-        self._client.set_registered_model_alias(self._name, alias, str(version.version))
+        """Sets an alias; again where MLflow fails, which it does when two machines make the same alias at once."""
+        from mlflow.exceptions import MlflowException
+
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._client.set_registered_model_alias(self._name, alias, str(version.version))
+                return
+            except MlflowException:
+                if attempt == ATTEMPTS:
+                    raise
+                time.sleep(0.2 * attempt)
 
 
 def _beats(version: Version, champion: Version) -> bool:

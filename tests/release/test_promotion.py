@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from components import cli
 from components.errors import StorageError, UsageError
@@ -150,6 +151,24 @@ def test_two_people_on_two_machines_are_told(three: Registry, monkeypatch: pytes
     with pytest.raises(StorageError, match="another machine made models:/detector/2 so"):
         machine.promote("models:/detector/1")
     assert real(three, "detector")["champion"] == 2
+
+
+def test_an_alias_that_another_machine_makes_at_once_is_set_again(
+    registry: Registry, release: MakeRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = MlflowClient.set_registered_model_alias
+    failed: list[str] = []
+
+    def clash(client: MlflowClient, name: str, alias: str, version: str) -> None:
+        if alias not in failed:
+            failed.append(alias)
+            raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: registered_model_aliases")
+        real(client, name, alias, version)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", clash)
+    registry.register(release("run-1"))
+    assert failed == ["candidate", "champion"]
+    assert registry.aliases("detector") == {"candidate": 1, "champion": 1}
 
 
 @pytest.fixture
