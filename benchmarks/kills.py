@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-EPOCHS = 8
 DONE = "epochs-done"
 
 
@@ -40,7 +39,7 @@ class Outcome:
     largest_difference: float = 0.0
 
 
-def configuration(folder: Path) -> Any:
+def configuration(folder: Path, epochs: int) -> Any:
     from components.config import parse_config
 
     return parse_config(
@@ -48,12 +47,12 @@ def configuration(folder: Path) -> Any:
             "training": str(folder / "sample" / "training"),
             "output": "unused",
             "model_id": "tiny",
-            "hyperparameters": {"epochs": EPOCHS, "image_size": 64, "batch_size": 4, "validation_ap_epochs": 0},
+            "hyperparameters": {"epochs": epochs, "image_size": 64, "batch_size": 4, "validation_ap_epochs": 0},
         }
     )
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, epochs: int) -> None:
     from components.dataset.download import download_dataset
     from components.dataset.examples import build_examples
     from components.dataset.sample import generate_sample
@@ -62,13 +61,13 @@ def prepare(folder: Path) -> None:
     generate_sample(folder / "sample", images=20, seed=5)
     for name in ("dataset", "examples", "seed"):
         (folder / name).mkdir()
-    config = configuration(folder)
+    config = configuration(folder, epochs)
     download_dataset(config, folder / "dataset")
     build_examples(folder / "dataset", folder / "examples", 0.2)
     fetch_pretrained(config, folder / "seed")
 
 
-def train(folder: Path, name: str) -> None:
+def train(folder: Path, name: str, epochs: int) -> None:
     """One start of a training; notes each epoch that is done, with the time."""
     import tensorflow as tf
 
@@ -85,7 +84,7 @@ def train(folder: Path, name: str) -> None:
             file.write(f"{int(record['epoch'])} {time.monotonic()}\n")
 
     fine_tune(
-        configuration(folder),
+        configuration(folder, epochs),
         folder / "examples",
         folder / "seed",
         out_dir,
@@ -139,16 +138,18 @@ def survive(kills: int, seed: int, folder: Path) -> Outcome:
     import components.model.retinanet  # noqa: F401
     import components.training.input  # noqa: F401
 
-    finished(in_child(prepare, folder))
+    # A start gets through two epochs at most before it is killed.
+    epochs = 2 * kills + 2
+    finished(in_child(prepare, folder, epochs))
     started = time.monotonic()
-    finished(in_child(train, folder, "whole"))
+    finished(in_child(train, folder, "whole", epochs))
     moments = [moment for _, moment in epochs_done(folder, "whole")]
-    start_up, epoch_seconds = moments[0] - started, (moments[-1] - moments[0]) / (EPOCHS - 1)
+    start_up, epoch_seconds = moments[0] - started, (moments[-1] - moments[0]) / (epochs - 1)
 
     outcome, chance = Outcome(), random.Random(seed)
     while True:
         before = epochs_done(folder, "killed")
-        process = in_child(train, folder, "killed")
+        process = in_child(train, folder, "killed", epochs)
         if outcome.kills < kills and not _ends_by_itself(
             process, chance.uniform(0.3 * start_up, start_up + 2 * epoch_seconds)
         ):
@@ -169,7 +170,10 @@ def survive(kills: int, seed: int, folder: Path) -> Outcome:
 def _ends_by_itself(process: int, seconds: float) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if os.waitpid(process, os.WNOHANG)[0]:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            if status:
+                raise RuntimeError(f"process {process} ended with {os.waitstatus_to_exitcode(status)}")
             return True
         time.sleep(0.01)
     return False
