@@ -64,7 +64,7 @@ def serving(*arguments: str, environment: dict[str, str] | None = None) -> Itera
     reader.start()
     served = Served("", process, log)
     try:
-        assert served.said(" on http://127.0.0.1:", 120), "".join(log)
+        assert served.said(" on http://127.0.0.1:", 400), "".join(log)
         served.url = next(line for line in log if " on http://" in line).rpartition(" on ")[2].strip()
         yield served
     finally:
