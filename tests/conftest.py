@@ -76,6 +76,8 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+# Before pytest-xdist's own, which reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Groups the tests for the processes of `make test`; leaves out those whose data, reference or browser is absent.
 
