@@ -39,7 +39,7 @@ test: $(STAMP) ## run the whole test suite
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
 	  echo "test: chromium is missing, so no page is looked at; on Debian: apt-get install chromium" >&2
 	@echo "test: running the whole suite in two processes"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## check style and types
 	@echo "lint: ruff check, ruff format, mypy"

@@ -76,17 +76,23 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-# Before pytest-xdist's own, which reads the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Groups the tests for the processes of `make test`; leaves out those whose data, reference or browser is absent.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Divides the tests among the processes of `make test` by file, for its fixtures are costly.
 
-    A file stays in one process, for its fixtures are costly, and so do all tests with the stack, which is started once.
-    Those begin first: they take longest.
+    All tests with the stack count as one file: it is started once.
     """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "live" if nodeid.startswith("tests/live/") else str(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts the tests with the stack first, which take longest; leaves out what lacks its data, reference or browser."""
     items.sort(key=lambda item: "live" not in item.path.parts)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("live" if "live" in item.path.parts else str(item.path)))
     folders = {"bccd": _bccd_folder(), "odapi": reference_folder()}
     missing = {name for name, folder in folders.items() if not folder.exists()} | (set() if CHROMIUM else {"browser"})
     absent = [item for item in items if missing & set(getattr(item, "fixturenames", ()))]
