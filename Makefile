@@ -33,13 +33,14 @@ demo: $(STAMP) ## train a detector end to end [DATASET=folder or s3://..., IMAGE
 	@$(BIN)/boxwright demo $(if $(DATASET),--dataset "$(DATASET)") $(if $(IMAGES),--images $(IMAGES)) \
 	  $(if $(EPOCHS),--epochs $(EPOCHS))
 
-test: $(STAMP) ## run the whole test suite
+test: $(STAMP) ## run the test suite [LONG=1: with the scenarios that take an hour more]
 	@command -v chromium >/dev/null 2>&1 || { test "$$(id -u)" = 0 && { \
 	  echo "test: installing chromium, to look at the reports with"; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
 	  echo "test: chromium is missing, so no page is looked at; on Debian: apt-get install chromium" >&2
 	@echo "test: running the whole suite in two processes"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	  $(if $(LONG),,-m "not long")
 
 lint: $(STAMP) ## check style and types
 	@echo "lint: ruff check, ruff format, mypy"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DATASET = "s3://boxwright/datasets/live"
 MODEL = "live-detector"
-DEADLINE = 900
+DEADLINE = 1800
 QUICK = {"model_id": "tiny", "epochs": 2, "image_size": 64, "gate_min_ap50": 0, "augmentation": "flip"}
 
 
