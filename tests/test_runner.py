@@ -97,7 +97,15 @@ def test_the_archive_holds_what_its_users_need(first, tmp_path):
     with tarfile.open(first["model_archive"]) as archive:
         archive.extractall(tmp_path, filter="data")
     names = {path.name for path in tmp_path.iterdir()}
-    rest = {"model.json", "model.weights.h5", "label_map.json", "label_map.pbtxt", "metrics.json", "run.json"}
+    rest = {
+        "model.json",
+        "model.weights.h5",
+        "label_map.json",
+        "label_map.pbtxt",
+        "metrics.json",
+        "run.json",
+        "sample.json",
+    }
     assert names == {"saved_model"} | rest
     facts = json.loads((tmp_path / "run.json").read_text())
     assert facts["dataset_fingerprint"] == first["dataset_fingerprint"]
