@@ -72,7 +72,7 @@ def test_only_the_run_that_unpausing_made_is_removed() -> None:
 @pytest.mark.parametrize(("task", "kind"), [("quality_gate", GateError), ("fine_tune", TrainingError)])
 def test_a_failed_run_ends_with_the_error_of_its_task(task: str, kind: type[Exception]) -> None:
     tasks = [TaskState("download_dataset", "success", 1, 1), TaskState(task, "failed", 1, 1)]
-    error = demo._failure(Runs(), "demo-1", tasks)
+    error = demo.failure_of(Runs(), "demo-1", tasks)
     assert type(error) is kind
     assert str(error) == f"run demo-1: {task} failed: {task} is to blame"
 

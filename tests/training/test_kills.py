@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 def test_a_killed_training_repeats_one_epoch_at_most_and_ends_with_equal_weights():
     command = [sys.executable, "-m", "benchmarks.kills", "--kills", "3"]
     quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
