@@ -129,6 +129,11 @@ def test_the_second_run_starts_from_the_first(first, second):
     assert (second["parent"], second["version"]) == ("models:/detector/1", 2)
 
 
+@pytest.mark.long
+def test_the_second_run_begins_better_than_the_first(first, second):
+    assert second["metrics"]["first_epoch_val_loss"] < first["metrics"]["first_epoch_val_loss"]
+
+
 def test_the_second_run_is_measured_beside_the_first(first, second):
     folder = Path(second["model_archive"]).parent
     measured = json.loads((folder / "metrics.json").read_text())
