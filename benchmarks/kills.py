@@ -138,8 +138,8 @@ def survive(kills: int, seed: int, folder: Path) -> Outcome:
     import components.model.retinanet  # noqa: F401
     import components.training.input  # noqa: F401
 
-    # A start gets through two epochs at most before it is killed.
-    epochs = 2 * kills + 2
+    # A start gets through a few epochs before it is killed.
+    epochs = 4 * kills + 2
     finished(in_child(prepare, folder, epochs))
     started = time.monotonic()
     finished(in_child(train, folder, "whole", epochs))
@@ -150,9 +150,7 @@ def survive(kills: int, seed: int, folder: Path) -> Outcome:
     while True:
         before = epochs_done(folder, "killed")
         process = in_child(train, folder, "killed", epochs)
-        if outcome.kills < kills and not _ends_by_itself(
-            process, chance.uniform(0.3 * start_up, start_up + 2 * epoch_seconds)
-        ):
+        if outcome.kills < kills and _lives_until(process, _moment(chance, folder, start_up, epoch_seconds)):
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
             outcome.kills += 1
@@ -167,16 +165,30 @@ def survive(kills: int, seed: int, folder: Path) -> Outcome:
     return outcome
 
 
-def _ends_by_itself(process: int, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+def _moment(chance: random.Random, folder: Path, start_up: float, epoch_seconds: float) -> Callable[[], bool]:
+    """A random moment of a start, as a function that tells whether it has come: in the start-up, or in an epoch."""
+    if chance.random() < 0.3:
+        until = time.monotonic() + chance.uniform(0.1, 0.9) * start_up
+        return lambda: time.monotonic() > until
+    awaited = len(epochs_done(folder, "killed")) + chance.randint(1, 2)
+    share = chance.uniform(0, epoch_seconds)
+
+    def come() -> bool:
+        done = epochs_done(folder, "killed")
+        return len(done) >= awaited and time.monotonic() > done[awaited - 1][1] + share
+
+    return come
+
+
+def _lives_until(process: int, come: Callable[[], bool]) -> bool:
+    while not come():
         ended, status = os.waitpid(process, os.WNOHANG)
         if ended:
             if status:
                 raise RuntimeError(f"process {process} ended with {os.waitstatus_to_exitcode(status)}")
-            return True
+            return False
         time.sleep(0.01)
-    return False
+    return True
 
 
 def _count_repeats(outcome: Outcome, before: list[tuple[int, float]], after: list[tuple[int, float]]) -> None:

@@ -147,7 +147,9 @@ def sample(
     from components.dataset.sample import generate_sample
 
     summary = generate_sample(out_dir, images=images, seed=seed)
-    out.print(f"{out_dir}: {summary}", soft_wrap=True)
+    for split, count in summary.images.items():
+        out.print(f"{out_dir / split}: {count} images, {summary.boxes[split]} boxes", soft_wrap=True)
+    out.print(f"classes {', '.join(summary.classes)}")
 
 
 @app.command()

@@ -65,9 +65,12 @@ _CHROMIUM_OPTIONS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium, for pages as people see them; `make test` installs it where it may."""
+    """A headless Chromium, for pages as people see them; `make test` installs it where it may.
+
+    Of a module, since an event loop runs as long as Playwright does, and tests elsewhere run their own.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
