@@ -20,11 +20,12 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.tree import Tree
 
-from components.config import SECTIONS, SEED_MODES, RunConfig, Settings, flat_names, parse_config
+from components.config import SECTIONS, SEED_MODES, Settings, flat_names, parse_config
 from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
 from components.model import commands as model_commands
 from components.model import weights_commands
+from components.options import described
 from components.release import commands as release_commands
 from components.release import evaluation_commands
 from components.serving import commands as serving_commands
@@ -57,25 +58,19 @@ progress = Console(stderr=True)
 
 @app.command()
 def run(
-    dataset: Annotated[str, typer.Option(help=RunConfig.model_fields["training"].description)],
-    output: Annotated[str, typer.Option(help=RunConfig.model_fields["output"].description)],
-    validation: Annotated[str | None, typer.Option(help=RunConfig.model_fields["validation"].description)] = None,
-    test: Annotated[str | None, typer.Option(help=RunConfig.model_fields["test"].description)] = None,
-    annotations_file: Annotated[
-        str | None, typer.Option(help=RunConfig.model_fields["annotations_file"].description)
-    ] = None,
-    model_id: Annotated[str | None, typer.Option(help=RunConfig.model_fields["model_id"].description)] = None,
-    model_name: Annotated[str | None, typer.Option(help=RunConfig.model_fields["model_name"].description)] = None,
+    dataset: Annotated[str, typer.Option(help=described("training"))],
+    output: Annotated[str, typer.Option(help=described("output"))],
+    validation: Annotated[str | None, typer.Option(help=described("validation"))] = None,
+    test: Annotated[str | None, typer.Option(help=described("test"))] = None,
+    annotations_file: Annotated[str | None, typer.Option(help=described("annotations_file"))] = None,
+    model_id: Annotated[str | None, typer.Option(help=described("model_id"))] = None,
+    model_name: Annotated[str | None, typer.Option(help=described("model_name"))] = None,
     seed_mode: Annotated[str | None, typer.Option(help=f"One of {', '.join(SEED_MODES)}.")] = None,
-    parent: Annotated[str | None, typer.Option(help=RunConfig.model_fields["parent"].description)] = None,
-    on_class_change: Annotated[
-        str | None, typer.Option(help=RunConfig.model_fields["on_class_change"].description)
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help=RunConfig.model_fields["force"].description)] = False,
-    beam_pipeline_args: Annotated[
-        str | None, typer.Option(help=RunConfig.model_fields["beam_pipeline_args"].description)
-    ] = None,
-    weights_uri: Annotated[str | None, typer.Option(help=RunConfig.model_fields["weights_uri"].description)] = None,
+    parent: Annotated[str | None, typer.Option(help=described("parent"))] = None,
+    on_class_change: Annotated[str | None, typer.Option(help=described("on_class_change"))] = None,
+    force: Annotated[bool, typer.Option("--force", help=described("force"))] = False,
+    beam_pipeline_args: Annotated[str | None, typer.Option(help=described("beam_pipeline_args"))] = None,
+    weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(

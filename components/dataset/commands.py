@@ -19,6 +19,7 @@ from components.dataset.findings import REPORT_FILE, Finding, Report
 from components.dataset.folders import splits_below
 from components.dataset.rules import RULES, Rule
 from components.errors import DataError, UsageError
+from components.options import described
 
 _SHOWN = 50
 _FIELDS = ValidationConfig.model_fields
@@ -47,8 +48,8 @@ def _described(rule: Rule) -> dict[str, Any]:
 
 def validate(
     uri: Annotated[str, typer.Argument(help="Folder or s3:// prefix: a dataset, or its splits as sub-folders.")],
-    bbox_format: Annotated[str | None, typer.Option(help=_FIELDS["bbox_format"].description)] = None,
-    on_invalid: Annotated[str | None, typer.Option(help=_FIELDS["on_invalid"].description)] = None,
+    bbox_format: Annotated[str | None, typer.Option(help=described("bbox_format", ValidationConfig))] = None,
+    on_invalid: Annotated[str | None, typer.Option(help=described("on_invalid", ValidationConfig))] = None,
     annotations_name: Annotated[
         str, typer.Option("--annotations-file", "--annotations-name", help="Name of the annotations file.")
     ] = ANNOTATIONS_FILE,

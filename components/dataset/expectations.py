@@ -136,6 +136,7 @@ def great_expectations() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations
 
-    # Its import sets the level to INFO, whatever was there before.
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # Its import sets both to INFO, whatever was there before.
+    for name in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return great_expectations

@@ -10,14 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.config import RunConfig
 from components.errors import BoxwrightError
 from components.model.catalogue import MODELS, ModelSpec
 from components.model.weights import weights_ready
+from components.options import described
 
 
 def models(
-    weights_uri: Annotated[str | None, typer.Option(help=RunConfig.model_fields["weights_uri"].description)] = None,
+    weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
 ) -> None:
     """Lists the model ids: size, published accuracy, defaults, and whether their weights are there now."""

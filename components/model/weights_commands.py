@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from components.config import RunConfig
 from components.errors import DataError, StorageError, UsageError
 from components.model.catalogue import MODELS, ModelSpec, model_spec
 from components.model.weights_store import WeightsManifest, find_manifest, put, store_uri, verify
+from components.options import described
 
 ZOO_URL = "http://download.tensorflow.org/models/object_detection/tf2/20200711"
 _LARGEST_ARCHIVE = 2 << 30
@@ -31,7 +31,7 @@ out = Console()
 log = logging.getLogger("boxwright.weights")
 
 ModelId = Annotated[str, typer.Argument(help="Model id, as `boxwright models` lists it.")]
-WeightsUri = Annotated[str | None, typer.Option(help=RunConfig.model_fields["weights_uri"].description)]
+WeightsUri = Annotated[str | None, typer.Option(help=described("weights_uri"))]
 
 
 @app.command("import")

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from components.config import ANNOTATIONS_FILE, EvaluationConfig
 from components.errors import DataError
+from components.options import described
 
 if TYPE_CHECKING:
     from components.evaluation.evaluate import EvaluationSummary
@@ -25,7 +26,7 @@ Dataset = Annotated[str, typer.Option(help="Folder or s3:// prefix with images/ 
 AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")]
 Report = Annotated[Path | None, typer.Option(help="Folder for the report, its pictures and all detections.")]
 AnnotationsFile = Annotated[str, typer.Option(help="Name of the annotations file.")]
-Voc = Annotated[bool, typer.Option("--voc", help=EvaluationConfig.model_fields["voc"].description)]
+Voc = Annotated[bool, typer.Option("--voc", help=described("voc", EvaluationConfig))]
 
 
 def evaluate(

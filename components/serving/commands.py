@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from components.config import BatchInferenceConfig, ServingConfig, parse_record
 from components.errors import DataError, UsageError
+from components.options import described
 from components.storage import write_atomic
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"
 _SHORTEST_TOKEN = 16
 _SECONDS_BETWEEN_LINES = 10
 _SERVING = ServingConfig.model_fields
-_MODEL_HELP = BatchInferenceConfig.model_fields["model"].description
+_MODEL_HELP = described("model", BatchInferenceConfig)
 _log = logging.getLogger("boxwright")
 out = Console()
 
@@ -123,9 +124,9 @@ def _with_progress(looked: Iterator[Looked], total: int) -> Iterator[Looked]:
 
 def serve(
     model: Model = BatchInferenceConfig.model_fields["model"].default,
-    host: Annotated[str, typer.Option(help=_SERVING["host"].description)] = _SERVING["host"].default,
-    port: Annotated[int, typer.Option(help=_SERVING["port"].description)] = _SERVING["port"].default,
-    follow: Annotated[bool, typer.Option("--follow", help=_SERVING["follow"].description)] = False,
+    host: Annotated[str, typer.Option(help=described("host", ServingConfig))] = _SERVING["host"].default,
+    port: Annotated[int, typer.Option(help=described("port", ServingConfig))] = _SERVING["port"].default,
+    follow: Annotated[bool, typer.Option("--follow", help=described("follow", ServingConfig))] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
