@@ -6,6 +6,7 @@ All of it becomes `analysis.json`, from which the report is drawn.
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -122,13 +123,19 @@ class Analysis(Frozen):
 
 def analyse(measurement: Measurement) -> Analysis:
     """Derives everything from the evaluators of a measurement; nothing is predicted or matched again."""
-    annotations = measurement.annotations
-    calibration = measurement.full.calibration(CALIBRATION_BINS, MATCH_IOU)
+    full = measurement.full
+    # The dearest part; hotcoco lets other threads run meanwhile.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        every = pool.submit(full.tide_errors, MATCH_IOU, BACKGROUND_IOU)
+        confusion, images, labels = _confusion(measurement), _image_errors(measurement), _doubtful_labels(measurement)
+        kept = measurement.kept.tide_errors(MATCH_IOU, BACKGROUND_IOU)
+    errors = _error_kinds(every.result(), kept)
+    calibration = full.calibration(CALIBRATION_BINS, MATCH_IOU)
     return Analysis(
-        classes=annotations.classes,
-        recalls=tuple(measurement.full.params.rec_thrs),
+        classes=measurement.annotations.classes,
+        recalls=tuple(full.params.rec_thrs),
         precisions=_curves(measurement),
-        confusion=_confusion(measurement),
+        confusion=confusion,
         calibration=tuple(
             CalibrationBin(
                 lower=one["bin_lower"],
@@ -140,9 +147,9 @@ def analyse(measurement: Measurement) -> Analysis:
             for one in calibration["bins"]
         ),
         calibration_error=calibration["ece"],
-        errors=_error_kinds(measurement),
-        images=_image_errors(measurement),
-        labels=_doubtful_labels(measurement),
+        errors=errors,
+        images=images,
+        labels=labels,
     )
 
 
@@ -167,9 +174,7 @@ def _confusion(measurement: Measurement) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(count) for count in row) for row in matrix)
 
 
-def _error_kinds(measurement: Measurement) -> tuple[ErrorKind, ...]:
-    every = measurement.full.tide_errors(MATCH_IOU, BACKGROUND_IOU)
-    kept = measurement.kept.tide_errors(MATCH_IOU, BACKGROUND_IOU)
+def _error_kinds(every: dict[str, Any], kept: dict[str, Any]) -> tuple[ErrorKind, ...]:
     return tuple(
         ErrorKind(
             name=name,

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
+import boto3
 import pytest
 
 from components.config import Settings
+from components.release.registry import Registry
 from components.stack import manager
 from components.stack.airflow_client import AirflowClient
+from components.stack.demo import DAG_ID
 from components.stack.environment import Stack, added_environment
+
+# Seconds until what is awaited is late, on a machine that does much else.
+DEADLINE = 1800
 
 
 @dataclass(frozen=True)
@@ -31,12 +40,54 @@ class LiveStack:
     airflow: AirflowClient
 
     @property
-    def s3_endpoint(self) -> str:
-        return self.stack.s3_url
+    def s3(self) -> Any:
+        """A client of the stack's S3 server."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.stack.s3_url,
+            region_name=self.env["AWS_REGION"],
+            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
+        )
 
     @property
     def settings(self) -> Settings:
         return Settings(home=self.home)
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.env["MLFLOW_TRACKING_URI"])
+
+    def wait_for(self, condition: Callable[[], Any]) -> Any:
+        """Calls `condition` until it returns something, and returns that."""
+        deadline = time.monotonic() + DEADLINE
+        while not (found := condition()):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        return found
+
+    def finish(self, run_id: str, dag_id: str = DAG_ID) -> tuple[str, dict[str, str]]:
+        """Waits for the end of a run; its state, and those of its tasks."""
+        deadline = time.monotonic() + DEADLINE
+        for state, tasks in self.airflow.follow(dag_id, run_id):
+            assert time.monotonic() < deadline, f"run {run_id} is still {state}: {tasks}"
+        return state, {task.task_id: task.state for task in tasks}
+
+    def switch_on(self) -> None:
+        """Unpauses the training DAG, and ends the run of the last week that its schedule then creates.
+
+        That run is not deleted: a scheduler that is at work on a run when it is deleted ends.
+        """
+        self.airflow.wait_for_dag(DAG_ID)
+        self.airflow.set_paused(DAG_ID, False)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            for run_id in [name for name in self.airflow.runs(DAG_ID) if name.startswith("scheduled__")]:
+                self.airflow.request(
+                    "PATCH", f"/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}", json={"state": "failed"}
+                )
+                return
+            time.sleep(0.5)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import boto3
 import httpx
 import psutil
+import pytest
 
 from components.stack import manager
 
@@ -40,24 +41,13 @@ def test_the_gpu_pool_has_one_slot_and_no_plugin_or_dag_is_broken(stack: LiveSta
 
 
 def test_s3_keeps_objects_and_refuses_strangers(stack: LiveStack) -> None:
-    def client(secret: str) -> object:
-        return boto3.client(
-            "s3",
-            endpoint_url=stack.s3_endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=secret,
-        )
-
-    ours = client(stack.env["AWS_SECRET_ACCESS_KEY"])
+    ours = stack.s3
     ours.put_object(Bucket="boxwright", Key="live/a.txt", Body=b"a")
     assert ours.get_object(Bucket="boxwright", Key="live/a.txt")["Body"].read() == b"a"
-    try:
-        client("wrong").get_object(Bucket="boxwright", Key="live/a.txt")
-    except ours.exceptions.ClientError as error:
-        assert error.response["Error"]["Code"] == "SignatureDoesNotMatch"
-    else:
-        raise AssertionError("a wrong secret was let in")
+    stranger = replace(stack, env=stack.env | {"AWS_SECRET_ACCESS_KEY": "wrong"}).s3
+    with pytest.raises(ours.exceptions.ClientError) as caught:
+        stranger.get_object(Bucket="boxwright", Key="live/a.txt")
+    assert caught.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
 
 
 def test_mlflow_answers(stack: LiveStack) -> None:

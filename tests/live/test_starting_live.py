@@ -6,18 +6,15 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pytest
 
 from components.dataset.sample import generate_sample
 from components.errors import StorageError
-from components.release.registry import Registry, Release, Version
+from components.release.registry import Release, Version
 from components.stack.airflow_client import AirflowClient
 from components.stack.demo import DAG_ID, upload_folder
 from components.stack.environment import ADMIN
@@ -54,9 +51,7 @@ def live(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveStac
         upload_folder(folder / "training", f"{SETS}/{end_of(week):%Y-%m-%d}/training")
     _register_todays_champion(stack, tmp_path_factory.mktemp("champion") / "picture.png")
     patch.undo()
-    stack.airflow.wait_for_dag(DAG_ID)
-    stack.airflow.set_paused(DAG_ID, False)
-    _end_unasked_runs(stack)
+    stack.switch_on()
     return stack
 
 
@@ -74,29 +69,12 @@ def _register_todays_champion(stack: LiveStack, picture: Path) -> None:
         pictures=[picture],
         **facts,
     )
-    registry(stack).register(release)
-
-
-def _end_unasked_runs(stack: LiveStack) -> None:
-    """Unpausing makes the schedule create the run of the last week, which would train first.
-
-    It is not deleted: a scheduler that is at work on a run when it is deleted ends.
-    """
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        for run_id in [name for name in stack.airflow.runs(DAG_ID) if name.startswith("scheduled__")]:
-            stack.airflow.request("PATCH", f"/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}", json={"state": "failed"})
-            return
-        time.sleep(0.5)
-
-
-def registry(stack: LiveStack) -> Registry:
-    return Registry(stack.env["MLFLOW_TRACKING_URI"])
+    stack.registry.register(release)
 
 
 def by_week(stack: LiveStack) -> dict[int, Version]:
     """The model's version of each week that has one; two of a week are an error."""
-    found = [version for version in registry(stack).versions(MODEL) if version.run_id.startswith("backfill__")]
+    found = [version for version in stack.registry.versions(MODEL) if version.run_id.startswith("backfill__")]
     weeks = {(version.as_of - FIRST).days // 7 - 1: version for version in found}
     assert len(weeks) == len(found)
     return dict(sorted(weeks.items()))
@@ -123,25 +101,10 @@ def backfill(stack: LiveStack, first: int, last: int, **how: Any) -> dict[int, s
         except StorageError as error:
             assert "Database is locked" in str(error)
 
-    made = wait_for(create)
-    wait_for(lambda: stack.airflow.request("GET", f"/backfills/{made['id']}")["completed_at"])
+    made = stack.wait_for(create)
+    stack.wait_for(lambda: stack.airflow.request("GET", f"/backfills/{made['id']}")["completed_at"])
     states = stack.airflow.runs(DAG_ID)
     return {week: states[f"backfill__{end_of(week).isoformat()}"] for week in range(first, last + 1)}
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + DEADLINE
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-    return found
-
-
-def finish(stack: LiveStack, run_id: str) -> tuple[str, dict[str, str]]:
-    deadline = time.monotonic() + DEADLINE
-    for state, tasks in stack.airflow.follow(DAG_ID, run_id):
-        assert time.monotonic() < deadline, f"run {run_id} is still {state}: {tasks}"
-    return state, {task.task_id: task.state for task in tasks}
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +120,7 @@ def assert_chain(stack: LiveStack, weeks: int) -> None:
     assert list(chain(stack).values()) == [None, *references[:-1]]
     assert len({version.tags["boxwright.fingerprint"] for version in versions.values()}) == weeks
     assert all(version.accepted for version in versions.values())
-    assert registry(stack).resolve(f"models:/{MODEL}@champion").run_id == "today"
+    assert stack.registry.resolve(f"models:/{MODEL}@champion").run_id == "today"
 
 
 def test_a_backfill_is_a_chain_and_leaves_the_champion_alone(live: LiveStack, two_weeks: dict[int, str]) -> None:
@@ -208,8 +171,10 @@ def test_announced_data_starts_a_run_on_it(live: LiveStack, two_weeks: dict[int,
     (asset,) = live.airflow.request("GET", "/assets", params={"name_pattern": "object_detection_dataset"})["assets"]
     extra = {"training": "s3://boxwright/announced/nothing-here"}
     live.airflow.request("POST", "/assets/events", json={"asset_id": asset["id"], "extra": extra})
-    started = wait_for(lambda: [name for name in live.airflow.runs(DAG_ID) if name.startswith("asset_triggered__")])
-    state, tasks = finish(live, started[0])
+    started = live.wait_for(
+        lambda: [name for name in live.airflow.runs(DAG_ID) if name.startswith("asset_triggered__")]
+    )
+    state, tasks = live.finish(started[0])
     assert (state, tasks["validate_annotations"]) == ("failed", "failed")
     (task,) = [one for one in live.airflow.tasks(DAG_ID, started[0]) if one.task_id == "validate_annotations"]
     error = live.airflow.error_line(DAG_ID, started[0], task)
@@ -221,14 +186,14 @@ def test_announced_data_starts_a_run_on_it(live: LiveStack, two_weeks: dict[int,
 def test_silence_rejects_a_model_and_its_record_says_so(live: LiveStack, two_weeks: dict[int, str]) -> None:
     training = f"{SETS}/{end_of(0):%Y-%m-%d}/training"
     asked = CONF | {"training": training, "approve": True, "approve_within_hours": 0.001, "seed_mode": "pretrained"}
-    before = registry(live).aliases(MODEL)
+    before = live.registry.aliases(MODEL)
     live.airflow.trigger(DAG_ID, "not-answered", asked | {"force": True})
-    state, tasks = finish(live, "not-answered")
+    state, tasks = live.finish("not-answered")
     assert (state, tasks["approve"], tasks["register_model"]) == ("success", "success", "skipped")
-    (version,) = [one for one in registry(live).versions(MODEL) if one.run_id == "not-answered"]
+    (version,) = [one for one in live.registry.versions(MODEL) if one.run_id == "not-answered"]
     assert not version.accepted
     assert version.tags["boxwright.rejected_by"] == "because nobody answered in time"
-    assert registry(live).aliases(MODEL) == before
+    assert live.registry.aliases(MODEL) == before
     path = f"/dags/{DAG_ID}/dagRuns/not-answered/taskInstances/approve/-1/hitlDetails"
     body = live.airflow.request("GET", path)["body"]
     assert "| metric | candidate | champion (version 1) |" in body and "| AP50 |" in body
@@ -246,4 +211,4 @@ def test_the_same_run_again_ends_with_the_version_there_is(live: LiveStack, two_
     assert result["status"] == "reused"
     assert (result["model_name"], result["version"]) == (MODEL, by_week(live)[0].version)
     assert "reuse_version success" in done.stderr
-    assert "once-more" not in [version.run_id for version in registry(live).versions(MODEL)]
+    assert "once-more" not in [version.run_id for version in live.registry.versions(MODEL)]

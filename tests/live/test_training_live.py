@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import httpx
 import psutil
 import pytest
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 DATASET = "s3://boxwright/datasets/live"
 MODEL = "live-detector"
-DEADLINE = 1800
 QUICK = {"model_id": "tiny", "epochs": 2, "image_size": 64, "gate_min_ap50": 0, "augmentation": "flip"}
 
 
@@ -35,20 +35,8 @@ def ready(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveSta
         patch.setenv(name, value)
     upload_folder(folder, DATASET)
     patch.undo()
-    stack.airflow.wait_for_dag(DAG_ID)
-    stack.airflow.set_paused(DAG_ID, False)
-    _end_unasked_runs(stack)
+    stack.switch_on()
     return stack
-
-
-def _end_unasked_runs(stack: LiveStack) -> None:
-    """Unpausing makes the schedule create the run of the last week, which would take its turn first."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for run_id in [name for name in stack.airflow.runs(DAG_ID) if name.startswith("scheduled__")]:
-            stack.airflow.remove_run(DAG_ID, run_id)
-            return
-        time.sleep(0.5)
 
 
 def _trigger(stack: LiveStack, run_id: str, **conf: Any) -> None:
@@ -56,17 +44,8 @@ def _trigger(stack: LiveStack, run_id: str, **conf: Any) -> None:
     stack.airflow.trigger(DAG_ID, run_id, settings | {"model_name": MODEL} | QUICK | conf)
 
 
-def _finish(stack: LiveStack, run_id: str) -> tuple[str, dict[str, str]]:
-    deadline = time.monotonic() + DEADLINE
-    for state, tasks in stack.airflow.follow(DAG_ID, run_id):
-        assert time.monotonic() < deadline, f"run {run_id} is still {state}: {tasks}"
-    return state, {task.task_id: task.state for task in tasks}
-
-
-def _versions(stack: LiveStack, name: str = MODEL) -> list[Any]:
-    from components.release.registry import Registry
-
-    return list(Registry(stack.env["MLFLOW_TRACKING_URI"]).versions(name))
+def _versions(stack: LiveStack) -> list[Any]:
+    return list(stack.registry.versions(MODEL))
 
 
 def _log(stack: LiveStack, run_id: str, task_id: str) -> str:
@@ -77,7 +56,7 @@ def _log(stack: LiveStack, run_id: str, task_id: str) -> str:
 @pytest.fixture(scope="module")
 def first(ready: LiveStack) -> dict[str, str]:
     _trigger(ready, "live-first")
-    state, tasks = _finish(ready, "live-first")
+    state, tasks = ready.finish("live-first")
     assert state == "success", tasks
     return tasks
 
@@ -88,14 +67,7 @@ def test_a_dataset_in_a_bucket_becomes_a_registered_model(ready: LiveStack, firs
     assert len(first) == 12
     (version,) = _versions(ready)
     assert (version.version, version.archive_uri) == (1, "s3://boxwright/runs/live-first/output/model.tar.gz")
-    client = boto3.client(
-        "s3",
-        endpoint_url=ready.s3_endpoint,
-        region_name=ready.env["AWS_REGION"],
-        aws_access_key_id=ready.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=ready.env["AWS_SECRET_ACCESS_KEY"],
-    )
-    found = client.list_objects_v2(Bucket="boxwright", Prefix="runs/live-first/output/")["Contents"]
+    found = ready.s3.list_objects_v2(Bucket="boxwright", Prefix="runs/live-first/output/")["Contents"]
     names = {entry["Key"].rpartition("/")[2] for entry in found}
     assert {"model.tar.gz", "run.json", "predictions.png", "validation_report.json", "gate.json"} <= names
 
@@ -138,7 +110,7 @@ def _report(stack: LiveStack, run_id: str, task_id: str, cookies: dict[str, str]
 
 def test_the_second_run_is_incremental(ready: LiveStack, first: dict[str, str]) -> None:
     _trigger(ready, "live-second", seed_mode="auto")
-    state, tasks = _finish(ready, "live-second")
+    state, tasks = ready.finish("live-second")
     assert state == "success", tasks
     assert (tasks["fetch_pretrained"], tasks["resolve_parent"]) == ("skipped", "success")
     versions = {version.run_id: version for version in _versions(ready)}
@@ -147,7 +119,7 @@ def test_the_second_run_is_incremental(ready: LiveStack, first: dict[str, str]) 
 
 def test_bad_data_fails_the_run_at_once_without_a_retry(ready: LiveStack, first: dict[str, str]) -> None:
     _trigger(ready, "live-bad", annotations_file="missing.json", training="s3://boxwright/datasets/nowhere")
-    state, tasks = _finish(ready, "live-bad")
+    state, tasks = ready.finish("live-bad")
     assert state == "failed"
     assert tasks["validate_annotations"] == "failed"
     (task,) = [task for task in ready.airflow.tasks(DAG_ID, "live-bad") if task.task_id == "validate_annotations"]
@@ -158,28 +130,44 @@ def test_bad_data_fails_the_run_at_once_without_a_retry(ready: LiveStack, first:
 
 
 def test_a_training_that_is_killed_and_cleared_registers_one_version(ready: LiveStack, first: dict[str, str]) -> None:
-    run_id, epochs = "live-killed", 8
-    _trigger(ready, run_id, seed_mode="pretrained", epochs=epochs)
-    state_file = ready.home / "pipeline" / "checkpoints" / run_id / "state.json"
-    _await(lambda: state_file.exists())
-    _kill_fine_tune(ready)
-    _await(lambda: _state_of(ready, run_id, "fine_tune") in ("failed", "up_for_retry", "queued"))
-    body = {"dag_run_id": run_id, "task_ids": ["fine_tune"], "dry_run": False, "include_downstream": True}
-    ready.airflow.request("POST", f"/dags/{DAG_ID}/clearTaskInstances", json=body | {"only_failed": False})
-    state, tasks = _finish(ready, run_id)
+    _train_with_kills(ready, "live-killed", epochs=8, kills=1)
+
+
+@pytest.mark.long
+def test_a_training_that_is_killed_ten_times_registers_one_version(ready: LiveStack, first: dict[str, str]) -> None:
+    _train_with_kills(ready, "live-killed-often", epochs=200, kills=10)
+
+
+def _train_with_kills(stack: LiveStack, run_id: str, epochs: int, kills: int) -> None:
+    """Trains to the end with SIGKILL at random moments, each after at least one further epoch."""
+    chance = random.Random(run_id)
+    _trigger(stack, run_id, seed_mode="pretrained", epochs=epochs)
+    known = 0
+    for _ in range(kills):
+        stack.wait_for(lambda before=known: _epochs_done(stack, run_id) > before)
+        time.sleep(chance.uniform(0, 1))
+        _kill_fine_tune(stack)
+        known = _epochs_done(stack, run_id)
+        stack.wait_for(lambda: _state_of(stack, run_id, "fine_tune") in ("failed", "up_for_retry", "queued"))
+        body = {"dag_run_id": run_id, "task_ids": ["fine_tune"], "dry_run": False, "include_downstream": True}
+        stack.airflow.request("POST", f"/dags/{DAG_ID}/clearTaskInstances", json=body | {"only_failed": False})
+    state, tasks = stack.finish(run_id)
     assert state == "success", tasks
-    (version,) = [version for version in _versions(ready) if version.run_id == run_id]
-    detector = ready.airflow.result(DAG_ID, run_id, "fine_tune")
+    (version,) = [version for version in _versions(stack) if version.run_id == run_id]
+    detector = stack.airflow.result(DAG_ID, run_id, "fine_tune")
     history = json.loads((Path(detector["uri"]) / "history.json").read_text())
     assert [record["epoch"] for record in history] == list(range(epochs))
-    assert "resuming after epoch" in _any_log(ready, run_id, "fine_tune")
+    log = _any_log(stack, run_id, "fine_tune")
+    assert log.count("resuming after epoch") == kills
+    trained = re.findall(r"\[Epoch (\d+)\], Speed", log)
+    # The epoch that a kill fell into may have been reported before its checkpoint.
+    assert epochs <= len(trained) <= epochs + kills
+    print(f"{kills} kills repeated {len(trained) - epochs} whole epochs")
 
 
-def _await(condition: Any) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+def _epochs_done(stack: LiveStack, run_id: str) -> int:
+    state = stack.home / "pipeline" / "checkpoints" / run_id / "state.json"
+    return json.loads(state.read_text())["epochs"] if state.exists() else 0
 
 
 def _state_of(stack: LiveStack, run_id: str, task_id: str) -> str:
