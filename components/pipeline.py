@@ -1,8 +1,7 @@
 """The pipeline: its nodes and what flows between them, in one place.
 
-The node ids are the task ids of the Airflow DAG. Which of the two seeds runs is decided outside, per run;
-`fine_tune` takes whichever is there. `reuse_version` runs instead of both and of all that follows, where a finished
-run has made the same model.
+The node ids are those of `components.nodes`. Which of the two seeds runs is decided outside, per run; `fine_tune` takes
+whichever is there.
 """
 
 from __future__ import annotations
@@ -19,20 +18,6 @@ from components.lineage import connection_config
 from components.run_info import RunInfo
 
 PIPELINE_NAME = "object_detection_training"
-SEED_NODES = ("fetch_pretrained", "resolve_parent")
-NODES = (
-    "validate_annotations",
-    "download_dataset",
-    "build_examples",
-    *SEED_NODES,
-    "reuse_version",
-    "fine_tune",
-    "evaluate",
-    "export_label_map",
-    "package_model",
-    "quality_gate",
-    "register_model",
-)
 
 
 def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipeline:

@@ -19,6 +19,7 @@ from components.config import RunConfig, Settings
 from components.dataset.shared import bring_folder, publish_folder
 from components.errors import StorageError
 from components.lineage import connection_config, node_outputs, run_outputs
+from components.nodes import NODES, REUSE_NODE, SEED_NODES
 from components.release.outputs import RUN_FILE
 from components.release.parents import find_start
 from components.release.recipe import find_finished
@@ -27,7 +28,6 @@ from components.storage import connected, join, read_bytes
 from components.templates import resolve_templates
 
 log = logging.getLogger("boxwright.release")
-REUSE_NODE = "reuse_version"
 _RUN_FILE_LIMIT = 10_000_000
 
 
@@ -50,7 +50,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
     Args:
         config: what the user decided; the same for every node of a run.
         run: the run; nodes find the outputs of earlier ones by its id.
-        node_id: one of `components.pipeline.NODES`.
+        node_id: one of `components.nodes.NODES`.
 
     Returns:
         The properties of the node's output artifact, and its `uri`.
@@ -127,8 +127,6 @@ def choose_seed(config: RunConfig, run: RunInfo) -> str:
     Raises:
         UsageError: the seed mode asks for a parent that there is not.
     """
-    from components.pipeline import SEED_NODES
-
     done = run_outputs(run.run_id, Settings.from_environment())
     if chosen := next((node_id for node_id in (*SEED_NODES, REUSE_NODE) if node_id in done), None):
         log.info("the run has %s done already", chosen)
@@ -160,8 +158,6 @@ def run_pipeline(
     Raises:
         BoxwrightError: what the first failing step raised.
     """
-    from components.pipeline import NODES, SEED_NODES
-
     run = new_run(run_id)
     config = resolve_templates(config, run)
     outputs: dict[str, dict[str, Any]] = {}

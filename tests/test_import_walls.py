@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ROWS = (
     ("errors",),
     ("config",),
-    ("run_info",),
+    ("nodes", "options", "run_info"),
     ("templates",),
     ("storage",),
     ("dataset",),

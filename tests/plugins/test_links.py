@@ -16,7 +16,7 @@ from boxwright_airflow.links import ValidationReportLink
 from boxwright_airflow.operators import VALIDATING_NODES, BoxwrightStepOperator
 from boxwright_airflow.web import XCOM_REPORT
 from components.errors import DataError
-from components.pipeline import NODES
+from components.nodes import NODES
 
 RUN_ID = "manual__2026-01-05T03:00:00+00:00"
 
