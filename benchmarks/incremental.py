@@ -67,8 +67,8 @@ def _run(arguments: argparse.Namespace, folder: str, epochs: int, seed_mode: str
 
 
 def _print(results: dict[str, dict[str, Any]]) -> None:
-    from components.config import Settings
     from components.lineage import trace
+    from components.settings import Settings
 
     table = Table("run", "starts from", "epochs", "AP", "AP50", "val. loss after its first epoch")
     for name, result in results.items():

@@ -20,7 +20,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.tree import Tree
 
-from components.config import SECTIONS, SEED_MODES, Settings, flat_names, parse_config
+from components.config import SECTIONS, SEED_MODES, flat_names, parse_config
 from components.dataset import commands as dataset_commands
 from components.errors import BoxwrightError, UsageError
 from components.model import commands as model_commands
@@ -29,6 +29,7 @@ from components.options import described
 from components.release import commands as release_commands
 from components.release import evaluation_commands
 from components.serving import commands as serving_commands
+from components.settings import Settings
 from components.stack import commands as stack_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")

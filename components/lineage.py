@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from components.config import Settings
+from components.settings import Settings
 
 _RUN_CONTEXT = "pipeline_run"
 _REGISTERED = "models:/"

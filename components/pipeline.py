@@ -13,9 +13,10 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types.channel_utils import union
 
 from components import steps
-from components.config import RunConfig, Settings
+from components.config import RunConfig
 from components.lineage import connection_config
 from components.run_info import RunInfo
+from components.settings import Settings
 
 PIPELINE_NAME = "object_detection_training"
 

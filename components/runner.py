@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.config import RunConfig, Settings
+from components.config import RunConfig
 from components.dataset.shared import bring_folder, publish_folder
 from components.errors import StorageError
 from components.lineage import connection_config, node_outputs, run_outputs
@@ -24,6 +24,7 @@ from components.release.outputs import RUN_FILE
 from components.release.parents import find_start
 from components.release.recipe import find_finished
 from components.run_info import RunInfo, new_run
+from components.settings import Settings
 from components.storage import connected, join, read_bytes
 from components.templates import resolve_templates
 

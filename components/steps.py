@@ -153,10 +153,10 @@ def fine_tune(
     seed: InputArtifact[artifacts.SeedModel],
     detector: OutputArtifact[artifacts.Detector],
 ) -> None:
-    from components.config import Settings
     from components.evaluation.validation_ap import validation_ap
     from components.release.epochs import EpochMetrics
     from components.release.outputs import run_folder
+    from components.settings import Settings
     from components.training.fine_tune import Watch
     from components.training.fine_tune import fine_tune as work
 

@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ROWS = (
     ("errors",),
     ("config",),
+    ("settings",),
     ("nodes", "options", "run_info"),
     ("templates",),
     ("storage",),

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.config import Settings, parse_config
+from components.config import parse_config
 from components.dataset.sample import generate_sample
 from components.errors import DataError, GateError, StorageError, UsageError
 from components.run_info import RunInfo, new_run
+from components.settings import Settings
 
 RUN = RunInfo(run_id="r", as_of=datetime(2026, 3, 2, tzinfo=UTC))
 

@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
-from components.config import Frozen, Settings
+from components.config import Frozen
 from components.errors import DataError
+from components.settings import Settings
 from components.storage import download, exists, join, read_bytes, upload_file, write_json
 
 MANIFEST_FILE = "weights.json"

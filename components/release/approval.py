@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.config import RunConfig, Settings
+from components.config import RunConfig
 from components.evaluation.files import METRICS_FILE, PREDICTIONS_PICTURE
 from components.release.outputs import output_uri
 from components.release.registry import CHAMPION, Registry, Version
 from components.run_info import RunInfo
+from components.settings import Settings
 
 
 def question(config: RunConfig, run: RunInfo, evaluation_dir: Path) -> str:

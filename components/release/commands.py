@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.config import Settings
+from components.settings import Settings
 
 if TYPE_CHECKING:
     from components.release.registry import Registry, Version

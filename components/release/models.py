@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.config import RunConfig, Settings
+from components.config import RunConfig
 from components.errors import DataError, UsageError
 from components.evaluation.evaluate import Champion
 from components.release.archive import unpack
 from components.run_info import RunInfo
+from components.settings import Settings
 from components.storage import download_file
 
 if TYPE_CHECKING:

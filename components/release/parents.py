@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from components.config import RunConfig, Settings
+from components.config import RunConfig
 from components.errors import UsageError
 from components.model.seeds import Seed, check_parent, write_seed
 from components.model.store import MODEL_FILE, WEIGHTS_FILE, load_card
 from components.release.archive import unpack
 from components.run_info import RunInfo
+from components.settings import Settings
 from components.storage import download_file
 
 if TYPE_CHECKING:

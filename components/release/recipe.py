@@ -7,9 +7,10 @@ import json
 from typing import TYPE_CHECKING
 
 from components import __version__
-from components.config import RunConfig, Settings
+from components.config import RunConfig
 from components.model.catalogue import hyperparameters_of
 from components.run_info import RunInfo
+from components.settings import Settings
 from components.storage import exists, stat
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.config import RunConfig, Settings
+from components.config import RunConfig
 from components.errors import UsageError
 from components.evaluation.files import PICTURES, REPORT_PAGE
 from components.release.outputs import RUN_FILE, publish
 from components.release.parents import find_start
 from components.release.recipe import find_finished
 from components.run_info import RunInfo
+from components.settings import Settings
 from components.storage import write_json
 from components.training.history import HISTORY_FILE
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from components.config import Settings
 from components.errors import DataError
 from components.evaluation.files import METRICS_FILE
 from components.model.store import load_card
 from components.release.archive import unpack
+from components.settings import Settings
 from components.storage import Location, download_file, parse_uri
 
 REGISTRY = "models:/"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from components.config import Settings
+from components.settings import Settings
 
 
 def up(

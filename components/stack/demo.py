@@ -15,8 +15,9 @@ from typing import Any
 
 from rich.console import Console
 
-from components.config import ANNOTATIONS_FILE, Settings
+from components.config import ANNOTATIONS_FILE
 from components.errors import BoxwrightError, DataError, GateError, TrainingError, UsageError
+from components.settings import Settings
 from components.stack import manager, progress
 from components.stack.airflow_client import AirflowClient, TaskState
 from components.stack.environment import BUCKET, Stack, stack_environment

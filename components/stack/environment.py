@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from components.config import Settings
+from components.settings import Settings
 from components.stack.ports import HOST, Ports
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from components.config import Settings
 from components.errors import StorageError
+from components.settings import Settings
 from components.stack import ports as ports_module
 from components.stack.airflow_client import AirflowClient
 from components.stack.environment import ADMIN, Stack, open_stack, stack_environment, write_files

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from components.config import SECTIONS, RunConfig, Settings, flat_names
+from components.config import SECTIONS, RunConfig, flat_names
 from components.errors import UsageError
+from components.settings import Settings
 from components.stack import manager
 from components.stack.airflow_client import AirflowClient, TaskState
 from components.stack.demo import DAG_ID, failure_of

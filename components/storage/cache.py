@@ -18,8 +18,8 @@ from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from components.config import Settings
 from components.errors import StorageError
+from components.settings import Settings
 
 _INDEX = """
 PRAGMA journal_mode = WAL;

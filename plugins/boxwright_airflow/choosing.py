@@ -89,8 +89,8 @@ def _refusal(run_id: str, stuck: Sequence[str]) -> str:
 
 
 def _registered_runs(model_name: str) -> set[str]:
-    from components.config import Settings
     from components.release.registry import Registry
+    from components.settings import Settings
 
     return {version.run_id for version in Registry(Settings.from_environment().tracking_uri).versions(model_name)}
 

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import boto3
 import pytest
 
-from components.config import Settings
 from components.release.registry import Registry
+from components.settings import Settings
 from components.stack import manager
 from components.stack.airflow_client import AirflowClient
 from components.stack.demo import DAG_ID

@@ -11,8 +11,8 @@ import pytest
 from finder import export_finder, write_facts
 from served import Served, serving
 
-from components.config import Settings
 from components.release.archive import pack
+from components.settings import Settings
 
 Invoke = Callable[..., httpx.Response]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components import cli
-from components.config import Settings
+from components.settings import Settings
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from finder import encoded, scene
 from PIL import Image
 
 from components import cli
-from components.config import BatchInferenceConfig, Settings
+from components.config import BatchInferenceConfig
 from components.errors import DataError, UsageError
 from components.serving import batch, files
 from components.serving.batch import plan_batch, predict_shard, write_manifest
 from components.serving.files import images_at
+from components.settings import Settings
 
 RUN = "manual__2026-01-05T03:00:00+00:00"
 

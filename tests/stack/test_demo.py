@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from components.config import Settings
 from components.errors import GateError, TrainingError, UsageError
+from components.settings import Settings
 from components.stack import demo, progress
 from components.stack.airflow_client import TaskState
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.config import Settings
+from components.settings import Settings
 from components.stack.environment import Stack, open_stack, stack_environment, write_files
 from components.stack.ports import DEFAULTS
 

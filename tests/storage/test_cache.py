@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from seaweed import Seaweed
 
-from components.config import Settings
 from components.errors import UsageError
+from components.settings import Settings
 from components.storage import TransferStats, download, list_files, placing, upload_file
 from components.storage.cache import Cache, open_cache
 
