@@ -12,11 +12,12 @@ manifest and do not stop the others.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 
 from boxwright_airflow.batch_inference import BatchInferenceOperator
+from boxwright_airflow.defaults import task_defaults
 from boxwright_airflow.params import batch_inference_params
 
 with DAG(
@@ -28,13 +29,7 @@ with DAG(
     is_paused_upon_creation=True,
     tags=["boxwright", "object-detection", "inference"],
     params=batch_inference_params(),
-    default_args={
-        "owner": "boxwright",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=10),
-    },
+    default_args=task_defaults(),
 ):
     plan = BatchInferenceOperator(task_id="plan_shards", step="plan")
     # Each holds a model in memory.

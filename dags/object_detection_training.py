@@ -26,12 +26,13 @@ runs, backfills) from the Airflow Variables `boxwright_training_uri` and `boxwri
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from airflow.sdk import DAG, TriggerRule, chain
 
 from boxwright_airflow.approval import ApproveModelOperator
 from boxwright_airflow.choosing import ChooseSeedOperator
+from boxwright_airflow.defaults import task_defaults
 from boxwright_airflow.operators import BoxwrightStepOperator
 from boxwright_airflow.params import run_params
 from boxwright_airflow.schedule import MODEL, training_schedule
@@ -57,13 +58,7 @@ with DAG(
     max_active_runs=1,
     tags=["boxwright", "object-detection", "training"],
     params=run_params(),
-    default_args={
-        "owner": "boxwright",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=10),
-    },
+    default_args=task_defaults(),
 ):
     choose_seed = ChooseSeedOperator(task_id="choose_seed")
     chain(step("validate_annotations"), step("download_dataset"), step("build_examples"), choose_seed)

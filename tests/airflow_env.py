@@ -8,8 +8,10 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -42,6 +44,18 @@ def _load() -> None:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def loaded_by_parsing(dag_id: str, names: Iterable[str]) -> list[str]:
+    """Those of the modules `names` that a process has loaded when it has parsed a DAG file."""
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "import airflow_env, runpy\n"
+        f"runpy.run_path(str(airflow_env.DAGS / '{dag_id}.py'))\n"
+        f"print(*[name for name in {list(names)} if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(REPOSITORY / "tests")]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split()
 
 
 for _folder in (REPOSITORY, PLUGINS):

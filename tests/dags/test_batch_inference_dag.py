@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import airflow_env
@@ -100,12 +98,5 @@ def test_too_many_shards_are_told_with_what_would_do(tmp_path: Path, monkeypatch
 
 def test_parsing_loads_nothing_heavy() -> None:
     heavy = ("tensorflow", "mlflow", "PIL", "matplotlib", "components.serving.predictor")
-    code = (
-        "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "import airflow_env, runpy\n"
-        f"runpy.run_path(str(airflow_env.DAGS / '{DAG_ID}.py'))\n"
-        f"print([name for name in {heavy} if name in sys.modules], 'boxwright_airflow.operators' in sys.modules)"
-    )
-    command = [sys.executable, "-c", code, str(airflow_env.REPOSITORY / "tests")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[] True"
+    own = "boxwright_airflow.operators"
+    assert airflow_env.loaded_by_parsing(DAG_ID, [*heavy, own]) == [own]

@@ -7,7 +7,6 @@ import re
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import tinyset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markup import Page
 from PIL import Image
 
 from components.config import ValidationConfig
@@ -31,27 +31,6 @@ from components.dataset.rules import RULES, rules_of
 
 ANCHORS = Anchors(320, (24.0, 48.0, 96.0), (0.5, 1.0, 2.0))
 HOSTILE = '"><script>alert(1)</script>\u202egpj.\x00\n&lt;$x^{$'
-
-
-class Page(HTMLParser):
-    """The elements, attributes and text of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.text = ""
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value) for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def values(self, name: str) -> list[str]:
-        return [value or "" for _, found, value in self.attributes if found == name]
 
 
 def empty_report(**config: Any) -> Report:
@@ -71,7 +50,7 @@ def boxes_of(*boxes: Sequence[float], count: int = 1, name: str = "p{}.jpg", cla
 
 def page(folder: Path, report: Report, splits: dict[str, SplitBoxes], **options: Any) -> Page:
     write_page(folder / "page.html", report, splits, ANCHORS, **options)
-    return Page(folder / "page.html")
+    return Page((folder / "page.html").read_text(encoding="utf-8"))
 
 
 def picture_of(png: bytes) -> np.ndarray[Any, Any]:
@@ -232,7 +211,7 @@ def test_the_early_page_reads_the_files_and_goes_without_those_it_cannot(tmp_pat
     report.splits["test"] = {"annotations": str(tmp_path / "broken.json"), "bbox_format": None}
     report.add(finding("box_too_small", 1, "p0.jpg", [10.5, 0, 40, 30]))
     write_early_page(tmp_path / "page.html", report)
-    found = Page(tmp_path / "page.html")
+    found = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert "boxes: 6 in training." in found.text and "the image was not read" in found.text
     records = SplitBoxes.of_records(load_annotations(source / "annotations.json"))
     columns = SplitBoxes.of_file("training", str(source / "annotations.json"), "corners")

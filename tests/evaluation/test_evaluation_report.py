@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markup import Page
 from PIL import Image
 from test_metrics import synthetic
 
@@ -35,27 +35,6 @@ SPEED = {
     "latency_ms": 31.5, "latency_p95_ms": 40.0, "images_per_second": 50.0, "batch_size": 8, "size_bytes": 2_000_000,
     "device": "CPU",
 }  # fmt: skip
-
-
-class Page(HTMLParser):
-    """The elements, attributes and text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value) for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def values(self, name: str) -> list[str]:
-        return [value or "" for _, found, value in self.attributes if found == name]
 
 
 def written(folder: Path, annotations: Annotations, results: list[dict[str, Any]], title: str = "a model") -> Page:
