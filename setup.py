@@ -42,6 +42,7 @@ setup(
         *find_packages("plugins", include=["boxwright_airflow", "boxwright_airflow.*"]),
     ],
     package_dir={"boxwright_airflow": "plugins/boxwright_airflow"},
+    package_data={"boxwright_airflow.pages": ["templates/*.html", "static/*"]},
     include_package_data=True,
     install_requires=[
         "apache-airflow>=3.3,<3.4",
@@ -55,6 +56,8 @@ setup(
         "great-expectations>=1.15,<2",
         "hotcoco>=1.3,<2",
         "httpx>=0.28,<1",
+        "itsdangerous>=2.2,<3",
+        "jinja2>=3.1,<4",
         "keras>=3.15,<4",
         "keras-hub>=0.32,<0.33",
         "matplotlib>=3.10,<4",

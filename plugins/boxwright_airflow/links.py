@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 URL_PREFIX = "/boxwright"
+XCOM_REPORT = "report"
 
 
 class ValidationReportLink(BaseOperatorLink):

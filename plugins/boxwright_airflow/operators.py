@@ -15,10 +15,9 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from boxwright_airflow.connection import lent_credentials
-from boxwright_airflow.links import ValidationReportLink
+from boxwright_airflow.links import XCOM_REPORT, ValidationReportLink
 from boxwright_airflow.params import RUN_DEFAULTS, VARIABLES, config_from_params
 from boxwright_airflow.schedule import params_of_event
-from boxwright_airflow.web import XCOM_REPORT
 from components.errors import BoxwrightError
 from components.run_info import RunInfo
 

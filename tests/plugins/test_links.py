@@ -12,9 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from boxwright_airflow.links import ValidationReportLink
+from boxwright_airflow.links import XCOM_REPORT, ValidationReportLink
 from boxwright_airflow.operators import VALIDATING_NODES, BoxwrightStepOperator
-from boxwright_airflow.web import XCOM_REPORT
 from components.errors import DataError
 from components.nodes import NODES
 

@@ -1,0 +1,61 @@
+"""The application behind the pages, and where Airflow's UI shows them.
+
+A part of the pages is a module with `router() -> APIRouter`; adding one is a line in `ROUTERS`. What it needs beyond
+the standard library is imported when the application is built: every Airflow process loads the plugin.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow.sdk.configuration import conf
+
+from boxwright_airflow.links import URL_PREFIX
+
+ROUTERS = (
+    "boxwright_airflow.pages.assets",
+    "boxwright_airflow.pages.report",
+)
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """The ASGI application, built with the first request."""
+    await build()(scope, receive, send)
+
+
+@cache
+def build() -> Any:
+    """The FastAPI application with all routers."""
+    from fastapi import FastAPI
+
+    from boxwright_airflow.pages.render import answer_errors
+
+    web = FastAPI(title="Boxwright", docs_url=None, redoc_url=None, openapi_url=None)
+    for module in ROUTERS:
+        web.include_router(import_module(module).router())
+    answer_errors(web)
+    return web
+
+
+def address(path: str) -> str:
+    """The path of a page on Airflow's server, with the path that Airflow itself lies at."""
+    base: str = urlsplit(conf.get("api", "base_url", fallback="")).path
+    return f"{base.rstrip('/')}{URL_PREFIX}{path}"
+
+
+def views() -> list[dict[str, Any]]:
+    """What Airflow's UI shows in a frame of its own, as an AirflowPlugin's `external_views`."""
+    return [
+        {
+            "name": "Models",
+            "href": address("/models"),
+            "destination": "nav",
+            "url_route": "models",
+            "nav_top_level": True,
+            "icon": address("/static/models-light.svg"),
+            "icon_dark_mode": address("/static/models-dark.svg"),
+        },
+    ]

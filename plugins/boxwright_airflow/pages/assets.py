@@ -1,0 +1,34 @@
+"""The style sheet, scripts and icons of the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import FileResponse
+
+from boxwright_airflow.pages.security import READ
+
+STATIC = Path(__file__).parent / "static"
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Cache-Control": "private, max-age=300",
+}
+
+
+def router() -> APIRouter:
+    """`/static/{name}`."""
+    routes = APIRouter()
+
+    @routes.get("/static/{name}", dependencies=[READ])
+    def static(name: str) -> Any:
+        """One file; names are looked up and never joined to a path."""
+        known = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
+        if name not in known:
+            raise HTTPException(404, f"there is no file {name}")
+        return FileResponse(known[name], media_type=_TYPES[known[name].suffix], headers=_HEADERS)
+
+    return routes
