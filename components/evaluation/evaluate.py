@@ -1,7 +1,7 @@
 """Measures a trained detector on the test images (else the validation images), beside the champion where there is one.
 
 Leaves `metrics.json` with all numbers, `analysis.json` with what the report is drawn from, `detections.json` with every
-detection as COCO results, and `report.html` with its pictures.
+detection as COCO results, `report.html` with its pictures, and the report's images as `gallery.json` and `gallery/`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from components.evaluation.files import (
     PREDICTIONS_PICTURE,
 )
 from components.evaluation.galleries import draw_pairs, sample_images, worst_images
+from components.evaluation.gallery_files import write_gallery
 from components.evaluation.gate import check_gate
 from components.evaluation.metrics import Measurement
 from components.evaluation.pictures import draw_predictions
@@ -227,6 +228,7 @@ def _report(
     wanted = list(dict.fromkeys([*chosen["worst"], *chosen["sample"]]))
     pairs = draw_pairs(measurement, analysis, images_of(shards, wanted))
     galleries = {name: [pairs[image_id] for image_id in ids] for name, ids in chosen.items()}
+    write_gallery(out_dir, galleries)
     names = {image.id: image.file_name for image in measurement.annotations.images}
     pictured = [(names[image_id], encoded) for image_id, encoded in first_images(shards, PICTURED_IMAGES)]
     threshold = PICTURE_THRESHOLD if summary.threshold is None else summary.threshold

@@ -37,10 +37,13 @@ class Aliases:
         client: an `MlflowClient`.
         name: the registered model.
         versions: reads all its versions.
+        failure: what the client raises where MLflow fails.
     """
 
-    def __init__(self, client: Any, name: str, versions: Callable[[], tuple[Version, ...]]) -> None:
-        self._client, self._name, self._versions = client, name, versions
+    def __init__(
+        self, client: Any, name: str, versions: Callable[[], tuple[Version, ...]], failure: type[Exception]
+    ) -> None:
+        self._client, self._name, self._versions, self._failure = client, name, versions, failure
 
     def read(self) -> dict[str, int]:
         """Version by alias."""
@@ -72,28 +75,25 @@ class Aliases:
                 "if that was wrong, then promote it"
             )
         champion = self._champion()
-        if expected is not None and (champion is None or champion.version != expected):
-            now = champion.reference if champion else "none"
-            raise UsageError(
-                f"the champion of {self._name} is {now}, expected was version {expected}: it was moved meanwhile; "
-                "look at it again"
-            )
+        self._check_expected(champion, expected)
         if champion is None or champion.version != version.version:
             self._move(champion, version)
             self._verify(version)
         return champion
 
-    def rollback(self, reject: bool) -> tuple[Version, Version]:
+    def rollback(self, reject: bool, expected: int | None = None) -> tuple[Version, Version]:
         """Makes the champion before the champion again; returns the one that went and the one that came.
 
         Args:
             reject: withdraw the one that went: no later run starts from it.
+            expected: number of the champion that the caller has seen; unset, whichever it is.
 
         Raises:
-            UsageError: there is no champion before.
+            UsageError: there is no champion before, or the champion is not the expected one.
             StorageError: another machine moved the champion at the same time.
         """
         champion, previous = self._champion(), self._named(PREVIOUS)
+        self._check_expected(champion, expected)
         if champion is None or previous is None or previous.version == champion.version:
             raise UsageError(f"{self._name} has no version that was champion before; promote one by its number")
         if not previous.accepted:
@@ -109,6 +109,14 @@ class Aliases:
             self._set(PREVIOUS, champion)
         self._verify(previous)
         return champion, previous
+
+    def _check_expected(self, champion: Version | None, expected: int | None) -> None:
+        if expected is not None and (champion is None or champion.version != expected):
+            now = champion.reference if champion else "none"
+            raise UsageError(
+                f"the champion of {self._name} is {now}, expected was version {expected}: it was moved meanwhile; "
+                "look at it again"
+            )
 
     def _move(self, champion: Version | None, version: Version) -> None:
         # The previous one first: repeated after a kill in between, the same move is made.
@@ -154,13 +162,11 @@ class Aliases:
 
     def _set(self, alias: str, version: Version) -> None:
         """Sets an alias; again where MLflow fails, which it does when two machines make the same alias at once."""
-        from mlflow.exceptions import MlflowException
-
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._client.set_registered_model_alias(self._name, alias, str(version.version))
                 return
-            except MlflowException:
+            except self._failure:
                 if attempt == ATTEMPTS:
                     raise
                 time.sleep(0.2 * attempt)

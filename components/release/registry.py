@@ -166,7 +166,9 @@ class Registry:
         return read_version(made)
 
     def _aliases_of(self, name: str) -> Aliases:
-        return Aliases(self._client, name, lambda: self._search(f"name = '{name}'"))
+        from mlflow.exceptions import MlflowException
+
+        return Aliases(self._client, name, lambda: self._search(f"name = '{name}'"), MlflowException)
 
     def _version_of_run(self, model_name: str, run_id: str) -> Version | None:
         found = self._search(f"name = '{_checked(model_name)}' AND tags.`{RUN_ID}` = '{run_id}'")

@@ -111,8 +111,9 @@ class Version:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Every metric that was registered."""
-        return {tag.removeprefix(METRIC): float(value) for tag, value in self.tags.items() if tag.startswith(METRIC)}
+        """Every metric that was registered; a tag that a person wrote over with something else counts as none."""
+        written = {tag.removeprefix(METRIC): value for tag, value in self.tags.items() if tag.startswith(METRIC)}
+        return {name: number for name, value in written.items() if (number := _number(value)) is not None}
 
 
 def lineage_tags(release: Release) -> dict[str, str]:
@@ -167,6 +168,13 @@ def read_version(made: Any) -> Version:
         as_of=as_of,
         tags=tags,
     )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _utc(moment: datetime) -> str:

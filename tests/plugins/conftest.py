@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import airflow_env  # noqa: F401
 import pytest
+
+ORIGIN = "http://airflow.example"
+ROLES = {"viewer": "viewer", "editor": "user", "chief": "admin"}
 
 
 @pytest.fixture(scope="session")
@@ -17,10 +23,8 @@ def auth_manager(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from airflow.utils.db import initdb
 
     initdb()
-    conf.set("core", "simple_auth_manager_users", "viewer:viewer,editor:user,chief:admin")
-    conf.set(
-        "core", "simple_auth_manager_passwords_file", str(tmp_path_factory.mktemp("passwords") / "passwords.json")
-    )
+    conf.set("core", "simple_auth_manager_users", ",".join(f"{user}:{role}" for user, role in ROLES.items()))
+    conf.set("core", "simple_auth_manager_passwords_file", str(tmp_path_factory.mktemp("login") / "passwords.json"))
     conf.set("api_auth", "jwt_secret", "a secret of the tests that is long enough for its algorithm to be taken")
     manager = create_auth_manager()
     init_auth_manager()
@@ -28,20 +32,121 @@ def auth_manager(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture
-def visit(auth_manager: Any) -> Iterator[Callable[..., Any]]:
+def visit(auth_manager: Any) -> Callable[[str | None], Any]:
     """Opens the pages as a user, or as nobody; the log-in is Airflow's cookie, as in a browser."""
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from fastapi.testclient import TestClient
 
     from boxwright_airflow.pages.app import build
 
-    roles = {"viewer": "viewer", "editor": "user", "chief": "admin"}
-
     def open_pages(user: str | None) -> TestClient:
-        client = TestClient(build(), base_url="http://airflow.example", root_path="/boxwright")
+        client = TestClient(build(), base_url=ORIGIN, root_path="/boxwright", raise_server_exceptions=False)
         if user is not None:
-            token = auth_manager.generate_jwt(SimpleAuthManagerUser(username=user, role=roles[user], teams=[]))
+            token = auth_manager.generate_jwt(SimpleAuthManagerUser(username=user, role=ROLES[user], teams=[]))
             client.cookies.set("_token", token)
         return client
 
-    yield open_pages
+    return open_pages
+
+
+@pytest.fixture(scope="session")
+def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from components.release.registry import Registry
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.sqlite"
+    assert Registry(f"sqlite:///{path}").versions("nothing") == ()
+    return path
+
+
+@pytest.fixture
+def registry(_empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A registry of the test's own, which the pages read through MLflow's real server, without a network between."""
+    import shutil
+
+    import httpx
+    from mlflow.server import app, handlers
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    from boxwright_airflow.pages.app import build
+    from boxwright_airflow.pages.shelf import Shelf, open_shelf
+    from components.release.registry import Registry
+    from components.release.rest import RestClient
+
+    uri = f"sqlite:///{shutil.copyfile(_empty_database, tmp_path / 'mlflow.sqlite')}"
+    monkeypatch.setattr(handlers, "_model_registry_store", SqlAlchemyStore(uri))
+    address = "http://localhost:5000"
+    client = RestClient(address, transport=httpx.WSGITransport(app=app))
+    opened = Shelf(client, uri)
+    monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: opened)
+    return Registry(uri)
+
+
+@pytest.fixture
+def make_version(registry: Any, tmp_path: Path) -> Callable[..., Any]:
+    """Registers a version as a run does, with the results of the run in a folder."""
+    from components.release.registry import Release
+
+    def make(run_id: str, as_of: str = "2026-03-01", ap: float = 0.4, **changes: Any) -> Any:
+        folder = tmp_path / run_id / "output"
+        facts: dict[str, Any] = {
+            "model_name": "detector",
+            "run_id": run_id,
+            "archive_uri": f"{folder}/model.tar.gz",
+            "as_of": datetime.fromisoformat(as_of).replace(tzinfo=UTC),
+            "metrics": {"AP": ap, "AP50": ap + 0.1, "images": 72.0},
+            "fingerprint": "f" * 64,
+            "parent": None,
+            "model_id": "tiny",
+            "classes": ["bolt", "nut"],
+            "category_ids": [7, 9],
+            "config_json": '{"training": "s3://data/train"}',
+            "hyperparameters": {"epochs": 3, "learning_rate": 0.003},
+            "code_version": "0.1.0",
+            "run_url": f"{ORIGIN}/dags/object_detection_training/runs/{run_id}",
+            "pictures": [],
+        }
+        release = Release(**(facts | changes))
+        _write_results(folder, release)
+        return registry.register(release)
+
+    return make
+
+
+def _write_results(folder: Path, release: Any) -> None:
+    """What a run publishes beside its archive, as far as pages read it."""
+    (folder / "gallery").mkdir(parents=True, exist_ok=True)
+    ap = release.metrics["AP"]
+    per_class = {
+        name: {"AP": ap - place / 10, "AP50": ap, "boxes": 10 + place} for place, name in enumerate(release.classes)
+    }
+    metrics = {
+        "split": "test",
+        "threshold": 0.5,
+        "metrics": release.metrics | {"F1": 0.5},
+        "per_class": per_class,
+        "speed": {"device": "cpu", "latency_ms": 12.0, "images_per_second": None, "batch_size": 8, "size_bytes": 9},
+        "champion": None,
+        "comparison": None,
+    }
+    check = {"name": "AP50", "value": ap, "bound": 0.1, "at_most": False, "passed": True, "verdict": "passed"}
+    split = {"images": 16, "boxes": 60, "classes": dict.fromkeys(release.classes, 30)}
+    files = {
+        "metrics.json": metrics,
+        "gate.json": {"passed": True, "checks": [check]},
+        "run.json": {"images": {"training": 16, "test": 4}, "dataset_fingerprint": release.fingerprint},
+        "gallery.json": [
+            {"picture": 0, "file": "shared.jpg", "caption": "3 of 4 right, 1 missed", "galleries": ["sample"]},
+            {"picture": 1, "file": f"{release.run_id}.jpg", "caption": "1 of 4 right", "galleries": ["worst"]},
+        ],
+        "validation_report.json": {
+            "ok": True, "fingerprint": release.fingerprint, "splits": {"training": split}, "settings": {},
+            "rules": {}, "findings": [], "dropped": [],
+        },
+    }  # fmt: skip
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+    (folder / "report.html").write_text("<!doctype html><title>Evaluation</title><h1>Evaluation</h1>")
+    (folder / "validation_report.html").write_text("<!doctype html><title>Validation</title>")
+    (folder / "model.tar.gz").write_bytes(b"an archive")
+    for number in range(2):
+        (folder / "gallery" / f"{number:04d}.jpg").write_bytes(b"\xff\xd8\xff picture")

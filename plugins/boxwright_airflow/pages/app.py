@@ -17,6 +17,7 @@ from boxwright_airflow.links import URL_PREFIX
 
 ROUTERS = (
     "boxwright_airflow.pages.assets",
+    "boxwright_airflow.pages.models",
     "boxwright_airflow.pages.report",
 )
 

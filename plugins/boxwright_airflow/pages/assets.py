@@ -26,6 +26,7 @@ def router() -> APIRouter:
     @routes.get("/static/{name}", dependencies=[READ])
     def static(name: str) -> Any:
         """One file; names are looked up and never joined to a path."""
+        warm()
         known = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
         if name not in known:
             raise HTTPException(404, f"there is no file {name}")
