@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +121,14 @@ def trace(model: str, settings: Settings) -> list[TracedVersion]:
         version = registry.resolve(origin)
 
 
+def main() -> None:
+    """Prints a run's outputs as JSON: `python -m components.lineage RUN_ID`.
+
+    For processes that may not wait: ML Metadata holds Python's lock for half a minute where its file is locked.
+    """
+    print(json.dumps(run_outputs(sys.argv[1], Settings.from_environment())))
+
+
 def _facts(outputs: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], str]:
     """What lineage shows of a run's outputs, and the origin of its seed."""
     seed = outputs.get("resolve_parent") or outputs.get("fetch_pretrained") or {}
@@ -127,3 +137,7 @@ def _facts(outputs: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]
         found = outputs.get(node_id, {}) if node_id else seed
         facts[name] = {key: found[key] for key in properties if key in found}
     return facts, str(seed.get("origin", ""))
+
+
+if __name__ == "__main__":
+    main()

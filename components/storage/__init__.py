@@ -11,6 +11,7 @@ from components.storage.entry import ChangedError, FileEntry
 from components.storage.fetching import TransferStats
 from components.storage.files import replacing, write_atomic, write_json
 from components.storage.location import Location, join, parse_uri, unsafe_key
+from components.storage.presigning import presigned
 from components.storage.transfer import (
     download,
     download_file,
@@ -36,6 +37,7 @@ __all__ = [
     "join",
     "list_files",
     "parse_uri",
+    "presigned",
     "read_bytes",
     "replacing",
     "stat",

@@ -77,6 +77,15 @@ def client() -> Any:
     return _connect(_environment())[1]
 
 
+def presigning_client() -> Any:
+    """A boto3 client that signs links with signature version 4: newer regions and many servers take no older one."""
+    from botocore.config import Config
+
+    session, ordinary = _connect(_environment())
+    config = ordinary.meta.config.merge(Config(signature_version="s3v4"))
+    return session.client("s3", config=config, region_name=ordinary.meta.region_name)
+
+
 def store(bucket: str, seconds: int = REQUEST_SECONDS) -> S3Store:
     """The obstore store of a bucket; a request takes `seconds` at most."""
     return _open_store(bucket, seconds, _environment())

@@ -79,7 +79,7 @@ def test_what_others_wrote_is_escaped_and_breaks_nothing(visit: Make, make_versi
     client.set_model_version_tag(
         made.name, str(made.version), "boxwright.classes", f'["{HOSTILE.replace(chr(34), "")}"]'
     )
-    for path in ("/models",):
+    for path in ("/models", "/models/detector/1"):
         answer = visit("viewer").get(path)
         assert answer.status_code == 200, path
         assert "<img src=x" not in answer.text and "javascript:" not in answer.text
@@ -115,7 +115,7 @@ def test_a_registry_that_does_not_answer_is_named(visit: Make, registry: Any, mo
 
     uri = "http://user:secret@127.0.0.1:9"
     monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: Shelf(RestClient(uri), uri))
-    for path in ("/models",):
+    for path in ("/models", "/models/detector/1"):
         answer = visit("viewer").get(path)
         assert answer.status_code == 503
         assert "http://127.0.0.1:9 did not answer" in answer.text and "start MLflow" in answer.text

@@ -18,6 +18,8 @@ from boxwright_airflow.links import URL_PREFIX
 ROUTERS = (
     "boxwright_airflow.pages.assets",
     "boxwright_airflow.pages.models",
+    "boxwright_airflow.pages.changes",
+    "boxwright_airflow.pages.version",
     "boxwright_airflow.pages.report",
 )
 

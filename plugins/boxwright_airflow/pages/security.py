@@ -91,3 +91,8 @@ def _is_of_this_origin(request: Request) -> bool:
 
 def _serializer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(conf.get_mandatory_value("api", "secret_key"), salt="boxwright-pages")
+
+
+def user_name(user: GetUserDep) -> str:
+    """Who asks, for the log."""
+    return str(user.get_name())

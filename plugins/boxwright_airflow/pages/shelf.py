@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -75,19 +75,6 @@ class Shelf:
                 self._refresh_if_old()
             known = list(self._known.values())
         return [model for found in registered if (model := _model(found, known)).versions]
-
-    def model(self, name: str) -> Model:
-        """One model.
-
-        Raises:
-            UsageError: there is none of that name; the message lists what there is.
-        """
-        models = self.models()
-        found = next((model for model in models if model.name == name), None)
-        if found is None:
-            listed = ", ".join(model.name for model in models[:20]) or "none"
-            raise UsageError(f"no model {name} has a version; registered are {listed}")
-        return found
 
     def promote(self, name: str, number: int, champion: int | None) -> tuple[Version, Version | None]:
         """Makes a version the champion; returns it and the champion before.
@@ -172,6 +159,19 @@ class Shelf:
             log.warning("the registry could not be read again: %s", error)
         finally:
             self._refreshing = False
+
+
+def find_model(models: Sequence[Model], name: str) -> Model:
+    """One of the models.
+
+    Raises:
+        UsageError: there is none of that name; the message lists what there is.
+    """
+    found = next((model for model in models if model.name == name), None)
+    if found is None:
+        listed = ", ".join(model.name for model in models[:20]) or "none"
+        raise UsageError(f"no model {name} has a version; registered are {listed}")
+    return found
 
 
 @cache

@@ -1,0 +1,141 @@
+"""One version: report, gallery, label map, lineage, archive, how to serve it, and which changes there are."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+
+from boxwright_airflow.pages.cards import Card, cards_of
+from boxwright_airflow.pages.lineage import chain_of, graph_of, metadata_of
+from boxwright_airflow.pages.render import page
+from boxwright_airflow.pages.report import stored_report
+from boxwright_airflow.pages.results import Results, picture
+from boxwright_airflow.pages.security import READ, may_change
+from boxwright_airflow.pages.shelf import Model, OpenShelf, find_model
+from components.config import ServingConfig
+from components.evaluation.files import REPORT_PAGE
+from components.storage import exists, parse_uri, presigned
+
+LINK_SECONDS = 300
+DONE = {
+    "promoted": "This version is the champion now.",
+    "unchanged": "This version was the champion already; nothing has changed.",
+    "restored": "The champion before is the champion again: this version.",
+}
+_PICTURE_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"}
+
+Name = Annotated[str, Path(max_length=300)]
+Number = Annotated[int, Path(ge=1, le=999_999_999)]
+MayChange = Annotated[bool, Depends(may_change)]
+
+
+def find_card(models: Sequence[Model], name: str, number: int) -> Card:
+    """The card of a version.
+
+    Raises:
+        HTTPException: 404; it names what there is.
+        UsageError: there is no such model.
+    """
+    cards = cards_of(find_model(models, name))
+    found = next((card for card in cards if card.number == number), None)
+    if found is None:
+        listed = ", ".join(str(card.number) for card in cards[:20])
+        raise HTTPException(404, f"{name} has no version {number}; it has {listed}")
+    return found
+
+
+def router() -> APIRouter:
+    """`/models/{name}/{number}` and what lies below."""
+    routes = APIRouter(prefix="/models/{name}/{number}", dependencies=[READ])
+
+    @routes.get("")
+    def version(
+        request: Request, shelf: OpenShelf, allowed: MayChange, name: Name, number: Number, done: str = ""
+    ) -> HTMLResponse:
+        """The version's page."""
+        models = shelf.models()
+        card = find_card(models, name, number)
+        results = Results(card)
+        chain, origin = chain_of(card, models)
+        values = {
+            "metrics": results.metrics,
+            "split": str(results.evaluation.get("split", "evaluated")),
+            "threshold": results.threshold,
+            "per_class": results.per_class,
+            "gate": results.gate(),
+            "gallery": results.gallery(),
+            "graph": graph_of(card, chain, origin, results.run()),
+        }
+        versions = cards_of(find_model(models, name))
+        return page(
+            request,
+            "version.html",
+            card=card,
+            chain=chain,
+            origin=origin,
+            problems=results.problems,
+            champion=next((one for one in versions if "champion" in one.aliases), None),
+            previous=next((one for one in versions if "previous" in one.aliases), None),
+            allowed=allowed,
+            done=DONE.get(done, ""),
+            commands=_commands(card),
+            **values,
+        )
+
+    @routes.get("/report")
+    def report(shelf: OpenShelf, name: Name, number: Number) -> HTMLResponse:
+        """The evaluation report, shut off from everything."""
+        return stored_report(Results(_with_results(find_card(shelf.models(), name, number))).uri(REPORT_PAGE))
+
+    @routes.get("/gallery/{place}.jpg")
+    def gallery(shelf: OpenShelf, name: Name, number: Number, place: Annotated[int, Path(ge=0, le=9999)]) -> Response:
+        """One picture of the gallery."""
+        card = _with_results(find_card(shelf.models(), name, number))
+        return Response(picture(card, place), media_type="image/jpeg", headers=_PICTURE_HEADERS)
+
+    @routes.get("/archive")
+    def archive(shelf: OpenShelf, name: Name, number: Number) -> Response:
+        """The archive: from the bucket by a link that holds for minutes, or from this server's disk."""
+        return _archive(_with_results(find_card(shelf.models(), name, number)))
+
+    @routes.get("/metadata")
+    def metadata(request: Request, shelf: OpenShelf, name: Name, number: Number) -> HTMLResponse:
+        """What ML Metadata has of the version's run."""
+        card = find_card(shelf.models(), name, number)
+        if not card.version.run_id:
+            raise HTTPException(404, f"{card.version.reference} was not made by a run of Boxwright")
+        return page(request, "metadata.html", card=card, steps=metadata_of(card.version.run_id))
+
+    return routes
+
+
+def _with_results(card: Card) -> Card:
+    if not card.folder:
+        raise HTTPException(404, f"{card.version.reference} names no archive of a Boxwright run")
+    return card
+
+
+def _archive(card: Card) -> Response:
+    name = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', card.name)}-{card.number}.tar.gz"
+    if not exists(card.archive):
+        raise HTTPException(404, f"{card.archive} is gone; restore it, or train the version again")
+    location = parse_uri(card.archive)
+    if location.bucket is None:
+        return FileResponse(FilePath(location.key), filename=name, media_type="application/gzip")
+    return RedirectResponse(presigned(card.archive, LINK_SECONDS, name), 307, headers={"Cache-Control": "no-store"})
+
+
+def _commands(card: Card) -> list[tuple[str, str]]:
+    reference, port = shlex.quote(card.version.reference), ServingConfig.model_fields["port"].default
+    ask = f"curl --data-binary @image.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:{port}/invocations"
+    return [
+        ("Serve it over HTTP", f"boxwright serve --model {reference}"),
+        ("Ask it for the boxes of an image", ask),
+        ("Look at images without a server", f"boxwright predict image.jpg --model {reference} --draw boxes/"),
+    ]
