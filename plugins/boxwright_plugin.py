@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
-from boxwright_airflow.links import URL_PREFIX, ValidationReportLink
+from boxwright_airflow.links import URL_PREFIX, TrainingLink, ValidationReportLink, VersionLink
 from boxwright_airflow.pages.app import app, views
 
 
@@ -16,4 +16,4 @@ class BoxwrightPlugin(AirflowPlugin):
     name = "boxwright"
     fastapi_apps: ClassVar[list[Any]] = [{"app": app, "url_prefix": URL_PREFIX, "name": "Boxwright"}]
     external_views: ClassVar[list[Any]] = views()
-    operator_extra_links: ClassVar[list[Any]] = [ValidationReportLink()]
+    operator_extra_links: ClassVar[list[Any]] = [ValidationReportLink(), VersionLink(), TrainingLink()]

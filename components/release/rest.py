@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from components.errors import StorageError, UsageError
+from components.release.versions import RUN_ID
 
 SECONDS = 10.0
 _API = "/api/2.0/mlflow"
@@ -134,6 +135,17 @@ class RestClient:
     def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         """Writes a tag of a version."""
         self._ask("POST", "model-versions/set-tag", json={"name": name, "version": version, "key": key, "value": value})
+
+    def run_address(self, model_name: str, run_id: str) -> str | None:
+        """The page of a run's MLflow run, for a browser; None where there is none."""
+        asked = {"filter": f"name = '{model_name}'", "max_results": 1}
+        experiments = self._get("experiments/search", asked).get("experiments", ())
+        if not experiments:
+            return None
+        experiment = str(experiments[0]["experiment_id"])
+        query = {"experiment_ids": [experiment], "filter": f"tags.`{RUN_ID}` = '{run_id}'", "max_results": 1}
+        runs = self._ask("POST", "runs/search", json=query).get("runs", ())
+        return f"{self.shown}/#/experiments/{experiment}/runs/{runs[0]['info']['run_id']}" if runs else None
 
     def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> Iterator[list[Any]]:
         token = None

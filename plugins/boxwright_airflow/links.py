@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 
 URL_PREFIX = "/boxwright"
 XCOM_REPORT = "report"
+# Where Airflow's UI frames the pages; a page's own path comes after it.
+FRAME = "/plugin/models"
+
+
+def base_url() -> str:
+    """Airflow's own address."""
+    return str(conf.get("api", "base_url", fallback="")).rstrip("/")
+
+
+def address(path: str) -> str:
+    """The path of a page on Airflow's server, with the path that Airflow itself lies at."""
+    return f"{urlsplit(base_url()).path.rstrip('/')}{URL_PREFIX}{path}"
 
 
 class ValidationReportLink(BaseOperatorLink):
@@ -30,4 +42,28 @@ class ValidationReportLink(BaseOperatorLink):
         if not getattr(operator, "report", None):
             return ""
         place = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
-        return f"{conf.get('api', 'base_url').rstrip('/')}{URL_PREFIX}/report?{urlencode(place)}"
+        return f"{base_url()}{URL_PREFIX}/report?{urlencode(place)}"
+
+
+class VersionLink(BaseOperatorLink):
+    """Opens the page of the version that the task registered, or found, in Airflow's frame."""
+
+    name = "Model version"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The page's address, empty before there is a version."""
+        version = getattr(operator, "version", None)
+        if not version:
+            return ""
+        name, number = version
+        return f"{base_url()}{FRAME}" + address(f"/models/{quote(name, safe='')}/{number}")
+
+
+class TrainingLink(BaseOperatorLink):
+    """Opens the run's curves in MLflow."""
+
+    name = "MLflow run"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The address of the MLflow run, empty where there is none or MLflow is a file without a server."""
+        return getattr(operator, "mlflow_run", None) or ""

@@ -15,7 +15,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from boxwright_airflow.connection import lent_credentials
-from boxwright_airflow.links import XCOM_REPORT, ValidationReportLink
+from boxwright_airflow.links import XCOM_REPORT, TrainingLink, ValidationReportLink, VersionLink
 from boxwright_airflow.params import RUN_DEFAULTS, VARIABLES, config_from_params
 from boxwright_airflow.schedule import params_of_event
 from components.errors import BoxwrightError
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # Those that stand for their data interval; all others stand for the moment when they were triggered.
 INTERVAL_RUNS = ("scheduled", "backfill")
 VALIDATING_NODES = ("validate_annotations", "download_dataset")
+REGISTERING_NODES = ("register_model", "reuse_version")
+TRAINING_NODE = "fine_tune"
 _CREDENTIALS = re.compile(r"://[^/@\s\"]+@")
 
 
@@ -50,8 +52,14 @@ class BoxwrightStepOperator(BaseOperator):
         super().__init__(**kwargs)
         self.node = node
         self.report: str | None = None
+        self.version: tuple[str, int] | None = None
+        self.mlflow_run: str | None = None
         if node in VALIDATING_NODES:
             self.operator_extra_links = (ValidationReportLink(),)
+        elif node in REGISTERING_NODES:
+            self.operator_extra_links = (VersionLink(),)
+        elif node == TRAINING_NODE:
+            self.operator_extra_links = (TrainingLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Runs the node.
@@ -69,12 +77,29 @@ class BoxwrightStepOperator(BaseOperator):
         with airflow_errors():
             config, run = resolve_run(context)
             self._announce_report(config, run.run_id, context)
-            with lent_credentials(config.storage):
-                summary = run_node(config, run, self.node)
+            try:
+                with lent_credentials(config.storage):
+                    summary = run_node(config, run, self.node)
+            finally:
+                self._find_training(config, run.run_id)
+        if self.node in REGISTERING_NODES:
+            self.version = (summary["model_name"], summary["version"])
         shown: dict[str, Any] = json.loads(_without_credentials(json.dumps(summary)))
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = _model_event(run.run_id, shown)
         return shown
+
+    def _find_training(self, config: RunConfig, run_id: str) -> None:
+        """Finds the MLflow run, of a training that failed too; without MLflow there is no link, and no failure."""
+        if self.node == TRAINING_NODE:
+            from components.config import Settings
+            from components.release.rest import RestClient
+
+            try:
+                client = RestClient(Settings.from_environment().tracking_uri)
+                self.mlflow_run = client.run_address(config.model_name, run_id)
+            except BoxwrightError as error:
+                self.log.info("There is no link to MLflow: %s", error)
 
     def _announce_report(self, config: RunConfig, run_id: str, context: Context) -> None:
         """Says before the work, which may fail, where its report will be: in the log, and to the page that shows it."""

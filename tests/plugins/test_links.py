@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from boxwright_airflow.links import XCOM_REPORT, ValidationReportLink
-from boxwright_airflow.operators import VALIDATING_NODES, BoxwrightStepOperator
+from boxwright_airflow.links import XCOM_REPORT, TrainingLink, ValidationReportLink, VersionLink
+from boxwright_airflow.operators import REGISTERING_NODES, VALIDATING_NODES, BoxwrightStepOperator
 from components.errors import DataError
 from components.nodes import NODES
 
@@ -39,11 +40,65 @@ def test_a_task_that_told_of_no_report_has_none(report: str | None) -> None:
     assert link_of(report) == ""
 
 
-def test_only_validating_steps_have_it() -> None:
-    assert set(VALIDATING_NODES) < set(NODES)
+def test_each_step_links_to_what_it_leaves() -> None:
+    kinds: dict[str, list[type]] = dict.fromkeys(VALIDATING_NODES, [ValidationReportLink])
+    kinds |= dict.fromkeys(REGISTERING_NODES, [VersionLink]) | {"fine_tune": [TrainingLink]}
+    assert set(kinds) < set(NODES)
     for node in NODES:
         links = BoxwrightStepOperator(task_id=node, node=node).operator_extra_links
-        assert [type(link) for link in links] == [ValidationReportLink] * (node in VALIDATING_NODES)
+        assert [type(link) for link in links] == kinds.get(node, [])
+
+
+def run_step(monkeypatch: pytest.MonkeyPatch, node: str, run_node: Any) -> BoxwrightStepOperator:
+    """The operator after its task, well or not."""
+    monkeypatch.setitem(sys.modules, "components.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
+    operator = BoxwrightStepOperator(task_id="a_task", node=node)
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    dag_run = SimpleNamespace(run_id="run-1", run_type="manual", run_after=now, data_interval_end=None)
+    params = {"training": "/d", "output": "/o", "model_name": "detector"}
+    with suppress(AirflowFailException):
+        operator.execute({"params": params, "dag_run": dag_run, "ti": None})  # type: ignore[arg-type]
+    return operator
+
+
+def test_a_registered_version_is_shown_in_airflows_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/a/")
+    summary = {"model_name": "detector", "version": 7}
+    operator = run_step(monkeypatch, "register_model", lambda *_: summary)
+    link = VersionLink().get_link(operator, ti_key=KEY)  # type: ignore[arg-type]
+    assert link == "https://airflow.example/a/plugin/models/a/boxwright/models/detector/7"
+    assert VersionLink().get_link(SimpleNamespace(), ti_key=KEY) == ""  # type: ignore[arg-type]
+
+
+def test_a_training_links_to_its_mlflow_run_even_where_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import httpx
+    from mlflow.server import app, handlers
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    from components.release import rest, tracking
+
+    def run_node(*_: Any) -> None:
+        raise DataError("no image is left")
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.sqlite'}"
+    made = tracking.run_of(tracking.connect(uri, tracking.writer_lock(uri)), uri, "detector", "run-1")
+    monkeypatch.setattr(handlers, "_tracking_store", SqlAlchemyStore(uri, str(tmp_path)))
+    over_network = rest.RestClient
+    transport = httpx.WSGITransport(app=app)
+    monkeypatch.setattr(rest, "RestClient", lambda address: over_network(address, transport=transport))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@localhost:5000")
+    operator = run_step(monkeypatch, "fine_tune", run_node)
+    experiment = made.info.experiment_id
+    address = f"http://localhost:5000/#/experiments/{experiment}/runs/{made.info.run_id}"
+    assert TrainingLink().get_link(operator, ti_key=KEY) == address  # type: ignore[arg-type]
+
+
+def test_a_training_without_an_mlflow_server_has_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    operator = run_step(monkeypatch, "fine_tune", lambda *_: {})
+    assert TrainingLink().get_link(operator, ti_key=KEY) == ""  # type: ignore[arg-type]
 
 
 def test_a_task_that_fails_has_said_where_its_report_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,16 +9,15 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow.sdk.configuration import conf
-
-from boxwright_airflow.links import URL_PREFIX
+from boxwright_airflow.links import FRAME, address
 
 ROUTERS = (
     "boxwright_airflow.pages.assets",
     "boxwright_airflow.pages.models",
     "boxwright_airflow.pages.changes",
+    "boxwright_airflow.pages.compare",
+    "boxwright_airflow.pages.datasets",
     "boxwright_airflow.pages.version",
     "boxwright_airflow.pages.report",
 )
@@ -43,12 +42,6 @@ def build() -> Any:
     return web
 
 
-def address(path: str) -> str:
-    """The path of a page on Airflow's server, with the path that Airflow itself lies at."""
-    base: str = urlsplit(conf.get("api", "base_url", fallback="")).path
-    return f"{base.rstrip('/')}{URL_PREFIX}{path}"
-
-
 def views() -> list[dict[str, Any]]:
     """What Airflow's UI shows in a frame of its own, as an AirflowPlugin's `external_views`."""
     return [
@@ -56,7 +49,7 @@ def views() -> list[dict[str, Any]]:
             "name": "Models",
             "href": address("/models"),
             "destination": "nav",
-            "url_route": "models",
+            "url_route": FRAME.rpartition("/")[2],
             "nav_top_level": True,
             "icon": address("/static/models-light.svg"),
             "icon_dark_mode": address("/static/models-dark.svg"),

@@ -16,11 +16,13 @@ from boxwright_airflow.pages.cards import Card
 from components.errors import BoxwrightError
 from components.evaluation.files import GALLERY_FILE, METRICS_FILE, gallery_picture
 from components.evaluation.gate import GateReport
+from components.release.outputs import RUN_FILE
 from components.storage import join, read_bytes
 
 JSON_LIMIT = 20_000_000  # bytes
 PICTURE_LIMIT = 5_000_000
-GATE_FILE, RUN_FILE, VALIDATION_FILE = "gate.json", "run.json", "validation_report.json"
+GATE_FILE = "gate.json"
+VALIDATION_FILE, VALIDATION_PAGE = "validation_report.json", "validation_report.html"
 
 
 class Results:
