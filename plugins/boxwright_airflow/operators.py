@@ -92,8 +92,8 @@ class BoxwrightStepOperator(BaseOperator):
     def _find_training(self, config: RunConfig, run_id: str) -> None:
         """Finds the MLflow run, of a training that failed too; without MLflow there is no link, and no failure."""
         if self.node == TRAINING_NODE:
-            from components.config import Settings
             from components.release.rest import RestClient
+            from components.settings import Settings
 
             try:
                 client = RestClient(Settings.from_environment().tracking_uri)

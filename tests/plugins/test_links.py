@@ -54,7 +54,9 @@ def run_step(monkeypatch: pytest.MonkeyPatch, node: str, run_node: Any) -> Boxwr
     monkeypatch.setitem(sys.modules, "components.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
     operator = BoxwrightStepOperator(task_id="a_task", node=node)
     now = datetime(2026, 1, 5, tzinfo=UTC)
-    dag_run = SimpleNamespace(run_id="run-1", run_type="manual", run_after=now, data_interval_end=None)
+    dag_run = SimpleNamespace(
+        dag_id="training", run_id="run-1", run_type="manual", run_after=now, data_interval_end=None
+    )
     params = {"training": "/d", "output": "/o", "model_name": "detector"}
     with suppress(AirflowFailException):
         operator.execute({"params": params, "dag_run": dag_run, "ti": None})  # type: ignore[arg-type]

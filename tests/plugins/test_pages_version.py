@@ -117,7 +117,7 @@ def test_a_tag_can_point_nowhere_but_to_results_of_runs(
         from boxwright_airflow.pages.app import build
         from boxwright_airflow.pages.shelf import open_shelf
 
-        build().dependency_overrides[open_shelf]()._read_at = None
+        build().dependency_overrides[open_shelf]().forget()
         for below in ("", "/report", "/archive"):
             answer = client.get(f"/models/detector/1{below}")
             assert answer.status_code == (200 if below == "" else 404), (uri, below)
@@ -150,8 +150,8 @@ class TestMetadata:
         from ml_metadata import metadata_store
         from ml_metadata.proto import metadata_store_pb2 as proto
 
-        from components.config import Settings
         from components.lineage import connection_config
+        from components.settings import Settings
 
         monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path))
         store = metadata_store.MetadataStore(connection_config(Settings.from_environment()))

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from boxwright_airflow.pages.cards import Card, cards_of
 from boxwright_airflow.pages.shelf import Model
-from components.config import Settings
 from components.errors import StorageError
+from components.settings import Settings
 
 LONGEST_CHAIN = 30
 METADATA_SECONDS = 8.0

@@ -19,12 +19,12 @@ from typing import Annotated
 from fastapi import Depends, HTTPException
 from filelock import Timeout
 
-from components.config import Settings
 from components.errors import BoxwrightError, StorageError, UsageError
-from components.release.promotion import Aliases
+from components.release.promotion import CHAMPION, Aliases
 from components.release.rest import RestClient, RestModel
 from components.release.tracking import writer_lock
 from components.release.versions import Version, read_version
+from components.settings import Settings
 
 log = logging.getLogger("boxwright.pages")
 
@@ -76,6 +76,11 @@ class Shelf:
             known = list(self._known.values())
         return [model for found in registered if (model := _model(found, known)).versions]
 
+    def forget(self) -> None:
+        """Makes the next page read everything anew."""
+        with self._lock:
+            self._read_at = None
+
     def promote(self, name: str, number: int, champion: int | None) -> tuple[Version, Version | None]:
         """Makes a version the champion; returns it and the champion before.
 
@@ -87,11 +92,13 @@ class Shelf:
         Raises:
             UsageError: there is no such version, it is not accepted, or the champion is another one by now.
         """
-        with self._changing(name) as (aliases, versions):
-            found = next((one for one in versions() if one.version == number), None)
-            if found is None:
-                raise UsageError(f"{name} has no version {number}; it was deleted meanwhile")
-            if champion is None and "champion" in aliases.read():
+
+        def versions() -> tuple[Version, ...]:
+            return self._aliased(name, number)
+
+        with self._changing(name, versions) as aliases:
+            found = next(one for one in versions() if one.version == number)
+            if champion is None and CHAMPION in aliases.read():
                 raise UsageError(f"{name} had no champion and has one now; look at it again")
             return found, aliases.promote(found, champion)
 
@@ -106,25 +113,34 @@ class Shelf:
         Raises:
             UsageError: the champion is another one by now, or there is none before it.
         """
-        with self._changing(name) as (aliases, _):
+        # Who withdraws a version may have to find another candidate, among all.
+        with self._changing(name, lambda: self._named(name) if reject else self._aliased(name)) as aliases:
             return aliases.rollback(reject, champion)
 
     @contextmanager
-    def _changing(self, name: str) -> Iterator[tuple[Aliases, Callable[[], tuple[Version, ...]]]]:
-        def versions() -> tuple[Version, ...]:
-            pages = self.client.version_pages(f"name = '{_quotable(name)}'")
-            return tuple(read_version(one) for page in pages for one in page)
-
+    def _changing(self, name: str, versions: Callable[[], tuple[Version, ...]]) -> Iterator[Aliases]:
         try:
             with writer_lock(self._tracking_uri).acquire(timeout=LOCK_SECONDS):
-                yield Aliases(self.client, name, versions, StorageError), versions
+                yield Aliases(self.client, name, versions, StorageError)
+                self._keep(versions())
         except Timeout:
             raise StorageError(
                 f"another process has been changing the registry for {LOCK_SECONDS:.0f} s; try again"
             ) from None
-        finally:
-            with self._lock:
-                self._read_at = None
+
+    def _aliased(self, name: str, *more: int) -> tuple[Version, ...]:
+        """The versions that have an alias, and some more, read anew: all that moving an alias looks at."""
+        numbers = {*more, *map(int, self.client.get_registered_model(name).aliases.values())}
+        return tuple(read_version(self.client.get_model_version(name, str(number))) for number in sorted(numbers))
+
+    def _named(self, name: str) -> tuple[Version, ...]:
+        """All versions of a model, read anew."""
+        pages = self.client.version_pages(f"name = '{_quotable(name)}'")
+        return tuple(read_version(one) for page in pages for one in page)
+
+    def _keep(self, versions: Sequence[Version]) -> None:
+        with self._lock:
+            self._known.update({_key(one): one for one in versions})
 
     def _read_all(self) -> None:
         started = self._clock()

@@ -1,0 +1,205 @@
+"""How long Airflow's server takes for each of Boxwright's pages, with 500 versions in MLflow's SQLite.
+
+MLflow runs as a server of its own, as in the stack, and the pages are asked for in this process, without a network
+between. The peer is what a page costs whose registry is read anew each time, and what MLflow's own client costs to
+import.
+
+    python -m benchmarks.pages [--versions 500] [--repeats 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+MODEL = "detector"
+PAGES = {
+    "models": "/models",
+    "models, sorted by AP": "/models?sort=ap",
+    "models, one class": "/models?q=nut",
+    "version": f"/models/{MODEL}/{{last}}",
+    "promote": f"/models/{MODEL}/{{last}}/promote",
+    "compare two": f"/compare?v={MODEL}/{{last}}&v={MODEL}/1",
+    "datasets": "/datasets",
+    "dataset": "/datasets/fingerprint-1",
+}
+IMPORT = "import time; start = time.time(); import {0}; print(time.time() - start)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--versions", type=int, default=500)
+    parser.add_argument("--repeats", type=int, default=10)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        make_versions(Path(folder), options.versions)
+        with mlflow_server(Path(folder)) as uri:
+            os.environ["MLFLOW_TRACKING_URI"] = uri
+            measure(options.versions, options.repeats)
+
+
+def make_versions(folder: Path, count: int) -> None:
+    """Registers versions with as many tags as a run's have, and results of two of them."""
+    from mlflow import MlflowClient
+
+    from components.release import tracking
+    from components.release.versions import Release, version_tags
+
+    uri = f"sqlite:///{folder / 'mlflow.sqlite'}"
+    client: MlflowClient = tracking.connect(uri, tracking.writer_lock(uri))
+    client.create_registered_model(MODEL)
+    metrics = [f"metric_{number}" for number in range(22)]
+    for number in range(1, count + 1):
+        output = folder / f"run-{number}" / "output"
+        ap = 0.3 + 0.2 * number / count
+        release = Release(
+            model_name=MODEL,
+            run_id=f"run-{number}",
+            archive_uri=str(output / "model.tar.gz"),
+            as_of=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number),
+            metrics={"AP": ap, "AP50": ap + 0.2, **dict.fromkeys(metrics, 0.123456789)},
+            fingerprint=f"fingerprint-{number // 10}",
+            parent=f"models:/{MODEL}/{number - 1}" if number > 1 else None,
+            model_id="tiny",
+            classes=["bolt", "nut", "washer"],
+            category_ids=[1, 2, 3],
+            config_json=json.dumps({f"setting_{place}": "a value of some length" for place in range(40)}),
+            hyperparameters={f"parameter_{place}": place for place in range(40)},
+            recipe="0" * 64,
+            code_version="0.1.0",
+            run_url=f"http://localhost/dags/d/runs/run-{number}",
+            pictures=[],
+        )
+        tags = version_tags(release, tracking.key)
+        client.create_model_version(MODEL, str(output), tags=tags, await_creation_for=0)
+        if number in (1, count):
+            write_results(output)
+    client.set_registered_model_alias(MODEL, "champion", str(count - 1))
+
+
+def write_results(output: Path) -> None:
+    """What the pages read of a run: metrics of three classes, and a gallery of 24 images."""
+    output.mkdir(parents=True)
+    scores = {"AP": 0.4, "AP50": 0.6, "boxes": 9}
+    metrics = {"split": "test", "threshold": 0.4, "metrics": scores, "per_class": dict.fromkeys("abc", scores)}
+    gallery = [{"picture": n, "file": f"{n}.jpg", "caption": "", "galleries": []} for n in range(24)]
+    (output / "metrics.json").write_text(json.dumps(metrics))
+    (output / "gallery.json").write_text(json.dumps(gallery))
+    (output / "gate.json").write_text('{"checks": []}')
+    (output / "run.json").write_text("{}")
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """MLflow over the database of the folder, as the stack runs it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.sqlite"]
+    command += ["--artifacts-destination", str(folder), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True, cwd=folder, env=os.environ | quiet
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+
+
+def wait_for(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise SystemExit("MLflow's server did not start")
+
+
+def measure(count: int, repeats: int) -> None:
+    """Prints a line for each page."""
+    from rich.console import Console
+    from rich.table import Table
+
+    client, shelf = open_pages()
+    first = milliseconds(lambda: get(client, "/models"))
+    table = Table(title=f"{count} versions, median of {repeats}, ms of server time")
+    for title in ("page", "ms", "slowest", "registry read anew", "KB"):
+        table.add_column(title, justify="left" if title == "page" else "right")
+    for name, pattern in PAGES.items():
+        path = pattern.format(last=count)
+        size = len(get(client, path).content) / 1000
+        warm = [milliseconds(lambda path=path: get(client, path)) for _ in range(repeats)]
+        cold = [milliseconds(lambda path=path: get(client, path, shelf)) for _ in range(2)]
+        table.add_row(
+            name, f"{statistics.median(warm):.0f}", f"{max(warm):.0f}", f"{statistics.median(cold):.0f}", f"{size:.0f}"
+        )
+    console = Console(width=100)
+    console.print(table)
+    console.print(f"first page after the server's start, if the registry was not read ahead: {first:.0f} ms")
+    for module in ("mlflow", "components.release.rest"):
+        command = [sys.executable, "-c", IMPORT.format(module)]
+        seconds = float(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()[-1])
+        console.print(f"import {module}: {seconds:.2f} s")
+
+
+def open_pages() -> tuple[Any, Any]:
+    """The pages as an administrator sees them, and their copy of the registry."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "plugins"))
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="boxwright-pages-")
+    os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = "a secret of the benchmark that is long enough for its algorithm"
+    os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] = "admin:admin"
+    from airflow.api_fastapi.app import create_auth_manager, init_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.utils.db import initdb
+    from fastapi.testclient import TestClient
+
+    from boxwright_airflow.pages.app import build
+    from boxwright_airflow.pages.shelf import open_shelf
+
+    initdb()
+    manager: Any = create_auth_manager()
+    init_auth_manager()
+    client = TestClient(build(), root_path="/boxwright")
+    client.cookies.set("_token", manager.generate_jwt(SimpleAuthManagerUser(username="admin", role="admin", teams=[])))
+    return client, open_shelf()
+
+
+def get(client: Any, path: str, forget: Any = None) -> Any:
+    """One page; with a copy of the registry to forget first."""
+    if forget is not None:
+        forget.forget()
+    answer = client.get(path)
+    if answer.status_code != 200:
+        raise SystemExit(f"{path} answered {answer.status_code}")
+    return answer
+
+
+def milliseconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()
