@@ -16,7 +16,8 @@ PATHS = (
     f"/datasets/{'f' * 64}", "/compare?v=detector/1&v=detector/2", "/models/detector/99",
 )  # fmt: skip
 # What Airflow's UI puts around a page of the navigation.
-FRAME = """<!doctype html><html lang="en"><head><title>Airflow</title><link rel="icon" href="data:,"></head><body><h1>Airflow</h1>
+FRAME = """<!doctype html><html lang="en"><head><title>Airflow</title><link rel="icon" href="data:,"></head>
+<body><h1>Airflow</h1>
 <iframe src="{src}" title="Models" sandbox="allow-scripts allow-same-origin allow-forms allow-downloads"
  width="1200" height="900"></iframe></body></html>"""
 
