@@ -167,7 +167,7 @@ def open_pages() -> tuple[Any, Any]:
     """The pages as an administrator sees them, and their copy of the registry."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "plugins"))
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="boxwright-pages-")
-    os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = "a secret of the benchmark that is long enough for its algorithm"
+    os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = "s" * 64
     os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] = "admin:admin"
     from airflow.api_fastapi.app import create_auth_manager, init_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser

@@ -30,7 +30,7 @@ log = logging.getLogger("boxwright.pages")
 
 FRESH_SECONDS = 30.0
 LOCK_SECONDS = 20.0
-_NEWEST_PAGE = 20
+_NEWEST_PAGE = 4
 
 
 @dataclass(frozen=True)

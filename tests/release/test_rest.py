@@ -1,0 +1,118 @@
+"""The registry over REST: pages of results, who asks, and what a server's failures become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from components.errors import StorageError, UsageError
+from components.release.rest import RestClient
+
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def client(answer: Answer, uri: str = "http://user:secret@mlflow.example") -> RestClient:
+    return RestClient(uri, transport=httpx.MockTransport(answer))
+
+
+def test_all_pages_are_read() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(dict(request.url.params))
+        last = "page_token" in request.url.params
+        version = {"name": "detector", "version": "1" if last else "2", "tags": [{"key": "a", "value": "b"}]}
+        return httpx.Response(200, json={"model_versions": [version]} | ({} if last else {"next_page_token": "more"}))
+
+    found = [one for page in client(answer).version_pages("name = 'detector'", page=1) for one in page]
+    assert [(one.version, one.tags) for one in found] == [("2", {"a": "b"}), ("1", {"a": "b"})]
+    assert [one["max_results"] for one in asked] == ["1", "1"] and asked[1]["page_token"] == "more"
+
+
+def test_empty_answers_are_empty() -> None:
+    assert client(lambda _: httpx.Response(200, json={})).registered_models() == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "header"),
+    [
+        ({}, "Basic dXNlcjpzZWNyZXQ="),
+        ({"MLFLOW_TRACKING_TOKEN": "a-token"}, "Bearer a-token"),
+        ({"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "pw"}, "Basic bWU6cHc="),
+    ],
+)
+def test_it_says_who_asks_as_mlflows_client_does(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], header: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    seen = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["authorization"])
+        return httpx.Response(200, json={})
+
+    address = "http://mlflow.example" if variables else "http://user:secret@mlflow.example"
+    client(answer, address).set_registered_model_alias("detector", "champion", "3")
+    assert seen == [header]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "said"),
+    [
+        (503, {"message": "database is locked"}, StorageError, "database is locked"),
+        (429, {}, StorageError, "answered 429"),
+        (404, {"message": "no such model"}, UsageError, "no such model"),
+        (403, {"message": "PERMISSION_DENIED"}, UsageError, "answered 403"),
+    ],
+)
+def test_failures_are_typed_and_without_the_password(
+    status: int, body: dict[str, str], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said) as raised:
+        client(lambda _: httpx.Response(status, json=body)).get_registered_model("detector")
+    assert "secret" not in str(raised.value) and "http://mlflow.example" in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"<html>a proxy's page</html>", b"\xff"])
+def test_what_is_no_answer_of_mlflows_is_named(content: bytes) -> None:
+    with pytest.raises(StorageError, match="start MLflow"):
+        client(lambda _: httpx.Response(200, content=content)).registered_models()
+
+
+def test_a_server_that_is_away_is_named() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    with pytest.raises(StorageError, match="ConnectError.*MLFLOW_TRACKING_URI"):
+        client(refuse).registered_models()
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////data/mlflow.sqlite", "databricks", "file:///data"])
+def test_stores_without_a_server_are_refused(uri: str) -> None:
+    with pytest.raises(UsageError, match="boxwright up"):
+        RestClient(uri)
+
+
+def test_changes_name_what_they_change() -> None:
+    sent: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append((request.method, request.url.path.rpartition("mlflow/")[2], json.loads(request.content)))
+        return httpx.Response(200, json={})
+
+    opened = client(answer)
+    opened.delete_registered_model_alias("detector", "previous")
+    opened.set_model_version_tag("detector", "2", "boxwright.accepted", "false")
+    assert sent == [
+        ("DELETE", "registered-models/alias", {"name": "detector", "alias": "previous"}),
+        (
+            "POST",
+            "model-versions/set-tag",
+            {"name": "detector", "version": "2", "key": "boxwright.accepted", "value": "false"},
+        ),
+    ]
