@@ -1,0 +1,1 @@
+"""Trying a registered model out on an image, in Airflow's UI."""

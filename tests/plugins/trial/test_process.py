@@ -1,0 +1,127 @@
+"""The child with the model: it answers its parent only, and does not outlive it, nor its use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import finder as finder_model
+import httpx
+import psutil
+import pytest
+
+from boxwright_airflow.trial.bench import Bench
+from boxwright_airflow.trial.process import ModelProcess
+
+PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
+PARENT = """
+import sys
+from boxwright_airflow.trial.process import ModelProcess
+print(ModelProcess(sys.argv[1], 300).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def ready(finder: Path) -> Iterator[ModelProcess]:
+    os.environ["AIRFLOW__API__SECRET_KEY"] = "of the parent"
+    try:
+        process = ModelProcess(str(finder), idle_seconds=300)
+    finally:
+        del os.environ["AIRFLOW__API__SECRET_KEY"]
+    wait_for(lambda: process.phase != "loading")
+    yield process
+    process.stop()
+
+
+def test_it_answers_who_has_the_token(ready: ModelProcess) -> None:
+    assert (ready.phase, ready.problem) == ("ready", "")
+    assert ready.facts["classes"] == list(finder_model.LABELS)
+    assert ready.facts["default_threshold"] == 0.5
+    image = finder_model.encoded(finder_model.scene())
+    headers = {"Content-Type": "image/jpeg", "Accept": "application/json;box_order=xyxy"}
+    url = f"{ready.url}/invocations"
+    answer = httpx.post(url, content=image, headers=headers | ready.headers, timeout=60, trust_env=False)
+    box = answer.json()["normalized_boxes"][0]
+    assert box == pytest.approx([20 / 200, 10 / 100, 80 / 200, 40 / 100], abs=0.02)
+    assert httpx.post(url, content=image, headers=headers, timeout=60, trust_env=False).status_code == 401
+
+
+def test_it_listens_on_this_machine_only_and_knows_no_secret_of_airflow(ready: ModelProcess) -> None:
+    process = psutil.Process(ready.pid)
+    listening = [one.laddr.ip for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN]
+    assert listening == ["127.0.0.1"]
+    assert not [name for name in process.environ() if name.startswith("AIRFLOW_")]
+    token = ready.headers["Authorization"].removeprefix("Bearer ")
+    assert not any(token in part for part in process.cmdline())
+
+
+def test_a_model_that_nobody_uses_ends(ready: ModelProcess) -> None:
+    # Last of those that need it ready: how long it was idle is all that changes.
+    ready._idle_seconds = 0.2
+    wait_for(lambda: ready.phase == "ended")
+    wait_for(lambda: not psutil.pid_exists(ready.pid))
+
+
+def test_a_child_does_not_outlive_a_parent_that_is_killed(finder: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(PLUGINS), str(PLUGINS.parent)))}
+    command = [sys.executable, "-c", PARENT, str(finder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as parent:
+        assert parent.stdout
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    child.wait(30)
+    assert not child.is_running()
+
+
+def test_a_model_that_is_not_there_fails_with_the_reason(tmp_path: Path) -> None:
+    process = ModelProcess(str(tmp_path / "nothing"), idle_seconds=300)
+    wait_for(lambda: process.phase != "loading")
+    assert process.phase == "failed"
+    assert "nothing" in process.problem
+    wait_for(lambda: not psutil.pid_exists(process.pid))
+
+
+def test_a_child_that_is_killed_is_told_of_and_started_again(tmp_path: Path) -> None:
+    bench, reference = Bench(), str(tmp_path / "nothing")
+    assert bench.status(reference).phase == "off"
+    assert bench.start(reference).phase == "loading"
+    child = bench._current
+    assert child
+    os.kill(child.pid, signal.SIGKILL)
+    wait_for(lambda: bench.status(reference).phase == "failed")
+    assert "exit code -9" in bench.status(reference).reason
+    assert bench.start(reference).phase == "loading"
+    assert bench._current and bench._current.pid != child.pid
+    bench.close()
+    assert bench.status(reference).phase == "off"
+
+
+def test_one_model_at_a_time_and_none_is_taken_from_who_uses_it(finder: Path, tmp_path: Path) -> None:
+    bench = Bench(grace_seconds=0.2)
+    first, second = str(finder), str(tmp_path / "second")
+    bench.start(first)
+    refused = bench.start(second)
+    assert refused.phase == "busy" and first in refused.reason and refused.seconds >= 1
+    assert bench._current
+    bench._current.phase = "ready"
+    assert bench.use(second) is None
+    used = bench.use(first)
+    assert used is bench._current
+    assert bench.start(second).phase == "busy"
+    wait_for(lambda: bench.start(second).phase == "loading", 5)
+    assert used and used.phase == "ended" and not psutil.pid_exists(used.pid)
+    bench.close()
