@@ -162,7 +162,24 @@ class Report:
             DataError: there is no report, or it is not one.
         """
         try:
-            content = json.loads(path.read_bytes())
+            data = path.read_bytes()
+        except OSError as error:
+            raise _no_report(str(path), error) from error
+        return cls.parse(data, str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> Report:
+        """Reads the content of a report's file.
+
+        Args:
+            data: the content.
+            name: what to call the file in the error.
+
+        Raises:
+            DataError: it is no report.
+        """
+        try:
+            content = json.loads(data)
             return cls(
                 settings=content["settings"],
                 fingerprint=content["fingerprint"],
@@ -171,10 +188,8 @@ class Report:
                 findings=[Finding(**found) for found in content["findings"]],
                 dropped=[Dropped(**record) for record in content["dropped"]],
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"{path}: expected a validation report ({type(error).__name__}); run validate_annotations"
-            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _no_report(name, error) from error
 
     def raise_if_errors(self, path: Path | None) -> None:
         """Ends the step where there are errors.
@@ -191,6 +206,10 @@ class Report:
             records = f"{len(found)} bad record{'s' * (len(found) != 1)}"
             where = f" (all of them in {path})" if path else ""
             raise DataError(f"dataset: {records}: {shown}{more}{where}")
+
+
+def _no_report(name: str, error: Exception) -> DataError:
+    return DataError(f"{name}: expected a validation report ({type(error).__name__}); run validate_annotations")
 
 
 def _plain(record: Finding | Dropped) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -154,15 +154,7 @@ class AirflowClient:
         """The exception that ended a task's last attempt, or the last error of its log, on one line."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task.task_id)}/logs/{max(task.try_number, 1)}"
         content = self.request("GET", path, params={"full_content": "true"})["content"]
-        events = [event for event in content if isinstance(event, dict)]
-        for event in reversed(events):
-            # The first is the exception that was raised, the others are what led to it.
-            if details := event.get("error_detail"):
-                kind, value = details[0]["exc_type"], details[0]["exc_value"]
-                return _one_line(value if kind in WRAPPERS else f"{kind}: {value}")
-        errors = [event["event"] for event in events if event.get("level") in ("error", "critical")]
-        lines = errors or [event["event"] for event in events if event.get("event")]
-        return _one_line(lines[-1]) if lines else "its log is empty"
+        return error_in_log([event for event in content if isinstance(event, dict)])
 
     def _has_dag(self, dag_id: str) -> bool:
         answer = self._send("GET", f"/dags/{quote(dag_id)}/details", {})
@@ -199,6 +191,22 @@ class AirflowClient:
             answer.raise_for_status()
             self._token = answer.json()["access_token"]
         return self._token
+
+
+def error_in_log(events: Sequence[dict[str, Any]]) -> str:
+    """The exception that ended a task, or the last error of its log, on one line.
+
+    Args:
+        events: of the log, as Airflow has them: `event`, and where there are such `level` and `error_detail`.
+    """
+    for event in reversed(events):
+        # The first is the exception that was raised, the others are what led to it.
+        if details := event.get("error_detail"):
+            kind, value = details[0]["exc_type"], details[0]["exc_value"]
+            return _one_line(value if kind in WRAPPERS else f"{kind}: {value}")
+    errors = [event["event"] for event in events if event.get("level") in ("error", "critical")]
+    lines = errors or [event["event"] for event in events if event.get("event")]
+    return _one_line(lines[-1]) if lines else "its log is empty"
 
 
 def _may_repeat(method: str, answer: httpx.Response) -> bool:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import logging
 
+import pytest
 from mlflow import MlflowClient
 
+from components.errors import StorageError
 from components.release import tracking
-from components.release.epochs import EpochMetrics
+from components.release.epochs import EpochMetrics, EpochReader
 
 
 def test_epochs_become_curves_of_the_run_that_is_registered_later(store):
@@ -20,6 +22,9 @@ def test_epochs_become_curves_of_the_run_that_is_registered_later(store):
     found = {(one.step, one.value) for one in client.get_metric_history(run_id, "training/loss")}
     assert found == {(0, 2.0), (1, 1.5)}
     assert client.get_run(run_id).data.metrics["training/AP"] == 0.25
+    reader = EpochReader(uri)
+    assert reader.read("detector", "weekly") == [{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.5, "AP": 0.25}]
+    assert reader.read("detector", "other") == reader.read("other", "weekly") == []
 
 
 def test_a_server_that_does_not_answer_costs_one_warning(monkeypatch, caplog):
@@ -29,3 +34,5 @@ def test_a_server_that_does_not_answer_costs_one_warning(monkeypatch, caplog):
     report({"epoch": 0.0, "loss": 2.0})
     report({"epoch": 1.0, "loss": 2.0})
     assert [record.getMessage()[:29] for record in caplog.records] == ["no training curves in MLflow:"]
+    with pytest.raises(StorageError, match="did not answer"):
+        EpochReader("http://127.0.0.1:9").read("detector", "weekly")
