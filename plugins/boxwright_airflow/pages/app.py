@@ -20,6 +20,8 @@ ROUTERS = (
     "boxwright_airflow.pages.datasets",
     "boxwright_airflow.pages.version",
     "boxwright_airflow.pages.report",
+    "boxwright_airflow.runs.page",
+    "boxwright_airflow.trial.page",
 )
 
 
@@ -51,6 +53,14 @@ def views() -> list[dict[str, Any]]:
             "destination": "nav",
             "url_route": FRAME.rpartition("/")[2],
             "nav_top_level": True,
+            "icon": address("/static/models-light.svg"),
+            "icon_dark_mode": address("/static/models-dark.svg"),
+        },
+        {
+            "name": "Boxwright",
+            "href": address("/runs/{DAG_ID}/{RUN_ID}"),
+            "destination": "dag_run",
+            "url_route": "boxwright-run",
             "icon": address("/static/models-light.svg"),
             "icon_dark_mode": address("/static/models-dark.svg"),
         },

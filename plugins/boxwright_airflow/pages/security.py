@@ -25,6 +25,7 @@ TOKEN_HEADER = "X-Boxwright-Token"  # where there is no form
 READ = Depends(requires_access_dag("GET", param_dag_id=TRAINING_DAG))
 READ_RUN = Depends(requires_access_dag("GET", DagAccessEntity.RUN))  # of the `dag_id` that the request names
 READ_XCOM = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
+READ_LOGS = Depends(requires_access_dag("GET", DagAccessEntity.TASK_LOGS))
 _MAY_CHANGE = requires_access_dag("PUT", param_dag_id=TRAINING_DAG)
 CHANGE = Depends(_MAY_CHANGE)
 

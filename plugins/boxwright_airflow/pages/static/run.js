@@ -1,0 +1,48 @@
+// Keeps the page of a run up to date until the run has ended: fetches its parts, and puts in place those that changed.
+"use strict";
+(() => {
+  const EVERY = 3000; // milliseconds
+  const live = document.getElementById("live");
+  const freshness = document.getElementById("freshness");
+  const spoken = document.getElementById("spoken");
+  const parts = (root) => [...root.querySelectorAll(".part")];
+  const shown = new Map(parts(live).map((part) => [part.id, part.outerHTML]));
+  const ended = (root) => root.querySelector("#state").dataset.ended === "yes";
+
+  const replace = (next) => {
+    for (const part of parts(next)) {
+      if (shown.get(part.id) === part.outerHTML) continue; // what a person opened or began to read stays
+      shown.set(part.id, part.outerHTML);
+      const focused = document.activeElement && document.activeElement.id;
+      document.getElementById(part.id).replaceWith(document.importNode(part, true));
+      if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus();
+    }
+  };
+
+  const say = () => {
+    const text = ended(live) ? live.querySelector(".state") : live.querySelector("#progress-text");
+    if (text && spoken.textContent !== text.textContent) spoken.textContent = text.textContent;
+  };
+
+  const look = async () => {
+    const answer = await fetch(live.dataset.source, { credentials: "same-origin", cache: "no-store" });
+    if (answer.status === 401 || answer.status === 403) return "You are no longer logged in: load this page again.";
+    if (!answer.ok) return "Airflow does not answer as it should; trying again.";
+    replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    say();
+    return "This page keeps itself up to date.";
+  };
+
+  const round = async () => {
+    if (!document.hidden) {
+      try {
+        freshness.textContent = await look();
+      } catch {
+        freshness.textContent = "Airflow does not answer; trying again.";
+      }
+    }
+    if (ended(live)) freshness.hidden = true;
+    else setTimeout(round, EVERY);
+  };
+  if (!ended(live)) setTimeout(round, EVERY);
+})();

@@ -1,0 +1,50 @@
+"""The routes of a run's page: the page, the part of it that changes, and the evaluation's report."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse
+
+from boxwright_airflow.pages.render import page
+from boxwright_airflow.pages.report import stored_report
+from boxwright_airflow.pages.security import READ_LOGS, READ_RUN, READ_XCOM
+from boxwright_airflow.runs.tasks import Run, read_run
+from boxwright_airflow.runs.view import STEPS, page_values
+from components.evaluation.files import REPORT_PAGE
+from components.storage import join
+
+# The page has what tasks returned, and a line of a failed one's log.
+_GUARDS = [READ_RUN, READ_XCOM, READ_LOGS]
+
+
+def router() -> APIRouter:
+    """`/runs/{dag_id}/{run_id}` and below."""
+    routes = APIRouter(prefix="/runs/{dag_id}/{run_id}", dependencies=_GUARDS)
+
+    @routes.get("")
+    def whole(request: Request, dag_id: str, run_id: str) -> HTMLResponse:
+        """The page."""
+        return page(request, "run.html", **page_values(_run(dag_id, run_id)))
+
+    @routes.get("/live")
+    def live(request: Request, dag_id: str, run_id: str) -> HTMLResponse:
+        """The parts of the page that change while the run goes on."""
+        return page(request, "run_parts.html", **page_values(_run(dag_id, run_id)))
+
+    @routes.get("/evaluation")
+    def evaluation(dag_id: str, run_id: str) -> HTMLResponse:
+        """The report of the run's evaluation."""
+        run = _run(dag_id, run_id)
+        task = run.tasks.get("evaluate")
+        if run.output is None or task is None or task.state != "success":
+            raise HTTPException(404, f"run {run_id} has no evaluation yet; its report comes when evaluate has ended")
+        return stored_report(join(run.output, REPORT_PAGE))
+
+    return routes
+
+
+def _run(dag_id: str, run_id: str) -> Run:
+    run = read_run(dag_id, run_id, STEPS)
+    if run is None:
+        raise HTTPException(404, f"DAG {dag_id} has no run {run_id}; it may have been deleted")
+    return run

@@ -1,0 +1,173 @@
+"""What Airflow knows of a run: its state, its tasks, what they returned, and why one failed.
+
+Airflow's tables are not part of its public interface; for this page they are read here only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from boxwright_airflow.links import XCOM_REPORT
+from boxwright_airflow.params import config_from_params
+from components.config import RunConfig
+
+ENDED = ("success", "failed")
+_OVER = ("success", "skipped", "failed", "upstream_failed", "removed")
+# Where a run was started without them: what they are does not matter here.
+_PLACES = {"training": "unset", "output": "unset"}
+_LONGEST_LOG = 20_000
+log = logging.getLogger("boxwright.pages")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a run.
+
+    Attributes:
+        state: Airflow's name for it; "waiting" while Airflow has none.
+        seconds: how long it has run, 0 before its start.
+        stamp: changes with each try, and when a try ends.
+        returned: its return value, empty where it has none.
+        report: URI of the validation report that it announced.
+    """
+
+    task_id: str
+    state: str
+    seconds: float
+    try_number: int
+    stamp: str
+    returned: Mapping[str, Any]
+    report: str | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it will do nothing any more, unless it is cleared."""
+        return self.state in _OVER
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the training DAG.
+
+    Attributes:
+        state: "queued", "running", "success" or "failed".
+        seconds: from its start until its end or now, 0 before its start.
+        conf: what it was started with.
+        tasks: by id; empty for a run of another DAG.
+    """
+
+    dag_id: str
+    run_id: str
+    state: str
+    started: datetime | None
+    seconds: float
+    conf: Mapping[str, Any]
+    tasks: Mapping[str, Task]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will change any more, unless somebody clears a task."""
+        return self.state in ENDED
+
+    @property
+    def failed_task(self) -> Task | None:
+        """The task that failed, or that failed and will be tried again."""
+        return next((task for task in self.tasks.values() if task.state in ("failed", "up_for_retry")), None)
+
+    @property
+    def output(self) -> str | None:
+        """Folder or prefix of the run's results; None before a task has announced its report there."""
+        found = next((task.report for task in self.tasks.values() if task.report), None)
+        return found.rpartition("/")[0] if found else None
+
+    def config(self) -> RunConfig:
+        """What the run was started with, with defaults for the rest.
+
+        Raises:
+            UsageError: it was started with something that is not valid.
+        """
+        return config_from_params(_PLACES | {name: value for name, value in self.conf.items() if value is not None})
+
+
+def read_run(dag_id: str, run_id: str, order: tuple[str, ...]) -> Run | None:
+    """A run with those of its tasks that `order` names, in that order; None where there is no such run."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+        if run is None:
+            return None
+        tis = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id))
+        told: dict[str, dict[str, Any]] = {}
+        for row in session.scalars(XComModel.get_many(run_id=run_id, dag_ids=dag_id)):
+            if row.key in ("return_value", XCOM_REPORT):
+                told.setdefault(row.task_id, {})[row.key] = XComModel.deserialize_value(row)
+        tasks = {ti.task_id: _task(ti, told.get(ti.task_id, {})) for ti in tis}
+        seconds = _seconds(run.start_date, run.end_date)
+        known = {name: tasks[name] for name in order if name in tasks}
+        return Run(dag_id, run_id, str(run.state), run.start_date, seconds, dict(run.conf or {}), known)
+
+
+def _task(ti: Any, told: Mapping[str, Any]) -> Task:
+    returned, report = told.get("return_value"), told.get(XCOM_REPORT)
+    return Task(
+        task_id=ti.task_id,
+        state=ti.state or "waiting",
+        seconds=_seconds(ti.start_date, ti.end_date),
+        try_number=ti.try_number,
+        stamp=f"{ti.try_number} {ti.end_date}",
+        returned=returned if isinstance(returned, dict) else {},
+        report=report if isinstance(report, str) and report.endswith(".html") else None,
+    )
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float:
+    return 0.0 if start is None else max(0.0, ((end or datetime.now(UTC)) - start).total_seconds())
+
+
+def error_line(run: Run, task: Task) -> str:
+    """Why a task failed, in one line, from the log of its last try; says so where there is no log."""
+    from components.stack.airflow_client import error_in_log
+
+    if task.try_number < 1:
+        return "it has no log"
+    try:
+        return error_in_log(_log(run, task))
+    except Exception as error:  # whatever keeps the logs, the page has more to show than this line
+        log.warning("the log of %s of run %s: %r", task.task_id, run.run_id, error)
+        return f"its log cannot be read ({type(error).__name__}); the task's page in Airflow may know more"
+
+
+def _log(run: Run, task: Task) -> list[dict[str, Any]]:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import Trigger
+    from airflow.utils.log.log_reader import TaskLogReader
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+    from sqlalchemy.orm import joinedload
+
+    with create_session() as session:
+        query = select(TaskInstance).where(
+            TaskInstance.dag_id == run.dag_id,
+            TaskInstance.run_id == run.run_id,
+            TaskInstance.task_id == task.task_id,
+        )
+        # Reading a log may close the session, and then asks for these.
+        needed = (TaskInstance.dag_run, TaskInstance.dag_model)
+        query = query.options(
+            *map(joinedload, needed), joinedload(TaskInstance.trigger).joinedload(Trigger.triggerer_job)
+        )
+        stream, _ = TaskLogReader().read_log_chunks(session.scalars(query).one(), task.try_number, {})
+        return [_event(one) for one in stream][-_LONGEST_LOG:]
+
+
+def _event(message: Any) -> dict[str, Any]:
+    return dict(message.model_dump()) if hasattr(message, "model_dump") else {"event": str(message)}

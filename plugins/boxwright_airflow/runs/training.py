@@ -1,0 +1,101 @@
+"""How far a training is, from the records that it leaves in MLflow after each epoch."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from boxwright_airflow.runs.tasks import Run
+from components.errors import BoxwrightError, StorageError
+from components.training.history import Record
+
+if TYPE_CHECKING:
+    from components.release.epochs import EpochReader
+
+# So long nobody waits for an MLflow that did not answer.
+_SECONDS_LEFT_ALONE = 15.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Epochs of a training.
+
+    Attributes:
+        planned: how many there shall be; None where the run's settings do not say.
+        records: one an epoch that has ended, in order.
+        problem: why there are none, where something is wrong.
+    """
+
+    planned: int | None
+    records: Sequence[Record]
+    problem: str = ""
+
+    @property
+    def done(self) -> int:
+        """Epochs that have ended, those before an interruption too."""
+        return int(self.records[-1]["epoch"]) + 1 if self.records else 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What the epochs to come will take, at the speed of the last three."""
+        recent = [record["seconds"] for record in self.records[-3:] if "seconds" in record]
+        if not recent or self.planned is None:
+            return None
+        return max(0, self.planned - self.done) * sum(recent) / len(recent)
+
+    def latest(self, name: str) -> float | None:
+        """The value of the last epoch that has one."""
+        return next((record[name] for record in reversed(self.records) if name in record), None)
+
+    def curve(self, name: str) -> list[tuple[float, float]]:
+        """(epoch from 1, value) of every epoch that has one."""
+        return [(record["epoch"] + 1, record[name]) for record in self.records if name in record]
+
+
+def progress_of(run: Run) -> Progress:
+    """How far a run's training is; a failure is told in it."""
+    from components.config import Settings
+    from components.model.catalogue import hyperparameters_of
+
+    try:
+        config = run.config()
+        planned = hyperparameters_of(config).epochs
+    except BoxwrightError as error:
+        return Progress(None, (), f"the run's settings are not valid: {error}")
+    try:
+        source = source_of(Settings.from_environment().tracking_uri)
+        return Progress(planned, source.read(config.model_name, run.run_id))
+    except BoxwrightError as error:
+        return Progress(planned, (), str(error))
+
+
+@lru_cache(maxsize=4)
+def source_of(tracking_uri: str) -> Source:
+    """The one source of a server, which keeps its connection."""
+    from components.release.epochs import EpochReader
+
+    return Source(EpochReader(tracking_uri))
+
+
+class Source:
+    """Asks MLflow, and leaves it alone for a while where it did not answer: pages ask every few seconds."""
+
+    def __init__(self, reader: EpochReader) -> None:
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._problem, self._silent_until = "", 0.0
+
+    def read(self, model_name: str, run_id: str) -> list[Record]:
+        """See `EpochReader.read`."""
+        with self._lock:
+            if time.monotonic() < self._silent_until:
+                raise StorageError(self._problem)
+            try:
+                return self._reader.read(model_name, run_id)
+            except StorageError as error:
+                self._problem, self._silent_until = str(error), time.monotonic() + _SECONDS_LEFT_ALONE
+                raise

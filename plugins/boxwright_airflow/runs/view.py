@@ -1,0 +1,219 @@
+"""What the page of a run shows: everything a template needs, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from boxwright_airflow.runs import results
+from boxwright_airflow.runs.charts import Chart, epoch_chart
+from boxwright_airflow.runs.results import Result
+from boxwright_airflow.runs.tasks import Run, Task, error_line
+from boxwright_airflow.runs.training import Progress, progress_of
+from components.dataset.findings import Report
+from components.evaluation.files import REPORT_PAGE
+from components.evaluation.gate import GateReport
+
+# In the order in which they run; the DAG is thin, and this page shows no other.
+STEPS = (
+    "validate_annotations",
+    "download_dataset",
+    "build_examples",
+    "choose_seed",
+    "fetch_pretrained",
+    "resolve_parent",
+    "reuse_version",
+    "fine_tune",
+    "evaluate",
+    "export_label_map",
+    "package_model",
+    "quality_gate",
+    "approve",
+    "register_model",
+)
+_METRICS = ("AP", "AP50")
+_SHOWN_FINDINGS = 10
+_RUNNING = ("running", "deferred", "restarting", "awaiting_input")
+_WAITING = {
+    "queued": "The run is queued: it starts when an earlier run of this DAG has ended.",
+    "running": "The run has begun; its first task is waiting for a free slot.",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number with its name."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """The part of the page about training.
+
+    Attributes:
+        text: where it stands, in a sentence.
+        done, planned: epochs, for a progress bar; `planned` is 0 where it is not known.
+        problem: why there is nothing to see.
+    """
+
+    text: str
+    done: int = 0
+    planned: int = 0
+    figures: tuple[Figure, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    problem: str = ""
+
+
+def page_values(run: Run) -> dict[str, Any]:
+    """What the template `run.html` shows of a run."""
+    failed = run.failed_task
+    return {
+        "run": run,
+        "duration": duration(run.seconds),
+        "waiting": _waiting(run),
+        "steps": [(task, _mark(task), _took(task)) for task in run.tasks.values()],
+        "failed": failed,
+        "error": error_line(run, failed) if failed else "",
+        "training": _training(run),
+        "validation": _validation(results.validation(run)),
+        "gate": _gate(results.gate(run)),
+        "evaluation": _evaluation(run),
+        "version": _version(run),
+        "ended": run.has_ended,
+    }
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _took(task: Task) -> str:
+    return "" if task.state == "skipped" or not task.seconds else duration(task.seconds)
+
+
+def _mark(task: Task) -> str:
+    """The kind of a task's state, of which the style sheet knows five."""
+    if task.state in _RUNNING:
+        return "running"
+    if task.state in ("failed", "upstream_failed", "up_for_retry"):
+        return "bad"
+    return task.state if task.state in ("success", "skipped") else "waiting"
+
+
+def _waiting(run: Run) -> str:
+    begun = any(task.seconds or task.is_over for task in run.tasks.values())
+    return "" if begun else _WAITING.get(run.state, "")
+
+
+def _training(run: Run) -> Training | None:
+    task = run.tasks.get("fine_tune")
+    if task is None or (task.seconds == 0 and task.state != "running"):
+        return None
+    progress = progress_of(run)
+    planned = progress.planned or 0
+    if progress.problem:
+        return Training("", problem=progress.problem)
+    if not progress.records:
+        return Training(_before_the_first(task, planned), planned=planned)
+    return Training(
+        _epochs(task, progress),
+        progress.done,
+        planned,
+        tuple(_figures(task, progress)),
+        tuple(chart for chart in _charts(progress) if chart),
+    )
+
+
+def _before_the_first(task: Task, planned: int) -> str:
+    if task.is_over:
+        return "The training has left no epoch in MLflow; its log says why."
+    of = f" of {planned}" if planned else ""
+    return f"Epoch 1{of} is under way since {duration(task.seconds)}: figures come when it has ended."
+
+
+def _epochs(task: Task, progress: Progress) -> str:
+    of = f" of {progress.planned}" if progress.planned else ""
+    if task.state == "success":
+        early = " (it no longer improved)" if progress.planned and progress.done < progress.planned else ""
+        return f"{progress.done}{of} epochs trained in {duration(task.seconds)}{early}."
+    if task.is_over:
+        return f"Training ended with {progress.done}{of} epochs done; cleared, it goes on from there."
+    if progress.planned and progress.done >= progress.planned:
+        return f"All {progress.done} epochs are done; the model is being saved."
+    return f"Epoch {progress.done + 1}{of} is under way."
+
+
+def _figures(task: Task, progress: Progress) -> list[Figure]:
+    named = {
+        "loss": "Loss",
+        "val_loss": "Validation loss",
+        "AP": "AP (validation)",
+        "AP50": "AP50 (validation)",
+    }
+    found = [
+        Figure(title, f"{value:.3f}") for name, title in named.items() if (value := progress.latest(name)) is not None
+    ]
+    if (speed := progress.latest("images_per_second")) is not None:
+        found.append(Figure("Images per second", f"{speed:.1f}"))
+    if not task.is_over and progress.seconds_left is not None:
+        found.append(Figure("Time left, about", duration(progress.seconds_left)))
+    return found
+
+
+def _charts(progress: Progress) -> list[Chart | None]:
+    epochs = progress.planned or progress.done
+    return [
+        epoch_chart("Loss", {"training": progress.curve("loss"), "validation": progress.curve("val_loss")}, epochs),
+        epoch_chart("Validation AP", {name: progress.curve(name) for name in _METRICS}, epochs),
+    ]
+
+
+def _validation(found: Result[Report]) -> dict[str, Any] | None:
+    if found.problem:
+        return {"problem": found.problem}
+    if found.value is None:
+        return None
+    report = found.value
+    return {
+        "problem": "",
+        "ok": not report.errors,
+        "errors": len(report.errors),
+        "warnings": len(report.warnings),
+        "dropped": len(report.dropped),
+        "splits": report.splits,
+        "rules": {name: outcome for name, outcome in report.rules.items() if outcome.failed},
+        "findings": [str(finding) for finding in (*report.errors, *report.warnings)[:_SHOWN_FINDINGS]],
+    }
+
+
+def _gate(found: Result[GateReport]) -> dict[str, Any] | None:
+    if found.problem:
+        return {"problem": found.problem}
+    if found.value is None:
+        return None
+    rows = [(check.row(), check.passed, check.note) for check in found.value.checks]
+    return {"problem": "", "passed": found.value.passed, "rows": rows}
+
+
+def _evaluation(run: Run) -> dict[str, Any] | None:
+    task = run.tasks.get("evaluate")
+    if task is None or task.state != "success":
+        return None
+    figures = [Figure(name, f"{task.returned[name]:.3f}") for name in _METRICS if name in task.returned]
+    return {"split": task.returned.get("split", "evaluation"), "figures": figures, "file": REPORT_PAGE}
+
+
+def _version(run: Run) -> Mapping[str, Any] | None:
+    for name in ("register_model", "reuse_version"):
+        if (task := run.tasks.get(name)) and task.state == "success" and task.returned:
+            return {"reused": name == "reuse_version", **task.returned}
+    return None

@@ -1,0 +1,124 @@
+"""The routes for trying a model out: the page, the model's process, and images that go to it and come back as boxes.
+
+Who may read the training DAG may try its models: nothing is kept of an image. Starting a process and sending an image
+are asked for by our own page only, as changes are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import httpx
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from boxwright_airflow.pages.render import page
+from boxwright_airflow.pages.security import READ, SAME_ORIGIN_HEADER, TOKEN_HEADER, csrf_token
+from boxwright_airflow.trial.bench import Bench
+from boxwright_airflow.trial.process import ModelProcess
+from components.config import ServingConfig, Settings, parse_record
+from components.serving.bodies import read_body
+from components.serving.contract import IMAGE_TYPES, JSON_TYPE, check_content_type
+from components.serving.lent import LIMITS
+from components.serving.problems import ProblemError
+
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=200)]
+Number = Annotated[int, Path(ge=1, le=999_999_999)]
+Token = Annotated[str, Depends(csrf_token)]
+# Images that may be on their way at a time; each is at most `max_bytes` in memory.
+_AT_A_TIME = 4
+_ANSWER_SECONDS = 120.0
+# The order that an image's own coordinates have.
+_ACCEPT = f"{JSON_TYPE};box_order=xyxy"
+
+
+def router() -> APIRouter:
+    """`/try` and below."""
+    routes = APIRouter(prefix="/try", dependencies=[READ])
+    limits, bench = parse_record(ServingConfig, LIMITS), Bench()
+    turn = asyncio.Semaphore(_AT_A_TIME)
+
+    @routes.get("")
+    def choose(request: Request) -> HTMLResponse:
+        """The models that can be tried."""
+        return page(request, "trial_models.html", models=_newest_versions())
+
+    @routes.get("/{name}/{version}")
+    def trial(request: Request, name: Name, version: Number, token: Token) -> HTMLResponse:
+        """The page of one version."""
+        values = {"name": name, "version": version, "token": token, "token_header": TOKEN_HEADER}
+        return page(request, "trial.html", **values, limits=limits, types=IMAGE_TYPES)
+
+    @routes.get("/{name}/{version}/status")
+    def status(name: Name, version: Number) -> JSONResponse:
+        """How it stands with the version's process; starts nothing."""
+        return _json(asdict(bench.status(_reference(name, version))))
+
+    @routes.post("/{name}/{version}/start", dependencies=[SAME_ORIGIN_HEADER])
+    def start(name: Name, version: Number) -> JSONResponse:
+        """Starts the version's process where it does not run, and says how it stands."""
+        return _json(asdict(bench.start(_reference(name, version))))
+
+    @routes.post("/{name}/{version}/boxes", dependencies=[SAME_ORIGIN_HEADER])
+    async def boxes(request: Request, name: Name, version: Number) -> Response:
+        """The boxes on the image that is the request's body: what serving answers, errors too."""
+        try:
+            process = bench.use(_reference(name, version))
+            if process is None:
+                raise ProblemError(409, "not_loaded", "the model is not loaded (any more); it has to be started first")
+            async with turn:
+                return await _ask(process, await _image(request, limits))
+        except ProblemError as problem:
+            return problem.response()
+
+    return routes
+
+
+async def _image(request: Request, limits: ServingConfig) -> tuple[str, bytes]:
+    kind = request.headers.get("content-type", "")
+    if problem := check_content_type(kind):
+        raise ProblemError(415, "unsupported_media_type", problem)
+    return kind, await read_body(request, limits.max_bytes, limits.body_timeout)
+
+
+async def _ask(process: ModelProcess, image: tuple[str, bytes]) -> Response:
+    kind, data = image
+    headers = {"Content-Type": kind, "Accept": _ACCEPT} | process.headers
+    try:
+        async with httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as client:
+            answer = await client.post(f"{process.url}/invocations", content=data, headers=headers)
+    except httpx.TimeoutException:
+        raise ProblemError(504, "too_slow", f"the model has not answered in {_ANSWER_SECONDS:.0f} s") from None
+    except httpx.HTTPError:
+        raise ProblemError(409, "not_loaded", "the model's process has ended; it has to be started again") from None
+    process.use()
+    return Response(answer.content, answer.status_code, media_type=JSON_TYPE)
+
+
+def _reference(name: str, version: int) -> str:
+    return f"models:/{name}/{version}"
+
+
+def _newest_versions() -> list[dict[str, Any]]:
+    """Each model with its versions, newest first.
+
+    Raises:
+        StorageError: the registry does not answer.
+    """
+    from components.release.registry import Registry
+
+    registry = Registry(Settings.from_environment().tracking_uri)
+    found = []
+    for name in registry.model_names():
+        aliases: dict[int, list[str]] = {}
+        for alias, number in registry.aliases(name).items():
+            aliases.setdefault(number, []).append(alias)
+        versions = [(one, aliases.get(one.version, [])) for one in reversed(registry.versions(name))]
+        found.append({"name": name, "versions": versions[:20]})
+    return found
+
+
+def _json(values: dict[str, Any]) -> JSONResponse:
+    return JSONResponse(values, headers={"Cache-Control": "no-store"})

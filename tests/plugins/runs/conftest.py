@@ -1,0 +1,111 @@
+"""Runs of the training DAG in Airflow's own tables, as far along as a test wants them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import airflow_env
+import pytest
+
+DAG_ID = "object_detection_training"
+NOW = datetime.now(UTC)
+
+
+@dataclass
+class MadeRun:
+    """A run in Airflow's database, and where its results lie."""
+
+    run_id: str
+    output: Path
+    session: Any
+    row: Any
+
+    def task(self, task_id: str, state: str, returned: Any = None, report: bool = False, error: str = "") -> None:
+        """Puts a task into a state, a minute long, with what it returned, announced and said at its end."""
+        from airflow.models.xcom import XComModel
+
+        ti = self.row.get_task_instance(task_id, session=self.session)
+        ti.state, ti.try_number = state, 1
+        ti.start_date = NOW - timedelta(minutes=2)
+        ti.end_date = None if state == "running" else datetime.now(UTC) - timedelta(minutes=1)
+        self.session.merge(ti)
+        told = {"return_value": returned} if returned is not None else {}
+        told |= {"report": str(self.output / "validation_report.html")} if report else {}
+        for key, value in told.items():
+            XComModel.set(
+                key=key, value=value, task_id=task_id, dag_id=DAG_ID, run_id=self.run_id, session=self.session
+            )
+        if error:
+            log = airflow_env.HOME / "logs" / f"dag_id={DAG_ID}" / f"run_id={self.run_id}" / f"task_id={task_id}"
+            log.mkdir(parents=True)
+            detail = [{"exc_type": "AirflowFailException", "exc_value": error, "frames": []}]
+            event = {"timestamp": NOW.isoformat(), "level": "error", "event": "Task failed", "error_detail": detail}
+            (log / "attempt=1.log").write_text(json.dumps(event) + "\n")
+        self.session.commit()
+
+    def set_state(self, state: str) -> None:
+        self.row.state = state
+        if state in ("success", "failed"):
+            self.row.end_date = NOW
+        self.session.merge(self.row)
+        self.session.commit()
+
+
+@pytest.fixture(scope="session")
+def training_dag(auth_manager: Any) -> Any:
+    """The DAG in Airflow's database, as its processor writes it."""
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.merge(DagBundleModel(name="dags"))
+    bag = DagBag(dag_folder=str(airflow_env.DAGS), bundle_name="dags", bundle_path=airflow_env.DAGS)
+    sync_bag_to_db(bag, "dags", None)
+    with create_session() as session:
+        return SerializedDagModel.get(DAG_ID, session=session).dag
+
+
+@pytest.fixture
+def make_run(training_dag: Any, tmp_path: Path) -> Iterator[Callable[..., MadeRun]]:
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+    with create_session() as session:
+
+        def make(run_id: str, state: str = "running", **conf: Any) -> MadeRun:
+            row = training_dag.create_dagrun(
+                run_id=run_id,
+                run_after=NOW,
+                run_type=DagRunType.MANUAL,
+                triggered_by=DagRunTriggeredByType.TEST,
+                state=DagRunState(state),
+                start_date=None if state == "queued" else NOW - timedelta(minutes=3),
+                conf=conf,
+                session=session,
+            )
+            session.commit()
+            folder = tmp_path / run_id / "output"
+            folder.mkdir(parents=True)
+            return MadeRun(run_id, folder, session, row)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('runs') / 'mlflow.sqlite'}"
+
+
+@pytest.fixture
+def tracking(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An MLflow of these tests' own; making its tables takes seconds."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    return tracking_uri

@@ -1,0 +1,165 @@
+"""The page of a run in each of its states, over Airflow's own tables, MLflow and files as the steps write them."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from boxwright_airflow.runs.training import Source
+from components.config import Gate, ValidationConfig
+from components.dataset.findings import Finding, Report
+from components.dataset.rules import rules_of
+from components.errors import StorageError
+from components.evaluation.gate import check_gate, write_gate_report
+from components.release.epochs import EpochMetrics
+
+DAG_ID = "object_detection_training"
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def look(visit: Callable[..., Any]) -> Callable[..., str]:
+    def look(run_id: str, below: str = "", dag_id: str = DAG_ID, status: int = 200) -> str:
+        answer = visit("viewer").get(f"/runs/{dag_id}/{run_id}{below}")
+        assert answer.status_code == status, answer.text
+        return str(answer.text)
+
+    return look
+
+
+def words(page: str) -> str:
+    """The page's text, in one line."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
+
+
+def section(page: str, name: str) -> str:
+    found = re.search(rf'<section id="{name}".*?</section>', page, re.DOTALL)
+    assert found
+    return found[0]
+
+
+def epoch(number: int, **more: float) -> dict[str, float]:
+    record = {"epoch": number, "loss": 2.0 / (number + 1), "val_loss": 2.5 / (number + 1), "seconds": 30.0}
+    return record | {"images_per_second": 6.5} | more
+
+
+def test_a_queued_run_says_what_it_waits_for(make_run: Any, look: Any, tracking: str) -> None:
+    make_run("queued", state="queued")
+    page = look("queued")
+    assert "it starts when an earlier run of this DAG has ended" in words(page)
+    assert 'data-ended="no"' in page
+    assert all("hidden" in section(page, name)[:80] for name in ("training", "evaluation", "gate", "validation"))
+
+
+def test_a_training_before_its_first_epoch(make_run: Any, look: Any, tracking: str) -> None:
+    make_run("young", model_id="tiny", epochs=8).task("fine_tune", "running")
+    assert "Epoch 1 of 8 is under way since 2 min" in words(section(look("young"), "training"))
+
+
+def test_a_training_is_watched_epoch_by_epoch(make_run: Any, look: Any, tracking: str) -> None:
+    make_run("alive", model_id="tiny", model_name="watched", epochs=8).task("fine_tune", "running")
+    report = EpochMetrics(tracking, "watched", "alive")
+    report(epoch(0))
+    report(epoch(1, AP=0.125, AP50=0.375))
+    training = section(look("alive", "/live"), "training")
+    said = words(training)
+    assert "Epoch 3 of 8 is under way." in said
+    for figure in ("Loss 1.000", "AP (validation) 0.125", "Images per second 6.5", "Time left, about 3 min 00 s"):
+        assert figure in said
+    assert '<progress max="8" value="2"' in training
+    assert "loss: training 1 after epoch 2, 2 after epoch 1; validation 1.25" in training.lower()
+    assert training.count("<polyline") == 4
+
+
+def test_mlflow_down_is_said_and_the_rest_stays(make_run: Any, look: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    run = make_run("blind", model_id="tiny")
+    run.task("validate_annotations", "success", report=True)
+    run.task("fine_tune", "running")
+    page = look("blind")
+    said = words(section(page, "training"))
+    assert "The curves are missing: the model registry http://127.0.0.1:9 did not answer" in said
+    assert "start it, or correct MLFLOW_TRACKING_URI" in said
+    assert "fine_tune running" in words(section(page, "state"))
+
+
+def test_a_server_that_does_not_answer_is_left_alone_for_a_while() -> None:
+    asked: list[str] = []
+
+    class Silent:
+        def read(self, model_name: str, run_id: str) -> Any:
+            asked.append(run_id)
+            raise StorageError("it is silent")
+
+    source = Source(Silent())  # type: ignore[arg-type]
+    for _ in range(3):
+        with pytest.raises(StorageError, match="it is silent"):
+            source.read("detector", "patient")
+    assert asked == ["patient"]
+
+
+def test_a_failed_run_shows_the_error_of_its_task(make_run: Any, look: Any, tracking: str) -> None:
+    run = make_run("failed")
+    error = f"dataset: 1 bad record: training: annotations[3] of {HOSTILE}: box_outside"
+    run.task("validate_annotations", "failed", report=True, error=error)
+    run.set_state("failed")
+    rule = next(iter(rules_of(ValidationConfig())))
+    report = Report.start(rules_of(ValidationConfig()), {})
+    report.splits["training"] = {"images": 12, "boxes": 40, "classes": {HOSTILE: 40}}
+    report.checked(rule, "training", 40)
+    report.add(Finding(rule, "error", "training", "annotations", 3, HOSTILE, -1, "what to do"))
+    report.write(run.output / "validation_report.json")
+    page = look("failed")
+    assert f"validate_annotations failed: {error}" in words(section(page, "state"))
+    validation = words(section(page, "validation"))
+    assert "1 bad record." in validation and f"{rule} 1 40 error" in validation and "training 12 40" in validation
+    assert 'data-ended="yes"' in page
+    assert HOSTILE not in page
+
+
+def test_the_end_of_a_run_has_gate_metrics_report_and_version(make_run: Any, look: Any, tracking: str) -> None:
+    run = make_run("done", state="success", model_id="tiny", epochs=2)
+    run.task("validate_annotations", "success", report=True)
+    run.task("fine_tune", "success", {"epochs": 2})
+    run.task("evaluate", "success", {"split": "test", "AP": 0.4321, "AP50": 0.75})
+    run.task("quality_gate", "success", {"checks": 2})
+    run.task("register_model", "success", {"model_name": "detector", "version": 7, "accepted": 1})
+    checks = check_gate({"metrics": {"AP": 0.4321, "AP50": 0.75, "detections": 9}}, Gate(min_ap50=0.5, min_ap=0.5))
+    write_gate_report(checks, run.output / "gate.json")
+    (run.output / "report.html").write_text("<!doctype html><p>the evaluation")
+    page = look("done")
+    assert 'href="/boxwright/models/detector/7"' in section(page, "state")
+    gate = words(section(page, "gate"))
+    assert "AP50 0.7500 >= 0.5 ✓ passed" in gate and "AP 0.4321 >= 0.5 ✗ too low" in gate
+    assert "AP (test) 0.432" in words(section(page, "evaluation"))
+    assert f'src="/boxwright/runs/{DAG_ID}/done/evaluation"' in section(page, "report")
+    assert "the evaluation" in look("done", "/evaluation")
+    # What somebody deleted from storage.
+    for name in ("report.html", "gate.json"):
+        (run.output / name).unlink()
+    run.task("quality_gate", "failed")
+    assert "report.html cannot be read" in words(look("done", "/evaluation", status=404))
+    assert "gate.json cannot be read" in words(section(look("done"), "gate"))
+    assert "clear quality_gate to write it again" in words(section(look("done"), "gate"))
+
+
+def test_a_run_that_reuses_a_version_says_so(make_run: Any, look: Any, tracking: str) -> None:
+    run = make_run("again", state="success")
+    run.task("reuse_version", "success", {"model_name": "detector", "version": 2})
+    assert "Nothing was trained" in words(section(look("again"), "state"))
+
+
+@pytest.mark.parametrize("below", ["", "/live", "/evaluation"])
+def test_who_may_not_read_the_dag_sees_nothing(make_run: Any, visit: Any, below: str) -> None:
+    make_run(f"secret{below.strip('/')}")
+    assert visit(None).get(f"/runs/{DAG_ID}/secret{below.strip('/')}{below}").status_code == 401
+
+
+def test_a_run_that_there_is_not(look: Any, training_dag: Any) -> None:
+    assert "has no run gone" in words(look("gone", status=404))
+    assert "has no run gone" in words(look("gone", dag_id="other", status=404))
