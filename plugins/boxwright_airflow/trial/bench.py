@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from boxwright_airflow.trial.process import ModelProcess
@@ -85,6 +86,12 @@ class Bench:
         with self._lock:
             if self._current:
                 self._current.stop()
+
+
+@cache
+def the_bench() -> Bench:
+    """That of this api-server's process."""
+    return Bench()
 
 
 def _busy(current: ModelProcess) -> str:

@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ, SAME_ORIGIN_HEADER, TOKEN_HEADER, csrf_token
-from boxwright_airflow.trial.bench import Bench
+from boxwright_airflow.trial.bench import the_bench
 from boxwright_airflow.trial.process import ModelProcess
 from components.config import ServingConfig, Settings, parse_record
 from components.serving.bodies import read_body
@@ -37,7 +37,7 @@ _ACCEPT = f"{JSON_TYPE};box_order=xyxy"
 def router() -> APIRouter:
     """`/try` and below."""
     routes = APIRouter(prefix="/try", dependencies=[READ])
-    limits, bench = parse_record(ServingConfig, LIMITS), Bench()
+    limits, bench = parse_record(ServingConfig, LIMITS), the_bench()
     turn = asyncio.Semaphore(_AT_A_TIME)
 
     @routes.get("")

@@ -104,11 +104,8 @@ class ModelProcess:
             if line.startswith(b"{"):
                 self._take(json.loads(line))
         code = self._process.wait()
-        if self.alive:
-            self._fail(
-                f"the model's process ended by itself with exit code {code}"
-                f"{'; is there memory for it?' if code < 0 else ''}; the api-server's log says more"
-            )
+        memory = "; is there memory for it?" if code < 0 else ""
+        self._fail(f"the model's process ended by itself with exit code {code}{memory}; the api-server's log says more")
         self._stopped.set()
 
     def _take(self, message: Any) -> None:
@@ -127,8 +124,9 @@ class ModelProcess:
             self.phase = "ready"
 
     def _fail(self, problem: str) -> None:
-        self.problem = problem
-        self.phase = "failed"
+        if self.alive:
+            self.problem = problem
+            self.phase = "failed"
 
     def _watch(self) -> None:
         while not self._stopped.wait(min(1.0, self._idle_seconds / 4)):

@@ -1,11 +1,16 @@
-"""A model to try out."""
+"""A model to try out, and its process."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from finder import export_finder, write_facts
+from waiting import wait_for
+
+from boxwright_airflow.trial.process import ModelProcess
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +19,16 @@ def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     export_finder(folder)
     write_facts(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def ready(finder: Path) -> Iterator[ModelProcess]:
+    """The model in its process: TensorFlow takes long to load, so there is one for all tests."""
+    os.environ["AIRFLOW__API__SECRET_KEY"] = "of the parent"
+    try:
+        process = ModelProcess(str(finder), idle_seconds=300)
+    finally:
+        del os.environ["AIRFLOW__API__SECRET_KEY"]
+    wait_for(lambda: process.phase != "loading")
+    yield process
+    process.stop()

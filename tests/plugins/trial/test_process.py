@@ -6,14 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import finder as finder_model
 import httpx
 import psutil
 import pytest
+from waiting import wait_for
 
 from boxwright_airflow.trial.bench import Bench
 from boxwright_airflow.trial.process import ModelProcess
@@ -25,25 +24,6 @@ from boxwright_airflow.trial.process import ModelProcess
 print(ModelProcess(sys.argv[1], 300).pid, flush=True)
 sys.stdin.read()
 """
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def ready(finder: Path) -> Iterator[ModelProcess]:
-    os.environ["AIRFLOW__API__SECRET_KEY"] = "of the parent"
-    try:
-        process = ModelProcess(str(finder), idle_seconds=300)
-    finally:
-        del os.environ["AIRFLOW__API__SECRET_KEY"]
-    wait_for(lambda: process.phase != "loading")
-    yield process
-    process.stop()
 
 
 def test_it_answers_who_has_the_token(ready: ModelProcess) -> None:
@@ -66,13 +46,6 @@ def test_it_listens_on_this_machine_only_and_knows_no_secret_of_airflow(ready: M
     assert not [name for name in process.environ() if name.startswith("AIRFLOW_")]
     token = ready.headers["Authorization"].removeprefix("Bearer ")
     assert not any(token in part for part in process.cmdline())
-
-
-def test_a_model_that_nobody_uses_ends(ready: ModelProcess) -> None:
-    # Last of those that need it ready: how long it was idle is all that changes.
-    ready._idle_seconds = 0.2
-    wait_for(lambda: ready.phase == "ended")
-    wait_for(lambda: not psutil.pid_exists(ready.pid))
 
 
 def test_a_child_does_not_outlive_a_parent_that_is_killed(finder: Path) -> None:
@@ -125,3 +98,10 @@ def test_one_model_at_a_time_and_none_is_taken_from_who_uses_it(finder: Path, tm
     wait_for(lambda: bench.start(second).phase == "loading", 5)
     assert used and used.phase == "ended" and not psutil.pid_exists(used.pid)
     bench.close()
+
+
+def test_a_model_that_nobody_uses_ends(tmp_path: Path) -> None:
+    process = ModelProcess(str(tmp_path / "nothing"), idle_seconds=0.2)
+    process.phase = "ready"
+    wait_for(lambda: process.phase == "ended", 5)
+    wait_for(lambda: not psutil.pid_exists(process.pid), 30)
