@@ -1,4 +1,4 @@
-"""The whole local stack as a fixture: real servers on free ports, in a folder of their own."""
+"""The whole local stack as a fixture, real servers on free ports in a folder of their own, and the runs in it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 import boto3
 import pytest
+from live_runs import DATASET, trigger
 
+from components.dataset.sample import generate_sample
 from components.release.registry import Registry
 from components.settings import Settings
 from components.stack import manager
 from components.stack.airflow_client import AirflowClient
-from components.stack.demo import DAG_ID
+from components.stack.demo import DAG_ID, upload_folder
 from components.stack.environment import Stack, added_environment
 
 # Seconds until what is awaited is late, on a machine that does much else.
@@ -99,3 +101,43 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
         yield LiveStack(settings.home, added_environment(running), running, manager.client_of(running))
     finally:
         manager.down(settings)
+
+
+@pytest.fixture(scope="session")
+def ready(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveStack:
+    """With a dataset in its bucket and the training DAG switched on."""
+    folder = tmp_path_factory.mktemp("live") / "sample"
+    generate_sample(folder, images=24, seed=4)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.env.items():
+            patch.setenv(name, value)
+        upload_folder(folder, DATASET)
+    stack.switch_on()
+    return stack
+
+
+@pytest.fixture(scope="session")
+def first(ready: LiveStack) -> dict[str, str]:
+    """The run `live-first`, from pretrained weights: the state of each task."""
+    trigger(ready, "live-first")
+    state, tasks = ready.finish("live-first")
+    assert state == "success", tasks
+    return tasks
+
+
+@pytest.fixture(scope="session")
+def second(ready: LiveStack, first: dict[str, str]) -> dict[str, str]:
+    """The run `live-second`, from the first one's model."""
+    trigger(ready, "live-second", seed_mode="auto")
+    state, tasks = ready.finish("live-second")
+    assert state == "success", tasks
+    return tasks
+
+
+@pytest.fixture(scope="session")
+def bad(ready: LiveStack, first: dict[str, str]) -> dict[str, str]:
+    """The run `live-bad`, whose dataset is not there."""
+    trigger(ready, "live-bad", annotations_file="missing.json", training="s3://boxwright/datasets/nowhere")
+    state, tasks = ready.finish("live-bad")
+    assert state == "failed"
+    return tasks

@@ -58,8 +58,8 @@ class Progress:
 
 def progress_of(run: Run) -> Progress:
     """How far a run's training is; a failure is told in it."""
-    from components.config import Settings
     from components.model.catalogue import hyperparameters_of
+    from components.settings import Settings
 
     try:
         config = run.config()

@@ -16,9 +16,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ, SAME_ORIGIN_HEADER, TOKEN_HEADER, csrf_token
+from boxwright_airflow.pages.shelf import OpenShelf
 from boxwright_airflow.trial.bench import the_bench
 from boxwright_airflow.trial.process import ModelProcess
-from components.config import ServingConfig, Settings, parse_record
+from components.config import ServingConfig, parse_record
 from components.serving.bodies import read_body
 from components.serving.contract import IMAGE_TYPES, JSON_TYPE, check_content_type
 from components.serving.lent import LIMITS
@@ -30,6 +31,7 @@ Token = Annotated[str, Depends(csrf_token)]
 # Images that may be on their way at a time; each is at most `max_bytes` in memory.
 _AT_A_TIME = 4
 _ANSWER_SECONDS = 120.0
+_MOST_LISTED = 20
 # The order that an image's own coordinates have.
 _ACCEPT = f"{JSON_TYPE};box_order=xyxy"
 
@@ -41,9 +43,9 @@ def router() -> APIRouter:
     turn = asyncio.Semaphore(_AT_A_TIME)
 
     @routes.get("")
-    def choose(request: Request) -> HTMLResponse:
+    def choose(request: Request, shelf: OpenShelf) -> HTMLResponse:
         """The models that can be tried."""
-        return page(request, "trial_models.html", models=_newest_versions())
+        return page(request, "trial_models.html", models=shelf.models(), most=_MOST_LISTED)
 
     @routes.get("/{name}/{version}")
     def trial(request: Request, name: Name, version: Number, token: Token) -> HTMLResponse:
@@ -99,25 +101,6 @@ async def _ask(process: ModelProcess, image: tuple[str, bytes]) -> Response:
 
 def _reference(name: str, version: int) -> str:
     return f"models:/{name}/{version}"
-
-
-def _newest_versions() -> list[dict[str, Any]]:
-    """Each model with its versions, newest first.
-
-    Raises:
-        StorageError: the registry does not answer.
-    """
-    from components.release.registry import Registry
-
-    registry = Registry(Settings.from_environment().tracking_uri)
-    found = []
-    for name in registry.model_names():
-        aliases: dict[int, list[str]] = {}
-        for alias, number in registry.aliases(name).items():
-            aliases.setdefault(number, []).append(alias)
-        versions = [(one, aliases.get(one.version, [])) for one in reversed(registry.versions(name))]
-        found.append({"name": name, "versions": versions[:20]})
-    return found
 
 
 def _json(values: dict[str, Any]) -> JSONResponse:
