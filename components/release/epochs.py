@@ -8,6 +8,7 @@ from typing import Any
 
 from components.errors import BoxwrightError
 from components.release import tracking
+from components.release.rest import RestClient
 
 log = logging.getLogger("boxwright.training")
 _PREFIX = "training/"
@@ -59,11 +60,11 @@ class EpochReader:
     """Reads back what `EpochMetrics` wrote, also while training goes on.
 
     Args:
-        tracking_uri: of MLflow.
+        client: of the server.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
-        self._tracking_uri = tracking_uri
+    def __init__(self, client: RestClient) -> None:
+        self._client = client
 
     def read(self, model_name: str, run_id: str) -> list[dict[str, float]]:
         """One record an epoch, in order, with what was measured in it; empty before the first epoch has ended.
@@ -72,15 +73,12 @@ class EpochReader:
             StorageError: MLflow does not answer.
             UsageError: it refuses.
         """
-        with tracking.explained(self._tracking_uri):
-            run = tracking.find_run(self._client, model_name, run_id)
-            epochs: dict[int, dict[str, float]] = {}
-            for name in sorted(run.data.metrics if run else ()):
-                if name.startswith(_PREFIX):
-                    for metric in self._client.get_metric_history(run.info.run_id, name):
-                        epochs.setdefault(metric.step, {})[name.removeprefix(_PREFIX)] = metric.value
-            return [{**record, "epoch": float(step)} for step, record in sorted(epochs.items())]
-
-    @cached_property
-    def _client(self) -> Any:
-        return tracking.connect(self._tracking_uri, tracking.writer_lock(self._tracking_uri))
+        run = self._client.find_run(model_name, run_id)
+        if run is None:
+            return []
+        epochs: dict[int, dict[str, float]] = {}
+        for name in sorted(run.metrics):
+            if name.startswith(_PREFIX):
+                for step, value in self._client.metric_history(run, name):
+                    epochs.setdefault(step, {})[name.removeprefix(_PREFIX)] = value
+        return [{**record, "epoch": float(step)} for step, record in sorted(epochs.items())]

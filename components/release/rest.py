@@ -22,6 +22,8 @@ SECONDS = 10.0
 _API = "/api/2.0/mlflow"
 _PAGE = 500
 _MODELS_PAGE = 100
+_RUNS = 10
+_HISTORY = 5000
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,27 @@ class RestVersion:
             run_id=str(found.get("run_id", "")),
             creation_timestamp=int(found.get("creation_timestamp", 0)),
             tags={str(tag["key"]): str(tag.get("value", "")) for tag in found.get("tags", ())},
+        )
+
+
+@dataclass(frozen=True)
+class RestRun:
+    """One run: its id, its tags, and the names of its metrics."""
+
+    run_id: str
+    experiment_id: str
+    tags: dict[str, str] = field(repr=False)
+    metrics: tuple[str, ...] = ()
+
+    @classmethod
+    def of_json(cls, found: Mapping[str, Any]) -> RestRun:
+        """Reads what MLflow answers."""
+        data = found.get("data", {})
+        return cls(
+            run_id=str(found["info"]["run_id"]),
+            experiment_id=str(found["info"]["experiment_id"]),
+            tags={str(tag["key"]): str(tag.get("value", "")) for tag in data.get("tags", ())},
+            metrics=tuple(str(metric["key"]) for metric in data.get("metrics", ())),
         )
 
 
@@ -138,14 +161,26 @@ class RestClient:
 
     def run_address(self, model_name: str, run_id: str) -> str | None:
         """The page of a run's MLflow run, for a browser; None where there is none."""
+        run = self.find_run(model_name, run_id)
+        return f"{self.shown}/#/experiments/{run.experiment_id}/runs/{run.run_id}" if run else None
+
+    def find_run(self, model_name: str, run_id: str) -> RestRun | None:
+        """The MLflow run of a run; None where there is none."""
         asked = {"filter": f"name = '{model_name}'", "max_results": 1}
         experiments = self._get("experiments/search", asked).get("experiments", ())
         if not experiments:
             return None
-        experiment = str(experiments[0]["experiment_id"])
-        query = {"experiment_ids": [experiment], "filter": f"tags.`{RUN_ID}` = '{run_id}'", "max_results": 1}
+        ids = [str(experiments[0]["experiment_id"])]
+        query = {"experiment_ids": ids, "filter": f"tags.`{RUN_ID}` = '{run_id}'", "max_results": _RUNS}
         runs = self._ask("POST", "runs/search", json=query).get("runs", ())
-        return f"{self.shown}/#/experiments/{experiment}/runs/{runs[0]['info']['run_id']}" if runs else None
+        # Some databases compare without case.
+        return next((run for run in map(RestRun.of_json, runs) if run.tags.get(RUN_ID) == run_id), None)
+
+    def metric_history(self, run: RestRun, name: str) -> list[tuple[int, float]]:
+        """(step, value) of a metric of a run, as they were logged."""
+        asked = {"run_id": run.run_id, "metric_key": name, "max_results": _HISTORY}
+        pages = self._pages("metrics/get-history", "metrics", asked)
+        return [(int(one.get("step", 0)), float(one["value"])) for page in pages for one in page]
 
     def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> Iterator[list[Any]]:
         token = None

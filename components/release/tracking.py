@@ -155,19 +155,9 @@ def log_run(client: Any, tracking_uri: str, release: Release) -> Any:
 def run_of(client: Any, tracking_uri: str, model_name: str, run_id: str) -> Any:
     """The MLflow run of a run: found by its tag, or made."""
     experiment_id = _experiment(client, tracking_uri, model_name)
-    run = _tagged(client, experiment_id, run_id)
-    return run or client.create_run(experiment_id, tags={RUN_ID: run_id, "mlflow.runName": run_id})
-
-
-def find_run(client: Any, model_name: str, run_id: str) -> Any:
-    """The MLflow run of a run; None where there is none yet."""
-    experiment = client.get_experiment_by_name(model_name)
-    return None if experiment is None else _tagged(client, experiment.experiment_id, run_id)
-
-
-def _tagged(client: Any, experiment_id: str, run_id: str) -> Any:
     found = client.search_runs([experiment_id], f"tags.`{RUN_ID}` = '{run_id}'")
-    return next((one for one in found if one.data.tags.get(RUN_ID) == run_id), None)
+    run = next((one for one in found if one.data.tags.get(RUN_ID) == run_id), None)
+    return run or client.create_run(experiment_id, tags={RUN_ID: run_id, "mlflow.runName": run_id})
 
 
 def _experiment(client: Any, tracking_uri: str, name: str) -> str:

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import logging
 
+import httpx
 import pytest
 from mlflow import MlflowClient
+from mlflow.server import app, handlers
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from components.errors import StorageError
 from components.release import tracking
 from components.release.epochs import EpochMetrics, EpochReader
+from components.release.rest import RestClient
 
 
-def test_epochs_become_curves_of_the_run_that_is_registered_later(store):
+def test_epochs_become_curves_of_the_run_that_is_registered_later(store, monkeypatch, tmp_path):
     uri = f"sqlite:///{store}"
     report = EpochMetrics(uri, "detector", "weekly")
     report({"epoch": 0.0, "loss": 2.0})
@@ -22,7 +26,8 @@ def test_epochs_become_curves_of_the_run_that_is_registered_later(store):
     found = {(one.step, one.value) for one in client.get_metric_history(run_id, "training/loss")}
     assert found == {(0, 2.0), (1, 1.5)}
     assert client.get_run(run_id).data.metrics["training/AP"] == 0.25
-    reader = EpochReader(uri)
+    monkeypatch.setattr(handlers, "_tracking_store", SqlAlchemyStore(uri, str(tmp_path)))
+    reader = EpochReader(RestClient("http://localhost:5000", transport=httpx.WSGITransport(app=app)))
     assert reader.read("detector", "weekly") == [{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.5, "AP": 0.25}]
     assert reader.read("detector", "other") == reader.read("other", "weekly") == []
 
@@ -35,4 +40,4 @@ def test_a_server_that_does_not_answer_costs_one_warning(monkeypatch, caplog):
     report({"epoch": 1.0, "loss": 2.0})
     assert [record.getMessage()[:29] for record in caplog.records] == ["no training curves in MLflow:"]
     with pytest.raises(StorageError, match="did not answer"):
-        EpochReader("http://127.0.0.1:9").read("detector", "weekly")
+        EpochReader(RestClient("http://127.0.0.1:9")).read("detector", "weekly")

@@ -77,8 +77,9 @@ def progress_of(run: Run) -> Progress:
 def source_of(tracking_uri: str) -> Source:
     """The one source of a server, which keeps its connection."""
     from components.release.epochs import EpochReader
+    from components.release.rest import RestClient
 
-    return Source(EpochReader(tracking_uri))
+    return Source(EpochReader(RestClient(tracking_uri)))
 
 
 class Source:

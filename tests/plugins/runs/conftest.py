@@ -105,7 +105,17 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def tracking(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An MLflow of these tests' own; making its tables takes seconds."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+def tracking(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An MLflow of these tests' own, which the page reads through its real server, without a network between."""
+    import httpx
+    from mlflow.server import app, handlers
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    from boxwright_airflow.runs import training
+    from components.release.epochs import EpochReader
+    from components.release.rest import RestClient
+
+    monkeypatch.setattr(handlers, "_tracking_store", SqlAlchemyStore(tracking_uri, str(tmp_path)))
+    client = RestClient("http://localhost:5000", transport=httpx.WSGITransport(app=app))
+    monkeypatch.setattr(training, "source_of", lambda uri: training.Source(EpochReader(client)))
     return tracking_uri

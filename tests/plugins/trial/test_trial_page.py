@@ -9,8 +9,11 @@ from typing import Any
 import finder as finder_model
 import pytest
 
+from boxwright_airflow.pages.app import build
+from boxwright_airflow.pages.shelf import Shelf, open_shelf
 from boxwright_airflow.trial.bench import the_bench
 from boxwright_airflow.trial.process import ModelProcess
+from components.release.rest import RestClient
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
 CROSS = {"Sec-Fetch-Site": "cross-site"}
@@ -94,8 +97,8 @@ def test_a_model_that_has_ended_is_asked_to_be_started(visitor: Visitor, monkeyp
 
 
 def test_a_registry_that_is_down_is_said(visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    down = Shelf(RestClient("http://127.0.0.1:9"), "http://127.0.0.1:9")
+    monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: down)
     answer = visit("viewer").get("/try")
     assert answer.status_code == 503
     assert "http://127.0.0.1:9 did not answer" in answer.text
