@@ -7,12 +7,13 @@ are asked for by our own page only, as changes are.
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import httpx
 from fastapi import APIRouter, Depends, Path, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ, SAME_ORIGIN_HEADER, TOKEN_HEADER, csrf_token
@@ -32,6 +33,7 @@ Token = Annotated[str, Depends(csrf_token)]
 _AT_A_TIME = 4
 _ANSWER_SECONDS = 120.0
 _MOST_LISTED = 20
+_REFERENCE = re.compile(r"models:/(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)/(?P<version>[0-9]{1,9})")
 # The order that an image's own coordinates have.
 _ACCEPT = f"{JSON_TYPE};box_order=xyxy"
 
@@ -43,8 +45,10 @@ def router() -> APIRouter:
     turn = asyncio.Semaphore(_AT_A_TIME)
 
     @routes.get("")
-    def choose(request: Request, shelf: OpenShelf) -> HTMLResponse:
-        """The models that can be tried."""
+    def choose(request: Request, shelf: OpenShelf, model: str = "") -> Response:
+        """The models that can be tried; with `model`, a reference, the page of that one."""
+        if chosen := _REFERENCE.fullmatch(model):
+            return RedirectResponse(f"{request.scope.get('root_path', '')}/try/{chosen['name']}/{chosen['version']}")
         return page(request, "trial_models.html", models=shelf.models(), most=_MOST_LISTED)
 
     @routes.get("/{name}/{version}")
