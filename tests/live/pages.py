@@ -18,8 +18,7 @@ from components.stack.environment import Stack
 
 SERIOUS = ("serious", "critical")
 WIDTH, HEIGHT = 1280, 900
-# A page has fewer places for the focus than this.
-_MOST_STOPS = 400
+_MOST_IN_FRAMES = 100
 _FOCUSABLE = """() => [...document.querySelectorAll(
   'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]')]
   .filter((one) => !one.disabled && one.checkVisibility({visibilityProperty: true}) && !one.closest('[inert]'))
@@ -102,12 +101,15 @@ def serious_findings(page: Any) -> list[str]:
 def out_of_reach(page: Any) -> list[str]:
     """What can be used on the page, and not come to with the Tab key."""
     there = page.evaluate(_FOCUSABLE)
-    reached = set()
+    missing = {str(i): html for i, html in enumerate(there)}
     page.locator("body").evaluate("() => document.activeElement?.blur()")
-    for _ in range(min(len(there) + 5, _MOST_STOPS)):
+    # A frame has stops of its own.
+    for _ in range(len(there) + _MOST_IN_FRAMES):
+        if not missing:
+            break
         page.keyboard.press("Tab")
-        reached.add(page.evaluate(_FOCUSED))
-    return [html for i, html in enumerate(there[:_MOST_STOPS]) if str(i) not in reached]
+        missing.pop(page.evaluate(_FOCUSED), None)
+    return list(missing.values())
 
 
 def keep(visit: Visit, folder: Path, name: str, whole: bool = True) -> Path:
