@@ -23,6 +23,13 @@ _FOCUSABLE = """() => [...document.querySelectorAll(
   'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]')]
   .filter((one) => !one.disabled && one.checkVisibility({visibilityProperty: true}) && !one.closest('[inert]'))
   .map((one, i) => { one.dataset.stop = i; return one.outerHTML.slice(0, 120); })"""
+_SCROLL = """async () => {
+  for (let y = 0; y < document.body.scrollHeight; y += 600) {
+    scrollTo(0, y);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  scrollTo(0, 0);
+}"""
 _FOCUSED = "() => document.activeElement?.dataset.stop ?? document.activeElement?.tagName"
 
 
@@ -116,5 +123,8 @@ def keep(visit: Visit, folder: Path, name: str, whole: bool = True) -> Path:
     """Keeps a picture of the page."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{re.sub(r'[^a-z0-9-]+', '-', name.lower())}.png"
+    if whole:  # pictures and frames are loaded when they come into sight
+        visit.page.evaluate(_SCROLL)
+        visit.page.wait_for_load_state("networkidle")
     visit.page.screenshot(path=str(path), full_page=whole)
     return path

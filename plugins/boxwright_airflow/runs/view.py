@@ -34,6 +34,7 @@ STEPS = (
 )
 _METRICS = ("AP", "AP50")
 _SHOWN_FINDINGS = 10
+_NO_AP = "No validation AP so far: the hyperparameter validation_ap_epochs says after how many epochs it is measured."
 _RUNNING = ("running", "deferred", "restarting", "awaiting_input")
 _WAITING = {
     "queued": "The run is queued: it starts when an earlier run of this DAG has ended.",
@@ -57,6 +58,7 @@ class Training:
         text: where it stands, in a sentence.
         done, planned: epochs, for a progress bar; `planned` is 0 where it is not known.
         problem: why there is nothing to see.
+        hint: how to see more another time.
     """
 
     text: str
@@ -65,6 +67,7 @@ class Training:
     figures: tuple[Figure, ...] = ()
     charts: tuple[Chart, ...] = ()
     problem: str = ""
+    hint: str = ""
 
 
 def page_values(run: Run) -> dict[str, Any]:
@@ -130,6 +133,7 @@ def _training(run: Run) -> Training | None:
         planned,
         tuple(_figures(task, progress)),
         tuple(chart for chart in _charts(progress) if chart),
+        hint="" if progress.curve("AP") else _NO_AP,
     )
 
 
