@@ -67,6 +67,8 @@ def environment() -> Environment:
     return Environment(
         loader=PackageLoader("boxwright_airflow.pages"),
         autoescape=True,
+        # A running server keeps the templates that belong to its code.
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -110,6 +110,7 @@ def test_a_failed_run_shows_the_error_of_its_task(make_run: Any, look: Any, trac
     rule = next(iter(rules_of(ValidationConfig())))
     report = Report.start(rules_of(ValidationConfig()), {})
     report.splits["training"] = {"images": 12, "boxes": 40, "classes": {HOSTILE: 40}}
+    report.splits["test"] = {"annotations": "s3://nowhere/annotations.json"}  # whose file could not be read
     report.checked(rule, "training", 40)
     report.add(Finding(rule, "error", "training", "annotations", 3, HOSTILE, -1, "what to do"))
     report.write(run.output / "validation_report.json")
@@ -117,6 +118,7 @@ def test_a_failed_run_shows_the_error_of_its_task(make_run: Any, look: Any, trac
     assert f"validate_annotations failed: {error}" in words(section(page, "state"))
     validation = words(section(page, "validation"))
     assert "1 bad record." in validation and f"{rule} 1 40 error" in validation and "training 12 40" in validation
+    assert "test unread unread" in validation
     assert 'data-ended="yes"' in page
     assert HOSTILE not in page
 
