@@ -40,6 +40,27 @@ def s3(seaweed_server: seaweed.Seaweed, monkeypatch: pytest.MonkeyPatch) -> seaw
     return seaweed_server
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with all tables and nothing in them, to be copied: making it takes seconds."""
+    from components.release.registry import Registry
+
+    path = tmp_path_factory.mktemp("registry") / "mlflow.sqlite"
+    assert Registry(f"sqlite:///{path}").versions("nothing") == ()
+    return path
+
+
+@pytest.fixture(scope="session")
+def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as an archive unpacks to, with a model that finds the red and the blue thing."""
+    from finder import export_finder, write_facts
+
+    folder = tmp_path_factory.mktemp("finder")
+    export_finder(folder)
+    write_facts(folder)
+    return folder
+
+
 def _bccd_folder() -> Path:
     default = Path(__file__).resolve().parents[2] / "shared" / "data" / "bccd"
     return Path(os.environ.get("BOXWRIGHT_BCCD", default))

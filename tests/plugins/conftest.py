@@ -49,17 +49,8 @@ def visit(auth_manager: Any) -> Callable[[str | None], Any]:
     return open_pages
 
 
-@pytest.fixture(scope="session")
-def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from components.release.registry import Registry
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.sqlite"
-    assert Registry(f"sqlite:///{path}").versions("nothing") == ()
-    return path
-
-
 @pytest.fixture
-def registry(_empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A registry of the test's own, which the pages read through MLflow's real server, without a network between."""
     import shutil
 
@@ -72,7 +63,7 @@ def registry(_empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from components.release.registry import Registry
     from components.release.rest import RestClient
 
-    uri = f"sqlite:///{shutil.copyfile(_empty_database, tmp_path / 'mlflow.sqlite')}"
+    uri = f"sqlite:///{shutil.copyfile(empty_store, tmp_path / 'mlflow.sqlite')}"
     monkeypatch.setattr(handlers, "_model_registry_store", SqlAlchemyStore(uri))
     address = "http://localhost:5000"
     client = RestClient(address, transport=httpx.WSGITransport(app=app))

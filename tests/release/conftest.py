@@ -15,14 +15,6 @@ from components.release.registry import Registry, Release
 MakeRelease = Callable[..., Release]
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database with all tables and nothing in them."""
-    path = tmp_path_factory.mktemp("registry") / "mlflow.sqlite"
-    assert Registry(f"sqlite:///{path}").versions("nothing") == ()
-    return path
-
-
 @pytest.fixture
 def store(empty_store: Path, tmp_path: Path) -> Path:
     """A database of the test's own."""

@@ -8,22 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from finder import export_finder, write_facts
 from served import Served, serving
 
 from components.release.archive import pack
 from components.settings import Settings
 
 Invoke = Callable[..., httpx.Response]
-
-
-@pytest.fixture(scope="session")
-def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as an archive unpacks to, with a model that finds the red and the blue thing."""
-    folder = tmp_path_factory.mktemp("finder")
-    export_finder(folder)
-    write_facts(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

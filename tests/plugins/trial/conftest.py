@@ -7,18 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from finder import export_finder, write_facts
 from waiting import wait_for
 
 from boxwright_airflow.trial.process import ModelProcess
-
-
-@pytest.fixture(scope="session")
-def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tried")
-    export_finder(folder)
-    write_facts(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
