@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import os
@@ -15,6 +16,10 @@ from components.config import Hyperparameters
 from components.errors import TrainingError, UsageError
 
 _CGROUP = Path("/sys/fs/cgroup")
+
+# Parameters of glibc's `mallopt` (malloc.h), and what makes it keep freed memory: see mallopt(3).
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
+_KEEPING = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, 256 << 20))
 
 
 def distribution(devices: list[str] | None = None) -> Any:
@@ -83,6 +88,20 @@ def switched(switch: str, auto: bool) -> bool:
 
 def _has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep the memory that a training step frees, for the next step: for training on a CPU.
+
+    glibc asks the system for each large tensor and gives it back when it is freed; the system clears all its pages
+    again each time, which takes a third of a step (`benchmarks.training`). With a GPU tensors lie elsewhere, and
+    another C library does as it does.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None or _has_gpu():
+        return
+    for parameter, value in _KEEPING:
+        mallopt(parameter, value)
 
 
 def check_memory(detector: Any, batch_size: int) -> None:

@@ -88,8 +88,9 @@ def fine_tune(
     import keras
 
     from components.training.checkpoint import fetch_mirrored
-    from components.training.devices import distribution, is_chief
+    from components.training.devices import distribution, is_chief, keep_freed_memory
 
+    keep_freed_memory()
     hyperparameters = hyperparameters_of(config)
     for warning in ignored_settings(config):
         log.warning("%s", warning)

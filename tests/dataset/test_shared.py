@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from threading import Event
 
 import pytest
 import tinyset
@@ -67,11 +68,12 @@ def test_training_begins_before_the_last_shard_is_there(
     assert not list((tmp_path / "elsewhere" / "training").glob("*.tfrecord"))
     assert list((tmp_path / "elsewhere" / "validation").glob("*.tfrecord")), "only training waits"
 
-    fetched = []
+    fetched: list[object] = []
+    begun = Event()
 
     def slowly(uri: str, entries: list[object], folder: Path) -> None:
         if len(fetched) == 2:
-            assert seen, "the first records are read before the third shard comes"
+            assert begun.wait(60), "the first records are read before the third shard comes"
         download(uri, entries, folder)  # type: ignore[arg-type]
         fetched.append(entries)
 
@@ -79,6 +81,7 @@ def test_training_begins_before_the_last_shard_is_there(
     seen: list[bytes] = []
     shards = shards_of(tmp_path / "elsewhere", "training")
     for record in records_of(shards):
+        begun.set()
         seen.append(record.numpy())
     whole = [record.numpy() for record in records_of(shards_of(tmp_path / "made", "training"))]
     assert seen == whole and len(seen) == count["images"]

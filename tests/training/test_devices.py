@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -75,3 +78,24 @@ def test_some_memory_is_free():
     from components.training.devices import available_memory
 
     assert available_memory() > 1e6
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_memory_that_a_step_frees_serves_the_next(keep):
+    """A page that is given back is cleared anew when it is needed again: a fault each."""
+    script = f"""
+import resource
+from components.training.devices import keep_freed_memory
+if {keep}:
+    keep_freed_memory()
+def step():
+    return [len(b'x' * (64 << 20)) for _ in range(5)]
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    pages = 5 * (64 << 20) // resource.getpagesize()
+    faults = int(done.stdout)
+    assert faults < pages / 20 if keep else faults > pages / 2

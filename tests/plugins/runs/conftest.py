@@ -13,7 +13,6 @@ import airflow_env
 import pytest
 
 DAG_ID = "object_detection_training"
-NOW = datetime.now(UTC)
 
 
 @dataclass
@@ -29,10 +28,11 @@ class MadeRun:
         """Puts a task into a state, a minute long, with what it returned, announced and said at its end."""
         from airflow.models.xcom import XComModel
 
+        now = datetime.now(UTC)
         ti = self.row.get_task_instance(task_id, session=self.session)
         ti.state, ti.try_number = state, 1
-        ti.start_date = NOW - timedelta(minutes=2)
-        ti.end_date = None if state == "running" else datetime.now(UTC) - timedelta(minutes=1)
+        ti.start_date = now - timedelta(minutes=2)
+        ti.end_date = None if state == "running" else now - timedelta(minutes=1)
         self.session.merge(ti)
         told = {"return_value": returned} if returned is not None else {}
         told |= {"report": str(self.output / "validation_report.html")} if report else {}
@@ -44,14 +44,14 @@ class MadeRun:
             log = airflow_env.HOME / "logs" / f"dag_id={DAG_ID}" / f"run_id={self.run_id}" / f"task_id={task_id}"
             log.mkdir(parents=True)
             detail = [{"exc_type": "AirflowFailException", "exc_value": error, "frames": []}]
-            event = {"timestamp": NOW.isoformat(), "level": "error", "event": "Task failed", "error_detail": detail}
+            event = {"timestamp": now.isoformat(), "level": "error", "event": "Task failed", "error_detail": detail}
             (log / "attempt=1.log").write_text(json.dumps(event) + "\n")
         self.session.commit()
 
     def set_state(self, state: str) -> None:
         self.row.state = state
         if state in ("success", "failed"):
-            self.row.end_date = NOW
+            self.row.end_date = datetime.now(UTC)
         self.session.merge(self.row)
         self.session.commit()
 
@@ -81,13 +81,14 @@ def make_run(training_dag: Any, tmp_path: Path) -> Iterator[Callable[..., MadeRu
     with create_session() as session:
 
         def make(run_id: str, state: str = "running", **conf: Any) -> MadeRun:
+            now = datetime.now(UTC)
             row = training_dag.create_dagrun(
                 run_id=run_id,
-                run_after=NOW,
+                run_after=now,
                 run_type=DagRunType.MANUAL,
                 triggered_by=DagRunTriggeredByType.TEST,
                 state=DagRunState(state),
-                start_date=None if state == "queued" else NOW - timedelta(minutes=3),
+                start_date=None if state == "queued" else now - timedelta(minutes=3),
                 conf=conf,
                 session=session,
             )
