@@ -192,6 +192,8 @@ def training_batches(
 
 def records_of(shards: Iterable[Path]) -> Any:
     """The records of the shards; shards that are still being fetched are waited for when their turn comes."""
+    if isinstance(shards, list):  # all there; a generator would also set glibc's trim threshold: `keep_freed_memory`
+        return tf.data.TFRecordDataset([str(shard) for shard in shards])
     names = tf.data.Dataset.from_generator(
         lambda: (str(shard) for shard in shards), output_signature=tf.TensorSpec((), tf.string)
     )
