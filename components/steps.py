@@ -268,16 +268,19 @@ def quality_gate(
     from components.evaluation.files import METRICS_FILE
     from components.evaluation.gate import check_gate, write_gate_report
     from components.release.outputs import publish
-    from components.release.register import register_model as register
+    from components.release.register import record_failure, register_model
 
     settings, info = RunConfig.model_validate_json(config), RunInfo.model_validate_json(run)
     report = check_gate(json.loads((Path(evaluation.uri) / METRICS_FILE).read_text()), settings.gate)
     write_gate_report(report, Path(verdict.uri) / "gate.json")
     publish(settings, info.run_id, Path(verdict.uri), ["gate.json"])
     outcome = "the model is not registered"
-    if not report.passed and settings.gate.on_failure == "reject":
-        folders = Path(package.uri), Path(evaluation.uri)
-        outcome = f"{register(settings, info, *folders, package.archive, accepted=False).reference} is rejected"
+    if not report.passed:
+        model = settings, info, Path(package.uri), Path(evaluation.uri), package.archive
+        if settings.gate.on_failure == "reject":
+            outcome = f"{register_model(*model, accepted=False).reference} is rejected"
+        else:
+            record_failure(*model)
     report.raise_if_failed(outcome)
     verdict.checks = len(report.checks)
 

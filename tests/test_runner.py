@@ -244,6 +244,8 @@ def test_a_step_without_its_inputs_says_so(settings_of):
 
 
 def test_a_model_below_the_gate_is_not_registered_or_only_as_rejected(first, settings_of):
+    from mlflow import MlflowClient
+
     from components.release.registry import Registry
     from components.runner import run_node, run_pipeline
 
@@ -252,6 +254,9 @@ def test_a_model_below_the_gate_is_not_registered_or_only_as_rejected(first, set
         run_pipeline(config, "gated")
     registry = Registry(Settings.from_environment().tracking_uri)
     assert not registry.versions("gated")
+    client = MlflowClient(tracking_uri=registry.tracking_uri)
+    (tracked,) = client.search_runs([client.get_experiment_by_name("gated").experiment_id])
+    assert tracked.info.status == "FAILED" and "AP50" in tracked.data.metrics
     for name in ("gate.json", "report.html", "model.tar.gz"):
         assert list(Path(config.output).glob(f"gated/output/{name}")), f"{name} is kept"
 

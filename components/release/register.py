@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.config import RunConfig
-from components.errors import UsageError
+from components.errors import StorageError, UsageError
 from components.evaluation.files import PICTURES, REPORT_PAGE
 from components.release.outputs import RUN_FILE, publish
 from components.release.parents import find_start
@@ -20,6 +21,9 @@ from components.training.history import HISTORY_FILE
 
 if TYPE_CHECKING:
     from components.release.registry import Version
+    from components.release.versions import Release
+
+log = logging.getLogger("boxwright.release")
 
 REUSED_FILE = "reused.json"
 
@@ -42,10 +46,33 @@ def register_model(
         archive_uri: the uploaded `model.tar.gz`.
         accepted: False for a model that did not pass its gate.
     """
-    from components.release.registry import Registry, Release
+    from components.release.registry import Registry
+
+    release = _release(config, run, package_dir, evaluation_dir, archive_uri, accepted)
+    return Registry(Settings.from_environment().tracking_uri).register(release)
+
+
+def record_failure(config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str) -> None:
+    """Leaves the metrics and pictures of a run without a version in its MLflow run, which ends as failed.
+
+    Takes what `register_model` takes. A registry that does not answer costs a warning.
+    """
+    from components.release.registry import Registry
+
+    release = _release(config, run, package_dir, evaluation_dir, archive_uri, accepted=False)
+    try:
+        Registry(Settings.from_environment().tracking_uri).record_failure(release)
+    except StorageError as error:
+        log.warning("MLflow does not know that this run failed: %s", error)
+
+
+def _release(
+    config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str, accepted: bool
+) -> Release:
+    from components.release.versions import Release
 
     facts = json.loads((package_dir / RUN_FILE).read_text())
-    release = Release(
+    return Release(
         model_name=config.model_name,
         run_id=run.run_id,
         archive_uri=archive_uri,
@@ -67,7 +94,6 @@ def register_model(
         accepted=accepted and run.rejected is None,
         rejected_by=run.rejected if accepted else "by the quality gate",
     )
-    return Registry(Settings.from_environment().tracking_uri).register(release)
 
 
 def _curves(history: list[dict[str, float]]) -> dict[str, list[float]]:

@@ -54,6 +54,16 @@ class Registry:
                 self._aliases_of(version.name).settle(version)
             return self._get(version.name, version.version)
 
+    def record_failure(self, release: Release) -> None:
+        """Ends the MLflow run of a run that gets no version: failed, with its metrics and pictures.
+
+        Raises:
+            DataError: a picture is missing.
+        """
+        _check_pictures(release)
+        with tracking.explained(self.tracking_uri), self._lock:
+            tracking.log_run(self._client, self.tracking_uri, release, status="FAILED")
+
     def versions(self, model_name: str) -> tuple[Version, ...]:
         """All versions of a model, by rising number; none where there is no such model."""
         with tracking.explained(self.tracking_uri):

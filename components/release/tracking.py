@@ -140,15 +140,18 @@ def source_of(archive_uri: str, mlflow_run: Any) -> str:
     return archive_uri
 
 
-def log_run(client: Any, tracking_uri: str, release: Release) -> Any:
-    """The MLflow run of a run, with its metrics, hyperparameters and pictures; made or completed as need be."""
+def log_run(client: Any, tracking_uri: str, release: Release, status: str = "FINISHED") -> Any:
+    """The MLflow run of a run, with its metrics, hyperparameters and pictures; made or completed as need be.
+
+    It ends as `status` says; what ended well stays as it is.
+    """
     run = run_of(client, tracking_uri, release.model_name, release.run_id)
     if run.info.status == "FINISHED":
         return run
     _log_facts(client, run, release)
     for picture in release.pictures:
         client.log_artifact(run.info.run_id, str(picture), "report" if picture.suffix == ".html" else "pictures")
-    client.set_terminated(run.info.run_id, "FINISHED")
+    client.set_terminated(run.info.run_id, status)
     return run
 
 

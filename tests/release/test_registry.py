@@ -52,6 +52,17 @@ def test_a_version_holds_the_facts_of_its_run(registry: Registry, release: MakeR
     assert client_of(registry).get_model_version("detector", "1").run_id == run.info.run_id
 
 
+def test_a_run_without_a_version_ends_as_failed_until_it_gets_one(registry: Registry, release: MakeRelease) -> None:
+    for _ in range(2):
+        registry.record_failure(release("run-1"))
+        (run,) = mlflow_runs(registry)
+        assert run.info.status == "FAILED" and run.data.metrics == release("run-1").metrics
+        assert client_of(registry).list_artifacts(run.info.run_id, "pictures")
+    assert not registry.versions("detector")
+    registry.register(release("run-1"))
+    assert [run.info.status for run in mlflow_runs(registry)] == ["FINISHED"]
+
+
 def test_registering_again_finds_the_version(registry: Registry, release: MakeRelease) -> None:
     first = registry.register(release("run-1"))
     second = registry.register(release("run-2"))
