@@ -24,7 +24,7 @@ from components.stack.environment import BUCKET, Stack, stack_environment
 
 DAG_ID = "object_detection_training"
 IMAGES = 200
-EPOCHS = 10
+EPOCHS = 7
 SEED = 0
 OUTPUT = f"s3://{BUCKET}/runs"
 # Other tools call the first split "train".
