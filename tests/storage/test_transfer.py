@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -132,6 +133,22 @@ def test_large_file_goes_in_parts_and_comes_back(folder: str, tmp_path: Path) ->
     for _ in range(2):  # the second finds it complete
         download_file(join(folder, "model.tar.gz"), tmp_path / "back")
         assert hashlib.sha256((tmp_path / "back").read_bytes()).digest() == hashlib.sha256(data).digest()
+
+
+def test_a_name_is_won_by_one_of_several_writers(folder: str, tmp_path: Path) -> None:
+    """Each writes what no other does, all at once; the rest learn that they came too late."""
+    uri = join(folder, "claimed")
+
+    def claim(number: int) -> bool:
+        path = tmp_path / f"writer-{number}"
+        path.write_bytes(b"written by %d" % number)
+        return upload_file(path, uri, only_if_new=True)
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(claim, range(8)))
+    assert won.count(True) == 1
+    assert read_bytes(uri) == b"written by %d" % won.index(True)
+    assert not claim(9) and read_bytes(uri) == b"written by %d" % won.index(True)
 
 
 def test_browsers_are_told_what_they_get(s3: Seaweed, tmp_path: Path) -> None:
