@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.dataset.manifest import IMAGES, MANIFEST_FILE, read_lines
@@ -80,7 +80,7 @@ def _bring_images(folder: Path) -> None:
         download(join(sources[split], IMAGES), entries, folder / split / IMAGES)
 
 
-def shards_of(examples_dir: Path, split: str) -> Iterable[Path]:
+def shards_of(examples_dir: Path, split: str) -> Sequence[Path]:
     """The shards of a split, in order; those of a folder that was not brought whole are waited for one by one."""
     mark = examples_dir / _AHEAD_FILE
     if not mark.exists() or (examples_dir / COMPLETE_FILE).exists():

@@ -113,6 +113,7 @@ class Detector(keras.Model):
     def class_weights(self) -> list[ClassWeights]:
         """The variables of the top layer: the last ones on the way to the class scores."""
 
+    @abstractmethod
     def load_pretrained(self, folder: Path) -> None:
         """Puts published weights into the network.
 
@@ -122,7 +123,6 @@ class Detector(keras.Model):
         Raises:
             DataError: when they do not fit.
         """
-        raise NotImplementedError(f"{self.spec.family} has no published weights")
 
     @tf.function(reduce_retracing=True, autograph=False)
     def detect(self, images: Any, extents: Any) -> dict[str, Any]:

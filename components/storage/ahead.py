@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Condition, Thread
+from typing import Any
 
 from components.storage.entry import FileEntry
 from components.storage.transfer import download
 
 
-class FetchedAhead:
-    """The local paths of remote files, each given out once it is there; may be iterated over again and again.
+class FetchedAhead(Sequence[Path]):
+    """The local paths of remote files, each given out once it is there, as often as it is asked for.
 
-    A thread fetches them through the cache in their order, from the first iteration on, whether they are asked for
-    or not.
+    A thread fetches them through the cache in their order, from the first that is asked for on, whether the others
+    are or not.
 
     Args:
         uri: folder that they lie in.
@@ -32,18 +33,17 @@ class FetchedAhead:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Path]:
+    def __getitem__(self, number: Any) -> Any:
+        entry = self._entries[number]
         with self._changed:
             if self._thread is None:
                 self._thread = Thread(target=self._fetch, name="fetch-ahead", daemon=True)
                 self._thread.start()
-        for number, entry in enumerate(self._entries):
-            with self._changed:
-                while self._there <= number:
-                    if self._error is not None:
-                        raise self._error
-                    self._changed.wait()
-            yield self._folder / entry.key
+            while self._there <= number:
+                if self._error is not None:
+                    raise self._error
+                self._changed.wait()
+        return self._folder / entry.key
 
     def _fetch(self) -> None:
         for entry in self._entries:

@@ -94,7 +94,7 @@ def keep_freed_memory() -> None:
     """Lets this process keep the memory that a training step frees, for the next step: for training on a CPU.
 
     glibc asks the system for each large tensor and gives it back when it is freed; the system clears all its pages
-    again each time, which takes a third of a step (`benchmarks.training`). With a GPU tensors lie elsewhere, and
+    again each time, which takes up to a third of a step (`benchmarks.training`). With a GPU tensors lie elsewhere, and
     another C library does as it does.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ class _Plan:
     batch_size: int
     steps: int
 
-    def shards(self, split: str) -> Iterable[Path]:
+    def shards(self, split: str) -> Sequence[Path]:
         return shards_of(self.folder, split)
 
 

@@ -6,7 +6,7 @@ training, so that a resumed run sees what an uninterrupted one would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def _with_rows(target: dict[str, Any], multiple: int) -> dict[str, Any]:
 
 
 def training_batches(
-    shards: Iterable[Path],
+    shards: Sequence[Path],
     images: int,
     batch_size: int,
     resizing: Resizing,
@@ -190,17 +190,20 @@ def training_batches(
     return _batches(dataset, batch_size, resizing.image_size, box_multiple)
 
 
-def records_of(shards: Iterable[Path]) -> Any:
-    """The records of the shards; shards that are still being fetched are waited for when their turn comes."""
-    if isinstance(shards, list):  # all there; a generator would also set glibc's trim threshold: `keep_freed_memory`
-        return tf.data.TFRecordDataset([str(shard) for shard in shards])
-    names = tf.data.Dataset.from_generator(
-        lambda: (str(shard) for shard in shards), output_signature=tf.TensorSpec((), tf.string)
-    )
-    return names.flat_map(tf.data.TFRecordDataset)
+def records_of(shards: Sequence[Path]) -> Any:
+    """The records of the shards; shards that are still being fetched are waited for when their turn comes.
+
+    Not by `Dataset.from_generator`, which sets the C library's trim threshold for the whole process.
+    """
+
+    def records(number: Any) -> Any:
+        path = tf.numpy_function(lambda index: str(shards[index]), [number], tf.string)
+        return tf.data.TFRecordDataset(tf.ensure_shape(path, ()))
+
+    return tf.data.Dataset.range(len(shards)).flat_map(records)
 
 
-def evaluation_batches(shards: Iterable[Path], batch_size: int, resizing: Resizing) -> Any:
+def evaluation_batches(shards: Sequence[Path], batch_size: int, resizing: Resizing) -> Any:
     """One pass in the shards' order, without augmentation; the same elements as `training_batches`."""
 
     def load(record: Any) -> tuple[Any, Any, Any]:
