@@ -118,7 +118,8 @@ def _shape_caption(shapes: _Shapes, anchors: Anchors | None) -> str:
     missed = float(np.mean(best_overlap(shapes.width, shapes.height, anchors) < _MATCH))
     return (
         f"{text}, at the model's input of {anchors.image_size} px. {missed:.1%} of the boxes overlap no anchor by "
-        f"{_MATCH:g} even when centred on it: too small, too large or too long for this input size."
+        f"{_MATCH:g} even when centred on it: too small, too large or too long for this input size. "
+        "They are learnt from their best anchors alone, and found less surely."
     )
 
 

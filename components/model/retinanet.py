@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import keras_hub
 from keras import ops
+from keras_hub.src.layers.modeling.box_matcher import BoxMatcher
 from keras_hub.src.models.retinanet.feature_pyramid import FeaturePyramid
 from keras_hub.src.models.retinanet.prediction_head import PredictionHead
 from keras_hub.src.models.retinanet.retinanet_label_encoder import RetinaNetLabelEncoder
@@ -75,6 +76,7 @@ class RetinaNet(Detector):
         self.class_head = class_head
         self.anchor_generator = anchors
         self.label_encoder = RetinaNetLabelEncoder(anchors, "xyxy", encoding_format="center_xywh")
+        self.label_encoder.box_matcher = BestAnchorMatcher(self.label_encoder.box_matcher)
 
     def anchor_boxes(self) -> Any:
         """All anchors of the model's input, `(anchors, 4)`, xyxy in pixels."""
@@ -117,6 +119,29 @@ class RetinaNet(Detector):
         error = ops.sum(ops.abs(deltas - outputs["box_deltas"]), axis=-1)
         localization = ops.sum(ops.where(positive > 0, error, 0.0))
         return localization, classification, ops.sum(positive)
+
+
+class BestAnchorMatcher:
+    """Gives every box the anchors that overlap it most, however little that is; the rest as KerasHub's matcher does.
+
+    Without it a box that no anchor overlaps by half is never learnt: every one far below the smallest anchor.
+    torchvision's RetinaNet and the Faster R-CNN paper (arxiv.org/abs/1506.01497, section 3.1.2) match this way.
+    KerasHub's own `force_match_for_each_col` would match padding boxes too.
+    """
+
+    def __init__(self, matcher: BoxMatcher) -> None:
+        self.matcher = matcher
+
+    def __call__(self, overlaps: Any) -> tuple[Any, Any]:
+        """The box's index and the match value (1 positive, -1 negative, -2 ignored) of each anchor.
+
+        `overlaps` holds the IoU of anchors and boxes, `(batch, anchors, boxes)`; both results are `(batch, anchors)`.
+        """
+        boxes, values = self.matcher(overlaps)
+        best = ops.logical_and(overlaps > 0, ops.equal(overlaps, ops.max(overlaps, axis=1, keepdims=True)))
+        is_best = ops.any(best, axis=-1)
+        best_boxes = ops.cast(ops.argmax(ops.where(best, overlaps, 0.0), axis=-1), boxes.dtype)
+        return ops.where(is_best, best_boxes, boxes), ops.where(is_best, 1, values)
 
 
 def _prior_bias(shape: Any) -> Any:
