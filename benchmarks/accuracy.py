@@ -36,7 +36,7 @@ from components.storage import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (0, 1, 2)
-SAMPLE_IMAGES = 300
+SAMPLE_IMAGES = 200
 MEASURE_EVERY = 4
 
 
