@@ -106,18 +106,19 @@ def test_hostile_file_names_are_text(visit: Make, make_version: Make, tmp_path: 
 
 
 def test_a_tag_can_point_nowhere_but_to_results_of_runs(
-    visit: Make, make_version: Make, registry: Any, tmp_path: Path
+    visit: Make, make_version: Make, registry: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from boxwright_airflow.pages.app import build
+    from boxwright_airflow.pages.shelf import Shelf, open_shelf
+
+    overrides = build().dependency_overrides
+    server = overrides[open_shelf]().client
+    monkeypatch.setitem(overrides, open_shelf, lambda: Shelf(server, "nothing is written"))  # reads all for each page
     make_version("run-1")
     (tmp_path / "passwords").write_text("secret")
     client = visit("viewer")
     for uri in (str(tmp_path / "passwords"), "https://elsewhere.example/model.tar.gz", "", "model.tar.gz"):
         registry._client.set_model_version_tag("detector", "1", "boxwright.archive", uri)
-        client.get("/models")
-        from boxwright_airflow.pages.app import build
-        from boxwright_airflow.pages.shelf import open_shelf
-
-        build().dependency_overrides[open_shelf]().forget()
         for below in ("", "/report", "/archive"):
             answer = client.get(f"/models/detector/1{below}")
             assert answer.status_code == (200 if below == "" else 404), (uri, below)

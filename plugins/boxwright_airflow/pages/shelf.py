@@ -76,11 +76,6 @@ class Shelf:
             known = list(self._known.values())
         return [model for found in registered if (model := _model(found, known)).versions]
 
-    def forget(self) -> None:
-        """Makes the next page read everything anew."""
-        with self._lock:
-            self._read_at = None
-
     def promote(self, name: str, number: int, champion: int | None) -> tuple[Version, Version | None]:
         """Makes a version the champion; returns it and the champion before.
 
