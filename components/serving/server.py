@@ -43,7 +43,7 @@ def serve(
         followed(reference)
     if token is None and not config.host.startswith(_LOOPBACK):
         _log.warning("listening on %s without a token: whoever reaches this machine can use the model", config.host)
-    with _listening(config) as listener:
+    with listening(config) as listener:
         source = resolve_model(reference)
         _log.info("loading %s", source.reference)
         engine = Engine(load_predictor(source), config, Telemetry())
@@ -98,10 +98,11 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _listening(config: ServingConfig) -> Iterator[socket.socket]:
+def listening(config: ServingConfig) -> Iterator[socket.socket]:
     """The bound socket: a port in use is told before a model is loaded. It listens when the model is there."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP, or asyncio leaves Nagle's algorithm on, and each answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((config.host, config.port))

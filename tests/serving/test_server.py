@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,9 @@ import pytest
 from finder import BLUE_BOX, LABELS, RED_BOX, encoded, scene
 from PIL import Image
 from served import Served
+
+from components.config import ServingConfig
+from components.serving.server import listening
 
 # A JPEG's colours bleed by a pixel.
 PIXEL = 1.01
@@ -216,3 +221,19 @@ def test_it_listens_on_this_machine_only(server: Served) -> None:
 
     found = [one.laddr.ip for one in psutil.Process(server.process.pid).net_connections() if one.status == "LISTEN"]
     assert found == ["127.0.0.1"]
+
+
+def test_answers_go_out_at_once_not_when_the_head_is_acknowledged() -> None:
+    async def sends_at_once() -> bool:
+        accepted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        with listening(ServingConfig(port=0)) as listener:
+            taking = await asyncio.start_server(lambda _, answer: accepted.set_result(answer), sock=listener)
+            async with taking:
+                _, client = await asyncio.open_connection(*listener.getsockname())
+                answer = await accepted
+                told = answer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                client.close()
+                answer.close()
+        return bool(told)
+
+    assert asyncio.run(sends_at_once())
