@@ -17,7 +17,7 @@ from components.config import EvaluationConfig, Gate
 from components.dataset.annotations import Annotations, load_annotations
 from components.dataset.report_data import SplitBoxes
 from components.errors import DataError
-from components.evaluation.analysis import analyse
+from components.evaluation.analysis import Analysis, analyse
 from components.evaluation.comparison import compare
 from components.evaluation.detections import Detections
 from components.evaluation.files import (
@@ -70,6 +70,7 @@ class EvaluationSummary:
         metrics: AP, AP50, ... (None where there is nothing to measure on), the number of images whose answers are no
             numbers, and the validation losses under the managed algorithm's names.
         per_class: the same metrics by class name.
+        errors: AP50 that each kind of error costs, by TIDE's name for it.
         speed: see `components.evaluation.predict.Speed`.
         champion: `reference`, `metrics` and `threshold` of the model to beat, or `problem`; None where there is none.
         comparison: see `components.evaluation.comparison.Comparison`.
@@ -79,6 +80,7 @@ class EvaluationSummary:
     threshold: float | None
     metrics: dict[str, float | None]
     per_class: dict[str, Any]
+    errors: dict[str, float]
     speed: dict[str, Any]
     champion: dict[str, Any] | None
     comparison: dict[str, Any] | None
@@ -136,19 +138,21 @@ def evaluate(
     beaten, described = _answer_of_champion(champion, annotations, shards, out_dir, settings.voc)
     measurement = answered.measurement
     comparison = compare(beaten.measurement, measurement, described["reference"]) if beaten and described else None
-    history = _history(model_dir)
+    history, analysis = _history(model_dir), analyse(measurement)
+    write_json(out_dir / ANALYSIS_FILE, analysis.model_dump())
     summary = EvaluationSummary(
         split=split,
         threshold=measurement.threshold,
         metrics=answered.metrics | _losses(history, _final_epoch(model_dir)),
         per_class=measurement.metrics.to_dict()["per_class"],
+        errors={kind.name: kind.cost for kind in analysis.errors},
         speed=answered.speed,
         champion=described,
         comparison=comparison.model_dump() if comparison else None,
     )
     parts = {name: SplitBoxes.of_records(load_annotations(examples_dir / name / "annotations.json")) for name in splits}
     background = replace(background or Background(title=model_dir.name), history=history, splits=parts)
-    _report(summary, measurement, shards, out_dir, settings, gate, background)
+    _report(summary, measurement, analysis, shards, out_dir, settings, gate, background)
     write_json(out_dir / METRICS_FILE, vars(summary))
     return summary
 
@@ -211,6 +215,7 @@ def _losses(history: list[dict[str, float]], final_epoch: int) -> dict[str, floa
 def _report(
     summary: EvaluationSummary,
     measurement: Measurement,
+    analysis: Analysis,
     shards: list[Path],
     out_dir: Path,
     settings: EvaluationConfig,
@@ -219,8 +224,6 @@ def _report(
 ) -> None:
     from components.evaluation.predict import first_images, images_of
 
-    analysis = analyse(measurement)
-    write_json(out_dir / ANALYSIS_FILE, analysis.model_dump())
     chosen = {
         "worst": worst_images(analysis, settings.worst_images),
         "sample": sample_images(measurement, settings.gallery_images),

@@ -115,15 +115,15 @@ def check_gate(evaluation: Mapping[str, Any], gate: Gate) -> GateReport:
     answers with one of the classes that the images have, or whose AP was not measured.
 
     Args:
-        evaluation: the content of `metrics.json`: `metrics`, and `per_class`, `speed` and `comparison` as far as the
-            gate asks for them.
+        evaluation: the content of `metrics.json`: `metrics`, and `per_class`, `errors`, `speed` and `comparison` as
+            far as the gate asks for them.
         gate: the bounds.
     """
     metrics, per_class = evaluation["metrics"], evaluation.get("per_class", {})
     return GateReport(
         checks=(
             *_answers(metrics, per_class),
-            _at_least("AP50", metrics.get("AP50"), gate.min_ap50),
+            _explained(_at_least("AP50", metrics.get("AP50"), gate.min_ap50), evaluation.get("errors", {})),
             _at_least("AP", metrics.get("AP"), gate.min_ap),
             *(_class_floor(name, bound, per_class) for name, bound in gate.min_ap50_per_class.items()),
             *_champion(evaluation, gate.must_beat_champion),
@@ -156,6 +156,14 @@ def _answers(metrics: Mapping[str, Any], per_class: Mapping[str, Any]) -> Iterat
         yield _failed("classes detected", len(asked) - len(missing), len(asked), "classes missing", note)
     elif asked:
         yield GateCheck(name="classes detected", value=len(asked), bound=len(asked), passed=True, verdict="passed")
+
+
+def _explained(check: GateCheck, errors: Mapping[str, float]) -> GateCheck:
+    """With the kind of error that costs most, which tells swapped classes from boxes in wrong places."""
+    if check.verdict != "too low" or not any(errors.values()):
+        return check
+    kind = max(errors, key=lambda name: errors[name])
+    return check.model_copy(update={"note": f"{kind} errors alone cost {errors[kind]:.2f} of it, see the report"})
 
 
 def _class_floor(name: str, bound: float, per_class: Mapping[str, Any]) -> GateCheck:

@@ -105,7 +105,12 @@ SILENT = Colours(np.zeros((3, 3)))
     ("model", "check", "verdict", "said"),
     [
         (UNTRAINED, "AP50", "too low", "at least 0.05 is required"),
-        (PERMUTED, "AP50", "too low", "AP50 is 0.0000"),
+        (
+            PERMUTED,
+            "AP50",
+            "too low",
+            "AP50 is 0.0000, at least 0.05 is required: classification errors alone cost 1.00",
+        ),
         (BROKEN, "detections", "not a number", f"on {IMAGES} of {IMAGES} images the model answers NaN"),
         (SILENT, "detections", "nothing detected", "detects nothing at all"),
         (WEAK, "classes detected", "classes missing", "never detected: red"),
