@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import time
 from collections.abc import Collection
 
+from h11 import LocalProtocolError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,6 +17,7 @@ from components.serving.problems import ProblemError
 # A load balancer asks without a token.
 _OPEN = ("/ping",)
 _BOUNDED = ("/invocations", "/invocations/batch")
+_log = logging.getLogger("boxwright")
 
 
 class Entrance:
@@ -50,6 +53,9 @@ class Entrance:
             await self._enter(scope, receive, counted)
         except ClientDisconnect:
             pass
+        except LocalProtocolError as error:
+            # What came was no HTTP after all: uvicorn has answered 400 in the midst of it.
+            _log.warning("an answer was not sent: %s", error)
         finally:
             route = path if path in self.routes else "other"
             self.engine.telemetry.request(route, status, time.monotonic() - started)
