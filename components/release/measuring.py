@@ -13,7 +13,7 @@ from components.dataset.download import download_dataset
 from components.dataset.examples import build_evaluation_examples
 from components.dataset.folders import splits_below
 from components.evaluation.evaluate import Champion, EvaluationSummary, evaluate
-from components.evaluation.files import DETECTIONS_FILE, METRICS_FILE, PUBLISHED
+from components.evaluation.files import DETECTIONS_FILE, METRICS_FILE
 from components.evaluation.report import Background
 from components.release.models import fetch_model
 
@@ -55,10 +55,7 @@ def measure_model(
         )
         summary = evaluate(folder / "examples", folder / "model", out, settings, champion, background=background)
         if report:
-            report.mkdir(parents=True, exist_ok=True)
-            for name in PUBLISHED:
-                if (out / name).exists():
-                    shutil.copyfile(out / name, report / name)
+            shutil.copytree(out, report, dirs_exist_ok=True)
     return summary
 
 

@@ -1,0 +1,54 @@
+"""`boxwright evaluate` and `compare` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tinyset
+
+from components.evaluation.files import PUBLISHED
+from components.model.store import MODEL_FILE, WEIGHTS_FILE, ModelCard, build_detector, save_detector
+from components.release.archive import pack
+
+
+def boxwright(*arguments: object) -> str:
+    """What the command prints."""
+    command = [sys.executable, "-m", "components.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of fresh weights."""
+    folder = tmp_path_factory.mktemp("package")
+    categories = tinyset.document()["categories"]
+    names, ids = (tuple(one[key] for one in categories) for key in ("name", "id"))
+    card = ModelCard(model_id="tiny", image_size=64, classes=names, category_ids=ids)
+    (folder / "content").mkdir()
+    save_detector(build_detector(card), card, folder / "content")
+    assert {path.name for path in (folder / "content").iterdir()} == {MODEL_FILE, WEIGHTS_FILE}
+    pack(folder / "content", folder / "model.tar.gz")
+    return folder / "model.tar.gz"
+
+
+def test_a_model_is_measured_and_its_report_kept(archive: Path, tmp_path: Path) -> None:
+    dataset, report = tinyset.write(tmp_path / "set"), tmp_path / "report"
+    printed = boxwright("evaluate", "--model", archive, "--dataset", dataset, "--report", report, "--json")
+    assert json.loads(printed) == json.loads((report / "metrics.json").read_text())
+    assert json.loads(printed)["metrics"]["images"] == 3
+    left = {path.name for path in report.iterdir()}
+    assert left <= set(PUBLISHED) and {"report.html", "detections.json", "gallery"} <= left
+    named = json.loads((report / "gallery.json").read_text())
+    assert named and len(list((report / "gallery").iterdir())) == 3
+
+
+def test_two_models_are_compared_again_into_the_same_folder(archive: Path, tmp_path: Path) -> None:
+    dataset, report = tinyset.write(tmp_path / "set"), tmp_path / "report"
+    for _ in range(2):
+        printed = boxwright("compare", archive, archive, "--dataset", dataset, "--report", report, "--json")
+    assert json.loads(printed)["comparison"]["metrics"]["AP"]["difference"] == 0
+    assert (report / "champion_detections.json").read_text() == (report / "detections.json").read_text()
