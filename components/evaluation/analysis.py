@@ -101,8 +101,9 @@ class Analysis(Frozen):
         classes: names.
         recalls: the 101 recalls of COCO's curves.
         precisions: precision at each recall at IoU 0.5 by class name, left out where the split has no box of it.
-        confusion: `(classes + 1, classes + 1)` counts at the threshold; rows are the truth, columns what was found,
-            and the last of both is the background: false detections in its row, missed boxes in its column.
+        confusion: `(classes + 1, classes + 1)` counts at the threshold, or of all detections where nothing is right;
+            rows are the truth, columns what was found, and the last of both is the background: false detections in its
+            row, missed boxes in its column.
         calibration: of the scores of all detections, at IoU 0.5.
         calibration_error: mean distance of score and accuracy, weighted by the number of detections (ECE).
         errors: TIDE's kinds at IoU 0.5.
@@ -127,7 +128,7 @@ def analyse(measurement: Measurement) -> Analysis:
     # The dearest part; hotcoco lets other threads run meanwhile.
     with ThreadPoolExecutor(max_workers=1) as pool:
         every = pool.submit(full.tide_errors, MATCH_IOU, BACKGROUND_IOU)
-        confusion, images, labels = _confusion(measurement), _image_errors(measurement), _doubtful_labels(measurement)
+        images, labels = _image_errors(measurement), _doubtful_labels(measurement)
         kept = measurement.kept.tide_errors(MATCH_IOU, BACKGROUND_IOU)
     errors = _error_kinds(every.result(), kept)
     calibration = full.calibration(CALIBRATION_BINS, MATCH_IOU)
@@ -135,7 +136,7 @@ def analyse(measurement: Measurement) -> Analysis:
         classes=measurement.annotations.classes,
         recalls=tuple(full.params.rec_thrs),
         precisions=_curves(measurement),
-        confusion=confusion,
+        confusion=_confusion(measurement),
         calibration=tuple(
             CalibrationBin(
                 lower=one["bin_lower"],
@@ -164,7 +165,7 @@ def _curves(measurement: Measurement) -> dict[str, tuple[float, ...]]:
 
 def _confusion(measurement: Measurement) -> tuple[tuple[int, ...], ...]:
     annotations, kept = measurement.annotations, measurement.kept_detections
-    evaluation = measurement.kept
+    evaluation = measurement.full if measurement.threshold is None else measurement.kept
     if any(box.crowd for box in annotations.boxes):
         # hotcoco's matrix knows no crowds: leave them out, and with them what was found in them.
         outside = np.array(sorted(measurement.diagnostics["dt_status"]), np.int64) - 1
@@ -172,6 +173,30 @@ def _confusion(measurement: Measurement) -> tuple[tuple[int, ...], ...]:
         evaluation = truth.evaluator(truth.results(kept.pick(outside)), MATCH_IOU)
     matrix = evaluation.confusion_matrix(MATCH_IOU)["matrix"]
     return tuple(tuple(int(count) for count in row) for row in matrix)
+
+
+def swapped_classes(analysis: Analysis) -> dict[str, str]:
+    """Classes whose objects go by each other's names: what a label map in another order leaves.
+
+    A model that has learnt little names most objects alike; only where more than half of the found objects of A are
+    named B, and so on back to A, have names changed places.
+
+    Returns:
+        What the objects of each such class are named.
+    """
+    matrix = np.array(analysis.confusion)[:-1, :-1]
+    named = {row: int(counts.argmax()) for row, counts in enumerate(matrix) if 2 * counts.max() > counts.sum()}
+
+    def leads_back(row: int) -> bool:
+        at: int | None = row
+        for _ in named:
+            at = None if at is None else named.get(at)
+            if at == row:
+                return True
+        return False
+
+    names = analysis.classes
+    return {names[row]: names[other] for row, other in named.items() if other != row and leads_back(row)}
 
 
 def _error_kinds(every: dict[str, Any], kept: dict[str, Any]) -> tuple[ErrorKind, ...]:

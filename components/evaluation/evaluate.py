@@ -17,7 +17,7 @@ from components.config import EvaluationConfig, Gate
 from components.dataset.annotations import Annotations, load_annotations
 from components.dataset.report_data import SplitBoxes
 from components.errors import DataError
-from components.evaluation.analysis import Analysis, analyse
+from components.evaluation.analysis import Analysis, analyse, swapped_classes
 from components.evaluation.comparison import compare
 from components.evaluation.detections import Detections
 from components.evaluation.files import (
@@ -70,6 +70,7 @@ class EvaluationSummary:
         metrics: AP, AP50, ... (None where there is nothing to measure on), the number of images whose answers are no
             numbers, and the validation losses under the managed algorithm's names.
         per_class: the same metrics by class name.
+        swapped: what the objects of each class are named whose names have changed places; empty in a sound model.
         errors: AP50 that each kind of error costs, by TIDE's name for it.
         speed: see `components.evaluation.predict.Speed`.
         champion: `reference`, `metrics` and `threshold` of the model to beat, or `problem`; None where there is none.
@@ -80,6 +81,7 @@ class EvaluationSummary:
     threshold: float | None
     metrics: dict[str, float | None]
     per_class: dict[str, Any]
+    swapped: dict[str, str]
     errors: dict[str, float]
     speed: dict[str, Any]
     champion: dict[str, Any] | None
@@ -145,6 +147,7 @@ def evaluate(
         threshold=measurement.threshold,
         metrics=answered.metrics | _losses(history, _final_epoch(model_dir)),
         per_class=measurement.metrics.to_dict()["per_class"],
+        swapped=swapped_classes(analysis),
         errors={kind.name: kind.cost for kind in analysis.errors},
         speed=answered.speed,
         champion=described,

@@ -22,6 +22,7 @@ Verdict = Literal[
     "not measured",
     "nothing detected",
     "classes missing",
+    "classes swapped",
     "worse than champion",
     "no champion",
 ]
@@ -112,17 +113,18 @@ def check_gate(evaluation: Mapping[str, Any], gate: Gate) -> GateReport:
     """Holds an evaluation against the gate.
 
     Whatever the bounds are, a model fails whose answers are no numbers, that detects nothing at all, that never
-    answers with one of the classes that the images have, or whose AP was not measured.
+    answers with one of the classes that the images have, that gives classes each other's names, or whose AP was not measured.
 
     Args:
-        evaluation: the content of `metrics.json`: `metrics`, and `per_class`, `errors`, `speed` and `comparison` as
-            far as the gate asks for them.
+        evaluation: the content of `metrics.json`: `metrics`, and `per_class`, `swapped`, `errors`, `speed` and
+            `comparison` as far as the gate asks for them.
         gate: the bounds.
     """
     metrics, per_class = evaluation["metrics"], evaluation.get("per_class", {})
     return GateReport(
         checks=(
             *_answers(metrics, per_class),
+            *_swapped(evaluation.get("swapped", {}), len(per_class)),
             _explained(_at_least("AP50", metrics.get("AP50"), gate.min_ap50), evaluation.get("errors", {})),
             _at_least("AP", metrics.get("AP"), gate.min_ap),
             *(_class_floor(name, bound, per_class) for name, bound in gate.min_ap50_per_class.items()),
@@ -156,6 +158,13 @@ def _answers(metrics: Mapping[str, Any], per_class: Mapping[str, Any]) -> Iterat
         yield _failed("classes detected", len(asked) - len(missing), len(asked), "classes missing", note)
     elif asked:
         yield GateCheck(name="classes detected", value=len(asked), bound=len(asked), passed=True, verdict="passed")
+
+
+def _swapped(swapped: Mapping[str, str], classes: int) -> Iterator[GateCheck]:
+    if swapped:
+        named = ", ".join(f"{name} are named {other}" for name, other in swapped.items())
+        note = f"objects of {named}; do the label maps of dataset and seed have the same order?"
+        yield _failed("classes in place", classes - len(swapped), classes, "classes swapped", note)
 
 
 def _explained(check: GateCheck, errors: Mapping[str, float]) -> GateCheck:

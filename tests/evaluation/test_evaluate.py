@@ -111,6 +111,7 @@ SILENT = Colours(np.zeros((3, 3)))
             "too low",
             "AP50 is 0.0000, at least 0.05 is required: classification errors alone cost 1.00",
         ),
+        (PERMUTED, "classes in place", "classes swapped", "objects of red are named "),
         (BROKEN, "detections", "not a number", f"on {IMAGES} of {IMAGES} images the model answers NaN"),
         (SILENT, "detections", "nothing detected", "detects nothing at all"),
         (WEAK, "classes detected", "classes missing", "never detected: red"),
