@@ -113,7 +113,8 @@ def check_gate(evaluation: Mapping[str, Any], gate: Gate) -> GateReport:
     """Holds an evaluation against the gate.
 
     Whatever the bounds are, a model fails whose answers are no numbers, that detects nothing at all, that never
-    answers with one of the classes that the images have, that gives classes each other's names, or whose AP was not measured.
+    answers with one of the classes that the images have, that gives classes each other's names, or whose AP was
+    not measured.
 
     Args:
         evaluation: the content of `metrics.json`: `metrics`, and `per_class`, `swapped`, `errors`, `speed` and
