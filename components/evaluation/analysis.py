@@ -20,6 +20,8 @@ from components.evaluation.threshold import MATCH_IOU
 CALIBRATION_BINS = 10
 BACKGROUND_IOU = 0.1
 LABELS_SHOWN = 200
+# Of two classes that look alike, by chance one pair in a thousand would count as swapped.
+LEAST_SWAPPED, SWAPPED_SHARE = 8, 0.8
 
 # TIDE's kinds (arxiv.org/abs/2008.08115) by hotcoco's names.
 KINDS = {
@@ -99,9 +101,10 @@ class Analysis(Frozen):
 
     Attributes:
         classes: names.
+        threshold: the score at which F1 is largest; None where no detection is right.
         recalls: the 101 recalls of COCO's curves.
         precisions: precision at each recall at IoU 0.5 by class name, left out where the split has no box of it.
-        confusion: `(classes + 1, classes + 1)` counts at the threshold, or of all detections where nothing is right;
+        confusion: `(classes + 1, classes + 1)` counts at the threshold, or of all detections where there is none;
             rows are the truth, columns what was found, and the last of both is the background: false detections in its
             row, missed boxes in its column.
         calibration: of the scores of all detections, at IoU 0.5.
@@ -112,6 +115,7 @@ class Analysis(Frozen):
     """
 
     classes: tuple[str, ...]
+    threshold: float | None
     recalls: tuple[float, ...]
     precisions: dict[str, tuple[float, ...]]
     confusion: tuple[tuple[int, ...], ...]
@@ -134,6 +138,7 @@ def analyse(measurement: Measurement) -> Analysis:
     calibration = full.calibration(CALIBRATION_BINS, MATCH_IOU)
     return Analysis(
         classes=measurement.annotations.classes,
+        threshold=measurement.threshold,
         recalls=tuple(full.params.rec_thrs),
         precisions=_curves(measurement),
         confusion=_confusion(measurement),
@@ -178,14 +183,17 @@ def _confusion(measurement: Measurement) -> tuple[tuple[int, ...], ...]:
 def swapped_classes(analysis: Analysis) -> dict[str, str]:
     """Classes whose objects go by each other's names: what a label map in another order leaves.
 
-    A model that has learnt little names most objects alike; only where more than half of the found objects of A are
-    named B, and so on back to A, have names changed places.
+    A model that has learnt little names most objects alike, and one that cannot tell two classes apart names half of
+    each wrongly. So names count as swapped where nearly all of the objects found of A are named B and so on back to A,
+    and where there are enough of each for this not to be chance.
 
     Returns:
         What the objects of each such class are named.
     """
-    matrix = np.array(analysis.confusion)[:-1, :-1]
-    named = {row: int(counts.argmax()) for row, counts in enumerate(matrix) if 2 * counts.max() > counts.sum()}
+    named = {}
+    for row, counts in enumerate(np.array(analysis.confusion)[:-1, :-1]):
+        if counts.sum() >= LEAST_SWAPPED and counts.max() >= SWAPPED_SHARE * counts.sum():
+            named[row] = int(counts.argmax())
 
     def leads_back(row: int) -> bool:
         at: int | None = row

@@ -173,7 +173,7 @@ def _explained(check: GateCheck, errors: Mapping[str, float]) -> GateCheck:
     if check.verdict != "too low" or not any(errors.values()):
         return check
     kind = max(errors, key=lambda name: errors[name])
-    return check.model_copy(update={"note": f"{kind} errors alone cost {errors[kind]:.2f} of it, see the report"})
+    return check.model_copy(update={"note": f"without its {kind} errors it would be {errors[kind]:.2f} higher"})
 
 
 def _class_floor(name: str, bound: float, per_class: Mapping[str, Any]) -> GateCheck:

@@ -51,7 +51,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 1rem 0 0; font-s
 pre { overflow-x: auto; background: var(--raised); padding: .75rem 1rem; font-size: .8rem; }
 @media (max-width: 42rem) { .gallery figure:target img { width: 52rem; max-width: none; } }
 @media print { nav, .close { display: none; } body { max-width: none; padding: 0; font-size: .85rem; }
-  figure, tr, .tiles div { break-inside: avoid; } h2 { break-after: avoid; }
+  figure, tr, .tiles div { break-inside: avoid; } h2, h3, h2 + p { break-after: avoid; }
   .gallery { grid-template-columns: 1fr 1fr; } .chart img { min-width: 0; } }
 """
 

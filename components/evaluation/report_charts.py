@@ -89,8 +89,9 @@ def _confusion_caption(analysis: Analysis, rows: Sequence[int]) -> str:
     right, confused = matrix.diagonal().sum(), matrix[:-1, :-1].sum() - matrix[:-1, :-1].trace()
     hidden = len(analysis.classes) + 1 - len(rows)
     more = f" {hidden} classes with less confusion are not shown." if hidden else ""
+    counted = "At the threshold" if analysis.threshold is not None else "Of all detections, for none is right"
     return (
-        f"At the threshold: {right:,} boxes found as what they are, {confused:,} as another class, "
+        f"{counted}: {right:,} boxes found as what they are, {confused:,} as another class, "
         f"{matrix[:-1, -1].sum():,} missed (background column), and {matrix[-1, :-1].sum():,} detections where nothing "
         f"is (background row). Rows are the truth, shade is the share of the row.{more}"
     )

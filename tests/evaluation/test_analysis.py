@@ -9,7 +9,7 @@ import pytest
 from test_metrics import result, synthetic
 
 from components.dataset.annotations import Annotations, Box, ImageRecord
-from components.evaluation.analysis import Analysis, analyse
+from components.evaluation.analysis import Analysis, analyse, swapped_classes
 from components.evaluation.detections import Detections
 from components.evaluation.metrics import Measurement
 
@@ -107,3 +107,23 @@ def test_nothing_detected_is_all_missed_and_can_be_written() -> None:
     assert found.confusion == ((0, 0, 5), (0, 0, 1), (0, 0, 0))
     assert {kind.name: kind.count for kind in found.errors}["missed"] == 6
     assert "NaN" not in json.dumps(found.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("confusion", "swapped"),
+    [
+        ([[0, 60, 0], [1, 0, 70], [69, 0, 2]], {"a": "b", "b": "c", "c": "a"}),
+        ([[1, 9, 0], [8, 0, 0], [0, 0, 30]], {"a": "b", "b": "a"}),
+        ([[60, 1, 0], [0, 70, 0], [0, 3, 60]], {}),
+        ([[2, 60, 0], [0, 70, 0], [0, 60, 5]], {}),  # all are named alike
+        ([[25, 30, 0], [31, 25, 0], [0, 0, 50]], {}),  # two that it cannot tell apart
+        ([[0, 3, 0], [4, 0, 0], [0, 0, 50]], {}),  # too few to say
+        ([[0, 0, 0], [0, 0, 0], [0, 0, 0]], {}),
+    ],
+)
+def test_names_that_changed_places_are_told_from_a_model_that_is_weak(
+    confusion: list[list[int]], swapped: dict[str, str]
+) -> None:
+    matrix = (*((*row, 7) for row in confusion), (9, 9, 9, 0))
+    analysis = analysed().model_copy(update={"classes": ("a", "b", "c"), "confusion": matrix})
+    assert swapped_classes(analysis) == swapped

@@ -109,7 +109,7 @@ SILENT = Colours(np.zeros((3, 3)))
             PERMUTED,
             "AP50",
             "too low",
-            "AP50 is 0.0000, at least 0.05 is required: classification errors alone cost 1.00",
+            "AP50 is 0.0000, at least 0.05 is required: without its classification errors it would be 1.00 higher",
         ),
         (PERMUTED, "classes in place", "classes swapped", "objects of red are named "),
         (BROKEN, "detections", "not a number", f"on {IMAGES} of {IMAGES} images the model answers NaN"),

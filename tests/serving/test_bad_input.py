@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import socket
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -168,6 +170,15 @@ def test_too_many_files_are_400_and_a_large_one_is_named(client: httpx.Client) -
     assert client.post("/invocations/batch", files=many).status_code == 400
     answer = client.post("/invocations/batch", files=[("files", ("large.jpg", b"x" * 2_000_001, "image/jpeg"))])
     assert [one["error"] for one in answer.json()["predictions"]] == ["body_too_large"]
+
+
+def test_a_body_that_stops_being_http_is_400(server: Served) -> None:
+    address = urlsplit(server.url)
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+        connection.sendall(head + b"zz\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    assert server.said("an answer was not sent")
 
 
 def test_no_traceback_was_logged(server: Served, invoke: Invoke) -> None:
