@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import math
 import os
 from pathlib import Path
@@ -15,7 +16,12 @@ import tensorflow as tf
 from components.config import Hyperparameters
 from components.errors import TrainingError, UsageError
 
+log = logging.getLogger("boxwright.training")
+
 _CGROUP = Path("/sys/fs/cgroup")
+
+# The stride of the coarsest map that a pyramid convolves once more, in pixels.
+_COARSEST_STRIDE = 64
 
 # Parameters of glibc's `mallopt` (malloc.h), and what makes it keep freed memory: see mallopt(3).
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
@@ -68,12 +74,21 @@ def _cluster() -> dict[str, Any]:
     return dict(found)
 
 
-def precision_policy(hyperparameters: Hyperparameters) -> str:
-    """Keras's dtype policy: half precision on GPUs, bfloat16 where it is asked for on a CPU."""
+def precision_policy(hyperparameters: Hyperparameters, image_size: int) -> str:
+    """Keras's dtype policy: half precision on GPUs, bfloat16 where it is asked for on a CPU.
+
+    `image_size`: the model's input height and width in pixels.
+    """
     on_gpu = _has_gpu()
     if not switched(hyperparameters.mixed_precision, on_gpu):
         return "float32"
-    return "mixed_float16" if on_gpu else "mixed_bfloat16"
+    if on_gpu:
+        return "mixed_float16"
+    if image_size <= _COARSEST_STRIDE:
+        # oneDNN's bfloat16 gradient of a 3x3 kernel with stride 2 over a single pixel holds memory that nobody wrote.
+        log.warning("mixed_precision is ignored: on a CPU it needs an image_size above %d", _COARSEST_STRIDE)
+        return "float32"
+    return "mixed_bfloat16"
 
 
 def uses_xla(hyperparameters: Hyperparameters) -> bool:

@@ -151,7 +151,7 @@ def _seeded_detector(
         category_ids=tuple(examples["category_ids"]),
     )
     usual = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision_policy(hyperparameters))
+    keras.config.set_dtype_policy(precision_policy(hyperparameters, card.image_size))
     try:
         detector = build_detector(card)
     finally:

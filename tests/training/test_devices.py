@@ -53,8 +53,16 @@ def test_half_precision_and_xla_are_for_gpus_unless_told_otherwise(monkeypatch, 
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"] * gpus)
     settings = Hyperparameters(mixed_precision=switch, jit_compile=switch)
-    assert precision_policy(settings) == policy
+    assert precision_policy(settings, 320) == policy
     assert uses_xla(settings) == (policy != "float32")
+
+
+def test_half_precision_on_a_cpu_is_left_where_its_gradients_would_hold_stale_memory(caplog):
+    from components.training.devices import precision_policy
+
+    assert precision_policy(Hyperparameters(mixed_precision="True"), 64) == "float32"
+    assert "mixed_precision is ignored: on a CPU it needs an image_size above 64" in caplog.text
+    assert precision_policy(Hyperparameters(mixed_precision="True"), 96) == "mixed_bfloat16"
 
 
 def test_a_batch_that_cannot_fit_is_refused_before_the_system_ends_the_process(monkeypatch):

@@ -106,6 +106,7 @@ def test_a_training_that_gets_worse_stops_and_hands_on_its_best_epoch(prepared, 
         "early_stopping_patience": 1,
         "validation_ap_epochs": 1,
         "mixed_precision": "True",
+        "image_size": 96,
     }
     summary = _train(prepared, tmp_path / "out", tmp_path / "checkpoints", Watch(measure=measure), **settings)
     assert (summary.epochs, summary.final_epoch, len(seen)) == (2, 0, 2)
