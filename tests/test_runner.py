@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import re
+import shutil
 import tarfile
 import time
 from datetime import UTC, datetime
@@ -213,6 +214,30 @@ def test_a_parent_of_the_future_is_not_taken(second, settings_of):
     assert choose_seed(settings_of(seed_mode="auto"), RUN) == "fetch_pretrained"
     later = RUN.model_copy(update={"as_of": datetime(2999, 1, 1, tzinfo=UTC)})
     assert choose_seed(settings_of(seed_mode="auto"), later) == "resolve_parent"
+
+
+def test_steps_that_share_nothing_but_a_bucket_make_the_same_model(
+    first, s3, dataset, settings_of, monkeypatch, tmp_path
+):
+    from components.runner import run_pipeline
+
+    bucket = s3.make_bucket("shared-root")
+    s3.put_tree(dataset, f"{bucket}/data")
+    monkeypatch.setenv("BOXWRIGHT_PIPELINE_ROOT", f"{bucket}/root")
+    monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path))
+    settings = Settings.from_environment()
+
+    def on_a_new_machine(node_id):
+        shutil.rmtree(settings.pipeline_root, ignore_errors=True)
+        monkeypatch.setenv("BOXWRIGHT_CACHE", str(tmp_path / f"cache of {node_id}"))
+
+    splits = {split: f"{bucket}/data/{split}" for split in ("training", "validation", "test")}
+    config = settings_of(**splits, output=f"{bucket}/output")
+    result = run_pipeline(config, "shared-root", on_step=on_a_new_machine)
+    assert result["status"] == "registered"
+    assert {name: result[name] for name in ("metrics", "dataset_fingerprint")} == {
+        name: first[name] for name in ("metrics", "dataset_fingerprint")
+    }
 
 
 def test_a_run_says_where_it_started_and_why(first, second):

@@ -83,8 +83,14 @@ def _bring_images(folder: Path) -> None:
 def shards_of(examples_dir: Path, split: str) -> Sequence[Path]:
     """The shards of a split, in order; those of a folder that was not brought whole are waited for one by one."""
     mark = examples_dir / _AHEAD_FILE
-    if not mark.exists() or (examples_dir / COMPLETE_FILE).exists():
-        return sorted((examples_dir / split).glob(_SHARD))
-    content = json.loads(mark.read_bytes())
-    entries = [FileEntry(**entry) for entry in content["shards"]]
-    return FetchedAhead(content["uri"], [entry for entry in entries if entry.key.startswith(f"{split}/")], examples_dir)
+    if mark.exists() and not (examples_dir / COMPLETE_FILE).exists():
+        content = json.loads(mark.read_bytes())
+        entries = [FileEntry(**entry) for entry in content["shards"] if entry["key"].startswith(f"{split}/")]
+        if entries:
+            return FetchedAhead(content["uri"], entries, examples_dir)
+    return sorted((examples_dir / split).glob(_SHARD))
+
+
+def size_of_shards(shards: Sequence[Path]) -> int:
+    """Bytes of what `shards_of` gave, whether all of it is there yet or not."""
+    return shards.size if isinstance(shards, FetchedAhead) else sum(path.stat().st_size for path in shards)

@@ -33,6 +33,11 @@ class FetchedAhead(Sequence[Path]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files, there or not."""
+        return sum(entry.size for entry in self._entries)
+
     def __getitem__(self, number: Any) -> Any:
         entry = self._entries[number]
         with self._changed:

@@ -137,6 +137,11 @@ def check_memory(detector: Any, batch_size: int) -> None:
         raise TrainingError(memory_advice(batch_size, detector.image_size, detail))
 
 
+def fits_in_memory(size: int) -> bool:
+    """Whether the training examples, of so many bytes, may stay in memory: in a quarter of what is free."""
+    return size <= available_memory() / 4
+
+
 def memory_advice(batch_size: int, image_size: int, detail: str) -> str:
     """The one message about memory, whoever noticed."""
     return (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.config import Hyperparameters, RunConfig
-from components.dataset.shared import shards_of
+from components.dataset.shared import shards_of, size_of_shards
 from components.errors import TrainingError
 from components.model.catalogue import hyperparameters_of, model_spec
 from components.model.seeds import RANDOM, apply_seed, read_seed
@@ -217,12 +217,13 @@ def _run_fit(
     import tensorflow as tf
 
     from components.training.callbacks import LossGuard
-    from components.training.devices import check_memory, memory_advice
+    from components.training.devices import check_memory, fits_in_memory, memory_advice
     from components.training.input import evaluation_batches, training_batches
 
     check_memory(detector, plan.batch_size)
+    shards = plan.shards("training")
     batches = training_batches(
-        plan.shards("training"),
+        shards,
         plan.images["training"],
         plan.batch_size,
         detector.resizing,
@@ -230,6 +231,7 @@ def _run_fit(
         hyperparameters.seed,
         first_step=first_epoch * plan.steps,
         box_multiple=_XLA_BOX_MULTIPLE if detector.jit_compile else 1,
+        in_memory=fits_in_memory(size_of_shards(shards)),
     )
     try:
         detector.fit(

@@ -165,6 +165,7 @@ def training_batches(
     seed: int,
     first_step: int = 0,
     box_multiple: int = 1,
+    in_memory: bool = False,
 ) -> Any:
     """An endless dataset of `(images, {"boxes", "labels"})` batches; boxes are xyxy in pixels of the model's input.
 
@@ -177,8 +178,10 @@ def training_batches(
         seed: of order and augmentation.
         first_step: batches that a resumed training has seen.
         box_multiple: each batch is padded to a multiple of so many boxes.
+        in_memory: read the shards once and keep their records, images still encoded.
     """
-    order = records_of(shards).shuffle(min(images, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True).repeat()
+    records = records_of(shards).cache() if in_memory else records_of(shards)
+    order = records.shuffle(min(images, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True).repeat()
     seen = first_step * batch_size
     numbered = tf.data.Dataset.zip(tf.data.Dataset.range(seen, tf.int64.max), order.skip(seen))
     augment = augment_example(augmentation, resizing)

@@ -14,7 +14,7 @@ from components.config import parse_config
 from components.dataset import examples
 from components.dataset.download import download_dataset
 from components.dataset.examples import build_examples
-from components.dataset.shared import bring_folder, publish_folder, shards_of
+from components.dataset.shared import bring_folder, publish_folder, shards_of, size_of_shards
 from components.errors import StorageError
 from components.storage import download
 
@@ -66,7 +66,8 @@ def test_training_begins_before_the_last_shard_is_there(
     publish_folder(tmp_path / "made", f"{bucket}/examples")
     bring_folder(f"{bucket}/examples", tmp_path / "elsewhere", shards_ahead=True)
     assert not list((tmp_path / "elsewhere" / "training").glob("*.tfrecord"))
-    assert list((tmp_path / "elsewhere" / "validation").glob("*.tfrecord")), "only training waits"
+    validation = [path.name for path in shards_of(tmp_path / "made", "validation")]
+    assert validation == [path.name for path in shards_of(tmp_path / "elsewhere", "validation")], "only training waits"
 
     fetched: list[object] = []
     begun = Event()
@@ -80,11 +81,13 @@ def test_training_begins_before_the_last_shard_is_there(
     monkeypatch.setattr("components.storage.ahead.download", slowly)
     seen: list[bytes] = []
     shards = shards_of(tmp_path / "elsewhere", "training")
+    size = size_of_shards(shards)
     for record in records_of(shards):
         begun.set()
         seen.append(record.numpy())
     whole = [record.numpy() for record in records_of(shards_of(tmp_path / "made", "training"))]
     assert seen == whole and len(seen) == count["images"]
+    assert size == size_of_shards(shards_of(tmp_path / "made", "training")) > sum(map(len, whole))
     assert [record.numpy() for record in records_of(shards)] == whole, "again, as another epoch does"
 
 

@@ -82,6 +82,14 @@ def test_a_batch_that_cannot_fit_is_refused_before_the_system_ends_the_process(m
         devices.check_memory(model, 11)
 
 
+def test_examples_stay_in_memory_where_a_quarter_of_it_suffices(monkeypatch):
+    from components.training import devices
+
+    monkeypatch.setattr(devices, "available_memory", lambda: 400.0)
+    assert devices.fits_in_memory(100)
+    assert not devices.fits_in_memory(101)
+
+
 def test_some_memory_is_free():
     from components.training.devices import available_memory
 

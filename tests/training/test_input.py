@@ -89,3 +89,21 @@ def test_each_epoch_sees_every_image_once(shards):
 
     for _, targets in training_batches(shards, 6, 6, Resizing(64), "none", seed=0).take(3):
         assert sorted(targets["labels"][:, 0].numpy().tolist()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_records_kept_in_memory_are_read_once_and_give_the_same_batches(shards, tmp_path):
+    from components.training.input import training_batches
+
+    def labels(paths, in_memory, gone_after=None):
+        seen = []
+        for images, targets in training_batches(paths, 6, 3, Resizing(64), "standard", seed=5, in_memory=in_memory):
+            seen.append((images.numpy().sum(), targets["labels"].numpy().tolist()))
+            if len(seen) == gone_after:
+                paths[0].unlink()
+            if len(seen) == 8:
+                return seen
+        raise AssertionError("the dataset is endless")
+
+    copy = tmp_path / shards[0].name
+    copy.write_bytes(shards[0].read_bytes())
+    assert labels([copy], True, gone_after=1) == labels(shards, False)
