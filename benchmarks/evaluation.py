@@ -105,8 +105,8 @@ def boxwright(annotations: Annotations) -> Callable[[Any], float]:
 
     def run(results: Any) -> float:
         measurement = Measurement(annotations, Detections.of_results(annotations, results))
-        measurement.metrics.to_dict()
         analyse(measurement).model_dump()
+        measurement.metrics.to_dict()
         return float(measurement.metrics.AP or 0)
 
     return run

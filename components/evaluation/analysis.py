@@ -160,7 +160,7 @@ def analyse(measurement: Measurement) -> Analysis:
 
 
 def _curves(measurement: Measurement) -> dict[str, tuple[float, ...]]:
-    precision = measurement.full.eval["precision"][0, :, :, 0, -1]
+    precision = measurement.tables["precision"][0, :, :, 0, -1]
     return {
         name: tuple(precision[:, row].tolist())
         for row, name in enumerate(measurement.annotations.classes)

@@ -82,27 +82,46 @@ class DetectionMetrics(CocoMetrics):
 class Measurement:
     """Metrics of a split, and the evaluators that they come from, for all that is asked of them afterwards.
 
+    All detections are matched at once, the rest when it is asked for, so that parts can be at work beside each other:
+    nothing but `full` itself needs `full` any more.
+
     Attributes:
         results: all detections as hotcoco has them.
         full: evaluated by COCO's parameters on every detection.
-        kept: at IoU 0.5 alone, on the detections of at least the threshold; on none where there is no threshold.
-        kept_detections: those.
-        diagnostics: hotcoco's account of `kept`, image by image and box by box.
+        tables: COCO's precision and recall tables of `full`.
     """
 
     def __init__(self, annotations: Annotations, detections: Detections, voc: bool = False) -> None:
-        self.annotations, self.detections = annotations, detections
+        self.annotations, self.detections, self._voc = annotations, detections, voc
         self.truth = Truth(annotations)
         self.results = self.truth.results(detections)
         self.full = self.truth.evaluator(self.results)
         self.full.evaluate()
         self.full.accumulate()
-        self.threshold = best_threshold(self.truth, detections, self.boxes, self.full.eval)
-        self.kept_detections = detections.at_least(self.threshold if self.threshold is not None else np.inf)
-        self.kept = self.truth.evaluator(self.truth.results(self.kept_detections), MATCH_IOU)
-        self.kept.evaluate()
-        self.diagnostics = self.kept.image_diagnostics(MATCH_IOU, self.threshold or 0.0)
-        self.metrics = self._metrics(voc)
+        self.tables: dict[str, Any] = self.full.eval
+
+    @cached_property
+    def threshold(self) -> float | None:
+        """The score at which F1 is largest; None where no detection is right."""
+        return best_threshold(self.truth, self.detections, self.boxes, self.tables)
+
+    @cached_property
+    def kept_detections(self) -> Detections:
+        """Those of at least the threshold; none where there is no threshold."""
+        return self.detections.at_least(self.threshold if self.threshold is not None else np.inf)
+
+    @cached_property
+    def kept(self) -> Any:
+        """An evaluator at IoU 0.5 alone, evaluated on `kept_detections`."""
+        evaluation = self.truth.evaluator(self.truth.results(self.kept_detections), MATCH_IOU)
+        evaluation.evaluate()
+        return evaluation
+
+    @cached_property
+    def diagnostics(self) -> dict[str, Any]:
+        """hotcoco's account of `kept`, image by image and box by box."""
+        found: dict[str, Any] = self.kept.image_diagnostics(MATCH_IOU, self.threshold or 0.0)
+        return found
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
@@ -110,12 +129,13 @@ class Measurement:
         counts = Counter(box.category_id for box in self.annotations.boxes if not box.crowd)
         return np.array([counts[category_id] for category_id in self.annotations.category_ids], np.int64)
 
-    def _metrics(self, voc: bool) -> DetectionMetrics:
-        tables = self.full.eval
-        counts = _counts(self)
+    @cached_property
+    def metrics(self) -> DetectionMetrics:
+        """COCO's metrics, and precision, recall and F1 at the threshold."""
+        tables, counts = self.tables, _counts(self)
         names = self.annotations.classes
         totals = np.bincount(self.detections.class_rows, minlength=len(names)).tolist()
-        areas = [_voc_area(self, row) if voc else None for row in range(len(names))]
+        areas = [_voc_area(self, row) if self._voc else None for row in range(len(names))]
         per_class = {
             name: CocoMetrics(
                 **_coco(tables, [row]), VOC_AP50=areas[row], detections=totals[row], **_shares(*counts[row])

@@ -58,6 +58,7 @@ class EpochLog(keras.callbacks.Callback):
         self._writes = writes
         self._started = 0.0
         self._trained = 0.0
+        self._compiled = False
 
     def forget_after(self, epochs: int) -> None:
         """Drops the record of an epoch that a kill left without a checkpoint, and that is now done again."""
@@ -71,9 +72,11 @@ class EpochLog(keras.callbacks.Callback):
         self._clock.restart()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Notes that the next batch is asked for."""
+        """Notes that the next batch is asked for, but for the first: Keras compiles its step before it takes that."""
         del batch, logs
-        self._clock.ask()
+        if self._compiled:
+            self._clock.ask()
+        self._compiled = True
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Stops the clock that the speed is taken from: validation is not training."""

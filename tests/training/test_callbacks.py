@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 
 import pytest
 
@@ -61,6 +62,27 @@ def test_ap_is_measured_every_n_epochs_and_at_the_end_and_every_record_is_report
     assert [record.get("AP") for record in reported] == [None, 0.25, 0.25]
     assert reported == measured.history
     assert "epoch 2 of 3 done, AP 0.250, AP50 0.500" in caplog.text
+
+
+def test_building_the_training_step_is_no_waiting_for_input(make_log):
+    import keras
+    import tensorflow as tf
+
+    from components.training.input_clock import InputClock
+
+    class SlowToBuild(keras.layers.Dense):
+        def call(self, inputs):
+            time.sleep(1)  # while Keras traces the step, not in the step
+            return super().call(inputs)
+
+    clock, model = InputClock(), keras.Sequential([SlowToBuild(1)])
+    model.build((None, 1))
+    model.compile("sgd", "mse")
+    batches = tf.data.Dataset.from_tensors((tf.ones((2, 1)), tf.ones((2, 1)))).repeat()
+    log = make_log(clock=clock)
+    log.on_epoch_end = lambda epoch, logs: None
+    model.fit(clock.timed(batches), epochs=1, steps_per_epoch=3, callbacks=[log], verbose=0)
+    assert clock.waited < 1
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
