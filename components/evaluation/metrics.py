@@ -119,7 +119,7 @@ class Measurement:
 
     @cached_property
     def diagnostics(self) -> dict[str, Any]:
-        """hotcoco's account of `kept`, image by image and box by box."""
+        """Hotcoco's account of `kept`, image by image and box by box."""
         found: dict[str, Any] = self.kept.image_diagnostics(MATCH_IOU, self.threshold or 0.0)
         return found
 

@@ -77,6 +77,7 @@ class ModelSpec:
         parameters: numbers that its weights hold, with the classes of COCO that they were published with: 80 unless
             `weights` names others.
         defaults: hyperparameters that replace the managed algorithm's defaults for this id.
+        size_step: what every input size is a multiple of: the stride of the coarsest map that the pyramid doubles.
     """
 
     model_id: str
@@ -88,6 +89,16 @@ class ModelSpec:
     coco_ap: float | None = None
     parameters: int | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
+    size_step: int = 32
+
+    def check_size(self, image_size: int) -> None:
+        """Refuses an input size that the network cannot be built for.
+
+        Raises:
+            UsageError: it is no multiple of `size_step`.
+        """
+        if image_size % self.size_step:
+            raise UsageError(f"image_size={image_size}: expected a multiple of {self.size_step} for {self.model_id}")
 
 
 # EfficientNet-Lite0: no squeeze-and-excitation, ReLU6 (arxiv.org/abs/1905.11946 and its "lite" release).
@@ -169,6 +180,7 @@ def _managed(model: PublishedModel) -> ModelSpec:
         coco_ap=model.coco_ap,
         parameters=model.parameters,
         defaults={"epochs": model.epochs},
+        size_step=32 if is_ssd else 128,
     )
 
 
@@ -219,8 +231,13 @@ def compatible_ids(model_id: str) -> list[str]:
 
 
 def hyperparameters_of(config: RunConfig) -> Hyperparameters:
-    """The run's hyperparameters: the user's, else the model id's own, else the managed algorithm's defaults."""
+    """The run's hyperparameters: the user's, else the model id's own, else the managed algorithm's defaults.
+
+    Raises:
+        UsageError: the model id is unknown, or cannot be built for the image size.
+    """
     chosen = config.hyperparameters.model_dump(exclude_unset=True)
     spec = model_spec(config.model_id)
     merged: dict[str, Any] = {"image_size": spec.image_size} | spec.defaults | chosen
+    spec.check_size(merged["image_size"] or spec.image_size)
     return Hyperparameters(**merged)

@@ -23,6 +23,10 @@ def create_detector(spec: ModelSpec, num_classes: int, image_size: int) -> Any:
         spec: the row.
         num_classes: classes, without background.
         image_size: input height and width in pixels.
+
+    Raises:
+        UsageError: the network cannot be built for this size.
     """
+    spec.check_size(image_size)
     module, name = FAMILIES[spec.family]
     return getattr(import_module(module), name)(spec, num_classes, image_size)

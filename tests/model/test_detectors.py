@@ -10,6 +10,7 @@ import pytest
 from components.config import Hyperparameters, parse_config
 from components.errors import UsageError
 from components.model.catalogue import MODELS, hyperparameters_of, model_spec
+from components.model.families import create_detector
 
 SIZE = 128  # BiFPN needs a multiple of it
 CLASSES = ("disc", "ring")
@@ -192,6 +193,17 @@ def test_hyperparameters_are_the_users_then_the_models_then_the_managed_ones():
     assert merged.batch_size == MODELS["tiny"].defaults["batch_size"] != Hyperparameters().batch_size
     assert merged.learning_rate == Hyperparameters().learning_rate
     assert merged.image_size == MODELS["tiny"].image_size
+
+
+def test_a_size_that_the_network_cannot_have_is_told_before_the_data_is_fetched():
+    model_id = "tensorflow-od1-ssd-efficientdet-d0-512x512-coco17-tpu-8"
+    config = {"training": "t", "output": "o", "model_id": model_id, "hyperparameters": {"image_size": 320}}
+    with pytest.raises(UsageError, match=f"image_size=320: expected a multiple of 128 for {model_id}"):
+        hyperparameters_of(parse_config(config))
+    config["hyperparameters"]["image_size"] = 384
+    assert hyperparameters_of(parse_config(config)).image_size == 384
+    with pytest.raises(UsageError, match="image_size=80: expected a multiple of 32 for tiny"):
+        create_detector(model_spec("tiny"), 1, 80)
 
 
 def test_specs_are_immutable():

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.errors import UsageError
 from components.model.catalogue import AnchorGrid, ModelSpec
 from components.model.detector import ClassWeights, Detector
 from components.model.zoo.anchors import anchor_boxes
@@ -61,7 +60,6 @@ class ZooDetector(Detector):
 
     def __init__(self, spec: ModelSpec, num_classes: int, image_size: int) -> None:
         architecture = ZooArchitecture(**spec.architecture)
-        _check_size(spec.model_id, architecture, image_size)
         grid = spec.anchors or AnchorGrid(scale=4.0)
         used, unused = CheckpointObjects(), CheckpointObjects()
         images = keras.Input((image_size, image_size, 3), name="images")
@@ -142,13 +140,6 @@ class ZooDetector(Detector):
     def load_pretrained(self, folder: Path) -> None:
         """Weights of one of the zoo's archives, from the weights store."""
         load_weights(self, folder)
-
-
-def _check_size(model_id: str, architecture: ZooArchitecture, image_size: int) -> None:
-    # BiFPN doubles its coarsest map, at stride 128, FPN the one at stride 32.
-    stride = 128 if architecture.pyramid == "bifpn" else 32
-    if image_size % stride:
-        raise UsageError(f"image_size={image_size}: expected a multiple of {stride} for {model_id}")
 
 
 def _backbone(
