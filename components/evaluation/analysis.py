@@ -128,12 +128,13 @@ class Analysis(Frozen):
 
 def analyse(measurement: Measurement) -> Analysis:
     """Derives everything from the evaluators of a measurement; nothing is predicted or matched again."""
-    full = measurement.full
-    # The dearest part; hotcoco lets other threads run meanwhile.
+    # What hotcoco does in threads of its own would wait for the dearest part, which leaves Python free meanwhile.
+    full, _ = measurement.full, measurement.kept
     with ThreadPoolExecutor(max_workers=1) as pool:
         every = pool.submit(full.tide_errors, MATCH_IOU, BACKGROUND_IOU)
         images, labels = _image_errors(measurement), _doubtful_labels(measurement)
         kept = measurement.kept.tide_errors(MATCH_IOU, BACKGROUND_IOU)
+        confusion = None if measurement.threshold is None else _confusion(measurement)
     errors = _error_kinds(every.result(), kept)
     calibration = full.calibration(CALIBRATION_BINS, MATCH_IOU)
     return Analysis(
@@ -141,7 +142,7 @@ def analyse(measurement: Measurement) -> Analysis:
         threshold=measurement.threshold,
         recalls=tuple(full.params.rec_thrs),
         precisions=_curves(measurement),
-        confusion=_confusion(measurement),
+        confusion=confusion or _confusion(measurement),
         calibration=tuple(
             CalibrationBin(
                 lower=one["bin_lower"],

@@ -45,10 +45,10 @@ class Detections:
             image_ids = np.fromiter(map(itemgetter("image_id"), results), np.int64, len(results))
             category_ids = np.fromiter(map(itemgetter("category_id"), results), np.int64, len(results))
             scores = np.fromiter(map(itemgetter("score"), results), np.float64, len(results))
-            if not set(map(len, map(itemgetter("bbox"), results))) <= {4}:
+            corners = list(map(itemgetter("bbox"), results))
+            if not set(map(len, corners)) <= {4}:
                 raise ValueError("a box has other than four numbers")
-            numbers = chain.from_iterable(map(itemgetter("bbox"), results))
-            boxes = np.fromiter(numbers, np.float64, 4 * len(results)).reshape(-1, 4)
+            boxes = np.fromiter(chain.from_iterable(corners), np.float64, 4 * len(results)).reshape(-1, 4)
         except (KeyError, TypeError, ValueError, OverflowError):
             raise _first_malformed(results) from None
         images = np.sort(np.array([image.id for image in annotations.images], np.int64))

@@ -19,6 +19,8 @@ from components.settings import Settings
 LONGEST_CHAIN = 30
 METADATA_SECONDS = 8.0
 _BOX, _SPACE, _ROW = (150, 64), 32, 92
+# What fits into a box.
+_CHARACTERS = 20
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _arrow(one: Node, other: Node) -> tuple[int, int, int, int]:
 
 
 def _clip(text: str) -> str:
-    return text if len(text) <= 22 else f"{text[:21]}…"
+    return text if len(text) <= _CHARACTERS else f"{text[: _CHARACTERS - 1]}…"
 
 
 def _shown(value: float | None) -> str:
