@@ -154,6 +154,30 @@ class Detector(keras.Model):
         self.classification_loss.update_state(classification * replicas)
         return localization + classification
 
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Keras's step on one device's part of a batch."""
+        return self._for_all_machines(super().train_step(data))
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Keras's step on one device's part of a batch."""
+        return self._for_all_machines(super().test_step(data))
+
+    def _for_all_machines(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        # Keras takes the mean of what several machines measured over a first axis, which its own metrics have not.
+        return {name: value[None] for name, value in metrics.items()} if self._on_several_machines else metrics
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        if not self._on_several_machines:
+            super()._maybe_symbolic_build(iterator, data_batch)
+        elif not self.optimizer.built:
+            # Keras would ask all machines for the mean of their batches, to learn the shapes of a model that is built.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    @property
+    def _on_several_machines(self) -> bool:
+        return isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
     def freeze_batch_norm(self) -> None:
         """Keeps all batch statistics as they are, in training too."""
         for layer in self._flatten_layers(include_self=False):

@@ -222,6 +222,7 @@ def _run_fit(
 
     check_memory(detector, plan.batch_size)
     shards = plan.shards("training")
+    several_devices = detector.distribute_strategy.num_replicas_in_sync > 1
     batches = training_batches(
         shards,
         plan.images["training"],
@@ -238,7 +239,9 @@ def _run_fit(
             clock.timed(batches),
             epochs=hyperparameters.epochs,
             steps_per_epoch=plan.steps,
-            validation_data=evaluation_batches(plan.shards("validation"), plan.batch_size, detector.resizing),
+            validation_data=evaluation_batches(
+                plan.shards("validation"), plan.batch_size, detector.resizing, only_full=several_devices
+            ),
             validation_steps=math.ceil(plan.images["validation"] / plan.batch_size),
             initial_epoch=first_epoch,
             callbacks=[LossGuard(), *callbacks],

@@ -137,7 +137,10 @@ def _batches(dataset: Any, batch_size: int, image_size: int, box_multiple: int =
     )
     if box_multiple > 1:
         dataset = dataset.map(lambda images, target: (images, _with_rows(target, box_multiple)))
-    return dataset.prefetch(2)
+    options = tf.data.Options()
+    # Several machines share each batch; by themselves they would share the files, of which there may be one.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.prefetch(2).with_options(options)
 
 
 def _with_padding_row(image: Any, target: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -206,11 +209,19 @@ def records_of(shards: Sequence[Path]) -> Any:
     return tf.data.Dataset.range(len(shards)).flat_map(records)
 
 
-def evaluation_batches(shards: Sequence[Path], batch_size: int, resizing: Resizing) -> Any:
-    """One pass in the shards' order, without augmentation; the same elements as `training_batches`."""
+def evaluation_batches(shards: Sequence[Path], batch_size: int, resizing: Resizing, only_full: bool = False) -> Any:
+    """One pass in the shards' order, without augmentation; the same elements as `training_batches`.
+
+    Args:
+        shards: TFRecord files.
+        batch_size: images a batch.
+        resizing: of the model.
+        only_full: go on with the first images again, without end: a device must not be left without an image.
+    """
 
     def load(record: Any) -> tuple[Any, Any, Any]:
         image, boxes, labels = parse_example(record)
         return *_resize(image, boxes, resizing), labels
 
-    return _batches(records_of(shards).map(load, num_parallel_calls=tf.data.AUTOTUNE), batch_size, resizing.image_size)
+    records = records_of(shards).repeat() if only_full else records_of(shards)
+    return _batches(records.map(load, num_parallel_calls=tf.data.AUTOTUNE), batch_size, resizing.image_size)
