@@ -128,21 +128,19 @@ class Analysis(Frozen):
 
 def analyse(measurement: Measurement) -> Analysis:
     """Derives everything from the evaluators of a measurement; nothing is predicted or matched again."""
-    # What hotcoco does in threads of its own would wait for the dearest part, which leaves Python free meanwhile.
-    full, _ = measurement.full, measurement.kept
+    full, kept = measurement.full, measurement.kept
+    # The dearest part keeps all of hotcoco's own threads busy, and leaves Python free meanwhile.
     with ThreadPoolExecutor(max_workers=1) as pool:
         every = pool.submit(full.tide_errors, MATCH_IOU, BACKGROUND_IOU)
         images, labels = _image_errors(measurement), _doubtful_labels(measurement)
-        kept = measurement.kept.tide_errors(MATCH_IOU, BACKGROUND_IOU)
-        confusion = None if measurement.threshold is None else _confusion(measurement)
-    errors = _error_kinds(every.result(), kept)
+    errors = _error_kinds(every.result(), kept.tide_errors(MATCH_IOU, BACKGROUND_IOU))
     calibration = full.calibration(CALIBRATION_BINS, MATCH_IOU)
     return Analysis(
         classes=measurement.annotations.classes,
         threshold=measurement.threshold,
         recalls=tuple(full.params.rec_thrs),
         precisions=_curves(measurement),
-        confusion=confusion or _confusion(measurement),
+        confusion=_confusion(measurement),
         calibration=tuple(
             CalibrationBin(
                 lower=one["bin_lower"],

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import time
 
 import pytest
 
@@ -70,19 +69,30 @@ def test_building_the_training_step_is_no_waiting_for_input(make_log):
 
     from components.training.input_clock import InputClock
 
-    class SlowToBuild(keras.layers.Dense):
+    events = []
+
+    class Traced(keras.layers.Dense):
         def call(self, inputs):
-            time.sleep(1)  # while Keras traces the step, not in the step
+            events.append("traced")
             return super().call(inputs)
 
-    clock, model = InputClock(), keras.Sequential([SlowToBuild(1)])
+    class Watched(InputClock):
+        def ask(self):
+            events.append("asked")
+            super().ask()
+
+    model = keras.Sequential([Traced(1)])
     model.build((None, 1))
     model.compile("sgd", "mse")
-    batches = tf.data.Dataset.from_tensors((tf.ones((2, 1)), tf.ones((2, 1)))).repeat()
+    events.clear()
+    clock = Watched()
     log = make_log(clock=clock)
     log.on_epoch_end = lambda epoch, logs: None
-    model.fit(clock.timed(batches), epochs=1, steps_per_epoch=3, callbacks=[log], verbose=0)
-    assert clock.waited < 1
+    batches = tf.data.Dataset.from_tensors((tf.ones((2, 1)), tf.ones((2, 1)))).repeat()
+    model.fit(clock.timed(batches), epochs=2, steps_per_epoch=2, callbacks=[log], verbose=0)
+    last_traced = len(events) - 1 - events[::-1].index("traced")
+    assert events.index("asked") > last_traced
+    assert events.count("asked") == 3, "each batch but the first is waited for"
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

@@ -6,12 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from prepared import prepare
 
 from components.config import parse_config
-from components.dataset.download import download_dataset
-from components.dataset.examples import build_examples
-from components.dataset.sample import generate_sample
-from components.model.seeds import fetch_pretrained
 from components.training.fine_tune import NO_WATCH, Watch, fine_tune
 
 EPOCHS = 4
@@ -20,20 +17,7 @@ EPOCHS = 4
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
-    generate_sample(folder / "sample", images=16, seed=5)
-    config = parse_config(
-        {
-            "training": str(folder / "sample" / "training"),
-            "output": "unused",
-            "model_id": "tiny",
-            "hyperparameters": {"epochs": EPOCHS, "image_size": 64, "batch_size": 4},
-        }
-    )
-    for name in ("dataset", "examples", "seed"):
-        (folder / name).mkdir()
-    download_dataset(config, folder / "dataset")
-    build_examples(folder / "dataset", folder / "examples", 0.2)
-    fetch_pretrained(config, folder / "seed")
+    config = prepare(folder, 16, epochs=EPOCHS, image_size=64, batch_size=4)
     return config, folder
 
 

@@ -9,13 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from prepared import prepare
 from seaweed import free_ports
-
-from components.config import parse_config
-from components.dataset.download import download_dataset
-from components.dataset.examples import build_examples
-from components.dataset.sample import generate_sample
-from components.model.seeds import fetch_pretrained
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 400
@@ -24,16 +19,9 @@ SECONDS = 400
 @pytest.fixture
 def start(tmp_path):
     """Starts one process of a training and returns it; its files are in the folder of that name."""
-    generate_sample(tmp_path / "sample", images=24, seed=5)
     # Batch statistics are of each device's part of a batch.
     chosen = {"epochs": 2, "batch_size": 4, "image_size": 96, "augmentation": "flip", "freeze_batch_norm": "True"}
-    values = {"training": str(tmp_path / "sample" / "training"), "output": "unused", "model_id": "tiny"}
-    config = parse_config(values | {"hyperparameters": chosen})
-    for name in ("dataset", "examples", "seed"):
-        (tmp_path / name).mkdir()
-    download_dataset(config, tmp_path / "dataset")
-    build_examples(tmp_path / "dataset", tmp_path / "examples", 0.2)
-    fetch_pretrained(config, tmp_path / "seed")
+    config = prepare(tmp_path, 24, **chosen)
     processes = []
 
     def run(name, **environment):

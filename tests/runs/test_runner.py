@@ -3,70 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
-import multiprocessing
-import os
-import random
-import re
 import shutil
 import tarfile
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from components.config import parse_config
-from components.dataset.sample import generate_sample
 from components.errors import DataError, GateError, StorageError, UsageError
 from components.run_info import RunInfo, new_run
 from components.settings import Settings
 
 RUN = RunInfo(run_id="r", as_of=datetime(2026, 3, 2, tzinfo=UTC))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    folder = tmp_path_factory.mktemp("home")
-    patch.setenv("BOXWRIGHT_HOME", str(folder))
-    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    yield folder
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "sample"
-    generate_sample(folder, images=24, seed=1)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def settings_of(dataset, tmp_path_factory):
-    output = tmp_path_factory.mktemp("output")
-
-    def make(**changes):
-        values = {
-            "training": str(dataset / "training"),
-            "validation": str(dataset / "validation"),
-            "test": str(dataset / "test"),
-            "output": str(output),
-            "model_id": "tiny",
-            # Enough steps to learn something, and objects that anchors match.
-            "hyperparameters": {
-                "epochs": 8,
-                "batch_size": 4,
-                "image_size": 128,
-                "learning_rate": 0.003,
-                "augmentation": "flip",
-            },
-            "gate": {"min_ap50": 0},
-        }
-        return parse_config(values | changes)
-
-    return make
 
 
 @pytest.fixture(scope="module")
@@ -348,59 +297,3 @@ def test_a_backfill_does_not_reuse_a_version_of_later(again, settings_of, monkey
     built = {"build_examples": {"fingerprint": again["dataset_fingerprint"]}}
     monkeypatch.setattr(runner, "run_outputs", lambda run_id, settings: built)
     assert runner.choose_seed(settings_of(seed_mode="pretrained"), RUN) == "fetch_pretrained"
-
-
-def train_killable(home, config_json, log_path):
-    """Runs the step in a process of its own, which the test kills."""
-    os.environ["BOXWRIGHT_HOME"] = home
-    logging.basicConfig(filename=log_path, level=logging.INFO, format="%(message)s")
-    from components.config import RunConfig
-    from components.runner import run_node
-
-    logging.info("begins")
-    run_node(RunConfig.model_validate_json(config_json), new_run("killed"), "fine_tune")
-
-
-@pytest.mark.long
-def test_a_training_killed_ten_times_resumes_and_ends_in_one_version(first, settings_of, home, tmp_path):
-    from components.release.registry import Registry
-    from components.runner import run_node
-
-    epochs, kills = 80, 10
-    config = settings_of(hyperparameters={"epochs": epochs, "image_size": 64}, model_name="killed")
-    for node_id in ("validate_annotations", "download_dataset", "build_examples", "fetch_pretrained"):
-        run_node(config, new_run("killed"), node_id)
-    # Libraries are loaded once and every try forks from there: the seconds go to what is killed.
-    forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload(["tensorflow", "keras_hub", "tfx.orchestration.portable.launcher"])
-    moments = random.Random(4)
-    log = tmp_path / "training.log"
-    log.touch()
-    for kill in range(kills):
-        process = forking.Process(target=train_killable, args=(str(home), config.to_json(), str(log)))
-        process.start()
-        # Half of them fall into the start, half into an epoch or its checkpoint.
-        event, awaited = ("begins", kill + 1) if kill % 2 else (", Speed", log.read_text().count(", Speed") + 2)
-        while log.read_text().count(event) < awaited:
-            assert process.is_alive()
-            time.sleep(0.02)
-        process.join(moments.uniform(0, 8 if kill % 2 else 2))
-        assert process.is_alive(), "it was to be killed before it ends: give it more epochs"
-        process.kill()
-        process.join()
-
-    state = home / "pipeline" / "checkpoints" / "killed" / "state.json"
-    done = json.loads(state.read_text())["epochs"]
-    assert 1 <= done < epochs
-    for node_id in ("fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "register_model"):
-        outputs = run_node(config, new_run("killed"), node_id)
-    assert outputs["version"] == 1
-    assert len(Registry(Settings.from_environment().tracking_uri).versions("killed")) == 1
-    history = json.loads(Path(run_node(config, new_run("killed"), "fine_tune")["uri"], "history.json").read_text())
-    assert [record["epoch"] for record in history] == list(range(epochs))
-    assert not state.exists()
-    trained = re.findall(r"^\[Epoch (\d+)\], Speed", log.read_text(), re.MULTILINE)
-    # What a kill costs: the epoch that it fell into, of which nothing or everything but its checkpoint was done.
-    assert len(trained) - len(set(trained)) <= kills
-    assert set(map(int, trained)) - {done} == set(range(done)), "each before the last checkpoint, at most one after it"
-    print(f"{kills} kills repeated {len(trained) - len(set(trained))} whole epochs; {done} done before the last try")

@@ -1,0 +1,25 @@
+"""What `fine_tune` works on, made small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from components.config import RunConfig, parse_config
+from components.dataset.download import download_dataset
+from components.dataset.examples import build_examples
+from components.dataset.sample import generate_sample
+from components.model.seeds import fetch_pretrained
+
+
+def prepare(folder: Path, images: int, **hyperparameters: Any) -> RunConfig:
+    """Writes `examples` and `seed` for the tiny model into the folder; returns their configuration."""
+    generate_sample(folder / "sample", images=images, seed=5)
+    values = {"training": str(folder / "sample" / "training"), "output": "unused", "model_id": "tiny"}
+    config = parse_config(values | {"hyperparameters": hyperparameters})
+    for name in ("dataset", "examples", "seed"):
+        (folder / name).mkdir()
+    download_dataset(config, folder / "dataset")
+    build_examples(folder / "dataset", folder / "examples", 0.2)
+    fetch_pretrained(config, folder / "seed")
+    return config
