@@ -159,8 +159,8 @@ def _summarized(evaluation: Any) -> float:
 
 
 SUBJECTS: dict[str, tuple[Callable[[Annotations], Callable[[Any], float]], int]] = {
-    "boxwright": (boxwright, 3),
-    "hotcoco": (hotcoco, 3),
+    "boxwright": (boxwright, 9),
+    "hotcoco": (hotcoco, 9),
     "faster-coco-eval": (faster_coco_eval, 1),
     "pycocotools": (pycocotools, 1),
 }

@@ -128,13 +128,14 @@ class Analysis(Frozen):
 
 def analyse(measurement: Measurement) -> Analysis:
     """Derives everything from the evaluators of a measurement; nothing is predicted or matched again."""
-    full, kept = measurement.full, measurement.kept
-    # The dearest part keeps all of hotcoco's own threads busy, and leaves Python free meanwhile.
+    full = measurement.full
+    # The dearest parts keep hotcoco's own threads busy, and leave Python free meanwhile.
     with ThreadPoolExecutor(max_workers=1) as pool:
         every = pool.submit(full.tide_errors, MATCH_IOU, BACKGROUND_IOU)
+        calibrated = pool.submit(full.calibration, CALIBRATION_BINS, MATCH_IOU)
         images, labels = _image_errors(measurement), _doubtful_labels(measurement)
-    errors = _error_kinds(every.result(), kept.tide_errors(MATCH_IOU, BACKGROUND_IOU))
-    calibration = full.calibration(CALIBRATION_BINS, MATCH_IOU)
+        at_threshold = measurement.kept.tide_errors(MATCH_IOU, BACKGROUND_IOU)
+    calibration = calibrated.result()
     return Analysis(
         classes=measurement.annotations.classes,
         threshold=measurement.threshold,
@@ -152,7 +153,7 @@ def analyse(measurement: Measurement) -> Analysis:
             for one in calibration["bins"]
         ),
         calibration_error=calibration["ece"],
-        errors=errors,
+        errors=_error_kinds(every.result(), at_threshold),
         images=images,
         labels=labels,
     )

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from components.dataset.annotations import Annotations, Box
 from components.errors import TrainingError
 
+# The best of a class on an image.
+MAX_DETECTIONS = 100
 _RECORD = "{image_id: int, category_id: int, bbox: [x, y, width, height] in pixels, score: number}"
 
 
@@ -55,8 +57,8 @@ class Detections:
         categories = np.array(annotations.category_ids, np.int64)
         image_rows, known_images = _places(images, image_ids)
         class_rows, known_classes = _places(categories, category_ids)
-        finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-        if not (finite.all() and known_images.all() and known_classes.all()):
+        if not all(part.all() for part in (np.isfinite(boxes), np.isfinite(scores), known_images, known_classes)):
+            finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
             index = int(np.flatnonzero(~(finite & known_images & known_classes))[0])
             raise TrainingError(f"detections[{index}]: {_problem(results[index], annotations, bool(finite[index]))}")
         return cls(image_rows, class_rows, boxes, scores)
@@ -160,8 +162,13 @@ class Truth:
         evaluation = hotcoco.COCOeval(self.coco, results, "bbox")
         params = evaluation.params
         if iou is not None:
-            params.iou_thrs, params.max_dets = [iou], [100]
-            params.area_rng, params.area_rng_lbl = [[0.0, 1e10]], ["all"]
+            at_one_iou(params, iou)
         if classes is not None:
             params.cat_ids = list(classes)
         return evaluation
+
+
+def at_one_iou(params: Any, iou: float) -> None:
+    """Sets `hotcoco.Params` to one overlap, over boxes of all sizes and all detections that COCO looks at."""
+    params.iou_thrs, params.max_dets = [iou], [MAX_DETECTIONS]
+    params.area_rng, params.area_rng_lbl = [[0.0, 1e10]], ["all"]

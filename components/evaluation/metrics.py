@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from components.config import Frozen
 from components.dataset.annotations import Annotations
-from components.evaluation.detections import Detections, Truth
-from components.evaluation.threshold import MATCH_IOU, best_threshold
+from components.evaluation.detections import Detections, Truth, at_one_iou
+from components.evaluation.threshold import MATCH_IOU, best_threshold, right_detections
 
 # Places on the axes of hotcoco's `precision` (IoU, recall, class, area, detections) and `recall` (the same without
 # recall): COCO's areas are all, small, medium, large; its detections an image 1, 10, 100.
@@ -87,8 +87,8 @@ class Measurement:
 
     Attributes:
         results: all detections as hotcoco has them.
-        full: evaluated by COCO's parameters on every detection.
-        tables: COCO's precision and recall tables of `full`.
+        full: evaluated on every detection, set to IoU 0.5 alone for what is asked of it afterwards.
+        tables: COCO's precision and recall tables, by all of COCO's parameters.
     """
 
     def __init__(self, annotations: Annotations, detections: Detections, voc: bool = False) -> None:
@@ -99,11 +99,13 @@ class Measurement:
         self.full.evaluate()
         self.full.accumulate()
         self.tables: dict[str, Any] = self.full.eval
+        at_one_iou(self.full.params, MATCH_IOU)
+        self._right = right_detections(self.full, self.boxes)
 
     @cached_property
     def threshold(self) -> float | None:
         """The score at which F1 is largest; None where no detection is right."""
-        return best_threshold(self.truth, self.detections, self.boxes, self.tables)
+        return best_threshold(self.truth, self.detections, self.boxes, self._right)
 
     @cached_property
     def kept_detections(self) -> Detections:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_metrics import result, synthetic
@@ -29,8 +31,15 @@ def f1_at(annotations: Annotations, detections: Detections, threshold: float) ->
 
 
 @pytest.mark.parametrize("seed", [0, 3])
-def test_no_other_threshold_has_a_larger_f1(seed: int) -> None:
+@pytest.mark.parametrize("uncounted", [False, True])
+def test_no_other_threshold_has_a_larger_f1(seed: int, uncounted: bool) -> None:
     annotations, results = synthetic(seed)
+    if uncounted:
+        crowded = (replace(box, crowd=number % 4 == 0) for number, box in enumerate(annotations.boxes))
+        annotations = replace(annotations, boxes=tuple(crowded))
+        first = results[0]
+        more_than_coco_looks_at = [first | {"score": 0.5 + number / 1000} for number in range(150)]
+        results = [*results, *more_than_coco_looks_at]
     detections = Detections.of_results(annotations, results)
     tried = [f1_at(annotations, detections, step / STEPS) for step in range(0, STEPS, 1)]
     measured = Measurement(annotations, detections)
