@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from components.errors import BoxwrightError
 from components.model.catalogue import MODELS, ModelSpec
@@ -25,7 +25,9 @@ def models(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table("model_id", "family", "input", "parameters", "COCO AP", "weights to start from", "own defaults")
+    # An id is there to be copied: wrapped where there is no room, never cut.
+    first = Column("model_id", overflow="fold")
+    table = Table(first, "family", "input", "parameters", "COCO AP", "weights to start from", "own defaults")
     for row in rows:
         millions = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else ""
         defaults = ", ".join(f"{name}={value}" for name, value in row["defaults"].items())
@@ -33,7 +35,7 @@ def models(
         table.add_row(row["model_id"], row["family"], size, millions, accuracy, _weights_text(row), defaults)
     console = Console()
     # A table is cut at the console's width; a pipe has none.
-    (console if console.is_terminal else Console(width=220)).print(table)
+    (console if console.is_terminal else Console(width=240)).print(table)
 
 
 def _described(spec: ModelSpec, weights_uri: str | None) -> dict[str, Any]:
