@@ -175,10 +175,10 @@ What was measured, by `python -m benchmarks.zoo`, with {machine}:
 - **Variables**: those of the original's checkpoint that the model accounts for, by key and shape, none over.
 - **Equal to the original**: comparisons with tensors of the original Object Detection API (pixels, feature maps, raw
   outputs, targets, losses, detections; a square and a wide image), each variable set by a rule from its key. A
-  comparison holds within ten times the original's own float noise. No numbers of the original are at hand where it says
-  "-".
+  comparison holds within ten times the original's own float noise (what other kernels change in the same network; for
+  ResNet-152 measured on the model here, as no number of the original is at hand). There is nothing of the original to
+  compare with where it says "-".
 - **Milliseconds**: one image of 640 x 480, encoded, through the exported model.
-- "Not measured": the benchmark was not run on this model, or not to this stage; for times, not on an idle machine.
 - Weights as published were not at hand where this was measured, so no AP is claimed here; AP and reading are the zoo's.
 """
 

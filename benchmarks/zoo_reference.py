@@ -19,10 +19,17 @@ import numpy as np
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _BOOKKEEPING = ("meta", "counter")
-# Float noise that the reference states (same code, other kernels), in shares of the largest value, by family; of the
-# families' other members it states none. Ten times as much is accepted.
-_NOISE = {"efficientdet": 1.6e-6 / 2.1, "ssd_mobilenet_v1": 1.7e-5 / 4.5, "ssd_mobilenet_v2": 3.7e-4 / 22}
-_NOISE["ssd_resnet"] = 4.9e-5 / 12
+# Float noise that the reference states (same code, oneDNN's kernels on instead of off), in shares of the largest value,
+# by family; of the families' other members it states none. Ten times as much is accepted. Noise grows with depth: that
+# of ResNet-152 was measured in the same way on the model here, at 1024 pixels. (For ResNet-50 that way gives 5.3e-5 of
+# 12, where the reference states 4.9e-5 of 12.)
+_NOISE = {
+    "efficientdet": 1.6e-6 / 2.1,
+    "ssd_mobilenet_v1": 1.7e-5 / 4.5,
+    "ssd_mobilenet_v2": 3.7e-4 / 22,
+    "ssd_resnet152": 4.0e-4 / 9.3,
+    "ssd_resnet": 4.9e-5 / 12,
+}
 _ACCEPTED = 10
 # Of what is computed without a network.
 _EXACT = 4e-6
