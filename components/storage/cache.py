@@ -13,8 +13,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,6 +44,21 @@ def open_cache() -> Cache:
 @lru_cache(maxsize=4)
 def _open(folder: Path, limit: int, _process: int) -> Cache:
     return Cache(folder, limit)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Verified content that the cache is to take in.
+
+    Attributes:
+        address: its hash.
+        path: the temporary file that it is in.
+        identity: the source that it came from, where the address cannot be known beforehand.
+    """
+
+    address: str
+    path: Path
+    identity: str | None = None
 
 
 class Cache:
@@ -87,41 +103,52 @@ class Cache:
     def find(self, address: str) -> Path | None:
         """The file with this content, if it is there and unharmed."""
         path = self.path_of(address)
-        try:
-            status = path.stat()
-        except FileNotFoundError:
+        if not path.exists():
             return None
-        row = self._one("SELECT size, modified FROM contents WHERE address = ?", address)
-        if row == (status.st_size, status.st_mtime_ns):
-            return path
+        with self._lock, self._explained():
+            if self._is_unharmed(self._database, address, path):
+                return path
         # Changed by somebody through a link to it, or left by a process that was killed before it could say so.
         self.discard(address)
         return None
 
-    def add(self, address: str, temporary: Path, identity: str | None = None) -> Path:
-        """Takes in a file, whose content has been verified, and remembers which source it came from."""
-        if found := self.find(address):  # the same bytes, from elsewhere: they are kept once
-            temporary.unlink()
-            with self._transaction() as database:
-                self._note(database, identity, address)
-            return found
-        path = self.path_of(address)
-        temporary.chmod(0o444)  # it will be linked to from elsewhere
-        status = temporary.stat()
-        with self._transaction() as database:
-            row = (address, status.st_size, status.st_mtime_ns, time.time())
-            database.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)", row)
-            self._note(database, identity, address)
-            try:
-                os.replace(temporary, path)
-            except FileNotFoundError:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(temporary, path)
-        return path
+    @staticmethod
+    def _is_unharmed(database: sqlite3.Connection, address: str, path: Path) -> bool:
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return False
+        found = database.execute("SELECT size, modified FROM contents WHERE address = ?", (address,)).fetchone()
+        return bool(found == (status.st_size, status.st_mtime_ns))
 
-    def _note(self, database: sqlite3.Connection, identity: str | None, address: str) -> None:
-        if identity:
-            database.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (_key(identity), address))
+    def add(self, contents: Sequence[Content]) -> list[Path]:
+        """Takes in files, and remembers which sources they came from; all in one transaction, which costs time.
+
+        Returns:
+            Where each is kept.
+        """
+        for content in contents:
+            content.path.chmod(0o444)  # it will be linked to from elsewhere
+        with self._transaction() as database:
+            return [self._add(database, content) for content in contents]
+
+    def _add(self, database: sqlite3.Connection, content: Content) -> Path:
+        path = self.path_of(content.address)
+        if content.identity:
+            source = (_key(content.identity), content.address)
+            database.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", source)
+        if self._is_unharmed(database, content.address, path):  # the same bytes, from elsewhere: they are kept once
+            content.path.unlink()
+            return path
+        status = content.path.stat()
+        row = (content.address, status.st_size, status.st_mtime_ns, time.time())
+        database.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)", row)
+        try:
+            os.replace(content.path, path)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(content.path, path)
+        return path
 
     def discard(self, address: str) -> None:
         """Forgets content that is not what its address says."""

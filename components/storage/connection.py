@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,10 +110,9 @@ def _environment() -> Environment:
 # Kept for as long as the environment is the same: a client takes a tenth of a second to make.
 @lru_cache(maxsize=4)
 def _connect(environment: Environment) -> tuple[boto3.Session, Any]:
-    import boto3
     from botocore.config import Config
 
-    session, wanted = boto3.Session(), dict(environment)
+    session, wanted = _session(), dict(environment)
     if role := wanted.get(ROLE):
         session = _in_role(session, role, wanted.get(EXTERNAL_ID))
     style: Any = {"addressing_style": wanted[STYLE]} if STYLE in wanted else None
@@ -130,6 +129,28 @@ def _connect(environment: Environment) -> tuple[boto3.Session, Any]:
     return session, found
 
 
+def _session(credentials: Any = None, region: str | None = None) -> boto3.Session:
+    import boto3
+    from botocore.session import get_session
+
+    core: Any = get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_timestamp)
+    if credentials:
+        core._credentials = credentials
+    return boto3.Session(botocore_session=core, region_name=region)
+
+
+def _parse_timestamp(value: Any) -> datetime:
+    # Botocore's own takes two thirds of the time of a listing.
+    from botocore.utils import parse_timestamp
+
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        found: datetime = parse_timestamp(value)
+        return found
+
+
 def _region(session: boto3.Session) -> str:
     # The other AWS libraries' variable is not one of boto3's. Servers that know no regions take the first one's name.
     return os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
@@ -141,16 +162,12 @@ def _let_requester_pay(params: dict[str, Any], **_: Any) -> None:
 
 def _in_role(session: boto3.Session, role: str, external_id: str | None) -> boto3.Session:
     """A session with the role's credentials, which are renewed before they end."""
-    import boto3
     from botocore.credentials import DeferredRefreshableCredentials, create_assume_role_refresher
-    from botocore.session import get_session
 
     region = _region(session)
     params = {"RoleArn": role, "RoleSessionName": "boxwright"} | ({"ExternalId": external_id} if external_id else {})
     refresh = create_assume_role_refresher(session.client("sts", region_name=region), params)
-    core: Any = get_session()
-    core._credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=refresh)
-    return boto3.Session(botocore_session=core, region_name=region)
+    return _session(DeferredRefreshableCredentials(method="assume-role", refresh_using=refresh), region)
 
 
 @lru_cache(maxsize=16)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from components.errors import StorageError
-from components.storage.cache import Cache
+from components.storage.cache import Cache, Content
 from components.storage.checks import Check, Hasher
 from components.storage.connection import CONNECTIONS
 from components.storage.entry import FileEntry
@@ -27,9 +27,11 @@ from components.storage.retry import Retries
 RANGE = 8 * 1024 * 1024  # bytes a request: larger files are fetched in ranges
 _RANGES_AT_ONCE = 8
 _FILES_AT_ONCE = CONNECTIONS - _RANGES_AT_ONCE
+_BATCH = 16  # most small files that the cache takes in at once
 _PLACINGS = 3  # how often a file is fetched that others drop from the cache before it is at its place
 
 Progress = Callable[[int, int], None]
+ReadRange = Callable[[Location, FileEntry, int, int], Any]
 
 
 class Source(Protocol):
@@ -44,8 +46,8 @@ class Source(Protocol):
     def check(self, location: Location, entry: FileEntry, doubted: bool = False) -> Check:
         """What the bytes must hash to; `doubted` asks again after they did not."""
 
-    def read_range(self, location: Location, entry: FileEntry, start: int, stop: int) -> Any:
-        """The bytes [start, stop) as a buffer, of the file as it was listed."""
+    def reader(self, location: Location) -> ReadRange:
+        """What reads the bytes [start, stop) of any file of this one's bucket, as it was listed, into a buffer."""
 
 
 @dataclass(frozen=True)
@@ -134,15 +136,17 @@ class _Fetcher:
         self._source, self._cache, self._retries, self._stats = source, cache, retries, stats
 
     def run(self, jobs: Sequence[Job], on_file: Callable[[int], None]) -> None:
-        # The largest first: none of them is left alone at the end.
-        ordered = sorted(jobs, key=lambda job: -job.entry.size)
+        self._read_range = self._source.reader(jobs[0].location)
+        count = 0
         with ThreadPoolExecutor(_RANGES_AT_ONCE) as self._ranges, ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-            futures = [pool.submit(self._bring, job) for job in ordered]
+            futures = [pool.submit(self._bring, batch) for batch in _batches(jobs)]
             try:
-                for count, future in enumerate(as_completed(futures), start=1):
-                    self._stats.bytes += future.result()
-                    self._stats.files += 1
-                    on_file(count)
+                for future in as_completed(futures):
+                    for size in future.result():
+                        self._stats.bytes += size
+                        self._stats.files += 1
+                        count += 1
+                        on_file(count)
             except BaseException:
                 self._retries.stop()
                 pool.shutdown(cancel_futures=True)
@@ -150,34 +154,52 @@ class _Fetcher:
             finally:
                 self._stats.retries += self._retries.made
 
-    def _bring(self, job: Job) -> int:
-        with _explained(job):
-            if job.entry.size <= RANGE:
-                partial = self._cache.partial / uuid.uuid4().hex
-                try:
-                    return self._fetch(job, partial)
-                finally:
-                    partial.unlink(missing_ok=True)
-            with self._cache.claim(self._source.identity(job.location, job.entry)) as partial:
-                # Another process may have fetched it while this one waited.
-                address = _known_address(self._source, job, self._cache)
-                if address and place_cached(self._cache, address, job.target):
-                    return 0
-                return self._fetch(job, partial)
+    def _bring(self, jobs: Sequence[Job]) -> list[int]:
+        """Brings files to their places; returns how many bytes came of each."""
+        if jobs[0].entry.size > RANGE:
+            return [self._bring_large(job) for job in jobs]
+        partials = [self._cache.partial / uuid.uuid4().hex for _ in jobs]
+        try:
+            contents = [self._fetch(job, partial) for job, partial in zip(jobs, partials, strict=True)]
+            self._settle(jobs, contents)
+        finally:
+            for partial in partials:
+                partial.unlink(missing_ok=True)
+        return [job.entry.size for job in jobs]
 
-    def _fetch(self, job: Job, partial: Path) -> int:
-        already = partial.stat().st_size if partial.exists() else 0
-        check = self._retries.run(lambda: self._source.check(job.location, job.entry))
-        address = self._retries.run(lambda: self._gather_verified(job, check, partial))
-        told = address == self._source.address(job.entry)
-        remembered = None if told else self._source.identity(job.location, job.entry)
+    def _bring_large(self, job: Job) -> int:
+        with _explained(job), self._cache.claim(self._source.identity(job.location, job.entry)) as partial:
+            # Another process may have fetched it while this one waited.
+            address = _known_address(self._source, job, self._cache)
+            if address and place_cached(self._cache, address, job.target):
+                return 0
+            already = partial.stat().st_size if partial.exists() else 0
+            self._settle([job], [self._fetch(job, partial)])
+            return job.entry.size - already
+
+    def _settle(self, jobs: Sequence[Job], contents: Sequence[Content]) -> None:
+        """Gives the cache what was fetched, and brings it from there to its places."""
+        left = list(zip(jobs, contents, strict=True))
         for _ in range(_PLACINGS):
-            cached = self._cache.add(address, partial, remembered)
-            if place(cached, job.target):
-                return job.entry.size - already
+            paths = self._cache.add([content for _, content in left])
+            gone = []
+            for (job, content), path in zip(left, paths, strict=True):
+                with _explained(job):
+                    if not place(path, job.target):
+                        gone.append((job, content))
+            if not gone:
+                return
             # Dropped by another process in between.
-            self._retries.run(lambda: self._gather_verified(job, check, partial))
-        raise StorageError(f"{job.location}: the cache is too small to keep it; raise BOXWRIGHT_CACHE_GB")
+            left = [(job, self._fetch(job, content.path)) for job, content in gone]
+        raise StorageError(f"{left[0][0].location}: the cache is too small to keep it; raise BOXWRIGHT_CACHE_GB")
+
+    def _fetch(self, job: Job, partial: Path) -> Content:
+        """Fetches a file's verified content into `partial`."""
+        with _explained(job):
+            check = self._retries.run(lambda: self._source.check(job.location, job.entry))
+            address = self._retries.run(lambda: self._gather_verified(job, check, partial))
+            told = address == self._source.address(job.entry)
+            return Content(address, partial, None if told else self._source.identity(job.location, job.entry))
 
     def _gather_verified(self, job: Job, check: Check, partial: Path) -> str:
         """Gathers a file and returns the address of its content.
@@ -220,7 +242,7 @@ class _Fetcher:
 
         def request(begin: int) -> Any:
             end = min(begin + RANGE, job.entry.size)
-            return self._retries.run(lambda: self._source.read_range(job.location, job.entry, begin, end))
+            return self._retries.run(lambda: self._read_range(job.location, job.entry, begin, end))
 
         if job.entry.size <= RANGE:
             if start < job.entry.size or not job.entry.size:
@@ -238,6 +260,23 @@ class _Fetcher:
         finally:
             for future in coming:
                 future.cancel()
+
+
+def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Jobs for one thread each: large files one by one, small ones together, up to the bytes of one request.
+
+    The largest come first: none of them is left alone at the end.
+    """
+    most = min(_BATCH, 1 + len(jobs) // (4 * _FILES_AT_ONCE))  # a few files are for as many threads
+    batch: list[Job] = []
+    size = 0
+    for job in sorted(jobs, key=lambda job: -job.entry.size):
+        if batch and (len(batch) == most or size + job.entry.size > RANGE):
+            yield batch
+            batch, size = [], 0
+        batch.append(job)
+        size += job.entry.size
+    yield batch
 
 
 def _hash_what_is_there(file: Any, hasher: Hasher) -> int:

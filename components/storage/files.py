@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,12 +110,16 @@ def check(_: Location, __: FileEntry, doubted: bool = False) -> Check:
     return Check("sha256")
 
 
-def read_range(location: Location, entry: FileEntry, start: int, stop: int) -> bytes:
-    """The bytes [start, stop) of a file as it was listed.
+def reader(_: Location) -> Callable[[Location, FileEntry, int, int], bytes]:
+    """What reads the bytes [start, stop) of a file as it was listed.
 
-    Raises:
+    It raises:
         ChangedError: it is another one by now.
     """
+    return _read_range
+
+
+def _read_range(location: Location, entry: FileEntry, start: int, stop: int) -> bytes:
     with _explained(location):
         try:
             with location.path.open("rb") as file:

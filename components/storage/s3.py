@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.errors import DataError, StorageError
 from components.storage.checks import Check, check_of_etag, check_of_sha256
@@ -15,6 +15,9 @@ from components.storage.connection import UPLOAD_SECONDS, client, endpoint, stor
 from components.storage.entry import ChangedError, FileEntry, too_large
 from components.storage.location import Location
 from components.storage.s3_errors import explained
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 _PART = 8 * 1024 * 1024
 _MOST_PARTS = 9_000  # S3 takes 10,000
@@ -132,20 +135,25 @@ def check(location: Location, entry: FileEntry, doubted: bool = False) -> Check:
     return etag or Check("sha256")
 
 
-def read_range(location: Location, entry: FileEntry, start: int, stop: int) -> Any:
-    """The bytes [start, stop) of an object as it was listed, as a buffer.
+def reader(location: Location) -> Callable[[Location, FileEntry, int, int], Any]:
+    """What reads the bytes [start, stop) of any object of this one's bucket, as it was listed, into a buffer.
 
-    Raises:
+    It raises:
         ChangedError: the object is another one by now.
         StorageError: fewer bytes came, or none.
     """
+    with explained(location):
+        return partial(_read_range, store(location.bucket or ""))
+
+
+def _read_range(bucket: S3Store, location: Location, entry: FileEntry, start: int, stop: int) -> Any:
     import obstore
 
     options: Any = {"if_match": f'"{entry.etag}"'} | ({"version": entry.version} if entry.version else {})
     if (start, stop) != (0, entry.size):
         options["range"] = (start, stop)
     with _as_listed(location):
-        found = obstore.get(store(location.bucket or ""), location.key, options=options)
+        found = obstore.get(bucket, location.key, options=options)
         # Not every server heeds If-Match.
         if (found.meta["e_tag"] or "").strip('"') not in ("", entry.etag):
             raise ChangedError(str(location))

@@ -124,9 +124,9 @@ def download(
 
 def _entries(backend: _Backend, sources: Sequence[Location], wanted: Sequence[str | FileEntry]) -> list[FileEntry]:
     with ThreadPoolExecutor(_SENT_AT_ONCE) as pool:
-        return list(
-            pool.map(lambda source, key: backend.head(source) if isinstance(key, str) else key, sources, wanted)
-        )
+        unlisted = [source for source, key in zip(sources, wanted, strict=True) if isinstance(key, str)]
+        heads = pool.map(backend.head, unlisted)
+        return [next(heads) if isinstance(key, str) else key for key in wanted]
 
 
 def upload_file(path: Path, uri: str, only_if_new: bool = False) -> bool:

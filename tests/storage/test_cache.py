@@ -14,7 +14,7 @@ from seaweed import Seaweed
 from components.errors import UsageError
 from components.settings import Settings
 from components.storage import TransferStats, download, list_files, placing, upload_file
-from components.storage.cache import Cache, open_cache
+from components.storage.cache import Cache, Content, open_cache
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COUNT = 12
@@ -94,7 +94,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c", 3000)
     for name in "abcd":
         (tmp_path / "file").write_bytes(name.encode() * 1000)
-        cache.add(f"sha256-{name}", tmp_path / "file", name)
+        cache.add([Content(f"sha256-{name}", tmp_path / "file", name)])
     cache.touch(["sha256-a"])
     cache.trim()
     assert [name for name in "abcd" if cache.find(f"sha256-{name}")] == ["a", "c", "d"]
