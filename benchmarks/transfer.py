@@ -2,14 +2,17 @@
 
 Against a real S3 server (SeaweedFS) on this machine, through a proxy-free connection: 5,000 objects of 20 to 200 kB and
 one of 1 GB, by Boxwright (through its cache, every object verified), `aws s3 sync`, `s5cmd` and `obstore` (threads that
-write what comes, and verify nothing). First into an empty folder, then again with nothing changed. The peers have an
-environment of their own, made by uv at first use. Requests are counted in the server's own metrics; CPU is that of the
-client and its children. The server shares the cores, so its share is in everybody's time.
+write what comes, and verify nothing; and the same with an MD5 of all bytes). First into a new folder, then again with
+nothing changed; nothing is deleted before the end, because a file system without a journal is slow at making files just
+after many were deleted. The peers have an environment of their own, made by uv at first use. Requests are counted in
+the server's own metrics; CPU is that of the client and its children. The server shares the cores, so its share is in
+everybody's time.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -22,8 +25,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -49,37 +54,50 @@ def boxwright(target: Path) -> None:
     download(f"s3://{BUCKET}/set", list_files(f"s3://{BUCKET}/set"), target)
 
 
-def obstore(target: Path) -> None:
-    """A listing, and a pool of threads that write each object as it comes."""
+def obstore(target: Path, verified: bool = False) -> None:
+    """A listing, and a pool of threads that write each object as it comes; `verified` also compares its MD5."""
     import obstore as library
     from obstore.store import S3Store
 
     store = S3Store(BUCKET, endpoint=os.environ["AWS_ENDPOINT_URL"], client_options={"allow_http": True})
     found = [item for page in library.list(store, "set/", chunk_size=1000) for item in page]
 
-    def fetch(item: dict[str, object]) -> None:
+    def fetch(item: dict[str, Any]) -> None:
         path = target / str(item["path"])
         if path.exists() and path.stat().st_size == item["size"]:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        seen = hashlib.md5(usedforsecurity=False)
         with path.open("wb") as file:
-            for chunk in library.get(store, str(item["path"])).stream(min_chunk_size=8 << 20):
+            for chunk in library.get(store, item["path"]).stream(min_chunk_size=8 << 20):
                 file.write(chunk)
+                if verified:
+                    seen.update(chunk)
+        # The large one's ETag is over parts, so it is hashed and not compared.
+        if verified and item["size"] <= MOST and seen.hexdigest() != item["e_tag"].strip('"'):
+            raise SystemExit(f"{path}: wrong bytes")
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(fetch, found))
 
 
-def commands(peers: Path, endpoint: str, target: Path) -> dict[str, list[str]]:
-    """The command of each contestant."""
-    own = [sys.executable, "-m", "benchmarks.transfer", "--target", str(target), "--part"]
+# The contestants that are Python, each in its own process.
+PARTS: dict[str, Callable[[Path], None]] = {
+    "boxwright": boxwright,
+    "obstore": obstore,
+    "obstore + MD5": partial(obstore, verified=True),
+}
+NAMES = (*PARTS, "s5cmd", "aws s3 sync")
+
+
+def command_of(name: str, peers: Path, endpoint: str, target: Path) -> list[str]:
+    """The command of one contestant."""
     source = f"s3://{BUCKET}/set"
-    return {
-        "boxwright": [*own, "boxwright"],
-        "obstore": [*own, "obstore"],
-        "s5cmd": [str(peers / "s5cmd"), "--endpoint-url", endpoint, "sync", f"{source}/*", f"{target}/"],
-        "aws s3 sync": [str(peers / "aws"), "s3", "sync", "--only-show-errors", source, str(target)],
-    }
+    if name == "s5cmd":
+        return [str(peers / "s5cmd"), "--endpoint-url", endpoint, "sync", f"{source}/*", f"{target}/"]
+    if name == "aws s3 sync":
+        return [str(peers / "aws"), "s3", "sync", "--only-show-errors", source, str(target)]
+    return [sys.executable, "-m", "benchmarks.transfer", "--part", name, "--target", str(target)]
 
 
 # --- how it is measured and shown ---
@@ -148,7 +166,6 @@ def fill(environment: dict[str, str], folder: Path, small: int, large: int) -> i
         path = folder / "noise" / str(number)
         path.write_bytes(number.to_bytes(8, "big") + noise[: sizes[number] - 8])
         upload_file(path, f"s3://{BUCKET}/set/images/{number:06d}.jpg")
-        path.unlink()
 
     with surrounding({name: value for name, value in environment.items() if name.startswith("AWS_")}):
         with ThreadPoolExecutor(8) as pool:
@@ -157,7 +174,6 @@ def fill(environment: dict[str, str], folder: Path, small: int, large: int) -> i
             for _ in range(0, large, 10_000_000):
                 file.write(rng.bytes(10_000_000))
         upload_file(folder / "large", f"s3://{BUCKET}/set/large.bin")
-        (folder / "large").unlink()
     return sum(sizes) + large
 
 
@@ -176,30 +192,27 @@ def peers_of(folder: Path) -> Path:
 def contest(work: Path, rounds: int, small: int, large: int) -> tuple[dict[str, dict[str, list[Cost]]], int]:
     """Every contestant in turn, cold and unchanged, as often as asked: costs by name and state, and the bytes."""
     peers = peers_of(work)
-    place = work / "server"
+    place = work / "run"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     costs: dict[str, dict[str, list[Cost]]] = {}
     with server(place) as (environment, metrics):
         size = fill(environment, place, small, large)
         # The server reads everything once before anybody is measured, so that nobody pays for its first touch.
-        for number in range(-1, rounds):
-            for name in commands(peers, "", work):
-                target = work / "target"
-                shutil.rmtree(target, ignore_errors=True)
-                shutil.rmtree(work / "cache", ignore_errors=True)
-                target.mkdir()
-                own = {**environment, "BOXWRIGHT_CACHE": str(work / "cache")}
-                command = commands(peers, environment["AWS_ENDPOINT_URL"], target)[name]
-                for state in ("cold", "unchanged"):
-                    cost = measure(command, own, lambda: request_counts(metrics))
-                    if number >= 0:
-                        costs.setdefault(name, {}).setdefault(state, []).append(cost)
-                    if name == "boxwright" and state == "cold":
-                        shutil.rmtree(target)  # a new run has a new folder
-                        target.mkdir()
-                if number < 0:
-                    break
+        turns = [(-1, "obstore"), *((number, name) for number in range(rounds) for name in NAMES)]
+        for number, name in turns:
+            own = place / f"{name} {number}"
+            surroundings = {**environment, "BOXWRIGHT_CACHE": str(own / "cache")}
+            for state in ("cold", "unchanged"):
+                # Boxwright's cache spares a new run, with a new folder, what the others find in the old one.
+                target = own / (state if name == "boxwright" else "target")
+                target.mkdir(parents=True, exist_ok=True)
+                os.sync()  # nobody's bytes are written at another's expense
+                command = command_of(name, peers, environment["AWS_ENDPOINT_URL"], target)
+                cost = measure(command, surroundings, lambda: request_counts(metrics))
+                if number >= 0:
+                    costs.setdefault(name, {}).setdefault(state, []).append(cost)
+    shutil.rmtree(place)
     return costs, size
 
 
@@ -231,11 +244,11 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=SMALL, help=f"small objects ({SMALL})")
     parser.add_argument("--large", type=int, default=LARGE, help=f"bytes of the large one ({LARGE})")
     parser.add_argument("--json", type=Path, help="also write the costs there")
-    parser.add_argument("--part", choices=("boxwright", "obstore"), help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--target", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.part:
-        {"boxwright": boxwright, "obstore": obstore}[given.part](given.target)
+        PARTS[given.part](given.target)
         return
     costs, size = contest(given.work, given.rounds, given.small, given.large)
     show(costs, size, given.small)

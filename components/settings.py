@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.config import Frozen
 from components.errors import UsageError
 
 
-class Settings(Frozen):
+@dataclass(frozen=True)
+class Settings:
     """Where this machine keeps state, from the environment.
 
     S3 endpoint, region and credentials are not here: boto3's standard chain (`AWS_*`) has them.

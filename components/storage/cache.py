@@ -93,7 +93,7 @@ class Cache:
     def path_of(self, address: str) -> Path:
         """Where content with this address is kept, whether it is there or not."""
         kind, _, value = address.partition("-")
-        return self.folder / kind / value[:2] / address
+        return Path(self.folder, kind, value[:2], address)
 
     def address_of(self, identity: str) -> str | None:
         """The content that a source was found to have."""

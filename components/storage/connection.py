@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from components.config import StorageConfig
 from components.errors import UsageError
 
 if TYPE_CHECKING:
     import boto3
     from obstore.store import ClientConfig, S3Store
+
+    from components.config import StorageConfig
 
 CONNECTIONS = 24  # most of one transfer
 STYLE, ROLE, EXTERNAL_ID = "BOXWRIGHT_S3_ADDRESSING_STYLE", "BOXWRIGHT_S3_ROLE_ARN", "BOXWRIGHT_S3_EXTERNAL_ID"

@@ -162,9 +162,10 @@ class _Fetcher:
         try:
             contents = [self._fetch(job, partial) for job, partial in zip(jobs, partials, strict=True)]
             self._settle(jobs, contents)
-        finally:
+        except BaseException:
             for partial in partials:
                 partial.unlink(missing_ok=True)
+            raise
         return [job.entry.size for job in jobs]
 
     def _bring_large(self, job: Job) -> int:
@@ -222,6 +223,11 @@ class _Fetcher:
 
     def _gather(self, job: Job, check: Check, partial: Path) -> str:
         hasher, size = check.hasher(), job.entry.size
+        if size <= RANGE:
+            data = self._request(job, 0)
+            hasher.update(data)
+            partial.write_bytes(data)
+            return hasher.result()
         with partial.open("ab+") as file:
             if file.tell() > size:
                 file.truncate(0)
@@ -239,20 +245,11 @@ class _Fetcher:
 
     def _read(self, job: Job, start: int) -> Iterator[Any]:
         """The bytes from `start` on, in order; several ranges are under way at a time."""
-
-        def request(begin: int) -> Any:
-            end = min(begin + RANGE, job.entry.size)
-            return self._retries.run(lambda: self._read_range(job.location, job.entry, begin, end))
-
-        if job.entry.size <= RANGE:
-            if start < job.entry.size or not job.entry.size:
-                yield request(start)
-            return
         coming: deque[Future[Any]] = deque()
         begins = iter(range(start, job.entry.size, RANGE))
         try:
             for begin in begins:
-                coming.append(self._ranges.submit(request, begin))
+                coming.append(self._ranges.submit(self._request, job, begin))
                 if len(coming) == _RANGES_AT_ONCE:
                     yield coming.popleft().result()
             while coming:
@@ -260,6 +257,10 @@ class _Fetcher:
         finally:
             for future in coming:
                 future.cancel()
+
+    def _request(self, job: Job, begin: int) -> Any:
+        end = min(begin + RANGE, job.entry.size)
+        return self._retries.run(lambda: self._read_range(job.location, job.entry, begin, end))
 
 
 def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
