@@ -20,9 +20,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -103,20 +107,42 @@ def run_part(part: str, folder: Path) -> None:
     out = folder.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
     started = time.perf_counter()
-    PARTS[part](folder, out)
+    with workers_peak() as workers:
+        PARTS[part](folder, out)
     found: dict[str, Any] = {"seconds": time.perf_counter() - started}
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     found["cpu"] = sum(usage.ru_utime + usage.ru_stime for usage in used)
-    found["megabytes"], found["worker_megabytes"] = peak_megabytes(), used[1].ru_maxrss / 1024
+    found["megabytes"], found["worker_megabytes"] = peak_megabytes("self"), max(workers, default=0)
     shards = sorted(out.rglob("*.tfrecord"))
     found["sha256"] = hashlib.sha256(b"".join(hashlib.sha256(p.read_bytes()).digest() for p in shards)).hexdigest()
     print(f"\n{json.dumps(found)}")
 
 
-def peak_megabytes() -> float:
-    """This process's own peak: unlike getrusage's, it does not begin with that of the process that started it."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+def peak_megabytes(process: int | str) -> float:
+    """A process's own peak: unlike getrusage's, it does not begin with that of the process that started it."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) / 1024
+
+
+@contextmanager
+def workers_peak() -> Iterator[list[float]]:
+    """The peaks of the processes that this one has, as often as they were looked at; complete when the block ends."""
+    peaks: list[float] = []
+    ended = Event()
+
+    def look() -> None:
+        while not ended.wait(0.1):
+            for worker in psutil.Process().children(recursive=True):
+                with suppress(OSError, KeyError):  # it has just ended
+                    peaks.append(peak_megabytes(worker.pid))
+
+    thread = Thread(target=look)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        ended.set()
+        thread.join()
 
 
 def main() -> None:

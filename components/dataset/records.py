@@ -9,7 +9,7 @@ from typing import Any
 BBox = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """An image as the file declares it: `file_name` is relative to `images/`, `width` and `height` are pixels."""
 
@@ -19,7 +19,7 @@ class ImageRecord:
     height: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Box:
     """One box: `index` is its position in the file's `annotations` list, `bbox` (xmin, ymin, xmax, ymax) pixels.
 

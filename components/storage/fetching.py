@@ -161,7 +161,8 @@ class _Fetcher:
         partials = [self._cache.partial / uuid.uuid4().hex for _ in jobs]
         try:
             contents = [self._fetch(job, partial) for job, partial in zip(jobs, partials, strict=True)]
-            self._settle(jobs, contents)
+            with _explained(jobs[0]):
+                self._settle(jobs, contents)
         except BaseException:
             for partial in partials:
                 partial.unlink(missing_ok=True)

@@ -38,8 +38,10 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as JSON, atomically, with a byte-stable layout. NaN and infinity are refused."""
-    text = json.dumps(value, indent=1, allow_nan=False)
-    write_atomic(path, f"{text}\n".encode())
+    # Piece by piece: the text of a large file's pieces would take ten times its size.
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, allow_nan=False)
+        file.write("\n")
 
 
 def list_entries(location: Location) -> list[FileEntry]:
