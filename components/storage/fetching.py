@@ -183,7 +183,10 @@ class _Fetcher:
         """Gives the cache what was fetched, and brings it from there to its places."""
         left = list(zip(jobs, contents, strict=True))
         for _ in range(_PLACINGS):
-            paths = self._cache.add([content for _, content in left])
+            try:
+                paths = self._cache.add([content for _, content in left])
+            except StorageError as error:
+                raise StorageError(f"{left[0][0].location}: {error}") from error
             gone = []
             for (job, content), path in zip(left, paths, strict=True):
                 with _explained(job):
