@@ -127,8 +127,6 @@ class Cache:
         Returns:
             Where each is kept.
         """
-        for content in contents:
-            content.path.chmod(0o444)  # it will be linked to from elsewhere
         with self._transaction() as database:
             return [self._add(database, content) for content in contents]
 
@@ -148,6 +146,8 @@ class Cache:
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(content.path, path)
+        # Not before: what could not be taken in must stay writable, to go on with. It will be linked to from elsewhere.
+        path.chmod(0o444)
         return path
 
     def discard(self, address: str) -> None:

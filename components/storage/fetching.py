@@ -161,8 +161,7 @@ class _Fetcher:
         partials = [self._cache.partial / uuid.uuid4().hex for _ in jobs]
         try:
             contents = [self._fetch(job, partial) for job, partial in zip(jobs, partials, strict=True)]
-            with _explained(jobs[0]):
-                self._settle(jobs, contents)
+            self._settle(jobs, contents)
         except BaseException:
             for partial in partials:
                 partial.unlink(missing_ok=True)
@@ -183,10 +182,11 @@ class _Fetcher:
         """Gives the cache what was fetched, and brings it from there to its places."""
         left = list(zip(jobs, contents, strict=True))
         for _ in range(_PLACINGS):
-            try:
-                paths = self._cache.add([content for _, content in left])
-            except StorageError as error:
-                raise StorageError(f"{left[0][0].location}: {error}") from error
+            with _explained(left[0][0]):
+                try:
+                    paths = self._cache.add([content for _, content in left])
+                except StorageError as error:  # of the index, which knows no object
+                    raise StorageError(f"{left[0][0].location}: {error}") from error
             gone = []
             for (job, content), path in zip(left, paths, strict=True):
                 with _explained(job):

@@ -6,14 +6,15 @@ import os
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from seaweed import Seaweed
 
-from components.errors import UsageError
+from components.errors import StorageError, UsageError
 from components.settings import Settings
-from components.storage import TransferStats, download, list_files, placing, upload_file
+from components.storage import ChangedError, TransferStats, download, list_files, placing, upload_file
 from components.storage.cache import Cache, Content, open_cache
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -53,6 +54,62 @@ def test_a_second_folder_costs_nothing_and_a_changed_file_costs_itself(source: s
     put(tmp_path, source, 3, b"new" * 100)
     assert cost(source, tmp_path / "b") == (1, COUNT - 1)
     assert (tmp_path / "b" / "3").read_bytes() == b"new" * 100 and (tmp_path / "a" / "3").read_bytes() == b"\x03" * 1000
+
+
+MANY, DIFFERENT = 200, 150  # enough for several files to reach the cache in one transaction
+
+
+@pytest.fixture
+def many(source: str, tmp_path: Path) -> str:
+    """A folder of 200 small files with 150 different contents."""
+    with ThreadPoolExecutor(8) as pool:
+        for i in range(MANY):
+            (tmp_path / f"m{i}").write_bytes(content_of(i))
+        list(pool.map(lambda i: upload_file(tmp_path / f"m{i}", f"{source}-many/{i}"), range(MANY)))
+    return f"{source}-many"
+
+
+def content_of(number: int) -> bytes:
+    return (number % DIFFERENT).to_bytes(2, "big") * 500
+
+
+def test_many_small_files_arrive_each_with_its_own_bytes(
+    many: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[int] = []
+    add = Cache.add
+    monkeypatch.setattr(Cache, "add", lambda self, contents: [added.append(len(contents)), add(self, contents)][1])
+    seen: list[tuple[int, int]] = []
+    download(many, list_files(many), tmp_path / "a", on_progress=lambda *progress: seen.append(progress))
+    assert seen == [(done, MANY) for done in range(1, MANY + 1)], "each file is told of"
+    assert sum(added) == MANY and max(added) > 1, "one transaction for several files"
+    assert all((tmp_path / "a" / str(i)).read_bytes() == content_of(i) for i in range(MANY))
+    assert open_cache().size() == DIFFERENT * 1000, "the same bytes are kept once"
+    assert not list(open_cache().partial.iterdir())
+    assert cost(many, tmp_path / "b") == (0, MANY)
+
+
+def test_one_changed_file_of_many_is_named_and_the_rest_goes_on_later(many: str, tmp_path: Path) -> None:
+    listed = list_files(many)
+    put(tmp_path, many, 77, b"other" * 200)
+    with pytest.raises(ChangedError, match="/77 changed"):
+        download(many, listed, tmp_path / "a")
+    assert not list(open_cache().partial.iterdir())
+    download(many, list_files(many), tmp_path / "a")
+    assert (tmp_path / "a" / "77").read_bytes() == b"other" * 200
+    assert all((tmp_path / "a" / str(i)).read_bytes() == content_of(i) for i in range(MANY) if i != 77)
+
+
+def test_an_index_that_is_full_is_an_error_that_names_an_object(many: str, tmp_path: Path) -> None:
+    database = open_cache()._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StorageError, match=rf"{many}/\d+: .*disk is full.*free space"):
+        download(many, list_files(many), tmp_path / "a")
+    assert not list(open_cache().partial.iterdir())
+    database.execute("PRAGMA max_page_count = 1000000")
+    download(many, list_files(many), tmp_path / "a")
+    assert all((tmp_path / "a" / str(i)).read_bytes() == content_of(i) for i in range(MANY))
 
 
 def test_the_same_content_elsewhere_is_not_fetched(s3: Seaweed, tmp_path: Path) -> None:
