@@ -83,6 +83,11 @@ class Hyperparameters(Frozen):
     image_size: int | None = Field(
         None, ge=64, le=2048, multiple_of=32, description="Input height and width in pixels; the model's own if unset."
     )
+    backbone_learning_rate_multiplier: Fraction = Field(
+        1.0,
+        description="Learning rate of the pretrained image encoder as a share of learning_rate; 0 leaves it as it is. "
+        "1 where training starts from random weights.",
+    )
     learning_rate_schedule: Literal["cosine", "constant"] = Field("cosine", description="After the warm-up.")
     warmup_epochs: float = Field(1.0, ge=0, description="Epochs over which the learning rate rises from zero.")
     weight_decay: Fraction = Field(0.0, description="Decoupled decay of kernels; biases and norms are spared.")

@@ -114,6 +114,10 @@ class Detector(keras.Model):
         """The variables of the top layer: the last ones on the way to the class scores."""
 
     @abstractmethod
+    def encoder_variables(self) -> list[Any]:
+        """The trainable variables of the image encoder: what pretraining on ImageNet covers."""
+
+    @abstractmethod
     def load_pretrained(self, folder: Path) -> None:
         """Puts published weights into the network.
 

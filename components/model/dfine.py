@@ -85,6 +85,10 @@ class DFine(Detector):
             for variable, fresh in ((layer.kernel, layer.kernel_initializer), (layer.bias, layer.bias_initializer))
         ]
 
+    def encoder_variables(self) -> list[Any]:
+        """See `Detector`."""
+        return list(self.backbone.backbone.trainable_variables)
+
     def load_pretrained(self, folder: Path) -> None:
         """COCO weights of a KerasHub preset; the class layers stay fresh.
 

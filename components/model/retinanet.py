@@ -96,6 +96,10 @@ class RetinaNet(Detector):
             ClassWeights(top, top.bias, self.num_classes, _prior_bias),
         ]
 
+    def encoder_variables(self) -> list[Any]:
+        """See `Detector`."""
+        return list(self.backbone.trainable_variables)
+
     def load_pretrained(self, folder: Path) -> None:
         """ImageNet weights of the image encoder."""
         load_efficientnet_lite0(self.backbone, folder / EFFICIENTNET_LITE0_FILE)

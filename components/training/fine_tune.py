@@ -19,7 +19,7 @@ from components.model.seeds import RANDOM, apply_seed, read_seed
 from components.model.store import ModelCard, build_detector, save_detector
 from components.storage import write_json
 from components.training.history import HISTORY_FILE, TRAINING_FILE, Record, best_record
-from components.training.optimizer import ignored_settings, make_optimizer, spare_from_weight_decay
+from components.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
 
 log = logging.getLogger("boxwright.training")
 # XLA compiles anew for each shape.
@@ -99,7 +99,8 @@ def fine_tune(
     strategy = distribution()
     with strategy.scope():
         detector, card = _seeded_detector(config, hyperparameters, plan.examples, seed_dir)
-        _compile(detector, hyperparameters, plan.steps)
+        is_pretrained = read_seed(seed_dir).origin != RANDOM
+        _compile(detector, hyperparameters, plan.steps, is_pretrained)
 
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
     if mirror:
@@ -164,11 +165,14 @@ def _seeded_detector(
     return detector, card
 
 
-def _compile(detector: Any, hyperparameters: Hyperparameters, steps: int) -> None:
+def _compile(detector: Any, hyperparameters: Hyperparameters, steps: int, is_pretrained: bool) -> None:
     from components.training.devices import uses_xla
 
     optimizer = make_optimizer(hyperparameters, steps)
     spare_from_weight_decay(optimizer, detector)
+    if is_pretrained:
+        # One rate for fresh heads and for the encoder overwrites what pretraining taught the encoder.
+        scale_rate(optimizer, detector.encoder_variables(), hyperparameters.backbone_learning_rate_multiplier)
     detector.compile(optimizer=optimizer, jit_compile=uses_xla(hyperparameters))
 
 

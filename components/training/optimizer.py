@@ -26,7 +26,7 @@ def make_optimizer(hyperparameters: Hyperparameters, steps_per_epoch: int) -> An
     arguments = {name: getattr(hyperparameters, name) for name in used}
     if hyperparameters.optimizer == "nesterov":
         arguments["nesterov"] = True
-    return _clipping_the_sum(keras_class)(
+    return _keras_optimizer(keras_class)(
         learning_rate=_schedule(hyperparameters, steps_per_epoch),
         global_clipnorm=hyperparameters.gradient_clip_norm or None,
         weight_decay=hyperparameters.weight_decay or None,
@@ -34,12 +34,22 @@ def make_optimizer(hyperparameters: Hyperparameters, steps_per_epoch: int) -> An
     )
 
 
-def _clipping_the_sum(keras_class: str) -> Any:
-    """Keras's optimizer, which clips the gradient of all devices; Keras's own clips each device's part, then adds."""
+def _keras_optimizer(keras_class: str) -> Any:
+    """Keras's optimizer with two changes.
+
+    It clips the gradient of all devices, where Keras clips each device's part, then adds. And a variable may learn at
+    a share of the learning rate (`scale_rate`), weight decay included.
+    """
     import keras
     import tensorflow as tf
 
     base = getattr(keras.optimizers, keras_class)
+
+    def update(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate = learning_rate * self.rate_shares.get(self._var_key(variable), 1.0)
+        if self.weight_decay is not None and self._use_weight_decay(variable):
+            self.assign_sub(variable, variable * tf.cast(rate * self.weight_decay, variable.dtype))
+        base.update_step(self, gradient, variable, rate)
 
     def clip(self: Any, parts: list[Any]) -> list[Any]:
         context = tf.distribute.get_replica_context()
@@ -50,7 +60,15 @@ def _clipping_the_sum(keras_class: str) -> Any:
         # Keras adds them up again.
         return [gradient / context.num_replicas_in_sync for gradient in clipped]
 
-    return type(keras_class, (base,), {"_clip_gradients": clip})
+    # `update` decays; Keras would do it for all variables at one rate.
+    changes = {"_clip_gradients": clip, "update_step": update, "_apply_weight_decay": lambda self, variables: None}
+    # Of the class, which this one optimizer has for itself: Keras would track an attribute of the instance.
+    return type(keras_class, (base,), {**changes, "rate_shares": {}})
+
+
+def scale_rate(optimizer: Any, variables: list[Any], share: float) -> None:
+    """Lets variables learn at a share of the learning rate, through warm-up and schedule; before the first step."""
+    optimizer.rate_shares.update({optimizer._var_key(variable): share for variable in variables})
 
 
 def spare_from_weight_decay(optimizer: Any, model: Any) -> None:

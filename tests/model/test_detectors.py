@@ -86,6 +86,13 @@ def test_detections_have_the_shapes_that_every_later_step_reads(detector, batch)
         assert set(classes[:count]) <= {1, 2} and not classes[count:].any() and not scores[count:].any()
 
 
+def test_the_image_encoder_is_a_part_of_the_network_without_its_heads(detector):
+    encoder = {id(variable) for variable in detector.encoder_variables()}
+    trainable = {id(variable) for variable in detector.trainable_variables}
+    assert encoder < trainable and len(encoder) > 10
+    assert not encoder & {id(weights.variable) for weights in detector.class_weights()}
+
+
 def test_the_catalogue_tells_the_number_of_parameters(detector, model_id):
     published = MODELS[model_id].weights.classes if MODELS[model_id].weights else ()
     total = sum(int(np.prod(variable.shape)) for variable in detector.weights)

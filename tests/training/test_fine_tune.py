@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -74,6 +75,27 @@ def test_a_crash_resumes_at_the_last_whole_epoch_and_ends_with_the_same_weights(
     for ours, theirs in zip(_weights(tmp_path / "out"), _weights(whole[1] / "out"), strict=True):
         # Threads add up in another order each time.
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_only_a_pretrained_encoder_learns_at_its_own_rate(prepared, whole, tmp_path):
+    from components.model.seeds import Seed, write_seed
+    from components.model.store import load_detector
+
+    def encoder(folder):
+        return [variable.numpy() for variable in load_detector(folder)[0].encoder_variables()]
+
+    rate = {"epochs": 1, "backbone_learning_rate_multiplier": 0.0}
+    _train(prepared, tmp_path / "fresh", tmp_path / "checkpoints", **rate)
+    shutil.copytree(whole[1] / "out", tmp_path / "parent" / "seed")
+    write_seed(Seed(kind="incremental", model_id="tiny", origin="models:/tiny/1"), tmp_path / "parent" / "seed")
+    (tmp_path / "parent" / "examples").symlink_to(prepared[1] / "examples")
+    _train((prepared[0], tmp_path / "parent"), tmp_path / "tuned", tmp_path / "checkpoints", **rate)
+    parent, tuned, fresh = (encoder(folder) for folder in (whole[1] / "out", tmp_path / "tuned", tmp_path / "fresh"))
+    assert all((ours == theirs).all() for ours, theirs in zip(tuned, parent, strict=True))
+    biases = [value for value in fresh if value.ndim == 1]
+    assert any(value.any() and (value != 1).any() for value in biases), "random weights have to learn"
+    heads = [(folder / "model.weights.h5").read_bytes() for folder in (whole[1] / "out", tmp_path / "tuned")]
+    assert heads[0] != heads[1]
 
 
 def test_a_training_that_gets_worse_stops_and_hands_on_its_best_epoch(prepared, tmp_path):

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from components.config import Hyperparameters, Optimizer, parse_config
-from components.training.optimizer import ignored_settings, make_optimizer, spare_from_weight_decay
+from components.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
 
 
 def _rates(optimizer, steps):
@@ -54,6 +54,24 @@ def test_weight_decay_pulls_on_kernels_only():
     optimizer.apply([keras.ops.zeros_like(variable) for variable in model.trainable_variables])
     np.testing.assert_allclose(model.layers[0].kernel, before[0] * 0.95, rtol=1e-5)
     np.testing.assert_array_equal(model.layers[0].bias, before[1])
+
+
+@pytest.mark.parametrize("name", get_args(Optimizer))
+def test_scaled_variables_move_by_their_share_of_the_rate_and_decay_by_it(name):
+    import keras
+
+    whole, scaled = keras.Variable([1.0, -2.0]), keras.Variable([1.0, -2.0])
+    settings = Hyperparameters(
+        optimizer=name, learning_rate=0.1, warmup_epochs=0, learning_rate_schedule="constant", weight_decay=0.3
+    )
+    optimizer = make_optimizer(settings, 10)
+    scale_rate(optimizer, [scaled], 0.1)
+    optimizer.build([whole, scaled])
+    gradient = keras.ops.convert_to_tensor([0.01, 0.03])
+    optimizer.apply([gradient, gradient])
+    moved = whole.numpy() - [1.0, -2.0]
+    assert (abs(moved) > 0.0005).all()
+    assert scaled.numpy() - [1.0, -2.0] == pytest.approx(moved * 0.1, rel=0.02)
 
 
 def test_clipping_can_be_switched_off():

@@ -103,6 +103,10 @@ class ZooDetector(Detector):
             return loss
         return loss + tf.add_n(self.losses) / tf.distribute.get_strategy().num_replicas_in_sync if self.losses else loss
 
+    def encoder_variables(self) -> list[Any]:
+        """See `Detector`."""
+        return list(keras.Model(self.inputs, self.stages["backbone"]).trainable_variables)
+
     def decode(self, outputs: Any) -> dict[str, Any]:
         """See `Detector`."""
         return self.decode_within(outputs, tf.ones((tf.shape(outputs["box_encodings"])[0], 2)))
