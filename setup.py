@@ -11,14 +11,16 @@ ROOT = Path(__file__).resolve().parent
 
 
 def read_version() -> str:
-    """Returns `__version__` of components/__init__.py, read without importing the package.
+    """Returns `__version__` of components/boxwright/__init__.py, read without importing the package.
 
     Raises:
         RuntimeError: if the file has no such line.
     """
-    found = re.search(r'^__version__ = "([^"]+)"', (ROOT / "components" / "__init__.py").read_text("utf-8"), re.M)
+    found = re.search(
+        r'^__version__ = "([^"]+)"', (ROOT / "components" / "boxwright" / "__init__.py").read_text("utf-8"), re.M
+    )
     if not found:
-        raise RuntimeError('components/__init__.py: expected a line like __version__ = "1.2.3"')
+        raise RuntimeError('components/boxwright/__init__.py: expected a line like __version__ = "1.2.3"')
     return found.group(1)
 
 
@@ -38,10 +40,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.12",
     packages=[
-        *find_packages(include=["components", "components.*"]),
+        *find_packages("components", include=["boxwright", "boxwright.*"]),
         *find_packages("plugins", include=["boxwright_airflow", "boxwright_airflow.*"]),
     ],
-    package_dir={"boxwright_airflow": "plugins/boxwright_airflow"},
+    package_dir={"boxwright": "components/boxwright", "boxwright_airflow": "plugins/boxwright_airflow"},
     package_data={"boxwright_airflow.pages": ["templates/*.html", "static/*"]},
     include_package_data=True,
     install_requires=[
@@ -80,5 +82,5 @@ setup(
         "uvicorn>=0.34,<1",
     ],
     extras_require={"gpu": ["tensorflow[and-cuda]>=2.21,<2.22"]},
-    entry_points={"console_scripts": ["boxwright = components.cli:main"]},
+    entry_points={"console_scripts": ["boxwright = boxwright.cli.main:main"]},
 )

@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.signs import signs
-from components.config import RunConfig, parse_config
-from components.storage import write_json
+from boxwright.config.records import RunConfig, parse_config
+from boxwright.storage import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (0, 1, 2)
@@ -78,7 +78,7 @@ def configuration(dataset: str, seed: int, folder: Path) -> RunConfig:
     elif dataset == "sample":
         root = folder / "sample"
         if not root.exists():
-            from components.dataset.sample import generate_sample
+            from boxwright.dataset.sample.generate import generate_sample
 
             generate_sample(root, images=SAMPLE_IMAGES, seed=0)
     else:
@@ -90,8 +90,8 @@ def configuration(dataset: str, seed: int, folder: Path) -> RunConfig:
 
 def prepared(config: RunConfig, folder: Path) -> Path:
     """The examples of a dataset, as a run's first steps make them."""
-    from components.dataset.download import download_dataset
-    from components.dataset.examples import build_examples
+    from boxwright.dataset.examples.build import build_examples
+    from boxwright.dataset.snapshot.download import download_dataset
 
     examples = folder / "examples"
     if not (examples / "examples.json").exists():
@@ -104,7 +104,7 @@ def prepared(config: RunConfig, folder: Path) -> Path:
 
 def train(training: Training, out_dir: Path) -> dict[str, Any]:
     """Trains and measures; returns the row's figures."""
-    from components.evaluation.metrics import measure
+    from boxwright.evaluation.metrics import measure
 
     started = time.monotonic()
     config = configuration(training.dataset, training.seed, out_dir / "data")
@@ -126,18 +126,18 @@ def train(training: Training, out_dir: Path) -> dict[str, Any]:
 
 
 def _truth(examples: Path, split: str = "test") -> Any:
-    from components.dataset.annotations import load_annotations
+    from boxwright.dataset.annotations.reading import load_annotations
 
     return load_annotations(examples / split / "annotations.json")
 
 
 def boxwright(config: RunConfig, examples: Path, folder: Path) -> tuple[list[dict[str, float]], Any]:
     """The project's steps: seed, fine-tuning, prediction."""
-    from components.evaluation.predict import predict_split
-    from components.evaluation.validation_ap import validation_ap
-    from components.model.seeds import fetch_pretrained
-    from components.model.store import load_detector
-    from components.training.fine_tune import Watch, fine_tune
+    from boxwright.evaluation.predict import predict_split
+    from boxwright.evaluation.validation_ap import validation_ap
+    from boxwright.model.seeds import fetch_pretrained
+    from boxwright.model.store import load_detector
+    from boxwright.training.fine_tuning import Watch, fine_tune
 
     for name in ("seed", "model"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -160,8 +160,8 @@ def kerashub(config: RunConfig, examples: Path, folder: Path) -> tuple[list[dict
     import keras
 
     from benchmarks.bare_detector import bare_batches, bare_detector, bare_predictions
-    from components.evaluation.metrics import measure
-    from components.model.catalogue import hyperparameters_of
+    from boxwright.evaluation.metrics import measure
+    from boxwright.model.catalogue import hyperparameters_of
 
     del folder
     settings = hyperparameters_of(config)

@@ -9,10 +9,10 @@ import keras_hub
 import numpy as np
 import tensorflow as tf
 
-from components.model.catalogue import model_spec
-from components.model.pretrained import EFFICIENTNET_LITE0_FILE, load_efficientnet_lite0, package_file
-from components.model.resizing import Resizing
-from components.training.input import decode_image, training_batches
+from boxwright.model.catalogue import model_spec
+from boxwright.model.resizing import Resizing
+from boxwright.model.weights.imagenet import EFFICIENTNET_LITE0_FILE, load_efficientnet_lite0, package_file
+from boxwright.training.input import decode_image, training_batches
 
 BATCH = 8
 

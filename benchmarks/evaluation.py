@@ -33,7 +33,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from components.dataset.records import Annotations, Box, ImageRecord
+from boxwright.dataset.annotations.records import Annotations, Box, ImageRecord
 
 IMAGES, BOXES, DETECTIONS, CLASSES = 5_000, 36_000, 100, 10
 SIZE = (640, 480)
@@ -99,9 +99,9 @@ def as_coco(annotations: Annotations) -> dict[str, Any]:
 
 def boxwright(annotations: Annotations) -> Callable[[Any], float]:
     """Metrics, errors and all data of the report."""
-    from components.evaluation.analysis import analyse
-    from components.evaluation.detections import Detections
-    from components.evaluation.metrics import Measurement
+    from boxwright.evaluation.analysis import analyse
+    from boxwright.evaluation.detections import Detections
+    from boxwright.evaluation.metrics import Measurement
 
     def run(results: Any) -> float:
         measurement = Measurement(annotations, Detections.of_results(annotations, results))

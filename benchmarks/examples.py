@@ -68,14 +68,14 @@ def dataset(cache: Path, count: int) -> Path:
 
 def pool(folder: Path, out: Path) -> None:
     """As a run on one machine does it."""
-    from components.dataset.examples import build_examples
+    from boxwright.dataset.examples.build import build_examples
 
     build_examples(folder, out, 0.2)
 
 
 def beam(folder: Path, out: Path) -> None:
     """The same through Apache Beam."""
-    from components.dataset.examples import build_examples
+    from boxwright.dataset.examples.build import build_examples
 
     build_examples(folder, out, 0.2, beam_args=BEAM)
 

@@ -29,8 +29,8 @@ from threading import Thread
 from rich.console import Console
 from rich.table import Table
 
-from components.errors import BoxwrightError
-from components.storage import download, list_files
+from boxwright.errors import BoxwrightError
+from boxwright.storage import download, list_files
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "storage")]

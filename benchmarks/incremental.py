@@ -46,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, folder: str, epochs: int, seed_mode: str, **more: Any) -> dict[str, Any]:
-    from components.config import parse_config
-    from components.runner import run_pipeline
+    from boxwright.config.records import parse_config
+    from boxwright.pipeline.runner import run_pipeline
 
     config = parse_config(
         {
@@ -67,8 +67,8 @@ def _run(arguments: argparse.Namespace, folder: str, epochs: int, seed_mode: str
 
 
 def _print(results: dict[str, dict[str, Any]]) -> None:
-    from components.lineage import trace
-    from components.settings import Settings
+    from boxwright.config.settings import Settings
+    from boxwright.pipeline.lineage import trace
 
     table = Table("run", "starts from", "epochs", "AP", "AP50", "val. loss after its first epoch")
     for name, result in results.items():

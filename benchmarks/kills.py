@@ -40,7 +40,7 @@ class Outcome:
 
 
 def configuration(folder: Path, epochs: int) -> Any:
-    from components.config import parse_config
+    from boxwright.config.records import parse_config
 
     return parse_config(
         {
@@ -53,10 +53,10 @@ def configuration(folder: Path, epochs: int) -> Any:
 
 
 def prepare(folder: Path, epochs: int) -> None:
-    from components.dataset.download import download_dataset
-    from components.dataset.examples import build_examples
-    from components.dataset.sample import generate_sample
-    from components.model.seeds import fetch_pretrained
+    from boxwright.dataset.examples.build import build_examples
+    from boxwright.dataset.sample.generate import generate_sample
+    from boxwright.dataset.snapshot.download import download_dataset
+    from boxwright.model.seeds import fetch_pretrained
 
     generate_sample(folder / "sample", images=20, seed=5)
     for name in ("dataset", "examples", "seed"):
@@ -71,7 +71,7 @@ def train(folder: Path, name: str, epochs: int) -> None:
     """One start of a training; notes each epoch that is done, with the time."""
     import tensorflow as tf
 
-    from components.training.fine_tune import Watch, fine_tune
+    from boxwright.training.fine_tuning import Watch, fine_tune
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -96,7 +96,7 @@ def train(folder: Path, name: str, epochs: int) -> None:
 def difference(folder: Path) -> None:
     import numpy as np
 
-    from components.model.store import load_detector
+    from boxwright.model.store import load_detector
 
     weights = [load_detector(folder / name)[0].get_weights() for name in ("whole", "killed")]
     largest = max(float(np.abs(one - other).max()) for one, other in zip(*weights, strict=True))
@@ -135,8 +135,8 @@ def survive(kills: int, seed: int, folder: Path) -> Outcome:
     """Trains whole, then with kills, and compares."""
     import tensorflow  # noqa: F401
 
-    import components.model.retinanet  # noqa: F401
-    import components.training.input  # noqa: F401
+    import boxwright.model.retinanet.detector  # noqa: F401
+    import boxwright.training.input  # noqa: F401
 
     # A start gets through a few epochs before it is killed.
     epochs = 4 * kills + 2

@@ -58,8 +58,8 @@ def make_versions(folder: Path, count: int) -> None:
     """Registers versions with as many tags as a run's have, and results of two of them."""
     from mlflow import MlflowClient
 
-    from components.release import tracking
-    from components.release.versions import Release, version_tags
+    from boxwright.registry import tracking
+    from boxwright.registry.versions import Release, version_tags
 
     uri = f"sqlite:///{folder / 'mlflow.sqlite'}"
     client: MlflowClient = tracking.connect(uri, tracking.writer_lock(uri))
@@ -157,7 +157,7 @@ def measure(count: int, repeats: int) -> None:
     console.print(f"first page after the server's start, if the registry was not read ahead: {first:.0f} ms")
     promoting, after = promote(client, f"/models/{MODEL}/{count}")
     console.print(f"promoting: {promoting:.0f} ms; the version's page after it: {after:.0f} ms")
-    for module in ("mlflow", "components.release.rest"):
+    for module in ("mlflow", "boxwright.registry.rest"):
         command = [sys.executable, "-c", IMPORT.format(module)]
         seconds = float(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()[-1])
         console.print(f"import {module}: {seconds:.2f} s")

@@ -50,10 +50,10 @@ def measure(model_id: str, images: int, folder: Path) -> tuple[dict[str, list[fl
     """Images a second of each subject, a value for each round, and the batch size of both."""
     import tensorflow as tf
 
-    from components.evaluation.predict import device_batch_size, predict_split
-    from components.model.catalogue import model_spec
-    from components.model.store import ModelCard, build_detector, load_detector, save_detector
-    from components.release.package import export_saved_model
+    from boxwright.evaluation.predict import device_batch_size, predict_split
+    from boxwright.model.catalogue import model_spec
+    from boxwright.model.store import ModelCard, build_detector, load_detector, save_detector
+    from boxwright.packaging.package import export_saved_model
 
     classes = ("a", "b", "c")
     card = ModelCard(

@@ -104,7 +104,7 @@ class Server:
 
     def __init__(self, model: Path, settings: Sequence[str]) -> None:
         options = [part for setting in settings for part in ("--set", setting)]
-        command = [sys.executable, "-m", "components.cli", "serve", "--model", str(model), "--port", "0", *options]
+        command = [sys.executable, "-m", "boxwright", "serve", "--model", str(model), "--port", "0", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self.process.stdout
         self.address = urlsplit(self.process.stdout.readline().split()[-1])

@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     images = [path.read_bytes() for path in sorted(given.images.iterdir())[:20]]
-    command = [sys.executable, "-m", "components.cli", "serve", "--model", given.model, "--port", "0"]
+    command = [sys.executable, "-m", "boxwright", "serve", "--model", given.model, "--port", "0"]
     server = subprocess.Popen([*command, "--set", "body_timeout=2"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert server.stdout

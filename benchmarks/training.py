@@ -54,12 +54,12 @@ def main() -> None:
 def compare(folder: Path, steps: int, batch_size: int, augmentation: str) -> dict[str, float]:
     """The figures of the module's docstring."""
     from benchmarks.accuracy import configuration, prepared
-    from components.model.catalogue import hyperparameters_of
-    from components.model.seeds import fetch_pretrained
-    from components.training import fine_tune as steps_of
-    from components.training.devices import keep_freed_memory
-    from components.training.input import training_batches
-    from components.training.input_clock import InputClock
+    from boxwright.model.catalogue import hyperparameters_of
+    from boxwright.model.seeds import fetch_pretrained
+    from boxwright.training import fine_tuning as steps_of
+    from boxwright.training.devices import keep_freed_memory
+    from boxwright.training.input import training_batches
+    from boxwright.training.input_clock import InputClock
 
     config = configuration("bccd", 0, folder)
     examples = prepared(config, folder / "prepared")
@@ -120,7 +120,7 @@ def _endless(batches: list[Any]) -> Any:
 
 
 def _log(folder: Path, images: int, clock: Any) -> Any:
-    from components.training.callbacks import EpochLog
+    from boxwright.training.callbacks import EpochLog
 
     class TrainingLog(EpochLog):
         """Without validation, an epoch's training ends with its last batch."""

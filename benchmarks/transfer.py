@@ -49,7 +49,7 @@ LIMIT_SYNC, LIMIT_FASTEST = 1.5, 1.2
 
 def boxwright(target: Path) -> None:
     """As `download_dataset` does it: one listing, and everything in it through the cache."""
-    from components.storage import download, list_files
+    from boxwright.storage import download, list_files
 
     download(f"s3://{BUCKET}/set", list_files(f"s3://{BUCKET}/set"), target)
 
@@ -154,8 +154,8 @@ def server(folder: Path) -> Iterator[tuple[dict[str, str], str]]:
 
 def fill(environment: dict[str, str], folder: Path, small: int, large: int) -> int:
     """Puts the objects, and returns their bytes."""
-    from components.storage import upload_file
-    from components.storage.connection import environment as surrounding
+    from boxwright.storage import upload_file
+    from boxwright.storage.connection import environment as surrounding
 
     rng = np.random.default_rng(0)
     sizes = rng.integers(LEAST, MOST, small).tolist()

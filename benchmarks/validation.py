@@ -39,8 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def boxwright(folder: Path) -> dict[str, Any]:
     """All annotation rules, with everything that a run of the pipeline writes."""
-    from components.config import parse_config
-    from components.dataset.validation import validate_annotations
+    from boxwright.config.records import parse_config
+    from boxwright.dataset.validation.validate import validate_annotations
 
     settings = {"bbox_format": "coco"}
     config = parse_config({"training": str(folder), "output": "unused", "data_validation": settings})
@@ -52,7 +52,7 @@ def boxwright(folder: Path) -> dict[str, Any]:
 
 def great_expectations(_: Path) -> dict[str, Any]:
     """The engine's import alone, which is part of Boxwright's time."""
-    from components.dataset.expectations import great_expectations as load
+    from boxwright.dataset.validation.expectations import great_expectations as load
 
     load()
     return {}
@@ -60,10 +60,10 @@ def great_expectations(_: Path) -> dict[str, Any]:
 
 def page(folder: Path) -> dict[str, Any]:
     """The report page of that set, with pictures, from the files."""
-    from components.config import ValidationConfig
-    from components.dataset.findings import Report
-    from components.dataset.report import write_early_page
-    from components.dataset.rules import rules_of
+    from boxwright.config.records import ValidationConfig
+    from boxwright.dataset.report.page import write_early_page
+    from boxwright.dataset.validation.findings import Report
+    from boxwright.dataset.validation.rules import rules_of
 
     report = Report.start(rules_of(ValidationConfig()), {})
     report.splits["training"] = {"annotations": str(folder / "annotations.json"), "bbox_format": "coco"}
@@ -94,8 +94,8 @@ def datumaro(folder: Path) -> dict[str, Any]:
 
 def image_rules(folder: Path) -> dict[str, Any]:
     """Image rules and bare Pillow in turn, so that what else the machine does falls on both."""
-    from components.dataset.image_rules import inspect_images
-    from components.dataset.records import ImageRecord
+    from boxwright.dataset.annotations.records import ImageRecord
+    from boxwright.dataset.validation.image_rules import inspect_images
 
     files = sorted((folder / "images").iterdir())
     records = [ImageRecord(i, file.name, 640, 480) for i, file in enumerate(files)]

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.zoo_reference import Comparison, Reference, image_of, synthetic_outputs, write_checkpoint
-from components.model.catalogue import MODELS, ModelSpec
+from boxwright.model.catalogue import MODELS, ModelSpec
 
 _HEADER = (
     "model id",
@@ -46,7 +46,7 @@ def reference_of(spec: ModelSpec) -> Reference:
 
 def set_values(detector: Any, values: dict[str, np.ndarray]) -> None:
     """Puts values by checkpoint key into a detector."""
-    from components.model.zoo.checkpoint import variables_by_key
+    from boxwright.model.zoo.checkpoint import variables_by_key
 
     for key, variable in variables_by_key(detector.checkpoint_objects.layers).items():
         variable.assign(values[key])
@@ -76,8 +76,8 @@ def compare(detector: Any, reference: Reference) -> list[Any]:
 
 def measure(spec: ModelSpec, stages: list[str]) -> dict[str, Any]:
     """What the stages find out about one model."""
-    from components.model.zoo.architecture import COCO_CLASSES
-    from components.model.zoo.detector import ZooDetector
+    from boxwright.model.zoo.architecture import COCO_CLASSES
+    from boxwright.model.zoo.detector import ZooDetector
 
     row: dict[str, Any] = {}
     if "train" in stages:
@@ -99,8 +99,8 @@ def measure(spec: ModelSpec, stages: list[str]) -> dict[str, Any]:
 
 def _checkpoint(detector: Any, reference: Reference) -> dict[str, Any]:
     """Writes the rule's values as a checkpoint of the original's layout, and reads them into the detector."""
-    from components.model.zoo.checkpoint import read_checkpoint
-    from components.model.zoo.weights import checkpoint_shapes
+    from boxwright.model.zoo.checkpoint import read_checkpoint
+    from boxwright.model.zoo.weights import checkpoint_shapes
 
     used, unused = checkpoint_shapes(detector)
     with TemporaryDirectory() as folder:
@@ -114,8 +114,8 @@ def _exported(detector: Any, spec: ModelSpec) -> dict[str, Any]:
     """Exports a detector and times the export on one image."""
     import tensorflow as tf
 
-    from components.model.store import ModelCard, save_detector
-    from components.release.package import export_saved_model
+    from boxwright.model.store import ModelCard, save_detector
+    from boxwright.packaging.package import export_saved_model
 
     names = tuple(f"class_{index}" for index in range(detector.num_classes))
     card = ModelCard(
@@ -141,8 +141,8 @@ def _training_step(spec: ModelSpec) -> float:
     """The loss of one step of three classes, from the rule's values."""
     import keras
 
-    from components.model.zoo.detector import ZooDetector
-    from components.model.zoo.weights import ARRAYS_FILE, checkpoint_shapes, write_arrays
+    from boxwright.model.zoo.detector import ZooDetector
+    from boxwright.model.zoo.weights import ARRAYS_FILE, checkpoint_shapes, write_arrays
 
     detector = ZooDetector(spec, 3, spec.image_size)
     values = reference_of(spec).values()

@@ -18,7 +18,7 @@ from airflow.sdk import DAG
 
 from boxwright_airflow.batch_inference import BatchInferenceOperator
 from boxwright_airflow.defaults import task_defaults
-from boxwright_airflow.params import batch_inference_params
+from boxwright_airflow.run_settings import batch_inference_params
 
 with DAG(
     "object_detection_batch_inference",

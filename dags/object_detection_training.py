@@ -34,7 +34,7 @@ from boxwright_airflow.approval import ApproveModelOperator
 from boxwright_airflow.choosing import ChooseSeedOperator
 from boxwright_airflow.defaults import task_defaults
 from boxwright_airflow.operators import BoxwrightStepOperator
-from boxwright_airflow.params import run_params
+from boxwright_airflow.run_settings import run_params
 from boxwright_airflow.schedule import MODEL, training_schedule
 
 # A task in a pool that does not exist never starts: set-up creates it. LocalExecutor ignores queues.

@@ -43,7 +43,7 @@ def s3(seaweed_server: seaweed.Seaweed, monkeypatch: pytest.MonkeyPatch) -> seaw
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with all tables and nothing in them, to be copied: making it takes seconds."""
-    from components.release.registry import Registry
+    from boxwright.registry.mlflow_registry import Registry
 
     path = tmp_path_factory.mktemp("registry") / "mlflow.sqlite"
     assert Registry(f"sqlite:///{path}").versions("nothing") == ()

@@ -44,7 +44,7 @@ class Served:
 @contextmanager
 def serving(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[Served]:
     """`boxwright serve` on a free port, until the block ends."""
-    command = [sys.executable, "-m", "components.cli", "serve", "--port", "0", *arguments]
+    command = [sys.executable, "-m", "boxwright", "serve", "--port", "0", *arguments]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from components import cli
-from components.dataset.sample import generate_sample
+from boxwright.cli import main as cli
+from boxwright.dataset.sample.generate import generate_sample
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_usage_mistakes_exit_with_2_and_list_what_is_valid(broken, tmp_path, box
 def test_models_are_listed_without_loading_tensorflow():
     script = (
         "import sys; sys.argv = ['boxwright', 'models', '--json']\n"
-        "from components.cli import main\n"
+        "from boxwright.cli.main import main\n"
         "heavy = {'tensorflow', 'tfx', 'mlflow', 'great_expectations'}\n"
         "try: main()\n"
         "except SystemExit: print(sorted(heavy & set(sys.modules)))"

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from components.config import Hyperparameters, RunConfig, parse_config
-from components.errors import UsageError
+from boxwright.config.records import Hyperparameters, RunConfig, parse_config
+from boxwright.errors import UsageError
 
 MANAGED = {
     "batch_size": 3, "beta_1": 0.9, "beta_2": 0.999, "early_stopping": False, "early_stopping_min_delta": 0.0,

@@ -50,7 +50,7 @@ def imported(tree: ast.AST, at_import_only: bool = False) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            # `from components import model` names the part in the alias.
+            # `from boxwright import model` names the part in the alias.
             yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
         elif at_import_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
@@ -98,7 +98,7 @@ def test_imports_are_absolute(path: Path) -> None:
 def test_dags_and_plugins_load_nothing_heavy_when_parsed(path: Path) -> None:
     names = set(imported(parse(path), at_import_only=True))
     assert not {name.split(".")[0] for name in names} & HEAVY
-    assert not [name for name in names if name.startswith(("components.runner", "components.pipeline"))]
+    assert not [name for name in names if name.startswith(("boxwright.pipeline.runner", "boxwright.pipeline.graph"))]
 
 
 @pytest.mark.parametrize("path", [path for path in ORCHESTRATION if path.parent.name == "dags"], ids=name_of)

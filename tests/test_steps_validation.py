@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from components.config import RunConfig, parse_config
-from components.dataset.sample import generate_sample
-from components.errors import DataError
-from components.run_info import new_run
-from components.runner import run_node
+from boxwright.config.records import RunConfig, parse_config
+from boxwright.config.run_info import new_run
+from boxwright.dataset.sample.generate import generate_sample
+from boxwright.errors import DataError
+from boxwright.pipeline.runner import run_node
 
 RUN = new_run("run")
 PAGE, REPORT = "validation_report.html", "validation_report.json"

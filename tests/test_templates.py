@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from components.config import parse_config
-from components.errors import UsageError
-from components.run_info import RunInfo
-from components.templates import resolve_templates
+from boxwright.config.records import parse_config
+from boxwright.config.run_info import RunInfo
+from boxwright.config.uri_dates import resolve_templates
+from boxwright.errors import UsageError
 
 WEEK = RunInfo(
     run_id="scheduled__w",

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from components.config import StorageConfig
-from components.errors import UsageError
-from components.storage.connection import CONNECTION, EXTERNAL_ID, ROLE, environment
+from boxwright.config.records import StorageConfig
+from boxwright.errors import UsageError
+from boxwright.storage.connection import CONNECTION, EXTERNAL_ID, ROLE, environment
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
+from boxwright.config.records import BatchInferenceConfig
 from boxwright_airflow.batch_inference import BatchInferenceOperator
-from boxwright_airflow.params import batch_inference_config
-from components.config import BatchInferenceConfig
+from boxwright_airflow.run_settings import batch_inference_config
 
 DAG_ID = "object_detection_batch_inference"
 
@@ -97,6 +97,6 @@ def test_too_many_shards_are_told_with_what_would_do(tmp_path: Path, monkeypatch
 
 
 def test_parsing_loads_nothing_heavy() -> None:
-    heavy = ("tensorflow", "mlflow", "PIL", "matplotlib", "components.serving.predictor")
+    heavy = ("tensorflow", "mlflow", "PIL", "matplotlib", "boxwright.serving.engine.predictor")
     own = "boxwright_airflow.operators"
     assert airflow_env.loaded_by_parsing(DAG_ID, [*heavy, own]) == [own]

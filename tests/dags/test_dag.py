@@ -11,7 +11,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable
 from airflow.sdk.exceptions import ParamValidationError
 
-from boxwright_airflow.params import config_from_params
+from boxwright_airflow.run_settings import config_from_params
 
 DAG_ID = "object_detection_training"
 BEFORE = ["validate_annotations", "download_dataset", "build_examples", "choose_seed"]

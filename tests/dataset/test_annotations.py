@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seaweed import Seaweed
 
-from components.dataset.annotations import (
+from boxwright.dataset.annotations.reading import (
     Annotations,
     Box,
     ImageRecord,
@@ -22,7 +22,7 @@ from components.dataset.annotations import (
     parse_annotations,
     save_annotations,
 )
-from components.errors import BoxwrightError, DataError
+from boxwright.errors import BoxwrightError, DataError
 
 
 def parse(content: Any) -> Annotations:

@@ -12,10 +12,10 @@ import pytest
 import tinyset
 from seaweed import Seaweed
 
-from components import cli
-from components.dataset import commands
-from components.dataset.annotations import load_annotations
-from components.dataset.rules import RULES
+from boxwright.cli import dataset as commands
+from boxwright.cli import main as cli
+from boxwright.dataset.annotations.reading import load_annotations
+from boxwright.dataset.validation.rules import RULES
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 import tinyset
 from seaweed import Seaweed
 
-from components.config import RunConfig, parse_config
-from components.dataset.annotations import load_annotations
-from components.dataset.download import download_dataset
-from components.dataset.findings import Dropped, Finding, Report
-from components.dataset.rules import RULES
-from components.errors import DataError
+from boxwright.config.records import RunConfig, parse_config
+from boxwright.dataset.annotations.reading import load_annotations
+from boxwright.dataset.snapshot.download import download_dataset
+from boxwright.dataset.validation.findings import Dropped, Finding, Report
+from boxwright.dataset.validation.rules import RULES
+from boxwright.errors import DataError
 
 
 def config(training: Path | str, **others: Any) -> RunConfig:

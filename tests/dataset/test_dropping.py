@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import tinyset
 
-from components.config import RunConfig, parse_config
-from components.dataset.annotations import load_annotations
-from components.dataset.download import download_dataset
-from components.dataset.dropping import read_cleaned
-from components.dataset.examples import dropped_records
-from components.dataset.findings import Report
-from components.dataset.validation import validate_annotations
-from components.errors import DataError
+from boxwright.config.records import RunConfig, parse_config
+from boxwright.dataset.annotations.reading import load_annotations
+from boxwright.dataset.examples.build import dropped_records
+from boxwright.dataset.snapshot.download import download_dataset
+from boxwright.dataset.validation.dropping import read_cleaned
+from boxwright.dataset.validation.findings import Report
+from boxwright.dataset.validation.validate import validate_annotations
+from boxwright.errors import DataError
 
 
 def config(folder: Path, **settings: Any) -> RunConfig:

@@ -12,12 +12,13 @@ import pytest
 import tensorflow as tf
 import tinyset
 
-from components.config import parse_config
-from components.dataset import engines, examples
-from components.dataset.annotations import load_annotations
-from components.dataset.download import download_dataset
-from components.dataset.examples import build_examples
-from components.errors import DataError, StorageError, UsageError
+from boxwright.config.records import parse_config
+from boxwright.dataset.annotations.reading import load_annotations
+from boxwright.dataset.examples import build as examples
+from boxwright.dataset.examples import engines
+from boxwright.dataset.examples.build import build_examples
+from boxwright.dataset.snapshot.download import download_dataset
+from boxwright.errors import DataError, StorageError, UsageError
 
 
 def dataset(folder: Path, **splits: Any) -> Path:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tinyset
 
-from components.config import ValidationConfig, parse_config
-from components.dataset.formats import Evidence, corners_of, evidence_of, judge
-from components.dataset.validation import examine
+from boxwright.config.records import ValidationConfig, parse_config
+from boxwright.dataset.annotations.bbox_formats import Evidence, corners_of, evidence_of, judge
+from boxwright.dataset.validation.validate import examine
 
 RNG = np.random.default_rng(0)
 

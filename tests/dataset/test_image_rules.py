@@ -16,10 +16,10 @@ import tinyset
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from components.dataset.image_rules import Inspection, Place, duplicates, inspect_image, inspect_images
-from components.dataset.records import ImageRecord
-from components.dataset.rules import RULES
-from components.errors import UsageError
+from boxwright.dataset.annotations.records import ImageRecord
+from boxwright.dataset.validation.image_rules import Inspection, Place, duplicates, inspect_image, inspect_images
+from boxwright.dataset.validation.rules import RULES
+from boxwright.errors import UsageError
 
 SIZE = (40, 30)
 LIMIT = 80.0
@@ -211,8 +211,8 @@ def test_memory_does_not_grow_with_the_size_of_the_images(tmp_path: Path) -> Non
         code = (
             "import os, sys; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])\n"
             "from pathlib import Path\n"
-            "from components.dataset.image_rules import inspect_images\n"
-            "from components.dataset.records import ImageRecord\n"
+            "from boxwright.dataset.validation.image_rules import inspect_images\n"
+            "from boxwright.dataset.annotations.records import ImageRecord\n"
             f"records = [ImageRecord(i, f'p{{i}}.jpg', {side}, {side}) for i in range(48)]\n"
             f"assert not any(one.problems for one in inspect_images(Path(sys.argv[1]), records, 80))\n"
             # Unlike getrusage's, this peak does not begin with that of the process that started this one.

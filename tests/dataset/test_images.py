@@ -7,8 +7,8 @@ import pytest
 import tinyset
 from PIL import Image
 
-from components.dataset.images import Encoded, encoded_image
-from components.dataset.records import ImageRecord
+from boxwright.dataset.annotations.records import ImageRecord
+from boxwright.images.decoding import Encoded, encoded_image
 
 SIZE = (40, 30)
 

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from markup import Page
 from PIL import Image
 
-from components.config import ValidationConfig
-from components.dataset.annotations import load_annotations
-from components.dataset.findings import Dropped, Finding, Report
-from components.dataset.page import text_of
-from components.dataset.records import Annotations, Box, ImageRecord
-from components.dataset.report import SHOWN_FINDINGS, write_early_page, write_page
-from components.dataset.report_data import SplitBoxes
-from components.dataset.report_offenders import SHOWN_OFFENDERS, draw_offenders
-from components.dataset.report_pictures import Anchors, best_overlap, draw_charts
-from components.dataset.rules import RULES, rules_of
+from boxwright.config.records import ValidationConfig
+from boxwright.dataset.annotations.reading import load_annotations
+from boxwright.dataset.annotations.records import Annotations, Box, ImageRecord
+from boxwright.dataset.report.data import SplitBoxes
+from boxwright.dataset.report.offenders import SHOWN_OFFENDERS, draw_offenders
+from boxwright.dataset.report.page import SHOWN_FINDINGS, write_early_page, write_page
+from boxwright.dataset.report.pictures import Anchors, best_overlap, draw_charts
+from boxwright.dataset.validation.findings import Dropped, Finding, Report
+from boxwright.dataset.validation.rules import RULES, rules_of
+from boxwright.reporting.page import text_of
 
 ANCHORS = Anchors(320, (24.0, 48.0, 96.0), (0.5, 1.0, 2.0))
 HOSTILE = '"><script>alert(1)</script>\u202egpj.\x00\n&lt;$x^{$'

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.config import RunConfig, ValidationConfig, parse_config
-from components.dataset.rules import RULES, rules_of
-from components.dataset.validation import examine
-from components.errors import UsageError
+from boxwright.config.records import RunConfig, ValidationConfig, parse_config
+from boxwright.dataset.validation.rules import RULES, rules_of
+from boxwright.dataset.validation.validate import examine
+from boxwright.errors import UsageError
 
 Document = dict[str, Any]
 Place = tuple[str, str, int | None]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.config import SPLITS
-from components.dataset import sample_scene
-from components.dataset.sample import SampleSummary, generate_sample
-from components.errors import UsageError
+from boxwright.config.records import SPLITS
+from boxwright.dataset.sample import scene as sample_scene
+from boxwright.dataset.sample.generate import SampleSummary, generate_sample
+from boxwright.errors import UsageError
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import pytest
 import tinyset
 from seaweed import Seaweed
 
-from components.config import parse_config
-from components.dataset import examples
-from components.dataset.download import download_dataset
-from components.dataset.examples import build_examples
-from components.dataset.shared import bring_folder, publish_folder, shards_of, size_of_shards
-from components.errors import StorageError
-from components.storage import download
+from boxwright.config.records import parse_config
+from boxwright.dataset.examples import build as examples
+from boxwright.dataset.examples.build import build_examples
+from boxwright.dataset.snapshot.download import download_dataset
+from boxwright.errors import StorageError
+from boxwright.pipeline.transport import bring_folder, publish_folder, shards_of, size_of_shards
+from boxwright.storage import download
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -56,7 +56,7 @@ def test_what_is_not_whole_is_not_taken(s3: Seaweed, bucket: str, tmp_path: Path
 def test_training_begins_before_the_last_shard_is_there(
     s3: Seaweed, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.training.input import records_of
+    from boxwright.training.input import records_of
 
     monkeypatch.setattr(examples, "SHARD_BYTES", 3000)
     run = parse_config({"training": str(tinyset.write(tmp_path / "set", tinyset.document(20))), "output": "unused"})
@@ -78,7 +78,7 @@ def test_training_begins_before_the_last_shard_is_there(
         download(uri, entries, folder)  # type: ignore[arg-type]
         fetched.append(entries)
 
-    monkeypatch.setattr("components.storage.ahead.download", slowly)
+    monkeypatch.setattr("boxwright.storage.prefetch.download", slowly)
     seen: list[bytes] = []
     shards = shards_of(tmp_path / "elsewhere", "training")
     size = size_of_shards(shards)

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
-from components.dataset.records import Annotations, Box, ImageRecord
-from components.dataset.split import split_by_content
-from components.errors import DataError
+from boxwright.dataset.annotations.records import Annotations, Box, ImageRecord
+from boxwright.dataset.examples.split import split_by_content
+from boxwright.errors import DataError
 
 
 def dataset(classes: list[list[int]]) -> Annotations:

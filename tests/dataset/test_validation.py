@@ -11,9 +11,9 @@ import pytest
 import tinyset
 from seaweed import Seaweed
 
-from components.config import RunConfig, parse_config
-from components.dataset.validation import ValidationSummary, validate_annotations
-from components.errors import DataError, UsageError
+from boxwright.config.records import RunConfig, parse_config
+from boxwright.dataset.validation.validate import ValidationSummary, validate_annotations
+from boxwright.errors import DataError, UsageError
 
 
 def config(training: Path | str, **others: Any) -> RunConfig:

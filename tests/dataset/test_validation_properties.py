@@ -14,14 +14,14 @@ import tinyset
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from components.config import parse_config
-from components.dataset.checking import check_splits
-from components.dataset.dropping import clean
-from components.dataset.findings import Report
-from components.dataset.parse import read_document
-from components.dataset.rules import RULES, rules_of
-from components.dataset.tables import SplitData
-from components.errors import DataError
+from boxwright.config.records import parse_config
+from boxwright.dataset.annotations.parsing import read_document
+from boxwright.dataset.validation.checking import check_splits
+from boxwright.dataset.validation.dropping import clean
+from boxwright.dataset.validation.findings import Report
+from boxwright.dataset.validation.rules import RULES, rules_of
+from boxwright.dataset.validation.tables import SplitData
+from boxwright.errors import DataError
 
 FILES, EXAMPLES = 100, 21
 CONFIG = parse_config(

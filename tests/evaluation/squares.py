@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.dataset.annotations import Annotations, Box, ImageRecord, save_annotations
-from components.evaluation import evaluate as module
-from components.model.store import WEIGHTS_FILE, ModelCard
+from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord, save_annotations
+from boxwright.evaluation import evaluating as module
+from boxwright.model.store import WEIGHTS_FILE, ModelCard
 
 SIZE = 64
 CLASSES = {4: "red", 9: "green", 11: "blue"}

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from test_metrics import result, synthetic
 
-from components.dataset.annotations import Annotations, Box, ImageRecord
-from components.evaluation.analysis import Analysis, analyse, swapped_classes
-from components.evaluation.detections import Detections
-from components.evaluation.metrics import Measurement
+from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
+from boxwright.evaluation.analysis import Analysis, analyse, swapped_classes
+from boxwright.evaluation.detections import Detections
+from boxwright.evaluation.metrics import Measurement
 
 IMAGES = tuple(ImageRecord(key, f"{key}.jpg", 400, 300) for key in (7, 3, 5))
 PLACES = {"right": 0, "twice": 50, "confused": 100, "beside": 150, "missed": 200}

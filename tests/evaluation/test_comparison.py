@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from test_metrics import synthetic
 
-from components.evaluation.comparison import Comparison, compare
-from components.evaluation.detections import Detections
-from components.evaluation.metrics import Measurement
+from boxwright.evaluation.comparison import Comparison, compare
+from boxwright.evaluation.detections import Detections
+from boxwright.evaluation.metrics import Measurement
 
 TRUTH, FOUND = synthetic(4)
 

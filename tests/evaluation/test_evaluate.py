@@ -11,12 +11,12 @@ import pytest
 from squares import IMAGES, RIGHT, Colours, loading, model_folder, write_examples
 from test_metrics import evaluated_by_pycocotools
 
-from components.config import EvaluationConfig, Gate
-from components.dataset.annotations import load_annotations
-from components.errors import DataError, GateError
-from components.evaluation.evaluate import Champion, EvaluationSummary, evaluate
-from components.evaluation.files import PUBLISHED
-from components.evaluation.gate import check_gate
+from boxwright.config.records import EvaluationConfig, Gate
+from boxwright.dataset.annotations.reading import load_annotations
+from boxwright.errors import DataError, GateError
+from boxwright.evaluation.evaluating import Champion, EvaluationSummary, evaluate
+from boxwright.evaluation.files import PUBLISHED
+from boxwright.evaluation.gate import check_gate
 
 GATE = Gate()
 # Blue is half as sure of itself, and red is not known.

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import tinyset
 
-from components.evaluation.files import PUBLISHED
-from components.model.store import MODEL_FILE, WEIGHTS_FILE, ModelCard, build_detector, save_detector
-from components.release.archive import pack
+from boxwright.evaluation.files import PUBLISHED
+from boxwright.model.store import MODEL_FILE, WEIGHTS_FILE, ModelCard, build_detector, save_detector
+from boxwright.packaging.archive import pack
 
 
 def boxwright(*arguments: object) -> str:
     """What the command prints."""
-    command = [sys.executable, "-m", "components.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "boxwright", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

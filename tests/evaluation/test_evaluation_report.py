@@ -12,18 +12,18 @@ from markup import Page
 from PIL import Image
 from test_metrics import synthetic
 
-from components.config import Gate
-from components.dataset.annotations import Annotations
-from components.dataset.report_data import SplitBoxes
-from components.evaluation.analysis import Analysis, analyse
-from components.evaluation.comparison import compare
-from components.evaluation.detections import Detections
-from components.evaluation.files import CHART_PICTURES, REPORT_PAGE
-from components.evaluation.galleries import draw_pairs, sample_images, worst_images
-from components.evaluation.gate import GateReport, check_gate
-from components.evaluation.metrics import Measurement
-from components.evaluation.report import Background, write_report
-from components.evaluation.report_charts import draw_charts
+from boxwright.config.records import Gate
+from boxwright.dataset.annotations.reading import Annotations
+from boxwright.dataset.report.data import SplitBoxes
+from boxwright.evaluation.analysis import Analysis, analyse
+from boxwright.evaluation.comparison import compare
+from boxwright.evaluation.detections import Detections
+from boxwright.evaluation.files import CHART_PICTURES, REPORT_PAGE
+from boxwright.evaluation.gate import GateReport, check_gate
+from boxwright.evaluation.metrics import Measurement
+from boxwright.evaluation.report.charts import draw_charts
+from boxwright.evaluation.report.galleries import draw_pairs, sample_images, worst_images
+from boxwright.evaluation.report.page import Background, write_report
 
 HOSTILE = '"><script>alert(1)</script>\u202egpj.\x00\n&lt;$x^{$'
 HISTORY = [

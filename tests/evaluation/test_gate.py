@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from components.config import Gate, parse_config
-from components.dataset.annotations import Annotations, Box, ImageRecord
-from components.errors import GateError, UsageError
-from components.evaluation.gate import check_gate, write_gate_report
-from components.evaluation.metrics import measure
+from boxwright.config.records import Gate, parse_config
+from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
+from boxwright.errors import GateError, UsageError
+from boxwright.evaluation.gate import check_gate, write_gate_report
+from boxwright.evaluation.metrics import measure
 
 GATE = Gate(min_ap50=0.5, min_ap=0.3)
 OPEN = Gate(min_ap50=0, min_ap=0)

@@ -12,9 +12,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from components.dataset.annotations import Annotations, Box, ImageRecord
-from components.errors import TrainingError
-from components.evaluation.metrics import measure
+from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
+from boxwright.errors import TrainingError
+from boxwright.evaluation.metrics import measure
 
 CATEGORIES = {2: "cat", 5: "dog", 9: "never seen", 11: "big"}
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.dataset.annotations import Annotations, Box, ImageRecord
-from components.evaluation.pictures import draw_predictions
+from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
+from boxwright.evaluation.report.pictures import draw_predictions
 
 ORANGE, SKY = (230, 159, 0), (86, 180, 233)
 

@@ -30,7 +30,7 @@ def _write(path, pictures):
 def detector():
     import keras
 
-    from components.model.store import ModelCard, build_detector
+    from boxwright.model.store import ModelCard, build_detector
 
     keras.utils.set_random_seed(3)
     card = ModelCard(model_id="tiny", image_size=SIZE, classes=("a", "b"), category_ids=(7, 3))
@@ -38,7 +38,7 @@ def detector():
 
 
 def test_detections_are_in_each_images_own_pixels_and_the_datasets_own_ids(detector, tmp_path):
-    from components.evaluation.predict import first_images, images_of, predict_split
+    from boxwright.evaluation.predict import first_images, images_of, predict_split
 
     random = np.random.default_rng(0)
     sizes = {11: (50, 100), 12: (200, 40), 13: (64, 64)}
@@ -68,7 +68,7 @@ def test_detections_are_in_each_images_own_pixels_and_the_datasets_own_ids(detec
 
 
 def test_an_image_whose_answers_are_no_numbers_is_counted_and_gives_no_detections(detector, tmp_path):
-    from components.evaluation.predict import measure_speed, predict_split
+    from boxwright.evaluation.predict import measure_speed, predict_split
 
     shard = tmp_path / "examples-00000-of-00001.tfrecord"
     _write(shard, {key: np.full((40, 40, 3), key, np.uint8) for key in range(3)})
@@ -90,7 +90,7 @@ def test_boxes_are_decoded_against_their_anchors():
     """A delta of zero is the anchor itself; dx moves by its width, log w = ln 2 doubles it."""
     import tensorflow as tf
 
-    from components.model.postprocess import decode_anchors
+    from boxwright.model.postprocess import decode_anchors
 
     anchors = tf.constant([[16.0, 16.0, 32.0, 48.0], [0.0, 0.0, 8.0, 8.0]])
     deltas = tf.constant([[[0.5, 0.0, np.log(2.0), 0.0], [0.0, 0.0, 0.0, 0.0]]], tf.float32)
@@ -106,7 +106,7 @@ def test_boxes_are_decoded_against_their_anchors():
 def test_overlapping_boxes_of_one_class_are_suppressed_and_of_two_classes_are_not():
     import tensorflow as tf
 
-    from components.model.postprocess import decode_anchors
+    from boxwright.model.postprocess import decode_anchors
 
     anchors = tf.constant([[0.0, 0.0, 32.0, 32.0], [1.0, 1.0, 33.0, 33.0]])
     deltas = tf.zeros((1, 2, 4))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from test_metrics import result, synthetic
 
-from components.dataset.annotations import Annotations, Box, ImageRecord
-from components.evaluation.detections import Detections, Truth
-from components.evaluation.metrics import Measurement, measure
-from components.evaluation.threshold import MATCH_IOU, STEPS
+from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
+from boxwright.evaluation.detections import Detections, Truth
+from boxwright.evaluation.metrics import Measurement, measure
+from boxwright.evaluation.threshold import MATCH_IOU, STEPS
 
 
 def f1_at(annotations: Annotations, detections: Detections, threshold: float) -> float:

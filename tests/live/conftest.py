@@ -13,13 +13,13 @@ import boto3
 import pytest
 from live_runs import DATASET, trigger
 
-from components.dataset.sample import generate_sample
-from components.release.registry import Registry
-from components.settings import Settings
-from components.stack import manager
-from components.stack.airflow_client import AirflowClient
-from components.stack.demo import DAG_ID, upload_folder
-from components.stack.environment import Stack, added_environment
+from boxwright.airflow_api.client import AirflowClient
+from boxwright.config.settings import Settings
+from boxwright.dataset.sample.generate import generate_sample
+from boxwright.registry.mlflow_registry import Registry
+from boxwright.stack import manager
+from boxwright.stack.demo import DAG_ID, upload_folder
+from boxwright.stack.environment import Stack, added_environment
 
 # Seconds until what is awaited is late, on a machine that does much else.
 DEADLINE = 1800

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from components.stack.demo import DAG_ID
-from components.stack.environment import ADMIN, Stack
+from boxwright.stack.demo import DAG_ID
+from boxwright.stack.environment import ADMIN, Stack
 
 if TYPE_CHECKING:
     from conftest import LiveStack

@@ -14,7 +14,7 @@ import jwt
 from axe_playwright_python.sync_playwright import Axe
 from live_runs import log_in
 
-from components.stack.environment import Stack
+from boxwright.stack.environment import Stack
 
 SERIOUS = ("serious", "critical")
 WIDTH, HEIGHT = 1280, 900

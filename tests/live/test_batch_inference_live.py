@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import finder
 import pytest
 
-from components.release.archive import pack
-from components.stack.demo import upload_folder
+from boxwright.packaging.archive import pack
+from boxwright.stack.demo import upload_folder
 
 if TYPE_CHECKING:
     from conftest import LiveStack

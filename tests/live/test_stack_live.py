@@ -7,7 +7,7 @@ import httpx
 import psutil
 import pytest
 
-from components.stack import manager
+from boxwright.stack import manager
 
 if TYPE_CHECKING:
     from conftest import LiveStack

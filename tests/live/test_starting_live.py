@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.dataset.sample import generate_sample
-from components.errors import StorageError
-from components.release.registry import Release, Version
-from components.stack.airflow_client import AirflowClient
-from components.stack.demo import DAG_ID, upload_folder
-from components.stack.environment import ADMIN
-from components.stack.trigger import PASSWORD, URL, USER
+from boxwright.airflow_api.client import AirflowClient
+from boxwright.airflow_api.trigger import PASSWORD, URL, USER
+from boxwright.dataset.sample.generate import generate_sample
+from boxwright.errors import StorageError
+from boxwright.registry.mlflow_registry import Release, Version
+from boxwright.stack.demo import DAG_ID, upload_folder
+from boxwright.stack.environment import ADMIN
 
 if TYPE_CHECKING:
     from conftest import LiveStack
@@ -202,7 +202,7 @@ def test_silence_rejects_a_model_and_its_record_says_so(live: LiveStack, two_wee
 def test_the_same_run_again_ends_with_the_version_there_is(live: LiveStack, two_weeks: dict[int, str]) -> None:
     """Through `boxwright trigger`: week 0 once more, from pretrained weights as then."""
     settings = CONF | {"training": f"{SETS}/{end_of(0):%Y-%m-%d}/training", "seed_mode": "pretrained"}
-    command = [sys.executable, "-m", "components.cli", "trigger", "--run-id", "once-more", "--wait", "--json"]
+    command = [sys.executable, "-m", "boxwright", "trigger", "--run-id", "once-more", "--wait", "--json"]
     command += [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     log_in = {URL: live.stack.airflow_url, USER: ADMIN, PASSWORD: live.stack.password}
     done = subprocess.run(command, env=os.environ | log_in, capture_output=True, text=True, timeout=DEADLINE)

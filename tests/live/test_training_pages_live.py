@@ -17,10 +17,10 @@ from live_runs import MODEL, SETTINGS, log_in
 from pages import Visit, keep, out_of_reach, serious_findings, viewer_cookie, visiting
 from served import serving
 
-from components.dataset.sample import generate_sample
-from components.stack import manager
-from components.stack.demo import DAG_ID
-from components.stack.processes import ProcessTable
+from boxwright.dataset.sample.generate import generate_sample
+from boxwright.stack import manager
+from boxwright.stack.demo import DAG_ID
+from boxwright.stack.processes import ProcessTable
 
 if TYPE_CHECKING:
     from conftest import LiveStack
@@ -156,7 +156,7 @@ def test_a_model_is_tried_on_an_image(
     (server,) = [state.pid for state in manager.status(ready.settings) if state.name == "api-server"]
     family = [psutil.Process(server), *psutil.Process(server).children(recursive=True)]
     loaded = [one for one in family if "libtensorflow" in Path(f"/proc/{one.pid}/maps").read_text()]
-    assert len(loaded) == 1 and "components.serving.lent" in loaded[0].cmdline()
+    assert len(loaded) == 1 and "boxwright.serving.http.private_server" in loaded[0].cmdline()
 
 
 def test_a_run_from_the_form_is_watched_promoted_and_served(

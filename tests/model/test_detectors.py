@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from components.config import Hyperparameters, parse_config
-from components.errors import UsageError
-from components.model.catalogue import MODELS, hyperparameters_of, model_spec
-from components.model.families import create_detector
+from boxwright.config.records import Hyperparameters, parse_config
+from boxwright.errors import UsageError
+from boxwright.model.catalogue import MODELS, hyperparameters_of, model_spec
+from boxwright.model.families import create_detector
 
 SIZE = 128  # BiFPN needs a multiple of it
 CLASSES = ("disc", "ring")
@@ -44,7 +44,7 @@ def for_the_smallest(test):
 
 
 def _card(model_id):
-    from components.model.store import ModelCard
+    from boxwright.model.store import ModelCard
 
     return ModelCard(model_id=model_id, image_size=SIZE, classes=CLASSES, category_ids=(1, 2))
 
@@ -53,7 +53,7 @@ def _card(model_id):
 def detector(model_id):
     import keras
 
-    from components.model.store import build_detector
+    from boxwright.model.store import build_detector
 
     keras.utils.set_random_seed(1)
     return build_detector(_card(model_id))
@@ -129,7 +129,7 @@ def test_loss_falls_on_a_fixed_batch(detector, batch, model_id):
 
 @for_the_smallest
 def test_saved_and_loaded_weights_give_equal_boxes(detector, batch, model_id, tmp_path):
-    from components.model.store import load_detector, save_detector
+    from boxwright.model.store import load_detector, save_detector
 
     save_detector(detector, _card(model_id), tmp_path)
     loaded, card = load_detector(tmp_path)
@@ -143,9 +143,9 @@ def test_saved_and_loaded_weights_give_equal_boxes(detector, batch, model_id, tm
 def test_the_saved_model_answers_encoded_images_with_the_same_boxes(detector, model_id, tmp_path):
     import tensorflow as tf
 
-    from components.model.store import save_detector
-    from components.release.package import export_saved_model
-    from components.training.input import decode_image
+    from boxwright.model.store import save_detector
+    from boxwright.packaging.package import export_saved_model
+    from boxwright.training.input import decode_image
 
     save_detector(detector, _card(model_id), tmp_path)
     export_saved_model(tmp_path, tmp_path)
@@ -164,7 +164,7 @@ def test_the_saved_model_answers_encoded_images_with_the_same_boxes(detector, mo
 def test_training_only_the_top_layer_leaves_every_other_weight_alone(model_id, batch):
     import keras
 
-    from components.model.store import build_detector
+    from boxwright.model.store import build_detector
 
     model = build_detector(_card(model_id))
     model.train_only_on_top_layer()
@@ -242,7 +242,7 @@ def test_rows_of_the_top_layer_belong_to_classes(detector, batch):
 @for_the_smallest
 def test_a_detector_inherits_what_it_shares_with_one_of_other_classes(detector, model_id, batch):
     """With classes that stay in other places, their scores are the parent's before any training."""
-    from components.model.store import build_detector
+    from boxwright.model.store import build_detector
 
     three = _card(model_id).model_copy(update={"classes": ("new", "ring", "disc"), "category_ids": (3, 2, 1)})
     child = build_detector(three)

@@ -10,8 +10,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from components.errors import DataError
-from components.model.preset import preset_weights
+from boxwright.errors import DataError
+from boxwright.model.dfine.preset import preset_weights
 
 
 def _logit(share):
@@ -25,7 +25,7 @@ def _targets():
 
 
 def test_each_object_is_matched_to_a_query_of_its_own_image():
-    from components.model.dfine import _Objects
+    from boxwright.model.dfine.detector import _Objects
 
     objects = _Objects({name: np.array(value) for name, value in _targets().items()}, 100.0)
     assert float(objects.count) == 3
@@ -40,7 +40,7 @@ def test_each_object_is_matched_to_a_query_of_its_own_image():
 
 
 def test_a_better_class_wins_between_equal_boxes():
-    from components.model.dfine import _Objects
+    from boxwright.model.dfine.detector import _Objects
 
     objects = _Objects({"boxes": np.array([[[10.0, 10, 30, 30]]]), "labels": np.array([[1.0]])}, 100.0)
     boxes = np.full((1, 3, 4), 0.2, "float32")
@@ -50,7 +50,7 @@ def test_a_better_class_wins_between_equal_boxes():
 
 
 def test_overlap_is_one_for_equal_boxes_and_negative_for_distant_ones():
-    from components.model.dfine import _generalized_iou
+    from boxwright.model.dfine.detector import _generalized_iou
 
     boxes = np.array([[0.2, 0.2, 0.2, 0.2], [0.8, 0.8, 0.2, 0.2], [0.3, 0.2, 0.2, 0.2]])
     found = _generalized_iou(boxes, boxes[:1])[:, 0]
@@ -106,8 +106,8 @@ def test_a_folder_without_a_preset_says_what_is_expected(tmp_path):
 
 
 def test_published_weights_go_everywhere_but_into_the_class_layers(tmp_path):
-    from components.model.catalogue import model_spec
-    from components.model.dfine import DFine, _backbone
+    from boxwright.model.catalogue import model_spec
+    from boxwright.model.dfine.detector import DFine, _backbone
 
     nano = model_spec("dfine-nano")
     smaller = nano.architecture["detector"] | {"num_decoder_layers": 1}

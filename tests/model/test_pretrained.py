@@ -6,10 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from components.errors import DataError, UsageError
-from components.model.catalogue import MODELS
-from components.model.pretrained import load_efficientnet_lite0, package_file
-from components.model.torch_weights import read_torch_weights
+from boxwright.errors import DataError, UsageError
+from boxwright.model.catalogue import MODELS
+from boxwright.model.weights.imagenet import load_efficientnet_lite0, package_file
+from boxwright.model.weights.torch_checkpoint import read_torch_weights
 
 LITE0 = MODELS["retinanet-efficientnet-lite0-320"]
 
@@ -20,7 +20,7 @@ def weights_path():
 
 
 def test_every_variable_of_the_backbone_gets_the_published_weights(weights_path):
-    from components.model.store import ModelCard, build_detector
+    from boxwright.model.store import ModelCard, build_detector
 
     card = ModelCard(model_id=LITE0.model_id, image_size=96, classes=("a",), category_ids=(1,))
     backbone = build_detector(card).backbone

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.model.resizing import Resizing
+from boxwright.model.resizing import Resizing
 
 
 def _picture(height, width):

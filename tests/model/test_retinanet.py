@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.model.catalogue import model_spec
+from boxwright.model.catalogue import model_spec
 
 SIZE = 320
 PADDING = [-1.0, -1.0, -1.0, -1.0]
@@ -13,7 +13,7 @@ PADDING = [-1.0, -1.0, -1.0, -1.0]
 
 @pytest.fixture(scope="module")
 def detector():
-    from components.model.families import create_detector
+    from boxwright.model.families import create_detector
 
     return create_detector(model_spec("retinanet-efficientnet-lite0-320"), num_classes=2, image_size=SIZE)
 

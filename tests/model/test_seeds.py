@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.config import parse_config
-from components.errors import DataError
-from components.model.pretrained import EFFICIENTNET_LITE0_FILE
-from components.model.seeds import PRETRAINED_FOLDER, Seed, check_parent, fetch_pretrained, read_seed, write_seed
-from components.model.store import ModelCard, load_card
+from boxwright.config.records import parse_config
+from boxwright.errors import DataError
+from boxwright.model.seeds import PRETRAINED_FOLDER, Seed, check_parent, fetch_pretrained, read_seed, write_seed
+from boxwright.model.store import ModelCard, load_card
+from boxwright.model.weights.imagenet import EFFICIENTNET_LITE0_FILE
 
 
 def _card(classes=("a", "b"), model_id="tiny"):
@@ -50,7 +50,7 @@ def test_the_classes_that_stay_are_found_by_name():
 def test_another_input_size_of_the_same_network_is_compatible(monkeypatch):
     from dataclasses import replace
 
-    from components.model import catalogue
+    from boxwright.model import catalogue
 
     twin = replace(catalogue.MODELS["tiny"], model_id="tiny-256", image_size=256, defaults={})
     monkeypatch.setitem(catalogue.MODELS, "tiny-256", twin)
@@ -61,7 +61,7 @@ def test_another_input_size_of_the_same_network_is_compatible(monkeypatch):
 
 def _parent(tmp_path, classes=("a", "b")):
     """A model with random weights everywhere, and a seed that names it."""
-    from components.model.store import build_detector, save_detector
+    from boxwright.model.store import build_detector, save_detector
 
     parent = build_detector(_card(classes))
     generator = np.random.default_rng(0)
@@ -73,8 +73,8 @@ def _parent(tmp_path, classes=("a", "b")):
 
 
 def test_classes_that_stay_answer_as_before_when_the_set_is_extended(tmp_path):
-    from components.model.seeds import apply_seed
-    from components.model.store import build_detector
+    from boxwright.model.seeds import apply_seed
+    from boxwright.model.store import build_detector
 
     parent = _parent(tmp_path)
     card = _card(("new", "b", "other", "a"))
@@ -96,7 +96,7 @@ def test_classes_that_stay_answer_as_before_when_the_set_is_extended(tmp_path):
 def test_weights_that_lead_out_of_their_file_are_refused(tmp_path):
     import h5py
 
-    from components.model.store import load_detector
+    from boxwright.model.store import load_detector
 
     _parent(tmp_path)
     secret = tmp_path / "secret.h5"
@@ -116,8 +116,8 @@ def test_a_card_of_absurd_size_is_not_read(tmp_path):
 
 @pytest.mark.parametrize("reinitialize", ["Auto", "True"])
 def test_an_incremental_seed_brings_every_weight_but_a_top_layer_that_is_to_be_fresh(tmp_path, reinitialize):
-    from components.model.seeds import apply_seed
-    from components.model.store import build_detector, save_detector
+    from boxwright.model.seeds import apply_seed
+    from boxwright.model.store import build_detector, save_detector
 
     parent = build_detector(_card())
     for variable in parent.weights:
@@ -132,8 +132,8 @@ def test_an_incremental_seed_brings_every_weight_but_a_top_layer_that_is_to_be_f
 
 
 def test_a_seed_of_another_architecture_is_refused(tmp_path):
-    from components.model.seeds import apply_seed
-    from components.model.store import build_detector, save_detector
+    from boxwright.model.seeds import apply_seed
+    from boxwright.model.store import build_detector, save_detector
 
     save_detector(build_detector(_card()), _card(), tmp_path)
     write_seed(Seed(kind="incremental", model_id="tiny", origin="models:/m/1"), tmp_path)
@@ -150,7 +150,7 @@ def test_a_folder_that_is_no_model_is_named(tmp_path, content):
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
-    from components.model.store import load_detector
+    from boxwright.model.store import load_detector
 
     (tmp_path / "model.json").write_text(_card().model_dump_json())
     (tmp_path / "model.weights.h5").write_bytes(b"not an HDF5 file")

@@ -58,10 +58,10 @@ def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     from mlflow.server import app, handlers
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
+    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry.rest import RestClient
     from boxwright_airflow.pages.app import build
-    from boxwright_airflow.pages.shelf import Shelf, open_shelf
-    from components.release.registry import Registry
-    from components.release.rest import RestClient
+    from boxwright_airflow.pages.registered_models import Shelf, open_shelf
 
     uri = f"sqlite:///{shutil.copyfile(empty_store, tmp_path / 'mlflow.sqlite')}"
     monkeypatch.setattr(handlers, "_model_registry_store", SqlAlchemyStore(uri))
@@ -75,7 +75,7 @@ def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def make_version(registry: Any, tmp_path: Path) -> Callable[..., Any]:
     """Registers a version as a run does, with the results of the run in a folder."""
-    from components.release.registry import Release
+    from boxwright.registry.mlflow_registry import Release
 
     def make(run_id: str, as_of: str = "2026-03-01", ap: float = 0.4, **changes: Any) -> Any:
         folder = tmp_path / run_id / "output"

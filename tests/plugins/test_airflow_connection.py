@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from boxwright.config.records import StorageConfig
+from boxwright.errors import UsageError
+from boxwright.storage import connected
+from boxwright.storage.connection import CONNECTION, EXTERNAL_ID, ROLE
 from boxwright_airflow.connection import lent_credentials
 from boxwright_airflow.operators import BoxwrightStepOperator
-from components.config import StorageConfig
-from components.errors import UsageError
-from components.storage import connected
-from components.storage.connection import CONNECTION, EXTERNAL_ID, ROLE
 
 SECRET = "a-secret-of-the-connection"
 
@@ -74,7 +74,7 @@ def test_a_step_runs_with_it_and_nothing_of_it_is_returned(monkeypatch: pytest.M
         seen.update(config=config.to_json(), key=os.environ["AWS_SECRET_ACCESS_KEY"])
         return {"fingerprint": "ab12"}
 
-    monkeypatch.setitem(sys.modules, "components.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "boxwright.pipeline.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
     dag_run = SimpleNamespace(run_id="r", run_after=None, data_interval_end=None, run_type="manual")
     monkeypatch.setattr("boxwright_airflow.operators.run_info", lambda _: dag_run)
     params = {"training": "/data", "output": "/out", "storage_connection": "store"}

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskAwaitingInput
 
+from boxwright.config.records import parse_config
+from boxwright.config.run_info import RunInfo
+from boxwright.registry.approval import metric_table, question
+from boxwright.registry.mlflow_registry import Version
 from boxwright_airflow import approval
 from boxwright_airflow.approval import ApproveModelOperator
-from components.config import parse_config
-from components.release.approval import metric_table, question
-from components.release.registry import Version
-from components.run_info import RunInfo
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 RUN = RunInfo(run_id="r1", as_of=MOMENT, url="https://airflow.example/dags/d/runs/r1")
@@ -36,8 +36,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     questions: list[dict[str, Any]] = []
     path = "airflow.providers.standard.operators.hitl.upsert_hitl_detail"
     monkeypatch.setattr(path, lambda **detail: questions.append(detail))
-    monkeypatch.setattr("components.release.approval.question", lambda config, run, folder: f"about {folder}")
-    monkeypatch.setattr("components.runner.output_folder", lambda run, node_id: f"{node_id} of {run.run_id}")
+    monkeypatch.setattr("boxwright.registry.approval.question", lambda config, run, folder: f"about {folder}")
+    monkeypatch.setattr("boxwright.pipeline.runner.output_folder", lambda run, node_id: f"{node_id} of {run.run_id}")
     return questions
 
 
@@ -69,7 +69,7 @@ def test_a_rejected_model_is_registered_as_such(
 ) -> None:
     registered: list[tuple[str | None, str]] = []
     monkeypatch.setattr(
-        "components.runner.run_node", lambda config, run, node_id: registered.append((run.rejected, node_id))
+        "boxwright.pipeline.runner.run_node", lambda config, run, node_id: registered.append((run.rejected, node_id))
     )
     skipped: list[Any] = []
     monkeypatch.setattr(approval.ApprovalOperator, "skip", lambda self, ti, tasks: skipped.append(tasks))
@@ -102,7 +102,7 @@ def test_the_table_has_the_champion_beside_the_candidate() -> None:
 def test_the_question_links_to_what_there_is_to_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"split": "test", "metrics": {"AP": 0.5}}))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example/")
-    monkeypatch.setattr("components.release.approval._champion", lambda registry, name: champion(AP=0.4))
+    monkeypatch.setattr("boxwright.registry.approval._champion", lambda registry, name: champion(AP=0.4))
     text = question(parse_config({"training": "/t", "output": "s3://bucket/out"}), RUN, tmp_path)
     assert "measured on the test images" in text and "| AP | 0.5 | 0.4 | +0.1 |" in text
     assert "(https://airflow.example/dags/d/runs/r1)" in text

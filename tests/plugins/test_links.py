@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from boxwright.errors import DataError
+from boxwright.pipeline.nodes import NODES
 from boxwright_airflow.links import XCOM_REPORT, TrainingLink, ValidationReportLink, VersionLink
 from boxwright_airflow.operators import REGISTERING_NODES, VALIDATING_NODES, BoxwrightStepOperator
-from components.errors import DataError
-from components.nodes import NODES
 
 RUN_ID = "manual__2026-01-05T03:00:00+00:00"
 
@@ -51,7 +51,7 @@ def test_each_step_links_to_what_it_leaves() -> None:
 
 def run_step(monkeypatch: pytest.MonkeyPatch, node: str, run_node: Any) -> BoxwrightStepOperator:
     """The operator after its task, well or not."""
-    monkeypatch.setitem(sys.modules, "components.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "boxwright.pipeline.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
     operator = BoxwrightStepOperator(task_id="a_task", node=node)
     now = datetime(2026, 1, 5, tzinfo=UTC)
     dag_run = SimpleNamespace(
@@ -79,7 +79,7 @@ def test_a_training_links_to_its_mlflow_run_even_where_it_failed(
     from mlflow.server import app, handlers
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    from components.release import rest, tracking
+    from boxwright.registry import rest, tracking
 
     def run_node(*_: Any) -> None:
         raise DataError("no image is left")
@@ -107,7 +107,7 @@ def test_a_task_that_fails_has_said_where_its_report_is(tmp_path: Path, monkeypa
     def run_node(*_: Any) -> None:
         raise DataError("dataset: 2 bad records")
 
-    monkeypatch.setitem(sys.modules, "components.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "boxwright.pipeline.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
     operator = BoxwrightStepOperator(task_id="a_task", node="validate_annotations")
     now = datetime(2026, 1, 5, tzinfo=UTC)
     dag_run = SimpleNamespace(run_id=RUN_ID, run_type="manual", run_after=now, data_interval_end=None)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from boxwright.config.records import RunConfig
+from boxwright.config.run_info import RunInfo
+from boxwright.errors import BoxwrightError, DataError, GateError, StorageError, TrainingError, UsageError
 from boxwright_airflow.operators import BoxwrightStepOperator, resolve_config, resolve_run, run_info
 from boxwright_airflow.schedule import MODEL
-from components.config import RunConfig
-from components.errors import BoxwrightError, DataError, GateError, StorageError, TrainingError, UsageError
-from components.run_info import RunInfo
 
 PARAMS = {"training": "/data", "output": "/out", "epochs": 3, "validation": None}
 RUN_ID = "manual__2026-01-05T03:00:00+00:00"
@@ -45,7 +45,7 @@ def context(
 
 
 class Runner(SimpleNamespace):
-    """Stands for components.runner: keeps its calls; answers or fails as told."""
+    """Stands for boxwright.pipeline.runner: keeps its calls; answers or fails as told."""
 
     def __init__(self) -> None:
         super().__init__(calls=[], answer={"fingerprint": "ab12"}, error=None)
@@ -63,7 +63,7 @@ class Runner(SimpleNamespace):
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     fake = Runner()
-    monkeypatch.setitem(sys.modules, "components.runner", fake)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "boxwright.pipeline.runner", fake)  # type: ignore[arg-type]
     return fake
 
 

@@ -109,9 +109,9 @@ def test_long_lists_come_in_parts(visit: Make, registry: Any, monkeypatch: pytes
 
 
 def test_a_registry_that_does_not_answer_is_named(visit: Make, registry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from boxwright.registry.rest import RestClient
     from boxwright_airflow.pages.app import build
-    from boxwright_airflow.pages.shelf import Shelf, open_shelf
-    from components.release.rest import RestClient
+    from boxwright_airflow.pages.registered_models import Shelf, open_shelf
 
     uri = "http://user:secret@127.0.0.1:9"
     monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: Shelf(RestClient(uri), uri))
@@ -123,7 +123,7 @@ def test_a_registry_that_does_not_answer_is_named(visit: Make, registry: Any, mo
 
 
 def test_a_registry_without_a_server_is_explained(visit: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from boxwright_airflow.pages import shelf
+    from boxwright_airflow.pages import registered_models as shelf
 
     shelf._shelf.cache_clear()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/mlflow.sqlite")

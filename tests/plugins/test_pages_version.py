@@ -59,7 +59,7 @@ def test_an_archive_in_a_bucket_is_a_link_that_expires(
 ) -> None:
     import httpx
 
-    from components.storage import upload_file
+    from boxwright.storage import upload_file
 
     uri = f"{s3.make_bucket('archives')}/runs/run-1/output/model.tar.gz"
     (tmp_path / "model.tar.gz").write_bytes(b"an archive in a bucket")
@@ -109,7 +109,7 @@ def test_a_tag_can_point_nowhere_but_to_results_of_runs(
     visit: Make, make_version: Make, registry: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from boxwright_airflow.pages.app import build
-    from boxwright_airflow.pages.shelf import Shelf, open_shelf
+    from boxwright_airflow.pages.registered_models import Shelf, open_shelf
 
     overrides = build().dependency_overrides
     server = overrides[open_shelf]().client
@@ -151,8 +151,8 @@ class TestMetadata:
         from ml_metadata import metadata_store
         from ml_metadata.proto import metadata_store_pb2 as proto
 
-        from components.lineage import connection_config
-        from components.settings import Settings
+        from boxwright.config.settings import Settings
+        from boxwright.pipeline.lineage import connection_config
 
         monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path))
         store = metadata_store.MetadataStore(connection_config(Settings.from_environment()))

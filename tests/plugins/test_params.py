@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from boxwright_airflow.params import VARIABLES, config_from_params, run_params
-from components.config import PREFIXES, SECTIONS, Hyperparameters, RunConfig, parse_config
-from components.errors import UsageError
-from components.model.catalogue import MODELS
+from boxwright.config.records import PREFIXES, SECTIONS, Hyperparameters, RunConfig, parse_config
+from boxwright.errors import UsageError
+from boxwright.model.catalogue import MODELS
+from boxwright_airflow.run_settings import VARIABLES, config_from_params, run_params
 
 REQUIRED = {"training": "s3://b/data", "output": "s3://b/out"}
 

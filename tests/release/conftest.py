@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.release.registry import Registry, Release
+from boxwright.registry.mlflow_registry import Registry, Release
 
 MakeRelease = Callable[..., Release]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import DataError, UsageError
-from components.release.archive import pack, unpack
+from boxwright.errors import DataError, UsageError
+from boxwright.packaging.archive import pack, unpack
 
 
 def model_folder(root: Path) -> Path:

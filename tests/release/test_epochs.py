@@ -8,10 +8,10 @@ from mlflow import MlflowClient
 from mlflow.server import app, handlers
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from components.errors import StorageError
-from components.release import tracking
-from components.release.epochs import EpochMetrics, EpochReader
-from components.release.rest import RestClient
+from boxwright.errors import StorageError
+from boxwright.registry import tracking
+from boxwright.registry.epoch_metrics import EpochMetrics, EpochReader
+from boxwright.registry.rest import RestClient
 
 
 def test_epochs_become_curves_of_the_run_that_is_registered_later(store, monkeypatch, tmp_path):

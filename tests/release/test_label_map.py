@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
-from components.errors import DataError
-from components.release.label_map import export_label_map
+from boxwright.errors import DataError
+from boxwright.packaging.label_map import export_label_map
 
 HOSTILE = [
     "plain",

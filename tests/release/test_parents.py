@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from components.config import RunConfig, parse_config
-from components.errors import DataError, UsageError
-from components.model.seeds import read_seed
-from components.release.archive import pack
-from components.release.parents import find_start, resolve_parent
-from components.release.registry import Registry, Release
-from components.run_info import RunInfo
+from boxwright.config.records import RunConfig, parse_config
+from boxwright.config.run_info import RunInfo
+from boxwright.errors import DataError, UsageError
+from boxwright.model.seeds import read_seed
+from boxwright.packaging.archive import pack
+from boxwright.registry.mlflow_registry import Registry, Release
+from boxwright.registry.parents import find_start, resolve_parent
 
 MakeRelease = Callable[..., Release]
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)

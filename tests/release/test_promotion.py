@@ -13,9 +13,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from components import cli
-from components.errors import StorageError, UsageError
-from components.release.registry import Registry, Release
+from boxwright.cli import main as cli
+from boxwright.errors import StorageError, UsageError
+from boxwright.registry.mlflow_registry import Registry, Release
 
 MakeRelease = Callable[..., Release]
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from components.errors import DataError, StorageError, UsageError
-from components.release import tracking
-from components.release.registry import Registry, Release
+from boxwright.errors import DataError, StorageError, UsageError
+from boxwright.registry import tracking
+from boxwright.registry.mlflow_registry import Registry, Release
 
 MakeRelease = Callable[..., Release]
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,7 +214,7 @@ def test_a_missing_picture_registers_nothing(registry: Registry, release: MakeRe
 REGISTER = """
 import sys, time
 from pathlib import Path
-from components.release.registry import Registry, Release
+from boxwright.registry.mlflow_registry import Registry, Release
 
 uri, facts, mine, other = sys.argv[1:]
 registry = Registry(uri)

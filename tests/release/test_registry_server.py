@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from components.release.registry import Registry, Release
+from boxwright.registry.mlflow_registry import Registry, Release
 
 MakeRelease = Callable[..., Release]
 
@@ -80,7 +80,7 @@ def test_a_server_registers_local_and_remote_archives(
 RACE = """
 import sys, time
 from pathlib import Path
-from components.release.registry import Registry, Release
+from boxwright.registry.mlflow_registry import Registry, Release
 
 uri, me, other, rounds, *facts = sys.argv[1:]
 registry = Registry(uri)

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from components.errors import StorageError, UsageError
-from components.release.rest import RestClient
+from boxwright.errors import StorageError, UsageError
+from boxwright.registry.rest import RestClient
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

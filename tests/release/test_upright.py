@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from components.release.upright import orientation, upright
+from boxwright.packaging.exif_rotation import orientation, upright
 
 read = tf.function(orientation, input_signature=[tf.TensorSpec((), tf.string)])
 

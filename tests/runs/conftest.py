@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from components.config import parse_config
-from components.dataset.sample import generate_sample
+from boxwright.config.records import parse_config
+from boxwright.dataset.sample.generate import generate_sample
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from components.run_info import new_run
-from components.settings import Settings
+from boxwright.config.run_info import new_run
+from boxwright.config.settings import Settings
 
 
 def train_killable(home, config_json, log_path):
     """Runs the step in a process of its own, which the test kills."""
     os.environ["BOXWRIGHT_HOME"] = home
     logging.basicConfig(filename=log_path, level=logging.INFO, format="%(message)s")
-    from components.config import RunConfig
-    from components.runner import run_node
+    from boxwright.config.records import RunConfig
+    from boxwright.pipeline.runner import run_node
 
     logging.info("begins")
     run_node(RunConfig.model_validate_json(config_json), new_run("killed"), "fine_tune")
@@ -30,8 +30,8 @@ def train_killable(home, config_json, log_path):
 
 @pytest.mark.long
 def test_a_training_killed_ten_times_resumes_and_ends_in_one_version(settings_of, home, tmp_path):
-    from components.release.registry import Registry
-    from components.runner import run_node
+    from boxwright.pipeline.runner import run_node
+    from boxwright.registry.mlflow_registry import Registry
 
     epochs, kills = 80, 10
     config = settings_of(hyperparameters={"epochs": epochs, "image_size": 64}, model_name="killed")

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.errors import DataError, GateError, StorageError, UsageError
-from components.run_info import RunInfo, new_run
-from components.settings import Settings
+from boxwright.config.run_info import RunInfo, new_run
+from boxwright.config.settings import Settings
+from boxwright.errors import DataError, GateError, StorageError, UsageError
 
 RUN = RunInfo(run_id="r", as_of=datetime(2026, 3, 2, tzinfo=UTC))
 
 
 @pytest.fixture(scope="module")
 def first(settings_of):
-    from components.runner import run_pipeline
+    from boxwright.pipeline.runner import run_pipeline
 
     steps: list[str] = []
     result = run_pipeline(settings_of(), "run:first+0", on_step=steps.append)
@@ -29,7 +29,7 @@ def first(settings_of):
 
 @pytest.fixture(scope="module")
 def second(settings_of, first):
-    from components.runner import run_pipeline
+    from boxwright.pipeline.runner import run_pipeline
 
     return run_pipeline(settings_of(seed_mode="incremental"), "second")
 
@@ -104,7 +104,7 @@ def test_the_second_run_is_measured_beside_the_first(first, second):
 
 
 def test_lineage_reads_back_the_chain(second):
-    from components.lineage import trace
+    from boxwright.pipeline.lineage import trace
 
     newest, oldest = trace("detector", Settings.from_environment())
     assert (newest.reference, oldest.reference) == ("models:/detector/2", "models:/detector/1")
@@ -116,9 +116,9 @@ def test_lineage_reads_back_the_chain(second):
 
 
 def test_repeating_any_finished_step_changes_nothing(first, settings_of):
-    from components.lineage import run_outputs
-    from components.release.registry import Registry
-    from components.runner import run_node
+    from boxwright.pipeline.lineage import run_outputs
+    from boxwright.pipeline.runner import run_node
+    from boxwright.registry.mlflow_registry import Registry
 
     before = run_outputs("run:first+0", Settings.from_environment())
     for node_id in ("build_examples", "register_model"):
@@ -128,7 +128,7 @@ def test_repeating_any_finished_step_changes_nothing(first, settings_of):
 
 
 def test_another_set_of_classes_is_refused_and_both_are_named(second, settings_of, dataset, tmp_path):
-    from components.runner import run_node
+    from boxwright.pipeline.runner import run_node
 
     other = tmp_path / "other"
     (other / "images").parent.mkdir()
@@ -146,8 +146,8 @@ def test_another_set_of_classes_is_refused_and_both_are_named(second, settings_o
 
 
 def test_incremental_without_a_parent_is_refused(settings_of):
-    from components.release.parents import resolve_parent
-    from components.runner import choose_seed
+    from boxwright.pipeline.runner import choose_seed
+    from boxwright.registry.parents import resolve_parent
 
     config = settings_of(seed_mode="incremental", model_name="never-trained")
     with pytest.raises(UsageError, match="never-trained has no accepted version"):
@@ -158,7 +158,7 @@ def test_incremental_without_a_parent_is_refused(settings_of):
 
 
 def test_a_parent_of_the_future_is_not_taken(second, settings_of):
-    from components.runner import choose_seed
+    from boxwright.pipeline.runner import choose_seed
 
     assert choose_seed(settings_of(seed_mode="auto"), RUN) == "fetch_pretrained"
     later = RUN.model_copy(update={"as_of": datetime(2999, 1, 1, tzinfo=UTC)})
@@ -168,7 +168,7 @@ def test_a_parent_of_the_future_is_not_taken(second, settings_of):
 def test_steps_that_share_nothing_but_a_bucket_make_the_same_model(
     first, s3, dataset, settings_of, monkeypatch, tmp_path
 ):
-    from components.runner import run_pipeline
+    from boxwright.pipeline.runner import run_pipeline
 
     bucket = s3.make_bucket("shared-root")
     s3.put_tree(dataset, f"{bucket}/data")
@@ -203,7 +203,7 @@ def test_a_run_says_where_it_started_and_why(first, second):
 
 
 def test_what_a_run_chose_it_keeps(second, settings_of):
-    from components.runner import choose_seed
+    from boxwright.pipeline.runner import choose_seed
 
     # By now there is a version to start from, and the first run has started without one.
     later = RunInfo(run_id="run:first+0", as_of=datetime(2999, 1, 1, tzinfo=UTC))
@@ -211,7 +211,7 @@ def test_what_a_run_chose_it_keeps(second, settings_of):
 
 
 def test_a_step_without_its_inputs_says_so(settings_of):
-    from components.runner import run_node
+    from boxwright.pipeline.runner import run_node
 
     with pytest.raises(StorageError, match="evaluate of run nothing-ran"):
         run_node(settings_of(), new_run("nothing-ran"), "evaluate")
@@ -220,8 +220,8 @@ def test_a_step_without_its_inputs_says_so(settings_of):
 def test_a_model_below_the_gate_is_not_registered_or_only_as_rejected(first, settings_of):
     from mlflow import MlflowClient
 
-    from components.release.registry import Registry
-    from components.runner import run_node, run_pipeline
+    from boxwright.pipeline.runner import run_node, run_pipeline
+    from boxwright.registry.mlflow_registry import Registry
 
     config = settings_of(gate={"min_ap50": 1.0}, model_name="gated")
     with pytest.raises(GateError, match=r"AP50|ap50"):
@@ -248,13 +248,13 @@ def test_a_model_below_the_gate_is_not_registered_or_only_as_rejected(first, set
 @pytest.fixture(scope="module")
 def again(first, second, settings_of):
     """The first run once more, in all that determines its model."""
-    from components.runner import run_pipeline
+    from boxwright.pipeline.runner import run_pipeline
 
     return run_pipeline(settings_of(seed_mode="pretrained"), "again")
 
 
 def test_a_run_that_would_make_the_same_model_points_at_it(first, again):
-    from components.release.registry import Registry
+    from boxwright.registry.mlflow_registry import Registry
 
     assert (again["status"], again["version"], again["model_archive"]) == ("reused", 1, first["model_archive"])
     assert again["metrics"] == first["metrics"]
@@ -280,7 +280,7 @@ def test_a_run_that_would_make_the_same_model_points_at_it(first, again):
     ids=str,
 )
 def test_only_the_same_recipe_is_reused(change, chosen, again, settings_of, monkeypatch):
-    from components import runner
+    from boxwright.pipeline import runner
 
     built = {"build_examples": {"fingerprint": again["dataset_fingerprint"]}}
     monkeypatch.setattr(runner, "run_outputs", lambda run_id, settings: built)
@@ -292,7 +292,7 @@ def test_only_the_same_recipe_is_reused(change, chosen, again, settings_of, monk
 
 
 def test_a_backfill_does_not_reuse_a_version_of_later(again, settings_of, monkeypatch):
-    from components import runner
+    from boxwright.pipeline import runner
 
     built = {"build_examples": {"fingerprint": again["dataset_fingerprint"]}}
     monkeypatch.setattr(runner, "run_outputs", lambda run_id, settings: built)

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from served import Served, serving
 
-from components.release.archive import pack
-from components.settings import Settings
+from boxwright.config.settings import Settings
+from boxwright.packaging.archive import pack
 
 Invoke = Callable[..., httpx.Response]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from components.serving.batch_size import BatchSize
+from boxwright.serving.engine.batch_size import BatchSize
 
 
 def served(size: BatchSize, seconds: Callable[[int], float], batches: int, waiting: int = 100) -> list[int]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from components.serving.batch_size import BatchSize
-from components.serving.batcher import Batcher
-from components.serving.picture import Picture
+from boxwright.serving.engine.batch_size import BatchSize
+from boxwright.serving.engine.batcher import Batcher
+from boxwright.serving.engine.picture import Picture
 
 Sizes = list[int]
 

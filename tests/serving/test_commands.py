@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from components import cli
-from components.settings import Settings
+from boxwright.cli import main as cli
+from boxwright.config.settings import Settings
 
 
 @pytest.fixture

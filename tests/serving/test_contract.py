@@ -7,9 +7,16 @@ import json
 import numpy as np
 import pytest
 
-from components.errors import UsageError
-from components.serving.contract import NotAcceptableError, Wanted, answer, check_content_type, one_line, parse_accept
-from components.serving.predictor import Detections
+from boxwright.errors import UsageError
+from boxwright.serving.engine.contract import (
+    NotAcceptableError,
+    Wanted,
+    answer,
+    check_content_type,
+    one_line,
+    parse_accept,
+)
+from boxwright.serving.engine.predictor import Detections
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ import seaweed
 from finder import encoded, scene
 from PIL import Image
 
-from components import cli
-from components.config import BatchInferenceConfig
-from components.errors import DataError, UsageError
-from components.serving import batch, files
-from components.serving.batch import plan_batch, predict_shard, write_manifest
-from components.serving.files import images_at
-from components.settings import Settings
+from boxwright.cli import main as cli
+from boxwright.config.records import BatchInferenceConfig
+from boxwright.config.settings import Settings
+from boxwright.errors import DataError, UsageError
+from boxwright.serving.batch import files
+from boxwright.serving.batch import steps as batch
+from boxwright.serving.batch.files import images_at
+from boxwright.serving.batch.steps import plan_batch, predict_shard, write_manifest
 
 RUN = "manual__2026-01-05T03:00:00+00:00"
 
@@ -110,8 +111,8 @@ def test_reading_ahead_keeps_order_and_bounds(finder: Path, tmp_path: Path, monk
     sizes = [(100 + i, 100) for i in range(21)]
     for i, size in enumerate(sizes):
         (tmp_path / f"{i:02d}.png").write_bytes(encoded(scene(*size), "PNG"))
-    from components.serving.model import resolve_model
-    from components.serving.predictor import load_predictor
+    from boxwright.serving.engine.model import resolve_model
+    from boxwright.serving.engine.predictor import load_predictor
 
     predictor = load_predictor(resolve_model(str(finder)))
     batches: list[int] = []

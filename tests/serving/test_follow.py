@@ -16,10 +16,10 @@ import pytest
 from finder import LABELS, encoded, export_finder, scene, write_facts
 from served import Served, serving
 
-from components.errors import UsageError
-from components.release.archive import pack
-from components.release.registry import CHAMPION, Registry, Release
-from components.serving.follow import followed
+from boxwright.errors import UsageError
+from boxwright.packaging.archive import pack
+from boxwright.registry.mlflow_registry import CHAMPION, Registry, Release
+from boxwright.serving.engine.follow import followed
 
 SWITCHES = 20
 SCORES = (0.9, 0.8, 0.7)

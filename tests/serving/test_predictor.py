@@ -13,19 +13,19 @@ import pytest
 from finder import BLUE_BOX, LABELS, RED_BOX, encoded, export_finder, scene, write_facts
 from PIL import Image
 
-from components.config import ServingConfig
-from components.dataset.download import download_dataset
-from components.dataset.examples import build_examples
-from components.dataset.sample import generate_sample
-from components.errors import DataError
-from components.evaluation.predict import predict_split
-from components.model.store import ModelCard, build_detector, load_detector, save_detector
-from components.release.package import export_saved_model
-from components.release.sample import SAMPLE_FILE, write_sample
-from components.serving.files import look_at, record
-from components.serving.model import FALLBACK_THRESHOLD, resolve_model
-from components.serving.picture import Picture, RefusedImageError, read_picture
-from components.serving.predictor import Detections, Predictor, load_predictor
+from boxwright.config.records import ServingConfig
+from boxwright.dataset.examples.build import build_examples
+from boxwright.dataset.sample.generate import generate_sample
+from boxwright.dataset.snapshot.download import download_dataset
+from boxwright.errors import DataError
+from boxwright.evaluation.predict import predict_split
+from boxwright.model.store import ModelCard, build_detector, load_detector, save_detector
+from boxwright.packaging.package import export_saved_model
+from boxwright.packaging.sample import SAMPLE_FILE, write_sample
+from boxwright.serving.batch.files import look_at, record
+from boxwright.serving.engine.model import FALLBACK_THRESHOLD, resolve_model
+from boxwright.serving.engine.picture import Picture, RefusedImageError, read_picture
+from boxwright.serving.engine.predictor import Detections, Predictor, load_predictor
 
 LIMITS = ServingConfig()
 # Between a batch of one and one of eight the order of additions differs.
@@ -73,7 +73,7 @@ class Trained:
         shutil.copy(self.evaluation / "metrics.json", self.package)
 
     def _build_examples(self, root: Path) -> None:
-        from components.config import parse_config
+        from boxwright.config.records import parse_config
 
         values = {split: str(root / "set" / split) for split in ("training", "validation", "test")}
         download_dataset(parse_config(values | {"output": "unused"}), root / "dataset")
@@ -162,8 +162,8 @@ def test_no_keras_is_needed(finder: Path) -> None:
 
     code = (
         "import sys\n"
-        "from components.serving.model import resolve_model\n"
-        "from components.serving.predictor import load_predictor\n"
+        "from boxwright.serving.engine.model import resolve_model\n"
+        "from boxwright.serving.engine.predictor import load_predictor\n"
         f"load_predictor(resolve_model({str(finder)!r}))\n"
         "print([name for name in ('keras_hub', 'tfx', 'mlflow', 'fastapi') if name in sys.modules])"
     )

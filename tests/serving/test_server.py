@@ -17,8 +17,8 @@ from finder import BLUE_BOX, LABELS, RED_BOX, encoded, scene
 from PIL import Image
 from served import Served
 
-from components.config import ServingConfig
-from components.serving.server import listening
+from boxwright.config.records import ServingConfig
+from boxwright.serving.http.server import listening
 
 # A JPEG's colours bleed by a pixel.
 PIXEL = 1.01

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from components.errors import StorageError, UsageError
-from components.stack.airflow_client import AirflowClient, TaskState
+from boxwright.airflow_api.client import AirflowClient, TaskState
+from boxwright.errors import StorageError, UsageError
 
 FAILED = TaskState("fine_tune", "failed", 1.0, 2)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from components.errors import GateError, TrainingError, UsageError
-from components.settings import Settings
-from components.stack import demo, progress
-from components.stack.airflow_client import TaskState
+from boxwright.airflow_api.client import TaskState
+from boxwright.config.settings import Settings
+from boxwright.errors import GateError, TrainingError, UsageError
+from boxwright.stack import demo, progress
 
 
 class Runs:

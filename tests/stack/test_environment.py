@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from components.settings import Settings
-from components.stack.environment import Stack, open_stack, stack_environment, write_files
-from components.stack.ports import DEFAULTS
+from boxwright.config.settings import Settings
+from boxwright.stack.environment import Stack, open_stack, stack_environment, write_files
+from boxwright.stack.ports import DEFAULTS
 
 
 @pytest.fixture

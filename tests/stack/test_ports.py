@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import UsageError
-from components.stack import ports
+from boxwright.errors import UsageError
+from boxwright.stack import ports
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.errors import StorageError
-from components.stack.processes import ProcessTable
+from boxwright.errors import StorageError
+from boxwright.stack.processes import ProcessTable
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 # A parent that ignores SIGTERM and says which child it has.

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from components import cli
-from components.errors import UsageError
-from components.stack.trigger import parse_params
+from boxwright.airflow_api.trigger import parse_params
+from boxwright.cli import main as cli
+from boxwright.errors import UsageError
 
 
 class Airflow(BaseHTTPRequestHandler):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.storage import retry
+from boxwright.storage import retry
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from seaweed import Seaweed
 
-from components.errors import StorageError, UsageError
-from components.settings import Settings
-from components.storage import ChangedError, TransferStats, download, list_files, placing, upload_file
-from components.storage.cache import Cache, Content, open_cache
+from boxwright.config.settings import Settings
+from boxwright.errors import StorageError, UsageError
+from boxwright.storage import ChangedError, TransferStats, download, list_files, upload_file
+from boxwright.storage import linking as placing
+from boxwright.storage.cache import Cache, Content, open_cache
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COUNT = 12
@@ -175,7 +176,7 @@ def test_several_processes_share_it(s3: Seaweed, tmp_path: Path) -> None:
     for i in range(1, 30):
         put(tmp_path, uri, i, os.urandom(1000))
     program = (
-        "import pathlib, sys; from components.storage import *; stats = TransferStats()\n"
+        "import pathlib, sys; from boxwright.storage import *; stats = TransferStats()\n"
         "download(sys.argv[1], list_files(sys.argv[1]), pathlib.Path(sys.argv[2]), stats=stats)\n"
         "print(stats.bytes)"
     )

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from components.config import StorageConfig
-from components.storage import connected, download, list_files
+from boxwright.config.records import StorageConfig
+from boxwright.storage import connected, download, list_files
 
 DATA = b"content"
 ROLE = "arn:aws:iam::123456789012:role/reader"

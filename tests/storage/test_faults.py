@@ -18,9 +18,9 @@ import pytest
 from faulty import FAULTS, FaultyProxy, faulty
 from seaweed import Seaweed
 
-from components.errors import StorageError
-from components.storage import ChangedError, FileEntry, TransferStats, download, list_files, upload_file
-from components.storage import retry as retry_module
+from boxwright.errors import StorageError
+from boxwright.storage import ChangedError, FileEntry, TransferStats, download, list_files, upload_file
+from boxwright.storage import retry as retry_module
 
 SMALL, LARGE = 24, 20_000_000
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -145,7 +145,7 @@ def test_a_killed_download_goes_on_where_it_was(
 ) -> None:
     proxy = through(lambda *_: "slow")
     program = (
-        "import pathlib, sys; from components.storage import *\n"
+        "import pathlib, sys; from boxwright.storage import *\n"
         "download(sys.argv[1], list_files(sys.argv[1]), pathlib.Path(sys.argv[2]))"
     )
     process = subprocess.Popen([sys.executable, "-c", program, folder, str(tmp_path / "out")], cwd=REPOSITORY)
@@ -181,7 +181,7 @@ def test_no_room_is_told_before_anything_is_fetched(
 def test_a_disk_that_takes_no_more_names_the_object(s3: Seaweed, folder: str, tmp_path: Path, cache: Path) -> None:
     """A limit on file sizes stands for the full disk: both are an error of a write."""
     program = (
-        "import resource, sys, pathlib; from components.storage import *; from components.errors import StorageError\n"
+        "import resource, sys, pathlib; from boxwright.storage import *; from boxwright.errors import StorageError\n"
         "download(sys.argv[1], ['images/00.jpg'], pathlib.Path(sys.argv[2]))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, 10_000_000))\n"
         "try: download(sys.argv[1], ['large.bin'], pathlib.Path(sys.argv[2]))\n"

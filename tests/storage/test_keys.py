@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import DataError, UsageError
-from components.storage import download, list_files, upload_file
+from boxwright.errors import DataError, UsageError
+from boxwright.storage import download, list_files, upload_file
 
 LONG = "/".join(letter * 224 for letter in "wxy") + "/" + "z" * 221 + ".jpg"
 GOOD = ("ü 图/é.jpg", "a b  c.jpg", "a+b.jpg", "a&b=c.jpg", "100%.jpg", "%2e%2e.jpg", "#1?.jpg", "~!'()*.jpg", LONG)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.errors import UsageError
-from components.storage import join, parse_uri, unsafe_key
+from boxwright.errors import UsageError
+from boxwright.storage import join, parse_uri, unsafe_key
 
 
 @pytest.mark.parametrize(

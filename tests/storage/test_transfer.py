@@ -14,8 +14,8 @@ from threading import Thread
 import pytest
 from seaweed import Seaweed
 
-from components.errors import BoxwrightError, DataError, StorageError, UsageError
-from components.storage import (
+from boxwright.errors import BoxwrightError, DataError, StorageError, UsageError
+from boxwright.storage import (
     FileEntry,
     download,
     download_file,

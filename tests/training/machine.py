@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from components.config import RunConfig
-from components.training.fine_tune import fine_tune
+from boxwright.config.records import RunConfig
+from boxwright.training.fine_tuning import fine_tune
 
 if __name__ == "__main__":
     text, examples, seed, out = sys.argv[1:]

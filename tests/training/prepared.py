@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from components.config import RunConfig, parse_config
-from components.dataset.download import download_dataset
-from components.dataset.examples import build_examples
-from components.dataset.sample import generate_sample
-from components.model.seeds import fetch_pretrained
+from boxwright.config.records import RunConfig, parse_config
+from boxwright.dataset.examples.build import build_examples
+from boxwright.dataset.sample.generate import generate_sample
+from boxwright.dataset.snapshot.download import download_dataset
+from boxwright.model.seeds import fetch_pretrained
 
 
 def prepare(folder: Path, images: int, **hyperparameters: Any) -> RunConfig:

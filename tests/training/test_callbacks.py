@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from components.errors import TrainingError
+from boxwright.errors import TrainingError
 
 LOGS = {"loss": 942796.333, "val_loss": 1.5, "val_localization_loss": 241507.391, "val_classification_loss": 0.0}
 
 
 @pytest.fixture
 def make_log(tmp_path):
-    from components.training.callbacks import EpochLog
+    from boxwright.training.callbacks import EpochLog
 
     def make(**settings):
         return EpochLog(images=10, epochs=3, history_file=tmp_path / "history.json", **settings)
@@ -67,7 +67,7 @@ def test_building_the_training_step_is_no_waiting_for_input(make_log):
     import keras
     import tensorflow as tf
 
-    from components.training.input_clock import InputClock
+    from boxwright.training.input_clock import InputClock
 
     events = []
 
@@ -97,7 +97,7 @@ def test_building_the_training_step_is_no_waiting_for_input(make_log):
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops_the_training(loss):
-    from components.training.callbacks import LossGuard
+    from boxwright.training.callbacks import LossGuard
 
     guard = LossGuard()
     guard.on_train_batch_end(4, {"loss": 1.0})
@@ -106,7 +106,7 @@ def test_a_loss_that_is_no_number_stops_the_training(loss):
 
 
 def test_a_diverging_loss_stops_the_training_and_a_first_loss_of_nothing_does_not():
-    from components.training.callbacks import LossGuard
+    from boxwright.training.callbacks import LossGuard
 
     guard = LossGuard()
     guard.on_train_batch_end(0, {"loss": 3.0})
@@ -123,7 +123,7 @@ def test_a_diverging_loss_stops_the_training_and_a_first_loss_of_nothing_does_no
     [("val_loss", [3.0, 2.0, 2.0, 2.5], 4), ("AP", [0.1, 0.3, 0.2, 0.3], 4), ("AP", [0.3, 0.2, 0.1], 3)],
 )
 def test_early_stopping_decides_from_the_history_and_so_does_a_resumed_one(make_log, metric, values, stops_after):
-    from components.training.callbacks import EarlyStopping
+    from boxwright.training.callbacks import EarlyStopping
 
     class Model:
         stop_training = False

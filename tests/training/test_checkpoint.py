@@ -29,20 +29,20 @@ def _fit(model, checkpoint, epochs, first=0):
 
 
 def test_there_is_nothing_to_restore_at_first(make_model, tmp_path):
-    from components.training.checkpoint import EpochCheckpoint
+    from boxwright.training.checkpoint import EpochCheckpoint
 
     assert EpochCheckpoint(tmp_path).restore(make_model()) == 0
 
 
 def test_of_several_machines_one_writes(make_model, tmp_path):
-    from components.training.checkpoint import EpochCheckpoint
+    from boxwright.training.checkpoint import EpochCheckpoint
 
     _fit(make_model(), EpochCheckpoint(tmp_path, writes=False), 2)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(make_model, tmp_path):
-    from components.training.checkpoint import EpochCheckpoint
+    from boxwright.training.checkpoint import EpochCheckpoint
 
     whole, half, resumed = make_model(), make_model(), make_model()
     for name in ("whole", "half"):
@@ -62,7 +62,7 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(make_model, tmp
 def test_a_kill_in_a_checkpoint_leaves_a_whole_epoch(make_model, tmp_path, monkeypatch, moment):
     import keras
 
-    from components.training import checkpoint as module
+    from boxwright.training import checkpoint as module
 
     saved, written, unlinked = keras.Model.save_weights, module.write_json, type(tmp_path).unlink
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from components.config import Hyperparameters
-from components.errors import TrainingError, UsageError
+from boxwright.config.records import Hyperparameters
+from boxwright.errors import TrainingError, UsageError
 
 CLUSTER = {"worker": ["one:1", "two:2"]}
 
@@ -25,7 +25,7 @@ CLUSTER = {"worker": ["one:1", "two:2"]}
     ],
 )
 def test_one_of_several_machines_writes(monkeypatch, config, chief):
-    from components.training.devices import is_chief
+    from boxwright.training.devices import is_chief
 
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if config:
@@ -35,7 +35,7 @@ def test_one_of_several_machines_writes(monkeypatch, config, chief):
 
 @pytest.mark.parametrize("text", ["{", "[]", '"text"', '{"cluster": 3}'])
 def test_a_broken_cluster_is_refused_with_the_shape_that_is_expected(monkeypatch, text):
-    from components.training.devices import distribution
+    from boxwright.training.devices import distribution
 
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UsageError, match=r'TF_CONFIG=.*expected \{"cluster"'):
@@ -49,7 +49,7 @@ def test_a_broken_cluster_is_refused_with_the_shape_that_is_expected(monkeypatch
 def test_half_precision_and_xla_are_for_gpus_unless_told_otherwise(monkeypatch, gpus, switch, policy):
     import tensorflow as tf
 
-    from components.training.devices import precision_policy, uses_xla
+    from boxwright.training.devices import precision_policy, uses_xla
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"] * gpus)
     settings = Hyperparameters(mixed_precision=switch, jit_compile=switch)
@@ -58,7 +58,7 @@ def test_half_precision_and_xla_are_for_gpus_unless_told_otherwise(monkeypatch, 
 
 
 def test_half_precision_on_a_cpu_is_left_where_its_gradients_would_hold_stale_memory(caplog):
-    from components.training.devices import precision_policy
+    from boxwright.training.devices import precision_policy
 
     assert precision_policy(Hyperparameters(mixed_precision="True"), 64) == "float32"
     assert "mixed_precision is ignored: on a CPU it needs an image_size above 64" in caplog.text
@@ -68,7 +68,7 @@ def test_half_precision_on_a_cpu_is_left_where_its_gradients_would_hold_stale_me
 def test_a_batch_that_cannot_fit_is_refused_before_the_system_ends_the_process(monkeypatch):
     import keras
 
-    from components.training import devices
+    from boxwright.training import devices
 
     images = keras.Input((64, 64, 3))
     inner = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Conv2D(8, 3, padding="same")])
@@ -83,7 +83,7 @@ def test_a_batch_that_cannot_fit_is_refused_before_the_system_ends_the_process(m
 
 
 def test_examples_stay_in_memory_where_a_quarter_of_it_suffices(monkeypatch):
-    from components.training import devices
+    from boxwright.training import devices
 
     monkeypatch.setattr(devices, "available_memory", lambda: 400.0)
     assert devices.fits_in_memory(100)
@@ -91,7 +91,7 @@ def test_examples_stay_in_memory_where_a_quarter_of_it_suffices(monkeypatch):
 
 
 def test_some_memory_is_free():
-    from components.training.devices import available_memory
+    from boxwright.training.devices import available_memory
 
     assert available_memory() > 1e6
 
@@ -101,7 +101,7 @@ def test_memory_that_a_step_frees_serves_the_next(keep):
     """A page that is given back is cleared anew when it is needed again: a fault each."""
     script = f"""
 import resource
-from components.training.devices import keep_freed_memory
+from boxwright.training.devices import keep_freed_memory
 if {keep}:
     keep_freed_memory()
 def step():

@@ -20,10 +20,10 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 import keras
-from components.model.store import ModelCard, build_detector
-from components.config import Hyperparameters
-from components.training.devices import distribution
-from components.training.optimizer import make_optimizer
+from boxwright.model.store import ModelCard, build_detector
+from boxwright.config.records import Hyperparameters
+from boxwright.training.devices import distribution
+from boxwright.training.optimizer import make_optimizer
 
 SIZE = 64
 card = ModelCard(model_id="tiny", image_size=SIZE, classes=("a", "b"), category_ids=(1, 2))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from prepared import prepare
 
-from components.config import parse_config
-from components.training.fine_tune import NO_WATCH, Watch, fine_tune
+from boxwright.config.records import parse_config
+from boxwright.training.fine_tuning import NO_WATCH, Watch, fine_tune
 
 EPOCHS = 4
 
@@ -31,7 +31,7 @@ def _train(prepared, out_dir, checkpoints, watch=NO_WATCH, **hyperparameters):
 
 
 def _weights(out_dir):
-    from components.model.store import load_detector
+    from boxwright.model.store import load_detector
 
     return load_detector(out_dir)[0].get_weights()
 
@@ -58,7 +58,7 @@ class Killed(BaseException):
 
 
 def test_a_crash_resumes_at_the_last_whole_epoch_and_ends_with_the_same_weights(prepared, whole, tmp_path, monkeypatch):
-    from components.training import checkpoint
+    from boxwright.training import checkpoint
 
     def die_in_the_second_epoch(path, state):
         if state["epochs"] == 2:
@@ -78,8 +78,8 @@ def test_a_crash_resumes_at_the_last_whole_epoch_and_ends_with_the_same_weights(
 
 
 def test_only_a_pretrained_encoder_learns_at_its_own_rate(prepared, whole, tmp_path):
-    from components.model.seeds import Seed, write_seed
-    from components.model.store import load_detector
+    from boxwright.model.seeds import Seed, write_seed
+    from boxwright.model.store import load_detector
 
     def encoder(folder):
         return [variable.numpy() for variable in load_detector(folder)[0].encoder_variables()]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.training.history import best_record, epochs_without_improvement
+from boxwright.training.history import best_record, epochs_without_improvement
 
 LOSSES = [{"epoch": 0.0, "val_loss": 2.0}, {"epoch": 1.0, "val_loss": 1.0}, {"epoch": 2.0, "val_loss": 1.0}]
 APS = [{"epoch": 0.0}, {"epoch": 1.0, "AP": 0.0}, {"epoch": 2.0, "AP": 0.4}, {"epoch": 3.0}, {"epoch": 4.0, "AP": 0.3}]

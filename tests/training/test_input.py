@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.model.resizing import Resizing
+from boxwright.model.resizing import Resizing
 
 
 def _record(number, colour=(200, 30, 30), box=(0.25, 0.25, 0.5, 0.75)):
@@ -38,7 +38,7 @@ def shards(tmp_path_factory):
 
 
 def test_evaluation_batches_keep_order_and_hold_pixels(shards):
-    from components.training.input import evaluation_batches
+    from boxwright.training.input import evaluation_batches
 
     batches = list(evaluation_batches(shards, batch_size=4, resizing=Resizing(64)))
     assert [len(images) for images, _ in batches] == [4, 2]
@@ -53,7 +53,7 @@ def test_evaluation_batches_keep_order_and_hold_pixels(shards):
 @pytest.mark.parametrize("policy", ["none", "flip", "standard"])
 def test_boxes_move_with_their_pixels(shards, policy, keep_aspect):
     """The mean colour inside each augmented box is the object's, just outside it the background's."""
-    from components.training.input import training_batches
+    from boxwright.training.input import training_batches
 
     batches = training_batches(shards, 6, 6, Resizing(96, keep_aspect), policy, seed=3)
     inside, seen = [], 0
@@ -72,7 +72,7 @@ def test_boxes_move_with_their_pixels(shards, policy, keep_aspect):
 
 
 def test_the_same_seed_gives_the_same_batches_and_a_resume_goes_on_where_it_was(shards):
-    from components.training.input import training_batches
+    from boxwright.training.input import training_batches
 
     def labels(first_step, count):
         batches = training_batches(shards, 6, 3, Resizing(64), "standard", seed=5, first_step=first_step)
@@ -85,14 +85,14 @@ def test_the_same_seed_gives_the_same_batches_and_a_resume_goes_on_where_it_was(
 
 
 def test_each_epoch_sees_every_image_once(shards):
-    from components.training.input import training_batches
+    from boxwright.training.input import training_batches
 
     for _, targets in training_batches(shards, 6, 6, Resizing(64), "none", seed=0).take(3):
         assert sorted(targets["labels"][:, 0].numpy().tolist()) == [0, 1, 2, 3, 4, 5]
 
 
 def test_records_kept_in_memory_are_read_once_and_give_the_same_batches(shards, tmp_path):
-    from components.training.input import training_batches
+    from boxwright.training.input import training_batches
 
     def labels(paths, in_memory, gone_after=None):
         seen = []

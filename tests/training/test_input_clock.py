@@ -7,7 +7,7 @@ import pytest
 def test_waiting_is_counted_from_asking_to_having(monkeypatch):
     import tensorflow as tf
 
-    from components.training import input_clock
+    from boxwright.training import input_clock
 
     moments = iter([10.0, 10.5, 20.0, 20.25, 21.0])
     monkeypatch.setattr(input_clock.time, "monotonic", lambda: next(moments))

@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from components.config import Hyperparameters, Optimizer, parse_config
-from components.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
+from boxwright.config.records import Hyperparameters, Optimizer, parse_config
+from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
 
 
 def _rates(optimizer, steps):

@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 
+from boxwright_airflow.pages.registered_models import warm
 from boxwright_airflow.pages.security import READ
-from boxwright_airflow.pages.shelf import warm
 
 STATIC = Path(__file__).parent / "static"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from boxwright_airflow.pages.cards import Card, cards_of, version_path
+from boxwright.errors import UsageError
+from boxwright.registry.promotion import CHAMPION, PREVIOUS
+from boxwright_airflow.pages.registered_models import Model, OpenShelf, find_model
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import CHANGE, SAME_ORIGIN, TOKEN_FIELD, csrf_token, user_name
-from boxwright_airflow.pages.shelf import Model, OpenShelf, find_model
 from boxwright_airflow.pages.version import find_card
-from components.errors import UsageError
-from components.release.promotion import CHAMPION, PREVIOUS
+from boxwright_airflow.pages.version_facts import Card, cards_of, version_path
 
 log = logging.getLogger("boxwright.pages")
 

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
-from boxwright_airflow.pages.cards import Card
 from boxwright_airflow.pages.charts import bar_chart
+from boxwright_airflow.pages.registered_models import Model, OpenShelf
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.results import Results
 from boxwright_airflow.pages.security import READ
-from boxwright_airflow.pages.shelf import Model, OpenShelf
 from boxwright_airflow.pages.version import find_card
+from boxwright_airflow.pages.version_facts import Card
 
 MOST = 6
 # Lower is better of these alone; of counts neither is.

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 
-from boxwright_airflow.pages.cards import Card, cards_of
+from boxwright_airflow.pages.registered_models import Model, OpenShelf
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
 from boxwright_airflow.pages.results import VALIDATION_PAGE, Results
 from boxwright_airflow.pages.security import READ
-from boxwright_airflow.pages.shelf import Model, OpenShelf
+from boxwright_airflow.pages.version_facts import Card, cards_of
 
 Fingerprint = Annotated[str, Path(pattern=r"^[A-Za-z0-9:._-]{1,100}$")]
 

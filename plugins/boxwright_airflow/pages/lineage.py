@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from boxwright_airflow.pages.cards import Card, cards_of
-from boxwright_airflow.pages.shelf import Model
-from components.errors import StorageError
-from components.settings import Settings
+from boxwright.config.settings import Settings
+from boxwright.errors import StorageError
+from boxwright_airflow.pages.registered_models import Model
+from boxwright_airflow.pages.version_facts import Card, cards_of
 
 LONGEST_CHAIN = 30
 METADATA_SECONDS = 8.0
@@ -137,7 +137,7 @@ def metadata_of(run_id: str) -> dict[str, dict[str, Any]]:
 
 @lru_cache(maxsize=64)
 def _read_metadata(run_id: str, _written: int) -> dict[str, dict[str, Any]]:
-    command = [sys.executable, "-m", "components.lineage", run_id]
+    command = [sys.executable, "-m", "boxwright.pipeline.lineage", run_id]
     try:
         done = subprocess.run(command, capture_output=True, timeout=METADATA_SECONDS, check=True)
         found: dict[str, dict[str, Any]] = json.loads(done.stdout)

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from boxwright_airflow.pages.cards import Card, cards_of
 from boxwright_airflow.pages.charts import Point, time_chart
+from boxwright_airflow.pages.registered_models import OpenShelf
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ
-from boxwright_airflow.pages.shelf import OpenShelf
+from boxwright_airflow.pages.version_facts import Card, cards_of
 
 PAGE_ROWS = 100
 STATES = ("accepted", "rejected")

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from components.errors import BoxwrightError
+from boxwright.errors import BoxwrightError
 
 log = logging.getLogger("boxwright.pages")
 

@@ -43,8 +43,8 @@ def stored_report(uri: str) -> HTMLResponse:
     Raises:
         HTTPException: 404 where it is gone, 502 where storage does not answer.
     """
-    from components.errors import BoxwrightError
-    from components.storage import read_bytes
+    from boxwright.errors import BoxwrightError
+    from boxwright.storage import read_bytes
 
     try:
         return HTMLResponse(read_bytes(uri, REPORT_LIMIT), headers=REPORT_HEADERS)

@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boxwright_airflow.pages.cards import Card
-from components.errors import BoxwrightError
-from components.evaluation.files import GALLERY_FILE, METRICS_FILE, gallery_picture
-from components.evaluation.gate import GateReport
-from components.release.outputs import RUN_FILE
-from components.storage import join, read_bytes
+from boxwright.errors import BoxwrightError
+from boxwright.evaluation.files import GALLERY_FILE, METRICS_FILE, gallery_picture
+from boxwright.evaluation.gate import GateReport
+from boxwright.packaging.outputs import RUN_FILE
+from boxwright.storage import join, read_bytes
+from boxwright_airflow.pages.version_facts import Card
 
 JSON_LIMIT = 20_000_000  # bytes
 PICTURE_LIMIT = 5_000_000

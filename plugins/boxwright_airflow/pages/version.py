@@ -11,16 +11,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
-from boxwright_airflow.pages.cards import Card, cards_of
+from boxwright.config.records import ServingConfig
+from boxwright.evaluation.files import REPORT_PAGE
+from boxwright.storage import exists, parse_uri, presigned
 from boxwright_airflow.pages.lineage import chain_of, graph_of, metadata_of
+from boxwright_airflow.pages.registered_models import Model, OpenShelf, find_model
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
 from boxwright_airflow.pages.results import Results, picture
 from boxwright_airflow.pages.security import READ, may_change
-from boxwright_airflow.pages.shelf import Model, OpenShelf, find_model
-from components.config import ServingConfig
-from components.evaluation.files import REPORT_PAGE
-from components.storage import exists, parse_uri, presigned
+from boxwright_airflow.pages.version_facts import Card, cards_of
 
 LINK_SECONDS = 300
 DONE = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
+from boxwright.evaluation.files import REPORT_PAGE
+from boxwright.storage import join
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
 from boxwright_airflow.pages.security import READ_LOGS, READ_RUN, READ_XCOM
 from boxwright_airflow.runs.tasks import Run, read_run
 from boxwright_airflow.runs.view import STEPS, page_values
-from components.evaluation.files import REPORT_PAGE
-from components.storage import join
 
 # The page has what tasks returned, and a line of a failed one's log.
 _GUARDS = [READ_RUN, READ_XCOM, READ_LOGS]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
+from boxwright.dataset.validation.findings import REPORT_FILE, Report
+from boxwright.errors import BoxwrightError, DataError
+from boxwright.evaluation.gate import GateReport
+from boxwright.storage import join, read_bytes
 from boxwright_airflow.runs.tasks import Run, Task
-from components.dataset.findings import REPORT_FILE, Report
-from components.errors import BoxwrightError, DataError
-from components.evaluation.gate import GateReport
-from components.storage import join, read_bytes
 
 GATE_FILE = "gate.json"
 # A report of a hundred thousand bad records is not looked at here, but on its page.

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from boxwright.errors import BoxwrightError, StorageError
+from boxwright.training.history import Record
 from boxwright_airflow.runs.tasks import Run
-from components.errors import BoxwrightError, StorageError
-from components.training.history import Record
 
 if TYPE_CHECKING:
-    from components.release.epochs import EpochReader
+    from boxwright.registry.epoch_metrics import EpochReader
 
 # So long nobody waits for an MLflow that did not answer.
 _SECONDS_LEFT_ALONE = 15.0
@@ -58,8 +58,8 @@ class Progress:
 
 def progress_of(run: Run) -> Progress:
     """How far a run's training is; a failure is told in it."""
-    from components.model.catalogue import hyperparameters_of
-    from components.settings import Settings
+    from boxwright.config.settings import Settings
+    from boxwright.model.catalogue import hyperparameters_of
 
     try:
         config = run.config()
@@ -76,8 +76,8 @@ def progress_of(run: Run) -> Progress:
 @lru_cache(maxsize=4)
 def source_of(tracking_uri: str) -> Source:
     """The one source of a server, which keeps its connection."""
-    from components.release.epochs import EpochReader
-    from components.release.rest import RestClient
+    from boxwright.registry.epoch_metrics import EpochReader
+    from boxwright.registry.rest import RestClient
 
     return Source(EpochReader(RestClient(tracking_uri)))
 

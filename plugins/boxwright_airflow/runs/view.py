@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from boxwright.dataset.validation.findings import Report
+from boxwright.evaluation.files import REPORT_PAGE
+from boxwright.evaluation.gate import GateReport
 from boxwright_airflow.runs import results
 from boxwright_airflow.runs.charts import Chart, epoch_chart
 from boxwright_airflow.runs.results import Result
 from boxwright_airflow.runs.tasks import Run, Task, error_line
 from boxwright_airflow.runs.training import Progress, progress_of
-from components.dataset.findings import Report
-from components.evaluation.files import REPORT_PAGE
-from components.evaluation.gate import GateReport
 
 # In the order in which they run; the DAG is thin, and this page shows no other.
 STEPS = (

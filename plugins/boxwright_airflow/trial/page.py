@@ -15,16 +15,16 @@ import httpx
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from boxwright.config.records import ServingConfig, parse_record
+from boxwright.serving.engine.contract import IMAGE_TYPES, JSON_TYPE, check_content_type
+from boxwright.serving.http.bodies import read_body
+from boxwright.serving.http.private_server import LIMITS
+from boxwright.serving.http.problems import ProblemError
+from boxwright_airflow.pages.registered_models import OpenShelf
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ, SAME_ORIGIN_HEADER, TOKEN_HEADER, csrf_token
-from boxwright_airflow.pages.shelf import OpenShelf
-from boxwright_airflow.trial.bench import the_bench
+from boxwright_airflow.trial.current_model import the_bench
 from boxwright_airflow.trial.process import ModelProcess
-from components.config import ServingConfig, parse_record
-from components.serving.bodies import read_body
-from components.serving.contract import IMAGE_TYPES, JSON_TYPE, check_content_type
-from components.serving.lent import LIMITS
-from components.serving.problems import ProblemError
 
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=200)]
 Number = Annotated[int, Path(ge=1, le=999_999_999)]

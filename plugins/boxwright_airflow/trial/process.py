@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import httpx
 
-from components.serving.lent import TOKEN_VARIABLE
+from boxwright.serving.http.private_server import TOKEN_VARIABLE
 
 Phase = Literal["loading", "ready", "failed", "ended"]
 # It loads models, which are other people's: it gets no secret of Airflow's.
@@ -23,7 +23,7 @@ _SECONDS_TO_END = 12.0
 
 
 class ModelProcess:
-    """`components.serving.lent` as a child: starts at once, ends when it is stopped, idle, or left by its parent.
+    """The private server as a child: starts at once, ends when it is stopped, idle, or left by its parent.
 
     Args:
         reference: `models:/name/3`.
@@ -47,7 +47,7 @@ class ModelProcess:
         self._stopped = threading.Event()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_WITHHELD)}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "components.serving.lent", reference],
+            [sys.executable, "-P", "-m", "boxwright.serving.http.private_server", reference],
             env=kept | {TOKEN_VARIABLE: self._token},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

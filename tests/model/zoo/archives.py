@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.zoo_reference import write_checkpoint
-from components.model.zoo.architecture import ZooArchitecture
+from boxwright.model.zoo.architecture import ZooArchitecture
 
 
 def config_text(spec: Any, **scales: float) -> str:

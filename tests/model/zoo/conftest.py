@@ -3,7 +3,7 @@ from __future__ import annotations
 import archives
 import pytest
 
-from components.model.catalogue import MODELS
+from boxwright.model.catalogue import MODELS
 
 MODEL_ID = "tensorflow-od1-ssd-mobilenet-v2-fpnlite-320x320-coco17-tpu-8"
 
@@ -17,8 +17,8 @@ def spec():
 @pytest.fixture(scope="session")
 def values(spec):
     """Values of all variables of its checkpoint."""
-    from components.model.zoo.detector import ZooDetector
-    from components.model.zoo.weights import checkpoint_shapes
+    from boxwright.model.zoo.detector import ZooDetector
+    from boxwright.model.zoo.weights import checkpoint_shapes
 
     used, unused = checkpoint_shapes(ZooDetector(spec, 90, 64))
     assert not unused

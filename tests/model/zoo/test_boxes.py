@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.model.catalogue import AnchorGrid
-from components.model.zoo.anchors import anchor_boxes
-from components.model.zoo.boxes import decode, encode, match
-from components.model.zoo.losses import Targets, assign_targets, box_loss, focal_loss
-from components.model.zoo.pixels import ZooResizing, mean_colour, normalised
-from components.model.zoo.postprocess import detections
+from boxwright.model.catalogue import AnchorGrid
+from boxwright.model.zoo.anchors import anchor_boxes
+from boxwright.model.zoo.boxes import decode, encode, match
+from boxwright.model.zoo.losses import Targets, assign_targets, box_loss, focal_loss
+from boxwright.model.zoo.pixels import ZooResizing, mean_colour, normalised
+from boxwright.model.zoo.postprocess import detections
 
 SCALES = (10.0, 10.0, 5.0, 5.0)
 

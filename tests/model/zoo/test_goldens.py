@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.zoo import compare, reference_of
 from benchmarks.zoo_reference import write_checkpoint
-from components.model.catalogue import MODELS
-from components.model.weights_store import fetch, find_manifest, put
+from boxwright.model.catalogue import MODELS
+from boxwright.model.weights.store import fetch, find_manifest, put
 
 MANAGED = [spec for spec in MODELS.values() if spec.model_id.startswith("tensorflow-od1-")]
 # One of each family with a golden; `python -m benchmarks.zoo` holds the larger ones as well.
@@ -42,9 +42,9 @@ def zoo_archive(spec, folder):
 
 @pytest.mark.parametrize("model_id", COMPARED)
 def test_an_imported_archive_gives_the_originals_numbers_at_every_stage(model_id, odapi, tmp_path):
-    from components.model.zoo.architecture import COCO_CLASSES
-    from components.model.zoo.detector import ZooDetector
-    from components.model.zoo.importing import convert_archive
+    from boxwright.model.zoo.architecture import COCO_CLASSES
+    from boxwright.model.zoo.detector import ZooDetector
+    from boxwright.model.zoo.importing import convert_archive
 
     spec = MODELS[model_id]
     reference, store = reference_of(spec), str(tmp_path / "store")
@@ -69,9 +69,9 @@ def test_an_imported_archive_gives_the_originals_numbers_at_every_stage(model_id
     "spec", {spec.architecture["backbone"]: spec for spec in MANAGED}.values(), ids=lambda s: s.model_id
 )
 def test_every_variable_of_a_published_checkpoint_is_accounted_for(spec, odapi):
-    from components.model.zoo.architecture import COCO_CLASSES
-    from components.model.zoo.detector import ZooDetector
-    from components.model.zoo.weights import checkpoint_shapes
+    from boxwright.model.zoo.architecture import COCO_CLASSES
+    from boxwright.model.zoo.detector import ZooDetector
+    from boxwright.model.zoo.weights import checkpoint_shapes
 
     detector = ZooDetector(spec, COCO_CLASSES, 256)
     assert detector.count_params() == spec.parameters

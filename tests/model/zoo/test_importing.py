@@ -11,17 +11,17 @@ import archives
 import numpy as np
 import pytest
 
-from components.config import parse_config
-from components.errors import DataError, UsageError
-from components.model.catalogue import MODELS
-from components.model.weights import fetch_weights, weights_ready
-from components.model.weights_store import MANIFEST_FILE, find_manifest, put, store_uri
+from boxwright.config.records import parse_config
+from boxwright.errors import DataError, UsageError
+from boxwright.model.catalogue import MODELS
+from boxwright.model.weights.sources import fetch_weights, weights_ready
+from boxwright.model.weights.store import MANIFEST_FILE, find_manifest, put, store_uri
 
 
 @pytest.fixture(scope="module")
 def store(spec, archive, tmp_path_factory):
     """A store with the archive's weights in it."""
-    from components.model.zoo.importing import convert_archive
+    from boxwright.model.zoo.importing import convert_archive
 
     uri, work = str(tmp_path_factory.mktemp("store")), tmp_path_factory.mktemp("work")
     put(store_uri(uri, spec.model_id), work, convert_archive(spec, archive, work))
@@ -29,7 +29,7 @@ def store(spec, archive, tmp_path_factory):
 
 
 def test_training_starts_from_what_was_imported(spec, values, archive, store, tmp_path):
-    from components.model.zoo.detector import ZooDetector
+    from boxwright.model.zoo.detector import ZooDetector
 
     config = parse_config({"training": "t", "output": "o", "model_id": spec.model_id, "weights_uri": store})
     assert weights_ready(spec, store)
@@ -49,9 +49,9 @@ def test_training_starts_from_what_was_imported(spec, values, archive, store, tm
 
 
 def test_published_scores_are_kept_for_classes_that_coco_names(spec, values, store, tmp_path):
-    from components.model.seeds import PRETRAINED_FOLDER, Seed, apply_seed, write_seed
-    from components.model.store import ModelCard
-    from components.model.zoo.detector import ZooDetector
+    from boxwright.model.seeds import PRETRAINED_FOLDER, Seed, apply_seed, write_seed
+    from boxwright.model.store import ModelCard
+    from boxwright.model.zoo.detector import ZooDetector
 
     config = parse_config({"training": "t", "output": "o", "model_id": spec.model_id, "weights_uri": store})
     fetch_weights(config, spec, spec.weights, tmp_path / PRETRAINED_FOLDER)
@@ -95,9 +95,9 @@ def test_a_file_that_changed_in_the_store_is_not_used(spec, store, tmp_path):
 
 
 def test_the_archives_own_scales_of_the_box_code_are_taken_and_travel_with_the_weights(spec, values, tmp_path):
-    from components.model.store import ModelCard, load_detector, save_detector
-    from components.model.zoo.detector import ZooDetector
-    from components.model.zoo.importing import convert_archive
+    from boxwright.model.store import ModelCard, load_detector, save_detector
+    from boxwright.model.zoo.detector import ZooDetector
+    from boxwright.model.zoo.importing import convert_archive
 
     config = archives.config_text(spec, y_scale=1.0, height_scale=2.0)
     path = archives.write_archive(tmp_path / spec.weights.name, values, config)
@@ -191,7 +191,7 @@ def _written(path, content):
 def test_a_bad_archive_is_one_line_and_leaves_nothing_in_the_store(
     kind, spec, values, archive, tmp_path, monkeypatch, capsys
 ):
-    from components import cli
+    from boxwright.cli import main as cli
 
     make, expected = BAD[kind]
     (tmp_path / "parts").mkdir()
@@ -213,7 +213,7 @@ def test_a_bad_archive_is_one_line_and_leaves_nothing_in_the_store(
 
 def test_a_checkpoint_that_ends_early_is_told(spec, values, tmp_path):
     from benchmarks.zoo_reference import write_checkpoint
-    from components.model.zoo.checkpoint import read_checkpoint
+    from boxwright.model.zoo.checkpoint import read_checkpoint
 
     write_checkpoint(tmp_path / "ckpt-0", values)
     data = tmp_path / "ckpt-0.data-00000-of-00001"
@@ -225,8 +225,8 @@ def test_a_checkpoint_that_ends_early_is_told(spec, values, tmp_path):
 
 
 def test_the_manifest_is_written_last(spec, archive, tmp_path, monkeypatch):
-    from components.model import weights_store
-    from components.model.zoo.importing import convert_archive
+    from boxwright.model.weights import store as weights_store
+    from boxwright.model.zoo.importing import convert_archive
 
     manifest, sent = convert_archive(spec, archive, tmp_path), []
     monkeypatch.setattr(weights_store, "upload_file", lambda path, uri: sent.append(path.name))
@@ -237,7 +237,7 @@ def test_the_manifest_is_written_last(spec, archive, tmp_path, monkeypatch):
 @pytest.fixture
 def boxwright(monkeypatch, capsys):
     """Runs the command line in this process: (exit code, stdout, the error line)."""
-    from components import cli
+    from boxwright.cli import main as cli
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["boxwright", *map(str, arguments)])

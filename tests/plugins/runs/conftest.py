@@ -112,9 +112,9 @@ def tracking(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     from mlflow.server import app, handlers
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+    from boxwright.registry.epoch_metrics import EpochReader
+    from boxwright.registry.rest import RestClient
     from boxwright_airflow.runs import training
-    from components.release.epochs import EpochReader
-    from components.release.rest import RestClient
 
     monkeypatch.setattr(handlers, "_tracking_store", SqlAlchemyStore(tracking_uri, str(tmp_path)))
     client = RestClient("http://localhost:5000", transport=httpx.WSGITransport(app=app))

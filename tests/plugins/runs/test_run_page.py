@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from boxwright.config.records import Gate, ValidationConfig
+from boxwright.dataset.validation.findings import Finding, Report
+from boxwright.dataset.validation.rules import rules_of
+from boxwright.errors import StorageError
+from boxwright.evaluation.gate import check_gate, write_gate_report
+from boxwright.registry.epoch_metrics import EpochMetrics
 from boxwright_airflow.runs.training import Source
-from components.config import Gate, ValidationConfig
-from components.dataset.findings import Finding, Report
-from components.dataset.rules import rules_of
-from components.errors import StorageError
-from components.evaluation.gate import check_gate, write_gate_report
-from components.release.epochs import EpochMetrics
 
 DAG_ID = "object_detection_training"
 HOSTILE = "<img src=x onerror=alert(1)>"

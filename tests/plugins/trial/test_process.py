@@ -14,7 +14,7 @@ import psutil
 import pytest
 from waiting import wait_for
 
-from boxwright_airflow.trial.bench import Bench
+from boxwright_airflow.trial.current_model import Bench
 from boxwright_airflow.trial.process import ModelProcess
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"

@@ -9,11 +9,11 @@ from typing import Any
 import finder as finder_model
 import pytest
 
+from boxwright.registry.rest import RestClient
 from boxwright_airflow.pages.app import build
-from boxwright_airflow.pages.shelf import Shelf, open_shelf
-from boxwright_airflow.trial.bench import the_bench
+from boxwright_airflow.pages.registered_models import Shelf, open_shelf
+from boxwright_airflow.trial.current_model import the_bench
 from boxwright_airflow.trial.process import ModelProcess
-from components.release.rest import RestClient
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
 CROSS = {"Sec-Fetch-Site": "cross-site"}

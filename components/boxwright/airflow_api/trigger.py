@@ -1,0 +1,101 @@
+"""Starts a run of the training DAG through Airflow's REST interface, and follows it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from boxwright.airflow_api.client import AirflowClient, TaskState
+from boxwright.config.records import SECTIONS, RunConfig, flat_names
+from boxwright.config.settings import Settings
+from boxwright.errors import UsageError
+from boxwright.stack import manager
+from boxwright.stack.demo import DAG_ID, failure_of
+
+# Where Airflow is; the local stack where the first is unset.
+URL, USER, PASSWORD = (f"BOXWRIGHT_AIRFLOW_{name}" for name in ("URL", "USER", "PASSWORD"))
+
+
+def connect(settings: Settings) -> AirflowClient:
+    """A client of the Airflow that the environment names, or of the local stack.
+
+    Raises:
+        UsageError: its address is set and the log-in is not.
+    """
+    url = os.environ.get(URL)
+    if not url:
+        return manager.client_of(manager.find_stack(settings))
+    if missing := [name for name in (USER, PASSWORD) if not os.environ.get(name)]:
+        raise UsageError(f"{URL} is set, and {' and '.join(missing)} is not; set the log-in for that Airflow")
+    return AirflowClient(url, os.environ[USER], os.environ[PASSWORD])
+
+
+def parse_params(settings: Iterable[str]) -> dict[str, Any]:
+    """`NAME=VALUE` pairs as the DAG's params, each of the type that its setting has.
+
+    Raises:
+        UsageError: naming what is unknown or invalid.
+    """
+    fields = _fields()
+    params = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in fields:
+            raise UsageError(f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(sorted(fields))}")
+        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[fields[name].annotation, fields[name]])  # type: ignore[arg-type]
+        try:
+            params[name] = adapter.dump_python(adapter.validate_python(value), mode="json")
+        except ValidationError as error:
+            raise UsageError(f"--set {setting}: {error.errors()[0]['msg']}") from None
+    return params
+
+
+def _fields() -> dict[str, Any]:
+    """Every setting by its flat name, as the trigger form has it."""
+    found = {name: field for name, field in RunConfig.model_fields.items() if name not in SECTIONS}
+    for flat, (section, name) in flat_names().items():
+        found[flat] = SECTIONS[section].model_fields[name]
+    return found
+
+
+def start(client: AirflowClient, params: dict[str, Any], run_id: str | None = None) -> str:
+    """Creates a run; returns its id.
+
+    Raises:
+        UsageError: Airflow refuses a param, or has a run of that id already.
+    """
+    run_id = run_id or f"cli__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:6]}"
+    client.trigger(DAG_ID, run_id, params)
+    return run_id
+
+
+def is_paused(client: AirflowClient) -> bool:
+    """Whether the DAG is paused, so that no run of it starts."""
+    return bool(client.request("GET", f"/dags/{DAG_ID}")["is_paused"])
+
+
+def follow(client: AirflowClient, run_id: str) -> Iterator[tuple[str, list[TaskState]]]:
+    """The state of the run and of its tasks, until it has ended."""
+    return client.follow(DAG_ID, run_id)
+
+
+def outcome(client: AirflowClient, run_id: str, state: str, tasks: list[TaskState]) -> dict[str, Any]:
+    """What a run that ended well has come to.
+
+    Raises:
+        BoxwrightError: it failed; with the error line of the task that did.
+    """
+    if state != "success":
+        raise failure_of(client, run_id, tasks)
+    states = {task.task_id: task.state for task in tasks}
+    found: dict[str, Any] = {"run_id": run_id, "status": "rejected"}
+    for task_id, status in (("register_model", "registered"), ("reuse_version", "reused")):
+        if states.get(task_id) == "success":
+            version = client.result(DAG_ID, run_id, task_id) or {}
+            found |= {"status": status} | {name: version.get(name) for name in ("model_name", "version", "archive")}
+    return found

@@ -1,0 +1,1 @@
+"""The command line, `boxwright`: a module a group of commands."""

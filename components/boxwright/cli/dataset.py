@@ -1,0 +1,152 @@
+"""`boxwright rules`, `validate` and `convert`: what can be done with a dataset without a run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from boxwright.cli.options import described
+from boxwright.config.records import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config
+from boxwright.dataset.annotations.conversion import SOURCES, convert_dataset
+from boxwright.dataset.annotations.split_folders import splits_below
+from boxwright.dataset.validation.findings import REPORT_FILE, Finding, Report
+from boxwright.dataset.validation.rules import RULES, Rule
+from boxwright.errors import DataError, UsageError
+
+_SHOWN = 50
+_FIELDS = ValidationConfig.model_fields
+
+out = Console()
+
+
+def rules(as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False) -> None:
+    """Lists the rules that a dataset must keep, with severity and threshold."""
+    if as_json:
+        typer.echo(json.dumps([_described(rule) for rule in RULES.values()]))
+        return
+    # A name that is cut cannot be copied into `severities`.
+    table = Table(Column("rule", no_wrap=True), "severity", "threshold", "what holds", box=None)
+    for rule in RULES.values():
+        threshold = "" if rule.threshold is None else f"{rule.threshold:g} ({rule.setting})"
+        style = "red" if rule.severity == "error" else "yellow"
+        table.add_row(rule.name, f"[{style}]{rule.severity}[/{style}]", threshold, escape(rule.description))
+    out.print(table)
+
+
+def _described(rule: Rule) -> dict[str, Any]:
+    shown = ("name", "scope", "severity", "threshold", "setting", "description", "advice")
+    return {name: getattr(rule, name) for name in shown}
+
+
+def validate(
+    uri: Annotated[str, typer.Argument(help="Folder or s3:// prefix: a dataset, or its splits as sub-folders.")],
+    bbox_format: Annotated[str | None, typer.Option(help=described("bbox_format", ValidationConfig))] = None,
+    on_invalid: Annotated[str | None, typer.Option(help=described("on_invalid", ValidationConfig))] = None,
+    annotations_name: Annotated[
+        str, typer.Option("--annotations-file", "--annotations-name", help="Name of the annotations file.")
+    ] = ANNOTATIONS_FILE,
+    image_size: Annotated[int | None, typer.Option(help="Height and width of the model's input in pixels.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A threshold, or severities=RULE=off; may be repeated."),
+    ] = None,
+    images: Annotated[bool, typer.Option("--images", help="Fetch the images as well, and check each of them.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder for the report, its page and Data Docs.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole report as one JSON object on stdout.")] = False,
+) -> None:
+    """Checks annotations and file listing of a dataset, with --images its images too; names every bad record."""
+    from boxwright.dataset.report.page import PAGE_FILE, write_early_page
+    from boxwright.dataset.validation.validate import examine
+
+    config = _config(uri, annotations_name, image_size, _settings(settings, bbox_format, on_invalid))
+    found = examine(config, report)
+    if report is not None:
+        found.write(report / REPORT_FILE)
+        write_early_page(report / PAGE_FILE, found)
+    if images and not found.errors:
+        found = _with_images(config, found, report)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict()))
+    else:
+        _show(found)
+    found.raise_if_errors(None if report is None else report / REPORT_FILE)
+
+
+def _with_images(config: RunConfig, report: Report, folder: Path | None) -> Report:
+    """The report with the findings about the images, which are fetched to a temporary folder; `folder` receives it."""
+    from boxwright.dataset.report.page import PAGE_FILE
+    from boxwright.dataset.snapshot.download import download_dataset
+
+    with TemporaryDirectory() as temporary:
+        report.write(validated := Path(temporary, REPORT_FILE))
+        dataset = Path(temporary, "dataset")
+        try:
+            download_dataset(config, dataset, validated)
+        except DataError:
+            if not (dataset / REPORT_FILE).exists():
+                raise
+        if folder is not None:
+            for name in (REPORT_FILE, PAGE_FILE):
+                shutil.copyfile(dataset / name, folder / name)
+        return Report.read(dataset / REPORT_FILE)
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="A COCO file, or the folder of a Pascal VOC or YOLO set.")],
+    out_dir: Annotated[Path, typer.Argument(help="A new or empty folder; it gets images/ and annotations.json.")],
+    kind: Annotated[str, typer.Option("--from", help=f"One of {', '.join(SOURCES)}.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, if not where the format has it.")] = None,
+) -> None:
+    """Writes a COCO, Pascal VOC or YOLO set in the format that Boxwright reads."""
+    summary = convert_dataset(source, out_dir, kind, images)
+    out.print(
+        f"{out_dir}: {summary.images} images, {summary.boxes} boxes, classes {', '.join(summary.classes)}"
+        + (f"; {summary.crowds} of them around crowds, which no model is trained on" if summary.crowds else ""),
+        soft_wrap=True, markup=False,
+    )  # fmt: skip
+
+
+def _settings(given: list[str] | None, bbox_format: str | None, on_invalid: str | None) -> dict[str, Any]:
+    values: dict[str, Any] = {"bbox_format": bbox_format, "on_invalid": on_invalid}
+    for setting in given or []:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(_FIELDS)}")
+        values[name] = value
+    return values
+
+
+def _config(uri: str, annotations_file: str, image_size: int | None, settings: dict[str, Any]) -> RunConfig:
+    base = {"training": uri, "output": uri, "annotations_file": annotations_file, "data_validation": settings}
+    config = parse_config({**base, "hyperparameters": {"image_size": image_size}})
+    return config.model_copy(update=splits_below(uri, annotations_file))
+
+
+def _show(report: Report) -> None:
+    for name, facts in report.splits.items():
+        counts = f"{facts['images']} images, {facts['boxes']} boxes"
+        negatives = f", {without} without boxes" if (without := facts.get("images_without_boxes")) else ""
+        unused = f", {unread} files that no record names" if (unread := facts.get("unused_files")) else ""
+        out.print(f"{name}: {counts}{negatives}{unused}  {facts['annotations']}", soft_wrap=True, markup=False)
+    for finding in report.findings[:_SHOWN]:
+        _show_finding(finding)
+    if len(report.findings) > _SHOWN:
+        out.print(f"... and {len(report.findings) - _SHOWN} more; --report DIR or --json gives all of them")
+    if report.dropped:
+        out.print(f"{len(report.dropped)} records would be dropped")
+    errors, warnings = len(report.errors), len(report.warnings)
+    verdict = "[red]not usable[/red]" if errors else "[green]usable[/green]"
+    out.print(f"{verdict} ({errors} errors, {warnings} warnings)")
+
+
+def _show_finding(finding: Finding) -> None:
+    style = "red" if finding.severity == "error" else "yellow"
+    out.print(f"[{style}]{finding.severity}[/{style}] {escape(str(finding))}", soft_wrap=True)

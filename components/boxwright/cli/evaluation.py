@@ -1,0 +1,131 @@
+"""`boxwright evaluate` and `boxwright compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from boxwright.cli.options import described
+from boxwright.config.records import ANNOTATIONS_FILE, EvaluationConfig
+from boxwright.errors import DataError
+
+if TYPE_CHECKING:
+    from boxwright.evaluation.evaluating import EvaluationSummary
+
+_MODEL = "models:/NAME/VERSION, models:/NAME@ALIAS, or the URI of a model.tar.gz."
+_SHOWN = ("AP", "AP50", "AP75", "VOC_AP50", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100")
+_AT_THRESHOLD = ("precision", "recall", "F1")
+
+Dataset = Annotated[str, typer.Option(help="Folder or s3:// prefix with images/ and annotations, or with such splits.")]
+AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")]
+Report = Annotated[Path | None, typer.Option(help="Folder for the report, its pictures and all detections.")]
+AnnotationsFile = Annotated[str, typer.Option(help="Name of the annotations file.")]
+Voc = Annotated[bool, typer.Option("--voc", help=described("voc", EvaluationConfig))]
+
+
+def evaluate(
+    model: Annotated[str, typer.Option(help=_MODEL)],
+    dataset: Dataset,
+    report: Report = None,
+    annotations_file: AnnotationsFile = ANNOTATIONS_FILE,
+    voc: Voc = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measures a model on a dataset: COCO metrics, error kinds, speed, and a report."""
+    from boxwright.registry.measuring import measure_model
+
+    summary = measure_model(model, dataset, report, None, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]
+    if as_json:
+        typer.echo(json.dumps(vars(summary)))
+        return
+    _console().print(_metrics_table(summary))
+    _console().print(_class_table(summary))
+    _say_report(report)
+
+
+def compare(
+    model_a: Annotated[str, typer.Argument(help=_MODEL)],
+    model_b: Annotated[str, typer.Argument(help="The other one; differences are B minus A.")],
+    dataset: Dataset,
+    report: Report = None,
+    annotations_file: AnnotationsFile = ANNOTATIONS_FILE,
+    voc: Voc = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measures two models on the same images: the differences, with their 95 % intervals."""
+    from boxwright.registry.measuring import measure_model
+
+    summary = measure_model(model_b, dataset, report, model_a, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]
+    if summary.comparison is None:
+        raise DataError(f"{model_a} was not measured: {(summary.champion or {}).get('problem')}")
+    if as_json:
+        typer.echo(json.dumps(vars(summary)))
+        return
+    console = _console()
+    for letter, model in (("A", model_a), ("B", model_b)):
+        console.print(f"{letter}: {model}", soft_wrap=True, markup=False)
+    console.print(_comparison_table(summary))
+    _say_report(report)
+
+
+def _metrics_table(summary: EvaluationSummary) -> Table:
+    table = Table("metric", "value")
+    for name in (*_SHOWN, *_AT_THRESHOLD):
+        if name in summary.metrics:
+            table.add_row(name, _number(summary.metrics[name]))
+    table.add_row("threshold", _number(summary.threshold))
+    table.add_row("images, boxes", f"{summary.metrics['images']:,}, {summary.metrics['boxes']:,}")
+    table.add_row("ms an image at batch 1", f"{summary.speed['latency_ms']:.1f}")
+    return table
+
+
+def _class_table(summary: EvaluationSummary) -> Table:
+    names = ("AP", "AP50", "AP75", *_AT_THRESHOLD)
+    table = Table("class", "boxes", *names)
+    for name, metrics in summary.per_class.items():
+        table.add_row(escape(name), f"{metrics['boxes']:,}", *(_number(metrics[key]) for key in names))
+    return table
+
+
+def _comparison_table(summary: EvaluationSummary) -> Table:
+    comparison: dict[str, Any] = summary.comparison or {}
+    table = Table("metric", "A", "B", "B - A", "95 % interval", "B ahead in")
+    for name, found in comparison["metrics"].items():
+        interval = "-" if found["low"] is None else f"{found['low']:+.4f} to {found['high']:+.4f}"
+        ahead = "-" if found["better"] is None else f"{found['better']:.0%}"
+        table.add_row(
+            name, _number(found["champion"]), _number(found["candidate"]), _signed(found["difference"]), interval, ahead
+        )
+    for name, found in comparison["per_class"].items():
+        table.add_row(
+            f"AP of {escape(name)}",
+            _number(found["champion"]),
+            _number(found["candidate"]),
+            _signed(found["difference"]),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"
+
+
+def _say_report(report: Path | None) -> None:
+    if report:
+        _console().print(f"report {report / 'report.html'}", soft_wrap=True, markup=False)
+
+
+def _console() -> Console:
+    console = Console()
+    # A table is cut at the console's width; a pipe has none.
+    return console if console.is_terminal else Console(width=200)

@@ -1,0 +1,197 @@
+"""The command line, `boxwright`. Results go to stdout, progress and errors to stderr.
+
+Exit codes: 0 done, 1 the data is not usable, 2 a parameter, URI or credential is wrong, 3 the model did not pass the
+quality gate, 4 storage or a server did not answer (try again), 5 training could not go on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.tree import Tree
+
+from boxwright.cli import dataset as dataset_commands
+from boxwright.cli import evaluation as evaluation_commands
+from boxwright.cli import models as model_commands
+from boxwright.cli import registry as release_commands
+from boxwright.cli import serving as serving_commands
+from boxwright.cli import stack as stack_commands
+from boxwright.cli import weights as weights_commands
+from boxwright.cli.options import described
+from boxwright.config.records import SECTIONS, SEED_MODES, flat_names, parse_config
+from boxwright.config.settings import Settings
+from boxwright.errors import BoxwrightError, UsageError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
+for command in (
+    dataset_commands.rules,
+    dataset_commands.validate,
+    dataset_commands.convert,
+    model_commands.models,
+    evaluation_commands.evaluate,
+    evaluation_commands.compare,
+    serving_commands.predict,
+    serving_commands.serve,
+    stack_commands.up,
+    stack_commands.down,
+    stack_commands.status,
+    stack_commands.demo,
+    stack_commands.trigger,
+):
+    app.command()(command)
+app.add_typer(release_commands.app, name="registry")
+
+app.add_typer(weights_commands.app, name="weights")
+
+out = Console()
+progress = Console(stderr=True)
+
+
+@app.command()
+def run(
+    dataset: Annotated[str, typer.Option(help=described("training"))],
+    output: Annotated[str, typer.Option(help=described("output"))],
+    validation: Annotated[str | None, typer.Option(help=described("validation"))] = None,
+    test: Annotated[str | None, typer.Option(help=described("test"))] = None,
+    annotations_file: Annotated[str | None, typer.Option(help=described("annotations_file"))] = None,
+    model_id: Annotated[str | None, typer.Option(help=described("model_id"))] = None,
+    model_name: Annotated[str | None, typer.Option(help=described("model_name"))] = None,
+    seed_mode: Annotated[str | None, typer.Option(help=f"One of {', '.join(SEED_MODES)}.")] = None,
+    parent: Annotated[str | None, typer.Option(help=described("parent"))] = None,
+    on_class_change: Annotated[str | None, typer.Option(help=described("on_class_change"))] = None,
+    force: Annotated[bool, typer.Option("--force", help=described("force"))] = False,
+    beam_pipeline_args: Annotated[str | None, typer.Option(help=described("beam_pipeline_args"))] = None,
+    weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the trigger form, as gate_min_ap; may be repeated.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+) -> None:
+    """Validates, fine-tunes, evaluates, packages, gates and registers, without Airflow."""
+    config = parse_config(
+        {
+            "training": dataset,
+            "validation": validation,
+            "test": test,
+            "annotations_file": annotations_file,
+            "output": output,
+            "model_id": model_id,
+            "model_name": model_name,
+            "seed_mode": seed_mode,
+            "parent": parent,
+            "on_class_change": on_class_change,
+            "force": force or None,
+            "beam_pipeline_args": beam_pipeline_args,
+            "weights_uri": weights_uri,
+            **_parse_settings(settings or []),
+        }
+    )
+    from boxwright.pipeline.runner import run_pipeline
+
+    result = run_pipeline(config, on_step=lambda node_id: logging.getLogger("boxwright").info("step %s", node_id))
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _show_result(result)
+
+
+def _parse_settings(settings: list[str]) -> dict[str, Any]:
+    """`learning_rate=0.1`, `gate_min_ap=0.3` and `validation_on_invalid=drop` as a `RunConfig` nests them."""
+    places = flat_names()
+    parsed: dict[str, Any] = {section: {} for section in SECTIONS}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in places:
+            problem = f"{name} is unknown" if equals else "expected NAME=VALUE"
+            raise UsageError(f"--set {setting!r}: {problem}; valid are {', '.join(places)}")
+        section, key = places[name]
+        parsed[section][key] = value
+    return parsed
+
+
+def _show_result(result: dict[str, Any]) -> None:
+    from boxwright.stack.progress import metrics
+
+    out.print(metrics(result, str(result["version"])))
+    if result["status"] == "reused":
+        out.print("made by an earlier run of the same dataset, configuration and parent; --force trains anyway")
+    out.print(f"archive {result['model_archive']}", soft_wrap=True)
+
+
+@app.command()
+def sample(
+    out_dir: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    images: Annotated[int, typer.Option(min=10, help="Images in all splits together.")] = 200,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draws a dataset of three classes to try things on; the same for the same seed."""
+    from boxwright.dataset.sample.generate import generate_sample
+
+    summary = generate_sample(out_dir, images=images, seed=seed)
+    for split, count in summary.images.items():
+        out.print(f"{out_dir / split}: {count} images, {summary.boxes[split]} boxes", soft_wrap=True)
+    out.print(f"classes {', '.join(summary.classes)}")
+
+
+@app.command()
+def lineage(
+    model: Annotated[str, typer.Argument(help="models:/NAME/VERSION, models:/NAME@ALIAS, or NAME for its newest.")],
+) -> None:
+    """Prints where a model came from: dataset, examples, seed, model, metrics, version, and its parents."""
+    from boxwright.pipeline.lineage import trace
+
+    tree = None
+    for step in trace(model, Settings.from_environment()):
+        branch = Tree(f"[bold]{step.reference}[/bold]  run {step.run_id}")
+        for name, facts in step.facts.items():
+            branch.add(f"[cyan]{name}[/cyan]  " + "  ".join(f"{key}={value}" for key, value in facts.items()))
+        if tree is None:
+            tree = innermost = branch
+        else:
+            innermost.add("[bold]trained from[/bold]").add(branch)
+            innermost = branch
+    # A tree is cut at the console's width; a pipe has none.
+    (out if out.is_terminal else Console(width=1000)).print(tree)
+
+
+def _quiet_libraries() -> None:
+    """Leaves Boxwright's own lines readable: libraries speak up from warnings, TensorFlow's C++ from errors."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    handler: logging.Handler = RichHandler(console=progress, show_path=False, show_level=False)
+    if not progress.is_terminal:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("boxwright").setLevel(logging.INFO)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+
+
+def main() -> None:
+    """Runs the command line; a `BoxwrightError` ends it with one line and its exit code."""
+    _quiet_libraries()
+    try:
+        app()
+    except BoxwrightError as error:
+        progress.print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""`boxwright registry list | show | promote | rollback`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from boxwright.config.settings import Settings
+
+if TYPE_CHECKING:
+    from boxwright.registry.mlflow_registry import Registry, Version
+
+app = typer.Typer(no_args_is_help=True, help="Looks into the model registry, and moves its champion.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
+_CLASSES_SHOWN = 20
+
+
+@app.command("list")
+def list_versions(
+    name: Annotated[str | None, typer.Argument(help="Registered model; every one's champion if unset.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lists the versions of a model, the newest first, or all models."""
+    registry = _registry()
+    names = registry.model_names() if name is None else (name,)
+    rows = [row for one in names for row in _rows(registry, one, champion_only=name is None)]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("version", "alias", "accepted", "as of", "AP", "AP50", "parent", "dataset", "run")
+    for row in rows:
+        table.add_row(
+            row["reference"],
+            ", ".join(row["aliases"]),
+            "yes" if row["accepted"] else "[red]no[/red]",
+            row["as_of"][:16].replace("T", " "),
+            _number(row["metrics"].get("AP")),
+            _number(row["metrics"].get("AP50")),
+            row["parent"] or "",
+            row["fingerprint"][:12],
+            escape(row["run_id"]),
+        )
+    _console().print(table if rows else f"no versions{f' of {name}' if name else ''}")
+
+
+@app.command()
+def show(
+    reference: Annotated[str, typer.Argument(help="models:/NAME/VERSION or models:/NAME@ALIAS.")],
+    as_json: AsJson = False,
+) -> None:
+    """Shows all that is known of one version."""
+    registry = _registry()
+    version = registry.resolve(reference)
+    facts = _facts(version, registry.aliases(version.name)) | _details(version)
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in facts.items():
+        table.add_row(f"[cyan]{name.replace('_', ' ')}[/cyan]", escape(_shown(value)))
+    _console().print(table)
+
+
+@app.command()
+def promote(
+    reference: Annotated[str, typer.Argument(help="models:/NAME/VERSION, or models:/NAME@candidate.")],
+    expect: Annotated[
+        int | None, typer.Option(help="Only if the champion still is this version: the one that you looked at.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Makes a version the champion; the champion until now becomes `previous`."""
+    version, before = _registry().promote(reference, expect)
+    _moved(version, before, as_json)
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="Registered model.")],
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Withdraw the champion that goes: no later run starts from it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Makes the champion before the champion again."""
+    went, came = _registry().rollback(name, reject)
+    _moved(came, went, as_json)
+
+
+def _registry() -> Registry:
+    from boxwright.registry.mlflow_registry import Registry
+
+    return Registry(Settings.from_environment().tracking_uri)
+
+
+def _console() -> Console:
+    # A table is cut at the console's width; a pipe has none.
+    console = Console()
+    return console if console.is_terminal else Console(width=250)
+
+
+def _rows(registry: Registry, name: str, champion_only: bool) -> list[dict[str, Any]]:
+    aliases = registry.aliases(name)
+    rows = [_facts(version, aliases) for version in reversed(registry.versions(name))]
+    return [row for row in rows if "champion" in row["aliases"]] if champion_only else rows
+
+
+def _facts(version: Version, aliases: dict[str, int]) -> dict[str, Any]:
+    return {
+        "reference": version.reference,
+        "aliases": [alias for alias, number in sorted(aliases.items()) if number == version.version],
+        "accepted": version.accepted,
+        "as_of": version.as_of.isoformat(),
+        "metrics": version.metrics,
+        "parent": version.parent,
+        "fingerprint": version.tags.get("boxwright.fingerprint", ""),
+        "run_id": version.run_id,
+    }
+
+
+def _details(version: Version) -> dict[str, Any]:
+    """What `list` leaves out, by the names of the tags."""
+    tags = {name.removeprefix("boxwright."): value for name, value in version.tags.items()}
+    texts = ("model_id", "interval_start", "run_url", "code_version", "recipe")
+    objects = ("label_map", "hyperparameters", "config")
+    return {
+        "archive": version.archive_uri,
+        **{name: tags.get(name) for name in texts},
+        **{name: json.loads(tags[name]) if name in tags else None for name in objects},
+    }
+
+
+def _moved(champion: Version, before: Version | None, as_json: bool) -> None:
+    facts = {"champion": champion.reference, "before": before.reference if before else None}
+    if as_json:
+        typer.echo(json.dumps(facts))
+    elif before and before.version == champion.version:
+        _console().print(f"{champion.reference} is the champion already")
+    else:
+        _console().print(f"champion is {champion.reference}, before it was {facts['before'] or 'none'}")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "  ".join(f"{name}={_shown(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        more = f" and {len(value) - _CLASSES_SHOWN} more" if len(value) > _CLASSES_SHOWN else ""
+        return ", ".join(str(item) for item in value[:_CLASSES_SHOWN]) + more
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)

@@ -1,0 +1,164 @@
+"""`boxwright predict` and `boxwright serve`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from boxwright.cli.options import described
+from boxwright.config.records import BatchInferenceConfig, ServingConfig, parse_record
+from boxwright.errors import DataError, UsageError
+from boxwright.storage import write_atomic
+
+if TYPE_CHECKING:
+    from boxwright.serving.batch.files import Looked
+    from boxwright.serving.engine.predictor import Predictor
+
+TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"
+_SHORTEST_TOKEN = 16
+_SECONDS_BETWEEN_LINES = 10
+_SERVING = ServingConfig.model_fields
+_MODEL_HELP = described("model", BatchInferenceConfig)
+_log = logging.getLogger("boxwright")
+out = Console()
+
+Model = Annotated[str, typer.Option(help=_MODEL_HELP)]
+
+
+def predict(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders and s3:// prefixes.")],
+    model: Model = BatchInferenceConfig.model_fields["model"].default,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least score; the model's own if unset.")
+    ] = None,
+    draw: Annotated[Path | None, typer.Option(help="Folder for the images with their boxes drawn.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line and image.")] = False,
+) -> None:
+    """Detects objects on images: what is seen goes to stdout, an image that cannot be looked at ends with 1."""
+    from boxwright.serving.batch.files import images_at, look_at, record
+    from boxwright.serving.engine.model import resolve_model
+    from boxwright.serving.engine.predictor import load_predictor
+
+    uris = list(dict.fromkeys(uri for given in images for uri in images_at(given)))
+    predictor = load_predictor(resolve_model(model))
+    least = predictor.info.threshold if threshold is None else threshold
+    limits = ServingConfig()  # type: ignore[call-arg]
+    names = _drawn_names(uris)
+    refused = 0
+    for number, looked in enumerate(
+        _with_progress(look_at(predictor, uris, limits.max_bytes, limits.max_pixels), len(uris)), start=1
+    ):
+        told = record(looked, number, looked.uri, predictor.info, least)
+        if "error" in told:
+            refused += 1
+            _log.error("%s: %s", looked.uri, told["error"])
+        elif draw:
+            _draw(looked, predictor, least, draw / names[looked.uri])
+        _tell(told, as_json)
+    if refused:
+        raise DataError(f"{refused} of {len(uris)} images could not be looked at; they are named above")
+
+
+def _tell(told: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        from boxwright.serving.engine.contract import one_line
+
+        typer.echo(one_line(told).decode())
+        return
+    if "error" in told:
+        return
+    out.print(f"[bold]{escape(told['file_name'])}[/bold]  {len(told['detections'])} found", soft_wrap=True)
+    for detection in told["detections"]:
+        x, y, width, height = detection["bbox"]
+        box = f"x {x:.0f}  y {y:.0f}  {width:.0f} x {height:.0f}"
+        out.print(f"  {detection['score']:.2f}  {escape(detection['label'])}  [dim]{box}[/dim]", soft_wrap=True)
+
+
+def _drawn_names(uris: Sequence[str]) -> dict[str, str]:
+    """A file name for each image; where folders have files of one name, the later ones get a number."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for uri in uris:
+        stem = PurePosixPath(uri).stem
+        name, number = f"{stem}.png", 2
+        while name in taken:
+            name, number = f"{stem}-{number}.png", number + 1
+        taken.add(name)
+        names[uri] = name
+    return names
+
+
+def _draw(looked: Looked, predictor: Predictor, threshold: float, path: Path) -> None:
+    from boxwright.serving.engine.drawing import draw_answer
+    from boxwright.serving.engine.predictor import Detections
+
+    if looked.picture is not None and isinstance(looked.result, Detections):
+        shown = looked.result.at_least(threshold)
+        write_atomic(path, draw_answer(looked.picture, shown, predictor.info.classes))
+
+
+def _with_progress(looked: Iterator[Looked], total: int) -> Iterator[Looked]:
+    """A bar on a terminal, and elsewhere a line in the log from time to time."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn("images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            yield from progress.track(looked, total=total)
+        return
+    told = time.monotonic()
+    for done, one in enumerate(looked, start=1):
+        yield one
+        if time.monotonic() - told > _SECONDS_BETWEEN_LINES:
+            told = time.monotonic()
+            _log.info("%d of %d images", done, total)
+
+
+def serve(
+    model: Model = BatchInferenceConfig.model_fields["model"].default,
+    host: Annotated[str, typer.Option(help=described("host", ServingConfig))] = _SERVING["host"].default,
+    port: Annotated[int, typer.Option(help=described("port", ServingConfig))] = _SERVING["port"].default,
+    follow: Annotated[bool, typer.Option("--follow", help=described("follow", ServingConfig))] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A limit: "
+            + ", ".join(
+                f"{name}={field.default}" for name, field in _SERVING.items() if name not in ("host", "port", "follow")
+            )
+            + ".",
+        ),
+    ] = None,
+) -> None:
+    """Serves a model over HTTP until it is stopped; BOXWRIGHT_TOKEN in the environment is what clients must bear."""
+    values: dict[str, Any] = {"host": host, "port": port, "follow": follow}
+    for setting in settings or []:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(_SERVING)}")
+        values[name] = value
+    config = parse_record(ServingConfig, values)
+    from boxwright.serving.http.server import serve as run_server
+
+    def ready(url: str, reference: str) -> None:
+        typer.echo(f"serving {reference} on {url}")
+
+    run_server(model, config, _token(), ready)
+
+
+def _token() -> str | None:
+    """The token, from the environment: a command line is for everybody to see."""
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    if token is not None and (len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable()):
+        raise UsageError(f"{TOKEN_VARIABLE} is too easily guessed: use {_SHORTEST_TOKEN} printable characters or more")
+    return token

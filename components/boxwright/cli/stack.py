@@ -1,0 +1,92 @@
+"""`boxwright up`, `down`, `status`, `demo` and `trigger`: thin, so that `boxwright.cli.main` only has to mount them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from boxwright.config.settings import Settings
+
+
+def up(
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the configured ones.")] = False,
+) -> None:
+    """Starts S3, MLflow and Airflow on this machine and leaves them running; what runs is left alone."""
+    from boxwright.stack import manager, progress
+
+    console = Console()
+    stack, _ = manager.up(
+        Settings.from_environment(), free_ports=free_ports, on_ready=progress.ready_line(Console(stderr=True))
+    )
+    console.print(progress.addresses(stack), soft_wrap=True)
+
+
+def down() -> None:
+    """Stops what `up` started; the data stays."""
+    from boxwright.stack import manager
+
+    stopped = manager.down(Settings.from_environment())
+    Console().print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def status() -> None:
+    """Shows which services of the local stack run and where their logs are."""
+    from boxwright.stack import manager, progress
+
+    Console().print(progress.states(manager.status(Settings.from_environment())), soft_wrap=True)
+
+
+def demo(
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Folder or s3:// URI with images/ and annotations.json, or with splits; a sample if unset."),
+    ] = None,
+    images: Annotated[int | None, typer.Option(min=10, help="Images of the sample, in all splits.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
+) -> None:
+    """Trains a detector end to end through Airflow: starts the stack, runs the DAG, shows the result, stops it."""
+    from boxwright.stack import demo as demo_module
+    from boxwright.stack import progress
+
+    # A request to end takes the same way out as Ctrl-C, which stops what was started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    console = Console()
+    result = demo_module.run_demo(Settings.from_environment(), console, dataset, images or demo_module.IMAGES, epochs)
+    console.print(progress.metrics(result.facts, result.version))
+    console.print(f"test images with predicted boxes: {result.picture}", soft_wrap=True)
+
+
+def trigger(
+    dataset: Annotated[
+        str | None, typer.Option(help="Training data; the Airflow Variable boxwright_training_uri if unset.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any field of the DAG's trigger form; may be repeated."),
+    ] = None,
+    run_id: Annotated[str | None, typer.Option(help="Name of the run; a new one if unset.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show the run until it ends, and end as it does.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+) -> None:
+    """Starts a run of the training DAG in Airflow: the local one, or BOXWRIGHT_AIRFLOW_URL, _USER and _PASSWORD."""
+    from boxwright.airflow_api import trigger as work
+    from boxwright.stack import progress
+
+    params = work.parse_params([*([f"training={dataset}"] if dataset else []), *(settings or [])])
+    client = work.connect(Settings.from_environment())
+    result = {"run_id": work.start(client, params, run_id), "status": "queued"}
+    errors = Console(stderr=True)
+    if work.is_paused(client):
+        errors.print("the DAG is paused: the run starts when it is unpaused", soft_wrap=True)
+    if wait:
+        state, tasks = progress.show_run(errors, result["run_id"], work.follow(client, result["run_id"]))
+        result = work.outcome(client, result["run_id"], state, tasks)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        Console().print("  ".join(f"{name} {value}" for name, value in result.items()), soft_wrap=True)

@@ -1,0 +1,155 @@
+"""`boxwright weights import | list | pull | verify`: published weights and the store that training takes them from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from boxwright.cli.options import described
+from boxwright.errors import DataError, StorageError, UsageError
+from boxwright.model.catalogue import MODELS, ModelSpec, model_spec
+from boxwright.model.weights.store import WeightsManifest, find_manifest, put, store_uri, verify
+
+ZOO_URL = "http://download.tensorflow.org/models/object_detection/tf2/20200711"
+_LARGEST_ARCHIVE = 2 << 30
+_CHUNK = 1 << 20
+_TIMEOUT = 30.0
+
+app = typer.Typer(no_args_is_help=True, help="Published weights: brings them into the store that training starts from.")
+out = Console()
+log = logging.getLogger("boxwright.weights")
+
+ModelId = Annotated[str, typer.Argument(help="Model id, as `boxwright models` lists it.")]
+WeightsUri = Annotated[str | None, typer.Option(help=described("weights_uri"))]
+
+
+@app.command("import")
+def import_archive(
+    model_id: ModelId,
+    file: Annotated[Path, typer.Argument(help="The published archive, a .tar.gz.", exists=True, dir_okay=False)],
+    weights_uri: WeightsUri = None,
+) -> None:
+    """Puts the weights of a published archive into the store; every variable of it must fit the model."""
+    _import(_stored_spec(model_id), file, weights_uri)
+
+
+@app.command("pull")
+def pull(
+    model_id: ModelId,
+    weights_uri: WeightsUri = None,
+    url: Annotated[str, typer.Option(help="Folder that holds the archives: the publisher's, or a mirror.")] = ZOO_URL,
+) -> None:
+    """Fetches a model's published archive over the network and imports it."""
+    spec = _stored_spec(model_id)
+    assert spec.weights is not None  # else it would not be stored
+    with TemporaryDirectory(prefix="boxwright-weights-") as folder:
+        archive = Path(folder, spec.weights.name)
+        _fetch(f"{url.rstrip('/')}/{archive.name}", archive, model_id)
+        _import(spec, archive, weights_uri)
+
+
+@app.command("list")
+def list_weights(
+    weights_uri: WeightsUri = None, as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False
+) -> None:
+    """Lists the models that start from the store, and whether their weights are there."""
+    rows = [(spec, find_manifest(store_uri(weights_uri, spec.model_id))) for spec in _stored_specs()]
+    if as_json:
+        typer.echo(
+            json.dumps([{"model_id": spec.model_id, "weights": found and found.model_dump()} for spec, found in rows])
+        )
+        return
+    table = Table("model_id", "archive", "COCO AP", "in the store", box=None)
+    # A table is cut at the console's width; a pipe has none.
+    console = out if out.is_terminal else Console(width=220)
+    for spec, found in rows:
+        assert spec.weights is not None
+        size = f"{sum(file.size for file in found.files) / 1e6:.0f} MB" if found else "no"
+        table.add_row(spec.model_id, spec.weights.name, f"{spec.coco_ap}", size)
+    console.print(table)
+
+
+@app.command("verify")
+def verify_weights(
+    model_id: Annotated[str | None, typer.Argument(help="One model; all that are in the store if unset.")] = None,
+    weights_uri: WeightsUri = None,
+) -> None:
+    """Reads the stored files and compares them with the SHA-256 that they were imported with."""
+    specs = [_stored_spec(model_id)] if model_id else _stored_specs()
+    checked, broken = 0, []
+    for spec in specs:
+        uri = store_uri(weights_uri, spec.model_id)
+        try:
+            if manifest := find_manifest(uri):
+                verify(uri, manifest)
+                checked += 1
+                out.print(
+                    f"{spec.model_id}: whole, {manifest.variables} variables of {manifest.origin}", soft_wrap=True
+                )
+            elif model_id:
+                raise DataError(f"{uri} holds no weights")
+        except DataError as error:
+            broken.append(str(error))
+    if broken:
+        raise DataError("; ".join(broken))
+    if not checked:
+        out.print("the store is empty")
+
+
+def _stored_specs() -> list[ModelSpec]:
+    return [spec for spec in MODELS.values() if spec.weights and spec.weights.is_imported]
+
+
+def _stored_spec(model_id: str) -> ModelSpec:
+    spec = model_spec(model_id)
+    if spec not in _stored_specs():
+        known = ", ".join(spec.model_id for spec in _stored_specs())
+        raise UsageError(f"{model_id} does not start from a published archive; those that do are {known}")
+    return spec
+
+
+def _import(spec: ModelSpec, archive: Path, weights_uri: str | None) -> WeightsManifest:
+    from boxwright.model.zoo.importing import convert_archive
+
+    uri = store_uri(weights_uri, spec.model_id)
+    with TemporaryDirectory(prefix="boxwright-weights-") as folder:
+        manifest = convert_archive(spec, archive, Path(folder))
+        log.info("writing %s", uri)
+        put(uri, Path(folder), manifest)
+    out.print(f"{manifest.variables} variables of {archive.name} are in {uri}", soft_wrap=True)
+    return manifest
+
+
+def _fetch(url: str, path: Path, model_id: str) -> None:
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise UsageError(f"{url}: expected an http or https address")
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, path.open("wb") as file, Progress() as progress:
+            total = int(answer.headers.get("Content-Length") or 0)
+            task = progress.add_task(path.name, total=total or None)
+            while block := answer.read(_CHUNK):
+                file.write(block)
+                progress.advance(task, len(block))
+                if file.tell() > _LARGEST_ARCHIVE:
+                    raise DataError(f"{url} is larger than {_LARGEST_ARCHIVE} bytes")
+            if total and file.tell() != total:
+                raise StorageError(f"{url}: expected {total} bytes, got {file.tell()}; run again")
+    except urllib.error.HTTPError as error:
+        raise StorageError(f"{url} answered {error.code} {error.reason}; name a mirror with --url") from None
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise StorageError(
+            f"{url} cannot be reached ({reason}). Without a network, fetch {path.name} elsewhere and run "
+            f"`boxwright weights import {model_id} {path.name}`"
+        ) from None

@@ -1,0 +1,1 @@
+"""What people decide, where this machine keeps its state, and what is told of a run."""

@@ -1,0 +1,87 @@
+"""Where this machine keeps its state."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from boxwright.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where this machine keeps state, from the environment.
+
+    S3 endpoint, region and credentials are not here: boto3's standard chain (`AWS_*`) has them.
+    """
+
+    home: Path
+    cache_folder: Path | None = None
+    cache_bytes: int = 100_000_000_000
+    shared_root: str | None = None
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Reads `BOXWRIGHT_HOME` (`var/` beside the source when unset) and the size and place of the cache.
+
+        `BOXWRIGHT_CACHE` is the folder for fetched files (`cache/` in the home when unset), and `BOXWRIGHT_CACHE_GB`
+        how much is kept there (100). `BOXWRIGHT_PIPELINE_ROOT` is where the workers' steps find each other's artifacts
+        (s3://bucket/prefix; unset where they share the home).
+
+        Raises:
+            UsageError: the size is not a number of gigabytes.
+        """
+        default = Path(__file__).resolve().parents[3] / "var"
+        home = Path(os.environ.get("BOXWRIGHT_HOME", default)).resolve()
+        given: dict[str, Any] = {}
+        if folder := os.environ.get("BOXWRIGHT_CACHE"):
+            given["cache_folder"] = Path(folder).resolve()
+        if gigabytes := os.environ.get("BOXWRIGHT_CACHE_GB"):
+            given["cache_bytes"] = _cache_bytes(gigabytes)
+        return cls(home=home, shared_root=os.environ.get("BOXWRIGHT_PIPELINE_ROOT") or None, **given)
+
+    @property
+    def cache(self) -> Path:
+        """Where fetched files are kept."""
+        return self.cache_folder or self.home / "cache"
+
+    @property
+    def pipeline_root(self) -> Path:
+        """Where steps write their artifacts, and read those of others."""
+        return self.home / "pipeline"
+
+    def checkpoints(self, name: str) -> tuple[Path, str | None]:
+        """Where a training keeps its state: a folder in the pipeline root, and a mirror of it.
+
+        `BOXWRIGHT_CHECKPOINT_URI`, an `s3://` prefix, lets a training that lost its machine go on at another one.
+        """
+        mirror = os.environ.get("BOXWRIGHT_CHECKPOINT_URI")
+        return self.pipeline_root / "checkpoints" / name, f"{mirror.rstrip('/')}/{name}" if mirror else None
+
+    @cached_property
+    def weights_uri(self) -> str:
+        """The weights store (`BOXWRIGHT_WEIGHTS_URI`), or `weights/` in `home`."""
+        return os.environ.get("BOXWRIGHT_WEIGHTS_URI") or str(self.home / "weights")
+
+    @property
+    def metadata_path(self) -> Path:
+        """The SQLite file of ML Metadata."""
+        return self.home / "metadata.sqlite"
+
+    @cached_property
+    def tracking_uri(self) -> str:
+        """MLflow's server (`MLFLOW_TRACKING_URI`), or the same store opened as a file."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.sqlite'}"
+
+
+def _cache_bytes(gigabytes: str) -> int:
+    try:
+        number = float(gigabytes)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1e9:
+        raise UsageError(f"BOXWRIGHT_CACHE_GB={gigabytes!r}: expected a number of gigabytes, as 100 or 0.5")
+    return int(number * 1e9)

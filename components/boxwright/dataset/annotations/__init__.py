@@ -1,0 +1,1 @@
+"""Annotations: from untrusted bytes to records, and from other formats to this one."""

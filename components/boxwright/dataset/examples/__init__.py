@@ -1,0 +1,1 @@
+"""TFRecord shards that training reads."""

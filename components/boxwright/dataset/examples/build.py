@@ -1,0 +1,182 @@
+"""Turns a dataset folder into TFRecord shards of the TF Object Detection API's features."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from boxwright.config.records import SPLITS
+from boxwright.dataset.annotations.reading import load_annotations, save_annotations
+from boxwright.dataset.annotations.records import Annotations, ImageRecord
+from boxwright.dataset.examples.engines import Progress, write_shards
+from boxwright.dataset.examples.shards import ShardTask
+from boxwright.dataset.examples.split import split_by_content
+from boxwright.dataset.snapshot.manifest import MANIFEST_FILE, read_digests
+from boxwright.dataset.validation.findings import REPORT_FILE, Report
+from boxwright.errors import DataError
+from boxwright.storage import write_json
+
+SHARD_BYTES = 64_000_000
+
+
+@dataclass(frozen=True)
+class ExamplesSummary:
+    """The content of `examples.json`.
+
+    Attributes:
+        fingerprint: of the dataset that they were made from.
+        classes: names; label i (from 1) is `classes[i - 1]`.
+        category_ids: the annotations' own id of each class.
+        splits: counts of `images`, `boxes` and `shards` of each split.
+        dropped: records that validation left out, as its report has them.
+        normalised: how many images were encoded anew, by reason.
+    """
+
+    fingerprint: str
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    splits: dict[str, dict[str, int]]
+    dropped: tuple[dict[str, Any], ...] = ()
+    normalised: dict[str, int] = field(default_factory=dict)
+
+
+def build_examples(
+    dataset_dir: Path,
+    out_dir: Path,
+    validation_split: float,
+    seed: int = 0,
+    beam_args: str | None = None,
+    on_progress: Progress | None = None,
+) -> ExamplesSummary:
+    """Writes the shards of each split; the same dataset and seed give the same bytes, whatever writes them.
+
+    Writes `<split>/examples-00000-of-0000N.tfrecord`, `<split>/annotations.json` with the ground truth of the split
+    as it ended up and, last, `examples.json`. Boxes are normalised to [0, 1] and cut at the image's edge.
+
+    Args:
+        dataset_dir: what `download_dataset` wrote.
+        out_dir: the examples folder.
+        validation_split: share of the training images held out where the dataset has no validation split, in (0, 1).
+        seed: the images' order is drawn from it, and from their content.
+        beam_args: see `boxwright.dataset.examples.engines`.
+        on_progress: called with (shards done, shards in all).
+
+    Raises:
+        DataError: the folder is no dataset, or has too few images to hold any out.
+    """
+    dataset = _read_dataset(dataset_dir)
+    sources = {split: dataset_dir / split for split in SPLITS if split in dataset["splits"]}
+    parts = {split: load_annotations(folder / "annotations.json") for split, folder in sources.items()}
+    digests = read_digests(dataset_dir / MANIFEST_FILE)
+    if "validation" not in parts:
+        training, held_out = split_by_content(parts["training"], digests["training"], validation_split)
+        parts |= {"training": training, "validation": held_out}
+        sources["validation"], digests["validation"] = sources["training"], digests["training"]
+    parts = {split: parts[split] for split in SPLITS if split in parts}
+    tasks = {
+        split: _tasks(
+            part, sources[split] / "images", digests[split], str(out_dir / split), f"{dataset['fingerprint']}:{seed}"
+        )
+        for split, part in parts.items()
+    }
+    return _write(dataset_dir, out_dir, parts, tasks, beam_args, on_progress)
+
+
+def build_evaluation_examples(dataset_dir: Path, out_dir: Path) -> ExamplesSummary:
+    """Writes every image of a dataset without splits as the split `test`, as `build_examples` does.
+
+    Args:
+        dataset_dir: what `download_dataset` wrote, with the one split `training`.
+        out_dir: the examples folder.
+
+    Raises:
+        DataError: the folder is no dataset.
+    """
+    dataset, source = _read_dataset(dataset_dir), dataset_dir / "training"
+    annotations = load_annotations(source / "annotations.json")
+    digests = read_digests(dataset_dir / MANIFEST_FILE)["training"]
+    test = _tasks(annotations, source / "images", digests, str(out_dir / "test"), dataset["fingerprint"])
+    return _write(dataset_dir, out_dir, {"test": annotations}, {"test": test}, None, None)
+
+
+def _write(
+    dataset_dir: Path,
+    out_dir: Path,
+    parts: Mapping[str, Annotations],
+    tasks: Mapping[str, list[ShardTask]],
+    beam_args: str | None,
+    on_progress: Progress | None,
+) -> ExamplesSummary:
+    dataset = _read_dataset(dataset_dir)
+    normalised = write_shards([task for of_split in tasks.values() for task in of_split], beam_args, on_progress)
+    for split, part in parts.items():
+        save_annotations(part, out_dir / split / "annotations.json")
+    summary = ExamplesSummary(
+        fingerprint=dataset["fingerprint"],
+        classes=tuple(dataset["classes"]),
+        category_ids=tuple(dataset["category_ids"]),
+        splits={
+            split: {"images": len(part.images), "boxes": len(part.boxes), "shards": len(tasks[split])}
+            for split, part in parts.items()
+        },
+        dropped=dropped_records(dataset_dir),
+        normalised=dict(sorted(normalised.items())),
+    )
+    write_json(out_dir / "examples.json", asdict(summary))
+    return summary
+
+
+def _read_dataset(dataset_dir: Path) -> dict[str, Any]:
+    path = dataset_dir / "dataset.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected a dataset folder ({type(error).__name__}); run download_dataset") from error
+    return content
+
+
+def dropped_records(dataset_dir: Path) -> tuple[dict[str, Any], ...]:
+    """The records that the report in a dataset folder has as dropped; none where there is no report."""
+    path = dataset_dir / REPORT_FILE
+    return tuple(asdict(record) for record in Report.read(path).dropped) if path.exists() else ()
+
+
+def _tasks(
+    annotations: Annotations, source: Path, digests: Mapping[str, str], target: str, order: str
+) -> list[ShardTask]:
+    """The shards of a split, of about the same size.
+
+    Args:
+        annotations: the split's images and boxes.
+        source: folder that file names are relative to.
+        digests: SHA-256 of each file, by name.
+        target: folder of the shards.
+        order: what the order of the images is drawn from, with their content.
+    """
+
+    def place(image: ImageRecord) -> tuple[str, int]:
+        return hashlib.sha256(f"{order}:{digests[image.file_name]}".encode()).hexdigest(), image.id
+
+    images = sorted(annotations.images, key=place)
+    size = sum((source / image.file_name).stat().st_size for image in images)
+    shards = max(1, math.ceil(size / SHARD_BYTES))
+    boxes = annotations.boxes_by_image
+    labels = {category_id: label for label, category_id in enumerate(annotations.category_ids, start=1)}
+    return [
+        ShardTask(
+            source=str(source),
+            target=f"{target}/examples-{number:05d}-of-{shards:05d}.tfrecord",
+            images=tuple(
+                (image, tuple(box for box in boxes[image.id] if not box.crowd), digests[image.file_name])
+                for image in images[number::shards]
+            ),
+            labels=labels,
+            names=annotations.categories,
+        )
+        for number in range(shards)
+    ]

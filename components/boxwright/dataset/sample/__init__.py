@@ -1,0 +1,1 @@
+"""A made-up dataset, for a first run and for tests."""

@@ -1,0 +1,175 @@
+"""Brings a dataset to a local folder, checks every image in it, and gives it a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from boxwright.config.records import RunConfig
+from boxwright.dataset.annotations.reading import annotations_uri, class_faults, faults_error, save_annotations
+from boxwright.dataset.annotations.records import Annotations
+from boxwright.dataset.report.data import SplitBoxes
+from boxwright.dataset.report.page import PAGE_FILE, write_page
+from boxwright.dataset.report.pictures import Anchors
+from boxwright.dataset.snapshot.manifest import MANIFEST_FILE, SplitManifest, list_split, write_manifest
+from boxwright.dataset.validation.dropping import read_cleaned
+from boxwright.dataset.validation.findings import REPORT_FILE, Report
+from boxwright.dataset.validation.image_findings import Inspected, add_image_findings, drop_images, places_of
+from boxwright.dataset.validation.image_rules import inspect_images
+from boxwright.dataset.validation.rules import rules_of
+from boxwright.errors import DataError
+from boxwright.storage import download, write_json
+from boxwright.storage.fetching import Progress
+
+_log = logging.getLogger("boxwright")
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """The content of `dataset.json`.
+
+    Attributes:
+        fingerprint: SHA-256 over split names, file names, image contents and annotations; the same for the same
+            dataset wherever it lies.
+        splits: counts of `images` and `boxes` of each split.
+        classes: names, in the order of `category_ids`.
+        category_ids: the ids of the training annotations, rising.
+    """
+
+    fingerprint: str
+    splits: dict[str, dict[str, int]]
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+
+
+def download_dataset(
+    config: RunConfig,
+    out_dir: Path,
+    validated: Path | None = None,
+    anchors: Anchors | None = None,
+    on_progress: Progress | None = None,
+) -> DatasetSummary:
+    """Fetches the images that the annotations name, checks them, and writes the dataset folder.
+
+    Writes `validation_report.json` and `validation_report.html`, good or bad; then `<split>/images/<file_name>`,
+    `<split>/annotations.json` (corners, the same categories in all splits), `manifest.jsonl` (each file of the prefix,
+    as it was listed, with the SHA-256 of what came) and, last, `dataset.json`. What earlier runs fetched, or a killed
+    call left, is used again. With `on_invalid` drop, records with errors are left out.
+
+    Args:
+        config: names the splits, the annotations file and how strict validation is.
+        out_dir: the dataset folder.
+        validated: the report of `validate_annotations`, which this one goes on from. If unset, the annotations must
+            be flawless, and `bbox_format` must not be auto.
+        anchors: of the model that will be trained, for the report's pictures.
+        on_progress: called with (images done, images in all) for each split.
+
+    Raises:
+        DataError: images break rules (naming the first ten and their count), or, where the annotations were not
+            validated or have changed since: records are bad, classes differ, or there is no box to train on.
+        UsageError, StorageError: see `boxwright.storage`.
+    """
+    report = Report.read(validated) if validated else _unvalidated(config)
+    annotations = _read_splits(config, report)
+    listed = {
+        split: list_split(uri, report.splits[split]["annotations"], (i.file_name for i in annotations[split].images))
+        for split, uri in config.datasets.items()
+    }
+    inspected = {
+        split: _fetch(config, split, listed[split], annotations[split], out_dir, report, on_progress)
+        for split in annotations
+    }
+    add_image_findings(report, inspected)
+    settings, kept = config.data_validation, annotations
+    if settings.on_invalid == "drop":
+        kept = drop_images(report, annotations, inspected, settings.max_drop_share)
+    digests = _digests(kept, inspected)
+    report.fingerprint = None if report.errors else _fingerprint(kept, digests)
+    _write_report(report, config, annotations, anchors, out_dir)
+    report.raise_if_errors(out_dir / REPORT_FILE)
+    write_manifest(out_dir / MANIFEST_FILE, listed, digests)
+    return _write(kept, str(report.fingerprint), out_dir)
+
+
+def _unvalidated(config: RunConfig) -> Report:
+    settings = config.data_validation
+    report = Report.start(rules_of(settings), settings.model_dump())
+    for split, uri in config.datasets.items():
+        source = annotations_uri(uri, config.annotations_file)
+        report.splits[split] = {"annotations": source, "bbox_format": settings.bbox_format}
+    return report
+
+
+def _read_splits(config: RunConfig, report: Report) -> dict[str, Annotations]:
+    read = read_cleaned(config, report)
+    if faults := class_faults(read):
+        raise faults_error("dataset", faults)
+    for split, found in read.items():
+        counts = {"images": len(found.images), "boxes": len(found.boxes)}
+        report.splits[split] = counts | report.splits[split]
+    training = read["training"]
+    if not training.boxes:
+        raise DataError(f"{config.training}: the annotations have no box; expected at least one to train on")
+    return {split: replace(found, categories=training.categories) for split, found in read.items()}
+
+
+def _fetch(
+    config: RunConfig,
+    split: str,
+    listed: SplitManifest,
+    annotations: Annotations,
+    out_dir: Path,
+    report: Report,
+    progress: Progress | None,
+) -> Inspected:
+    folder = out_dir / split / "images"
+    download(listed.images, listed.used.values(), folder, progress)
+    if listed.unused:
+        _log.info("%s: %d files that no annotation names were left where they are", listed.images, len(listed.unused))
+    inspections = inspect_images(folder, annotations.images, config.data_validation.max_megapixels)
+    return list(zip(places_of(split, annotations, report), inspections, strict=True))
+
+
+def _write_report(
+    report: Report, config: RunConfig, annotations: Mapping[str, Annotations], anchors: Anchors | None, out_dir: Path
+) -> None:
+    report.write(out_dir / REPORT_FILE)
+    boxes = {split: SplitBoxes.of_records(part) for split, part in annotations.items()}
+    if report.dropped:  # what was dropped is in the files only, and the page shows it
+        facts = {split: report.splits[split] for split in annotations}
+        boxes = {split: SplitBoxes.of_file(split, of["annotations"], of["bbox_format"]) for split, of in facts.items()}
+    folders = {split: out_dir / split / "images" for split in annotations}
+    write_page(out_dir / PAGE_FILE, report, boxes, anchors, folders)
+
+
+def _write(annotations: Mapping[str, Annotations], fingerprint: str, out_dir: Path) -> DatasetSummary:
+    for split, of_split in annotations.items():
+        save_annotations(of_split, out_dir / split / "annotations.json")
+    training = annotations["training"]
+    summary = DatasetSummary(
+        fingerprint=fingerprint,
+        splits={name: {"images": len(split.images), "boxes": len(split.boxes)} for name, split in annotations.items()},
+        classes=training.classes,
+        category_ids=training.category_ids,
+    )
+    write_json(out_dir / "dataset.json", asdict(summary))
+    return summary
+
+
+def _digests(annotations: Mapping[str, Annotations], inspected: Mapping[str, Inspected]) -> dict[str, dict[str, str]]:
+    kept = {split: {image.file_name for image in part.images} for split, part in annotations.items()}
+    return {
+        split: {place.file: found.digest for place, found in images if place.file in kept[split] and found.digest}
+        for split, images in inspected.items()
+    }
+
+
+def _fingerprint(annotations: Mapping[str, Annotations], digests: dict[str, dict[str, str]]) -> str:
+    content = {
+        split: {"annotations": found.to_dict(), "images": digests[split]} for split, found in annotations.items()
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,162 @@
+"""Holds splits against the rules: the file as a whole, the format of its boxes, and every record by expectation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwright.config.records import RunConfig
+from boxwright.dataset.annotations.bbox_formats import evidence_of, judge
+from boxwright.dataset.annotations.parsing import raw_id
+from boxwright.dataset.annotations.unknown_keys import unknown_keys
+from boxwright.dataset.validation.classes import class_rows, class_table
+from boxwright.dataset.validation.describe import describe_class, describe_record
+from boxwright.dataset.validation.dropping import records_to_drop, share_finding
+from boxwright.dataset.validation.expectations import Failures, run_expectations
+from boxwright.dataset.validation.findings import Finding, Report
+from boxwright.dataset.validation.rules import RULES, Check, Rule, rules_of
+from boxwright.dataset.validation.tables import SplitData, box_table, category_table, image_table
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+
+
+def check_splits(
+    splits: Sequence[SplitData], config: RunConfig, report: Report, out_dir: Path | None, input_size: int
+) -> None:
+    """Adds what the rules find in splits that could be read, and drops records where that is asked for."""
+    rules = rules_of(config.data_validation)
+    for split in splits:
+        _describe_split(split, report)
+        _check_file(split, report)
+    _check_format(splits, config, report)
+    _run_rules(splits, config, report, rules, out_dir, input_size)
+    if config.data_validation.on_invalid == "drop":
+        _drop(splits, config.data_validation.max_drop_share, report)
+
+
+def file_finding(rule: str, split: str, value: Any, advice: str | None = None, where: str = "file") -> Finding:
+    """The finding of a rule about a file, or a list of it, as a whole."""
+    found = RULES[rule]
+    return Finding(rule, found.severity, split, where, None, None, value, advice or found.advice)
+
+
+def _describe_split(split: SplitData, report: Report) -> None:
+    images, boxes = split.document["images"], split.document["annotations"]
+    facts = {"images": len(images), "boxes": len(boxes)}
+    facts["images_without_boxes"] = int((~np.isin(split.images.ids, split.boxes.image_ids)).sum())
+    if split.listing is not None:
+        facts["files_in_images"] = len(split.listing)
+        facts["unused_files"] = len(split.listing.keys() - set(split.images.names))
+    report.splits.setdefault(split.name, {}).update(facts)
+
+
+def _check_file(split: SplitData, report: Report) -> None:
+    for rule in ("dataset_empty", "categories_missing", "unknown_key"):
+        report.checked(rule, split.name, 1)
+    for name in ("images", "annotations") if split.name == "training" else ("images",):
+        if not split.document[name]:
+            report.add(file_finding("dataset_empty", split.name, [], f"expected at least one in {name}", name))
+            break
+    if not split.is_named:
+        report.add(file_finding("categories_missing", split.name, None, where="categories"))
+    for found in unknown_keys(split.document):
+        advice = f"known are {', '.join(found.known)}; {RULES['unknown_key'].advice}"
+        value = {"key": found.key, "records": found.records}
+        report.add(Finding("unknown_key", "warning", split.name, found.list, found.index, None, value, advice))
+
+
+def _check_format(splits: Sequence[SplitData], config: RunConfig, report: Report) -> None:
+    settings = config.data_validation
+    evidence = {split.name: evidence_of(split.boxes.bbox, split.sizes(), settings.box_tolerance) for split in splits}
+    verdicts = judge(evidence, settings)
+    for split in splits:
+        found, verdict = evidence[split.name], verdicts[split.name]
+        split.reading = verdict.reading
+        report.splits[split.name] |= {"bbox_format": verdict.reading, "impossible_boxes": found.to_dict()}
+        for rule in (rule for rule in RULES.values() if rule.scope == "format"):
+            report.checked(rule.name, split.name, found.boxes)
+        if verdict.rule:
+            advice = f"{verdict.advice}; {RULES[verdict.rule].advice}"
+            report.add(file_finding(verdict.rule, split.name, found.to_dict(), advice, "annotations"))
+
+
+def _run_rules(
+    splits: Sequence[SplitData],
+    config: RunConfig,
+    report: Report,
+    rules: Mapping[str, Rule],
+    out_dir: Path | None,
+    input_size: int,
+) -> None:
+    import pandas as pd
+
+    if not splits:
+        return
+    # Class rules compare with training: without it they have nothing to say.
+    rows = class_rows(splits) if splits[0].name == "training" else []
+    for split in splits:
+        report.splits[split.name]["classes"] = {row.name: row.boxes for row in rows if row.split == split.name}
+    tolerance = config.data_validation.box_tolerance
+    parts = {
+        "images": [image_table(split) for split in splits],
+        "annotations": [box_table(split, _category_ids(split, splits), input_size, tolerance) for split in splits],
+        "categories": [category_table(split) for split in splits],
+    }
+    tables = {name: pd.concat(of_splits, ignore_index=True) for name, of_splits in parts.items()}
+    tables["classes"] = class_table(rows, splits[0].name)
+    lengths = {name: [len(table) for table in of_splits] for name, of_splits in parts.items()}
+    lengths["classes"] = [sum(row.split == split.name for row in rows) for split in splits]
+    failures = run_expectations(tables, rules, out_dir)
+    _count_checked(tables, lengths, splits, rules, report)
+    training = sorted((row for row in rows if row.split == "training"), key=lambda row: -row.boxes)
+    for (name, check), failed in _in_order(failures, rules):
+        if check.table == "classes":
+            for row in failed.tolist():
+                report.add(describe_class(rules[name], rows[row], training))
+            continue
+        ends = np.cumsum(lengths[check.table])
+        for row, part in zip(failed.tolist(), np.searchsorted(ends, failed, side="right").tolist(), strict=True):
+            index = row - int(ends[part]) + lengths[check.table][part]
+            report.add(describe_record(rules[name], check, splits[part], index))
+
+
+def _in_order(failures: Failures, rules: Mapping[str, Rule]) -> list[tuple[tuple[str, Check], NDArray[np.int64]]]:
+    order = {name: number for number, name in enumerate(rules)}
+    return sorted(failures.items(), key=lambda item: order[item[0][0]])
+
+
+def _count_checked(
+    tables: Mapping[str, pd.DataFrame],
+    lengths: Mapping[str, Sequence[int]],
+    splits: Sequence[SplitData],
+    rules: Mapping[str, Rule],
+    report: Report,
+) -> None:
+    for rule in rules.values():
+        for check in rule.checks:
+            asked = tables[check.table][check.column].notna().to_numpy()
+            parts = np.split(asked, np.cumsum(lengths[check.table])[:-1])
+            for split, part in zip(splits, parts, strict=True):
+                report.checked(rule.name, split.name, int(part.sum()))
+
+
+def _category_ids(split: SplitData, splits: Sequence[SplitData]) -> list[int] | None:
+    """The ids that a box of a split may have: its file's, or else those of training's file, or else any."""
+    named = split if split.is_named else splits[0] if splits[0].is_named else None
+    if named is None:
+        return None
+    # A malformed category is found once, not again for each of its boxes.
+    return [found for record in named.document["categories"] if (found := raw_id(record)) is not None]
+
+
+def _drop(splits: Sequence[SplitData], most: float, report: Report) -> None:
+    report.drop(records_to_drop(report.findings, {split.name: split.document for split in splits}))
+    for split in splits:
+        report.checked("too_much_dropped", split.name, 1)
+        if found := share_finding(split.name, report.dropped, report.splits[split.name], most):
+            report.add(found)

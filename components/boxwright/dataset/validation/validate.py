@@ -1,0 +1,96 @@
+"""Validates a whole dataset from its annotations and object listings, before any image is downloaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boxwright.config.records import RunConfig
+from boxwright.dataset.annotations.parsing import read_document
+from boxwright.dataset.annotations.reading import SIZE_LIMIT, annotations_uri
+from boxwright.dataset.validation.checking import check_splits, file_finding
+from boxwright.dataset.validation.findings import REPORT_FILE, Report
+from boxwright.dataset.validation.rules import RULES, rules_of
+from boxwright.dataset.validation.tables import SplitData
+from boxwright.errors import DataError
+from boxwright.storage import join, list_files, read_bytes
+
+REPORT = REPORT_FILE
+INPUT_SIZE = 320  # of the default model
+
+
+@dataclass(frozen=True)
+class ValidationSummary:
+    """What was checked.
+
+    Attributes:
+        splits: facts of each split, as in the report.
+        checked: checks made, over all rules and records.
+        failed: records that broke a rule and were neither dropped nor only worth a warning; 0 where this is returned.
+        report: path of the report.
+    """
+
+    splits: dict[str, dict[str, Any]]
+    checked: int
+    failed: int
+    report: str
+
+
+def validate_annotations(config: RunConfig, out_dir: Path, input_size: int | None = None) -> ValidationSummary:
+    """Checks every record of every split and writes the report, and Great Expectations' own result and Data Docs.
+
+    Reads the annotations files and lists the objects below images/; no image is read. With `on_invalid` drop, records
+    with errors are listed in the report as dropped, for `boxwright.dataset.validation.dropping.read_cleaned`.
+
+    Args:
+        config: names the splits, the annotations file and how strict validation is.
+        out_dir: folder that receives `validation_report.json`, `great_expectations.json` and `data_docs/`.
+        input_size: height and width of the model's input in pixels.
+
+    Raises:
+        DataError: a record is bad. The report is written before; the message has the first ten and their count.
+        UsageError, StorageError: storage could not be read; see `boxwright.storage`.
+    """
+    report = examine(config, out_dir, input_size)
+    report.write(out_dir / REPORT_FILE)
+    report.raise_if_errors(out_dir / REPORT_FILE)
+    checked = sum(outcome.checked for outcome in report.rules.values())
+    return ValidationSummary(report.splits, checked, 0, str(out_dir / REPORT_FILE))
+
+
+def examine(config: RunConfig, out_dir: Path | None, input_size: int | None = None) -> Report:
+    """The report of `validate_annotations`, good or bad; it is not written.
+
+    Args:
+        config: as there.
+        out_dir: receives Great Expectations' result and Data Docs; None for neither.
+        input_size: as there.
+
+    Raises:
+        UsageError, StorageError: storage could not be read; see `boxwright.storage`.
+    """
+    rules = rules_of(config.data_validation)
+    size = input_size or config.hyperparameters.image_size or INPUT_SIZE
+    report = Report.start(rules, {**config.data_validation.model_dump(), "image_size": size})
+    splits = []
+    for name, uri in config.datasets.items():
+        if split := _read(name, uri, config.annotations_file, report):
+            splits.append(split)
+    check_splits(splits, config, report, out_dir, size)
+    return report
+
+
+def _read(name: str, uri: str, file_name: str, report: Report) -> SplitData | None:
+    source = None
+    report.checked("file_unreadable", name, 1)
+    try:
+        source = annotations_uri(uri, file_name)
+        document = read_document(read_bytes(source, SIZE_LIMIT), source)
+    except DataError as error:
+        advice = f"{error}; {RULES['file_unreadable'].advice}"
+        report.add(file_finding("file_unreadable", name, source or uri, advice))
+        report.splits[name] = {"annotations": source or uri, "images": 0, "boxes": 0, "bbox_format": None}
+        return None
+    report.splits[name] = {"annotations": source}
+    return SplitData(name, document, {entry.key: entry.size for entry in list_files(join(uri, "images"))})

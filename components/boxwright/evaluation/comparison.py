@@ -1,0 +1,102 @@
+"""Candidate against champion on the same images: differences, and how sure they are. By hotcoco."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from boxwright.config.records import Frozen
+from boxwright.evaluation.metrics import Measurement
+
+CONFIDENCE = 0.95
+SAMPLES, LEAST_SAMPLES = 1000, 100
+# A sample costs about a second for half a million detections: beyond this many in all, fewer are drawn.
+_BUDGET = 50_000_000
+_NAMES = {"AP": "AP", "AP50": "AP50", "AP75": "AP75", "AR100": "AR100"}
+
+
+class Difference(Frozen):
+    """One metric of both models.
+
+    Attributes:
+        champion, candidate: their values; None where the split has no such ground truth.
+        difference: candidate minus champion.
+        low, high: the 95 % interval of the difference, by a paired bootstrap over images.
+        better: share of the samples in which the candidate was ahead.
+    """
+
+    champion: float | None
+    candidate: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    better: float | None
+
+
+class Comparison(Frozen):
+    """Two models on the same images at the same parameters.
+
+    Attributes:
+        champion: what the candidate is compared with, as a reference or URI.
+        metrics: AP, AP50, AP75 and AR100.
+        per_class: AP of each class of both, and their difference.
+        samples: bootstrap samples drawn.
+        images: of the split, drawn with replacement in each sample.
+    """
+
+    champion: str
+    metrics: dict[str, Difference]
+    per_class: dict[str, Difference]
+    samples: int
+    images: int
+
+
+def compare(champion: Measurement, candidate: Measurement, name: str, seed: int = 0) -> Comparison:
+    """Compares two measurements of the same split.
+
+    Args:
+        champion: of the model to beat.
+        candidate: of the new one.
+        name: how the champion is called.
+        seed: of the samples.
+    """
+    import hotcoco
+
+    larger = max(len(champion.detections), len(candidate.detections), 1)
+    samples = max(LEAST_SAMPLES, min(SAMPLES, _BUDGET // larger))
+    first, second = (_slim(one) for one in (champion, candidate))
+    found = hotcoco.compare(first, second, n_bootstrap=samples, seed=seed, confidence=CONFIDENCE)
+    before, after = champion.metrics, candidate.metrics
+    return Comparison(
+        champion=name,
+        metrics={
+            ours: _difference(getattr(before, ours), getattr(after, ours), found["ci"][theirs])
+            for ours, theirs in _NAMES.items()
+        },
+        per_class={
+            class_name: _difference(before.per_class[class_name].AP, metrics.AP)
+            for class_name, metrics in after.per_class.items()
+        },
+        samples=samples,
+        images=found["num_images"],
+    )
+
+
+def _slim(measurement: Measurement) -> Any:
+    """An evaluator of all that is compared and no more: boxes by size would be drawn anew in every sample."""
+    evaluation = measurement.truth.evaluator(measurement.results)
+    evaluation.params.area_rng, evaluation.params.area_rng_lbl = [[0.0, 1e10]], ["all"]
+    evaluation.evaluate()
+    return evaluation
+
+
+def _difference(before: float | None, after: float | None, interval: dict[str, float] | None = None) -> Difference:
+    known = before is not None and after is not None
+    interval = (interval or {}) if known else {}
+    return Difference(
+        champion=before,
+        candidate=after,
+        difference=after - before if known else None,  # type: ignore[operator]
+        low=interval.get("lower"),
+        high=interval.get("upper"),
+        better=interval.get("prob_positive"),
+    )

@@ -1,0 +1,244 @@
+"""Measures a trained detector on the test images (else the validation images), beside the champion where there is one.
+
+Leaves `metrics.json` with all numbers, `analysis.json` with what the report is drawn from, `detections.json` with every
+detection as COCO results, `report.html` with its pictures, and the report's images as `gallery.json` and `gallery/`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from boxwright.config.records import EvaluationConfig, Gate
+from boxwright.dataset.annotations.reading import Annotations, load_annotations
+from boxwright.dataset.report.data import SplitBoxes
+from boxwright.errors import DataError
+from boxwright.evaluation.analysis import Analysis, analyse, swapped_classes
+from boxwright.evaluation.comparison import compare
+from boxwright.evaluation.detections import Detections
+from boxwright.evaluation.files import (
+    ANALYSIS_FILE,
+    CHAMPION_DETECTIONS_FILE,
+    DETECTIONS_FILE,
+    METRICS_FILE,
+    PREDICTIONS_PICTURE,
+)
+from boxwright.evaluation.gate import check_gate
+from boxwright.evaluation.metrics import Measurement
+from boxwright.evaluation.report.galleries import draw_pairs, sample_images, worst_images
+from boxwright.evaluation.report.gallery_files import write_gallery
+from boxwright.evaluation.report.page import Background, write_report
+from boxwright.evaluation.report.pictures import draw_predictions
+from boxwright.model.store import WEIGHTS_FILE, load_detector
+from boxwright.storage import write_json
+from boxwright.training.history import HISTORY_FILE, TRAINING_FILE
+
+log = logging.getLogger("boxwright.evaluation")
+
+PICTURED_IMAGES = 12
+# Where the model has no threshold of its own, nothing that it found is right.
+PICTURE_THRESHOLD = 0.3
+_LOSSES = ("val_loss", "val_localization_loss", "val_classification_loss")
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model to beat.
+
+    Attributes:
+        reference: how it is called.
+        folder: its `model.json` and weights; None where they cannot be had.
+        problem: why not.
+    """
+
+    reference: str
+    folder: Path | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationSummary:
+    """The content of `metrics.json`.
+
+    Attributes:
+        split: the images measured on: `test` or `validation`.
+        threshold: the score at which F1 is largest, kept with the model for serving; None where nothing is right.
+        metrics: AP, AP50, ... (None where there is nothing to measure on), the number of images whose answers are no
+            numbers, and the validation losses under the managed algorithm's names.
+        per_class: the same metrics by class name.
+        swapped: what the objects of each class are named whose names have changed places; empty in a sound model.
+        errors: AP50 that each kind of error costs, by TIDE's name for it.
+        speed: see `boxwright.evaluation.predict.Speed`.
+        champion: `reference`, `metrics` and `threshold` of the model to beat, or `problem`; None where there is none.
+        comparison: see `boxwright.evaluation.comparison.Comparison`.
+    """
+
+    split: str
+    threshold: float | None
+    metrics: dict[str, float | None]
+    per_class: dict[str, Any]
+    swapped: dict[str, str]
+    errors: dict[str, float]
+    speed: dict[str, Any]
+    champion: dict[str, Any] | None
+    comparison: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """One model on the split."""
+
+    measurement: Measurement
+    not_finite_images: int
+    speed: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Without those by class."""
+        found = self.measurement.metrics.to_dict()
+        del found["per_class"], found["threshold"]
+        if found["VOC_AP50"] is None:
+            del found["VOC_AP50"]
+        return found | {"not_finite_images": self.not_finite_images}
+
+
+def evaluate(
+    examples_dir: Path,
+    model_dir: Path,
+    out_dir: Path,
+    settings: EvaluationConfig | None = None,
+    champion: Champion | None = None,
+    gate: Gate | None = None,
+    background: Background | None = None,
+) -> EvaluationSummary:
+    """Predicts on the evaluation split with both models, measures, compares, and writes the report.
+
+    Args:
+        examples_dir: folder of `build_examples`.
+        model_dir: folder of `fine_tune`, or of an unpacked archive, which has no history.
+        out_dir: receives all files, `metrics.json` last.
+        settings: what else is measured, and how much is shown.
+        champion: the model to beat, measured on the same images.
+        gate: for the report's verdict.
+        background: what the report says of the run; the history and the data's boxes are added here.
+
+    Raises:
+        DataError: the model cannot be loaded, or knows none of the split's classes.
+    """
+    settings = settings or EvaluationConfig()  # type: ignore[call-arg]
+    splits = json.loads((examples_dir / "examples.json").read_text())["splits"]
+    split = "test" if "test" in splits else "validation"
+    annotations = load_annotations(examples_dir / split / "annotations.json")
+    shards = sorted((examples_dir / split).glob("examples-*.tfrecord"))
+    log.info("evaluating on %d %s images", len(annotations.images), split)
+
+    answered = _answer(model_dir, annotations, shards, out_dir / DETECTIONS_FILE, settings.voc)
+    beaten, described = _answer_of_champion(champion, annotations, shards, out_dir, settings.voc)
+    measurement = answered.measurement
+    comparison = compare(beaten.measurement, measurement, described["reference"]) if beaten and described else None
+    history, analysis = _history(model_dir), analyse(measurement)
+    write_json(out_dir / ANALYSIS_FILE, analysis.model_dump())
+    summary = EvaluationSummary(
+        split=split,
+        threshold=measurement.threshold,
+        metrics=answered.metrics | _losses(history, _final_epoch(model_dir)),
+        per_class=measurement.metrics.to_dict()["per_class"],
+        swapped=swapped_classes(analysis),
+        errors={kind.name: kind.cost for kind in analysis.errors},
+        speed=answered.speed,
+        champion=described,
+        comparison=comparison.model_dump() if comparison else None,
+    )
+    parts = {name: SplitBoxes.of_records(load_annotations(examples_dir / name / "annotations.json")) for name in splits}
+    background = replace(background or Background(title=model_dir.name), history=history, splits=parts)
+    _report(summary, measurement, analysis, shards, out_dir, settings, gate, background)
+    write_json(out_dir / METRICS_FILE, vars(summary))
+    return summary
+
+
+def _answer(model_dir: Path, annotations: Annotations, shards: list[Path], results: Path, voc: bool) -> _Answered:
+    from boxwright.evaluation.predict import measure_speed, predict_split
+
+    detector, card = load_detector(model_dir)
+    predictions = predict_split(detector, shards, _category_ids(card.classes, annotations))
+    write_json(results, predictions.detections)
+    found = Detections.of_results(annotations, predictions.detections)
+    speed = measure_speed(detector, shards, predictions, model_dir / WEIGHTS_FILE)
+    return _Answered(Measurement(annotations, found, voc), predictions.not_finite_images, speed.model_dump())
+
+
+def _category_ids(classes: Sequence[str], annotations: Annotations) -> list[int | None]:
+    """The dataset's id of each class of a model, by name."""
+    by_name = {name: category_id for category_id, name in annotations.categories.items()}
+    ids = [by_name.get(name) for name in classes]
+    if not any(category_id is not None for category_id in ids):
+        raise DataError(f"the model knows the classes {list(classes)}, the dataset has {list(by_name)}: none in common")
+    return ids
+
+
+def _answer_of_champion(
+    champion: Champion | None, annotations: Annotations, shards: list[Path], out_dir: Path, voc: bool
+) -> tuple[_Answered | None, dict[str, Any] | None]:
+    """What the champion answers, and what is said of it; a champion that cannot be loaded is no reason to fail."""
+    if champion is None:
+        return None, None
+    described: dict[str, Any] = {"reference": champion.reference, "problem": champion.problem}
+    if champion.folder is None:
+        return None, described
+    try:
+        answered = _answer(champion.folder, annotations, shards, out_dir / CHAMPION_DETECTIONS_FILE, voc)
+    except DataError as error:
+        log.warning("the champion %s is not measured: %s", champion.reference, error)
+        return None, described | {"problem": str(error)}
+    facts = {"metrics": answered.metrics, "threshold": answered.measurement.threshold, "speed": answered.speed}
+    return answered, described | facts
+
+
+def _history(model_dir: Path) -> list[dict[str, float]]:
+    path = model_dir / HISTORY_FILE
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def _final_epoch(model_dir: Path) -> int:
+    path = model_dir / TRAINING_FILE
+    return int(json.loads(path.read_text())["final_epoch"]) if path.exists() else -1
+
+
+def _losses(history: list[dict[str, float]], final_epoch: int) -> dict[str, float]:
+    """The losses of the epoch whose weights are kept, and of the first, which shows what the seed was worth."""
+    if not history:
+        return {}
+    return {name: history[final_epoch][name] for name in _LOSSES} | {"first_epoch_val_loss": history[0]["val_loss"]}
+
+
+def _report(
+    summary: EvaluationSummary,
+    measurement: Measurement,
+    analysis: Analysis,
+    shards: list[Path],
+    out_dir: Path,
+    settings: EvaluationConfig,
+    gate: Gate | None,
+    background: Background,
+) -> None:
+    from boxwright.evaluation.predict import first_images, images_of
+
+    chosen = {
+        "worst": worst_images(analysis, settings.worst_images),
+        "sample": sample_images(measurement, settings.gallery_images),
+    }
+    wanted = list(dict.fromkeys([*chosen["worst"], *chosen["sample"]]))
+    pairs = draw_pairs(measurement, analysis, images_of(shards, wanted))
+    galleries = {name: [pairs[image_id] for image_id in ids] for name, ids in chosen.items()}
+    write_gallery(out_dir, galleries)
+    names = {image.id: image.file_name for image in measurement.annotations.images}
+    pictured = [(names[image_id], encoded) for image_id, encoded in first_images(shards, PICTURED_IMAGES)]
+    threshold = PICTURE_THRESHOLD if summary.threshold is None else summary.threshold
+    detections = json.loads((out_dir / DETECTIONS_FILE).read_text())
+    draw_predictions(pictured, measurement.annotations, detections, out_dir / PREDICTIONS_PICTURE, threshold)
+    verdict = check_gate(vars(summary), gate) if gate else None
+    write_report(out_dir, vars(summary), analysis, galleries, background, verdict)

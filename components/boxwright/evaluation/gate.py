@@ -1,0 +1,241 @@
+"""The quality gate: what a measured model must reach before it may be registered."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from boxwright.config.records import Frozen, Gate
+from boxwright.errors import GateError
+from boxwright.storage import write_json
+
+log = logging.getLogger("boxwright.evaluation")
+
+Verdict = Literal[
+    "passed",
+    "too low",
+    "too high",
+    "not a number",
+    "not measured",
+    "nothing detected",
+    "classes missing",
+    "classes swapped",
+    "worse than champion",
+    "no champion",
+]
+_PASSING = ("passed", "no champion")
+
+
+class GateCheck(Frozen):
+    """One check.
+
+    Attributes:
+        name: what is checked.
+        value: what was measured; None where it is no finite number.
+        bound: the least value that passes, or the most.
+        at_most: whether `bound` is the most.
+        passed: whether it does.
+        verdict: `passed`, or in what way it does not; `no champion` passes, there being nothing to beat.
+        note: what else there is to know, and what to do.
+    """
+
+    name: str
+    value: int | float | None
+    bound: float
+    at_most: bool = False
+    passed: bool
+    verdict: Verdict
+    note: str = ""
+
+    def __str__(self) -> str:
+        required = f"at {'most' if self.at_most else 'least'} {self.bound:g} is required"
+        text = {
+            "passed": f"{self.name} is {self._shown()}",
+            "no champion": f"{self.name}: there is no champion",
+            "nothing detected": f"the model detects nothing at all on the evaluation images ({self.name} 0)",
+            "not a number": f"{self.name} is not a number",
+            "not measured": f"{self.name} was not measured",
+        }.get(self.verdict, f"{self.name} is {self._shown()}")
+        return f"{text}, {required}{f': {self.note}' if self.note else ''}"
+
+    def row(self) -> tuple[str, str, str, str]:
+        """Name, value, bound and verdict as a table shows them."""
+        bound = f"{'<=' if self.at_most else '>='} {self.bound:g}"
+        return self.name, "-" if self.value is None else self._shown(), bound, self.verdict
+
+    def _shown(self) -> str:
+        """The value with four digits, or with all of them where rounding would lift it over the bound."""
+        value = 0 if self.value is None else self.value
+        if isinstance(value, int):
+            return str(value)
+        rounded = f"{value:.4f}"
+        return repr(value) if (value < self.bound) != (float(rounded) < self.bound) else rounded
+
+
+class GateReport(Frozen):
+    """All checks of a model, those that passed too."""
+
+    checks: tuple[GateCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    def table(self) -> str:
+        """Every check with value, bound and verdict, as lines of text."""
+        rows = [("check", "value", "bound", "verdict"), *(check.row() for check in self.checks)]
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        return "\n".join("  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows)
+
+    def raise_if_failed(self, outcome: str = "the model is not registered") -> None:
+        """Does nothing for a model that passed.
+
+        Args:
+            outcome: what became of the model.
+
+        Raises:
+            GateError: naming each failed check with its value and bound, and the whole table below.
+        """
+        failed = [str(check) for check in self.checks if not check.passed]
+        if failed:
+            raise GateError(f"{outcome}: {'; '.join(failed)}\n{self.table()}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return {"passed": self.passed, **self.model_dump(mode="json")}
+
+
+def check_gate(evaluation: Mapping[str, Any], gate: Gate) -> GateReport:
+    """Holds an evaluation against the gate.
+
+    Whatever the bounds are, a model fails whose answers are no numbers, that detects nothing at all, that never
+    answers with one of the classes that the images have, that gives classes each other's names, or whose AP was
+    not measured.
+
+    Args:
+        evaluation: the content of `metrics.json`: `metrics`, and `per_class`, `swapped`, `errors`, `speed` and
+            `comparison` as far as the gate asks for them.
+        gate: the bounds.
+    """
+    metrics, per_class = evaluation["metrics"], evaluation.get("per_class", {})
+    return GateReport(
+        checks=(
+            *_answers(metrics, per_class),
+            *_swapped(evaluation.get("swapped", {}), len(per_class)),
+            _explained(_at_least("AP50", metrics.get("AP50"), gate.min_ap50), evaluation.get("errors", {})),
+            _at_least("AP", metrics.get("AP"), gate.min_ap),
+            *(_class_floor(name, bound, per_class) for name, bound in gate.min_ap50_per_class.items()),
+            *_champion(evaluation, gate.must_beat_champion),
+            *_latency(evaluation, gate.max_latency_ms),
+        )
+    )
+
+
+def _answers(metrics: Mapping[str, Any], per_class: Mapping[str, Any]) -> Iterator[GateCheck]:
+    """Whether the model answers at all: in numbers, with detections, with every class."""
+    if broken := metrics.get("not_finite_images"):
+        note = (
+            f"on {broken} of {metrics.get('images', broken)} images the model answers NaN or infinity: training has "
+            "diverged, lower learning_rate"
+        )
+        yield _failed("detections", None, 1, "not a number", note)
+        return
+    if "detections" not in metrics:
+        return
+    count = metrics["detections"]
+    if not count:
+        note = "train longer, or check learning_rate and the seed model"
+        yield _failed("detections", 0, 1, "nothing detected", note)
+        return
+    yield GateCheck(name="detections", value=count, bound=1, passed=True, verdict="passed")
+    asked = [name for name, one in per_class.items() if one["boxes"]]
+    missing = [name for name in asked if not per_class[name]["detections"]]
+    if missing:
+        note = f"never detected: {', '.join(missing)}; does training have enough boxes of them?"
+        yield _failed("classes detected", len(asked) - len(missing), len(asked), "classes missing", note)
+    elif asked:
+        yield GateCheck(name="classes detected", value=len(asked), bound=len(asked), passed=True, verdict="passed")
+
+
+def _swapped(swapped: Mapping[str, str], classes: int) -> Iterator[GateCheck]:
+    if swapped:
+        named = ", ".join(f"{name} are named {other}" for name, other in swapped.items())
+        note = f"objects of {named}; do the label maps of dataset and seed have the same order?"
+        yield _failed("classes in place", classes - len(swapped), classes, "classes swapped", note)
+
+
+def _explained(check: GateCheck, errors: Mapping[str, float]) -> GateCheck:
+    """With the kind of error that costs most, which tells swapped classes from boxes in wrong places."""
+    if check.verdict != "too low" or not any(errors.values()):
+        return check
+    kind = max(errors, key=lambda name: errors[name])
+    return check.model_copy(update={"note": f"without its {kind} errors it would be {errors[kind]:.2f} higher"})
+
+
+def _class_floor(name: str, bound: float, per_class: Mapping[str, Any]) -> GateCheck:
+    if name not in per_class:
+        note = f"there is no such class; the model's are {', '.join(per_class)}"
+        return _failed(f"AP50 of {name}", None, bound, "not measured", note)
+    return _at_least(f"AP50 of {name}", per_class[name]["AP50"], bound)
+
+
+def _champion(evaluation: Mapping[str, Any], margin: float | None) -> Iterator[GateCheck]:
+    if margin is None:
+        return
+    name, champion = "AP above champion", evaluation.get("champion")
+    if champion is None:
+        yield GateCheck(name=name, value=None, bound=margin, passed=True, verdict="no champion")
+        return
+    if champion.get("problem"):
+        yield _failed(name, None, margin, "not measured", f"{champion['reference']}: {champion['problem']}")
+        return
+    found = (evaluation.get("comparison") or {}).get("metrics", {}).get("AP", {})
+    check = _at_least(name, found.get("difference"), margin)
+    if check.verdict == "too low":
+        check = check.model_copy(update={"verdict": "worse than champion"})
+    if found.get("low") is not None and not check.passed:
+        note = (
+            f"{champion['reference']} has AP {found['champion']:.4f}, this model {found['candidate']:.4f}; 95 % "
+            f"interval of the difference {found['low']:+.4f} to {found['high']:+.4f}"
+        )
+        check = check.model_copy(update={"note": note})
+    yield check
+
+
+def _latency(evaluation: Mapping[str, Any], bound: float | None) -> Iterator[GateCheck]:
+    if bound is None:
+        return
+    value = (evaluation.get("speed") or {}).get("latency_ms")
+    check = _at_least("latency in ms", value, bound)
+    if check.value is None:
+        yield check.model_copy(update={"at_most": True})
+        return
+    verdict: Verdict = "passed" if check.value <= bound else "too high"
+    note = "" if verdict == "passed" else "take a smaller image_size or model_id, or a faster machine"
+    yield GateCheck(
+        name=check.name, value=value, bound=bound, at_most=True, passed=verdict == "passed", verdict=verdict, note=note
+    )
+
+
+def _at_least(name: str, value: Any, bound: float) -> GateCheck:
+    if value is None:
+        return _failed(name, None, bound, "not measured", "do the evaluation images have boxes?")
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return _failed(name, None, bound, "not a number", "training has diverged, lower learning_rate")
+    verdict: Verdict = "passed" if value >= bound else "too low"
+    return GateCheck(name=name, value=value, bound=bound, passed=verdict in _PASSING, verdict=verdict)
+
+
+def _failed(name: str, value: float | None, bound: float, verdict: Verdict, note: str) -> GateCheck:
+    return GateCheck(name=name, value=value, bound=bound, passed=False, verdict=verdict, note=note)
+
+
+def write_gate_report(report: GateReport, path: Path) -> None:
+    """Writes the report as JSON, atomically, and logs its table; that comes before the error of a failed gate."""
+    write_json(path, report.to_dict())
+    for line in report.table().splitlines():
+        log.info("%s", line)

@@ -1,0 +1,1 @@
+"""Image files, untrusted: decoded, turned, drawn on."""

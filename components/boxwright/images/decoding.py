@@ -1,0 +1,118 @@
+"""Image files as they are stored in examples: opened, turned, and brought to plain RGB where a decoder needs it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from boxwright.dataset.annotations.records import ImageRecord
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_ORIENTATION = 0x0112  # EXIF tag
+_QUARTER_TURNS = (5, 6, 7, 8)
+_PNG_DEPTH = 24  # offset of the bit depth in a PNG file
+_REASONS = {"CMYK": "cmyk", "RGBA": "alpha", "LA": "alpha", "PA": "alpha", "P": "palette"}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image as it is stored.
+
+    Attributes:
+        data: the file's bytes.
+        kind: their format, "jpeg" or "png".
+        reason: why they are not those of the dataset's file: "orientation", "16-bit", "cmyk", "alpha", "palette" or
+            "other"; None where they are.
+    """
+
+    data: bytes
+    kind: str
+    reason: str | None = None
+
+
+def encoded_image(data: bytes, record: ImageRecord) -> Encoded:
+    """The bytes to store for a checked image, in the orientation that its boxes were drawn on.
+
+    The file's own bytes are kept where they are 8-bit RGB or gray already. Rotation flags are applied, and CMYK,
+    palettes, alpha and 16 bits are converted, once, here.
+    """
+    with open_image(io.BytesIO(data)) as image:
+        return plain_image(data, image, _is_turned(image, record))
+
+
+def plain_image(data: bytes, image: Image.Image, turned: bool) -> Encoded:
+    """What TensorFlow's decoders read alike: `data` itself where that is 8-bit RGB or gray, else converted.
+
+    Args:
+        data: an encoded image.
+        image: the same, opened; its pixels are decoded only where they have to be converted.
+        turned: whether its rotation flag is to be applied.
+    """
+    from PIL import ImageOps
+
+    kind = "png" if image.format == "PNG" else "jpeg"
+    reason = "orientation" if turned else _reason(image, data)
+    if reason is None:
+        return Encoded(data, kind)
+    picture = _to_rgb(ImageOps.exif_transpose(image) if turned else image)
+    buffer = io.BytesIO()
+    picture.info.clear()  # no second rotation, profile or transparency
+    if kind == "png":
+        picture.save(buffer, "PNG")
+    else:
+        picture.save(buffer, "JPEG", quality=95, subsampling=0)
+    return Encoded(buffer.getvalue(), kind, reason)
+
+
+def _reason(image: Image.Image, data: bytes) -> str | None:
+    """Why a decoder would not see 8-bit RGB or gray, if so."""
+    if image.format == "PNG" and data[_PNG_DEPTH] == 16:
+        return "16-bit"
+    return None if image.mode in ("RGB", "L") else _REASONS.get(image.mode, "other")
+
+
+def open_image(source: BinaryIO) -> Image.Image:
+    """Reads the header of a JPEG or PNG; no other decoder of Pillow gets to see untrusted bytes."""
+    from PIL import Image
+
+    return Image.open(source, formats=("JPEG", "PNG"))
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none or it is not valid."""
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if value in range(1, 9) else 1
+
+
+def is_quarter_turned(orientation: int) -> bool:
+    """Whether the picture is shown with width and height exchanged."""
+    return orientation in _QUARTER_TURNS
+
+
+def _is_turned(image: Image.Image, record: ImageRecord) -> bool:
+    """Whether the boxes were drawn on the picture as it is shown, not as it is stored."""
+    orientation = orientation_of(image)
+    if is_quarter_turned(orientation):
+        # Tools that ignore the flag declare the stored size; their boxes fit the stored picture.
+        return (image.height, image.width) == (record.width, record.height)
+    return orientation != 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("RGB", "CMYK", "YCbCr", "LAB", "HSV", "L"):
+        return image.convert("RGB")
+    if image.mode.startswith(("I", "F")):
+        return _from_16_bits(image)
+    return image.convert("RGBA").convert("RGB")
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    # The high byte, as PNG decoders do; Pillow would cut everything above 255 to white.
+    high = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+    return Image.fromarray(high).convert("RGB")

@@ -1,0 +1,1 @@
+"""D-FINE, from KerasHub's parts."""

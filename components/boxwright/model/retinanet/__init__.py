@@ -1,0 +1,1 @@
+"""RetinaNet over EfficientNet-Lite0."""

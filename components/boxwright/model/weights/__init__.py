@@ -1,0 +1,1 @@
+"""Published weights: where they are kept, and how they are read."""

@@ -1,0 +1,148 @@
+"""Packages a trained detector: a SavedModel that takes encoded images, and `model.tar.gz` for all later uses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boxwright import __version__
+from boxwright.config.records import RunConfig
+from boxwright.evaluation.files import METRICS_FILE
+from boxwright.model.catalogue import hyperparameters_of
+from boxwright.model.seeds import read_seed
+from boxwright.model.store import MODEL_FILE, WEIGHTS_FILE, load_detector
+from boxwright.packaging.archive import pack
+from boxwright.packaging.outputs import ARCHIVE, RUN_FILE, output_uri, publish
+from boxwright.packaging.recipe import recipe_of
+from boxwright.packaging.sample import write_sample
+from boxwright.storage import write_json
+from boxwright.training.history import HISTORY_FILE
+
+SAVED_MODEL = "saved_model"
+
+
+def export_saved_model(model_dir: Path, out_dir: Path) -> None:
+    """Exports the serving graph; it loads with plain `tf.saved_model.load` and in TensorFlow Serving.
+
+    Its signature `serving_default` takes `encoded_images`, JPEG or PNG bytes of shape `(batch,)`, and returns
+    what `boxwright.model.detector.Detector.detect` does, of the image as a person sees it.
+    """
+    import tensorflow as tf
+
+    from boxwright.packaging.exif_rotation import upright
+    from boxwright.training.input import decode_image
+
+    detector, card = load_detector(model_dir)
+    sizes = (card.image_size, card.image_size, 3)
+
+    class Serving(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.detector = detector
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="encoded_images")])
+        def serve(self, encoded_images: Any) -> dict[str, Any]:
+            images, extents = tf.map_fn(
+                lambda encoded: detector.resizing(upright(decode_image(encoded), encoded)),
+                encoded_images,
+                fn_output_signature=(tf.TensorSpec(sizes, tf.float32), tf.TensorSpec((2,), tf.float32)),
+            )
+            found: dict[str, Any] = detector.detect(images, extents)
+            return found
+
+    module = Serving()
+    temporary = out_dir / f"partial-{SAVED_MODEL}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.serve})
+    shutil.rmtree(out_dir / SAVED_MODEL, ignore_errors=True)
+    os.replace(temporary, out_dir / SAVED_MODEL)
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """The folders that earlier steps of the run left: what a package is made of."""
+
+    examples: Path
+    seed: Path
+    detector: Path
+    evaluation: Path
+    label_map: Path
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The uploaded archive: its URI and the SHA-256 of its bytes."""
+
+    archive: str
+    sha256: str
+
+
+def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path) -> Packed:
+    """Builds `model.tar.gz` and uploads it, and beside it what people look at without unpacking.
+
+    Args:
+        config: the run's configuration.
+        run_id: names the folder below `config.output`.
+        parts: what earlier steps left.
+        out_dir: receives `run.json`, the losses by epoch and the archive.
+
+    Returns:
+        Where the archive is. It is uploaded last: where it is, the rest is too.
+    """
+    facts = run_facts(config, run_id, parts)
+    write_json(out_dir / RUN_FILE, facts)
+    shutil.copyfile(parts.detector / HISTORY_FILE, out_dir / HISTORY_FILE)
+    content = out_dir / "content"
+    shutil.rmtree(content, ignore_errors=True)
+    content.mkdir()
+    export_saved_model(parts.detector, content)
+    for source in (
+        out_dir / RUN_FILE,
+        parts.detector / MODEL_FILE,
+        parts.detector / WEIGHTS_FILE,
+        parts.label_map / "label_map.json",
+        parts.label_map / "label_map.pbtxt",
+        parts.evaluation / METRICS_FILE,
+    ):
+        shutil.copyfile(source, content / source.name)
+    write_sample(parts.examples, parts.evaluation, content)
+    pack(content, out_dir / ARCHIVE)
+    shutil.rmtree(content)
+
+    publish(config, run_id, parts.label_map, ["label_map.json", "label_map.pbtxt"])
+    publish(config, run_id, out_dir, [RUN_FILE, ARCHIVE])
+    with (out_dir / ARCHIVE).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Packed(output_uri(config, run_id, ARCHIVE), digest)
+
+
+def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]:
+    """What `run.json` says: enough to tell where a model came from without any server."""
+    examples = json.loads((parts.examples / "examples.json").read_text())
+    evaluation = json.loads((parts.evaluation / METRICS_FILE).read_text())
+    seed = read_seed(parts.seed)
+    parent = seed.origin if seed.kind == "incremental" else None
+    return {
+        "run_id": run_id,
+        "model_name": config.model_name,
+        "model_id": config.model_id,
+        "classes": examples["classes"],
+        "category_ids": examples["category_ids"],
+        "dataset_fingerprint": examples["fingerprint"],
+        "dropped": examples.get("dropped", []),
+        "images": {name: split["images"] for name, split in examples["splits"].items()},
+        "seed": seed.model_dump(),
+        "parent": parent,
+        "recipe": recipe_of(config, examples["fingerprint"], parent),
+        "split": evaluation["split"],
+        "metrics": evaluation["metrics"],
+        "per_class": evaluation["per_class"],
+        "hyperparameters": hyperparameters_of(config).model_dump(),
+        "config": json.loads(config.to_json()),
+        "code_version": __version__,
+    }

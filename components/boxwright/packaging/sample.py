@@ -1,0 +1,98 @@
+"""`sample.json`: an image of the evaluation and what the model saw on it; a server checks by it what it loaded."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Base64Bytes, Field, ValidationError
+
+from boxwright.config.records import Frozen
+from boxwright.dataset.annotations.reading import load_annotations
+from boxwright.errors import DataError
+from boxwright.evaluation.files import DETECTIONS_FILE, METRICS_FILE
+from boxwright.storage import write_json
+
+SAMPLE_FILE = "sample.json"
+_LOOKED_AT = 12
+_LARGEST = 2_000_000  # bytes
+_KEPT = 20
+
+
+class SampleDetection(Frozen):
+    """A detection as the evaluation wrote it.
+
+    Attributes:
+        category_id: the dataset's own id of the class.
+        bbox: `[x, y, width, height]` in pixels.
+        score: in [0, 1].
+    """
+
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    score: float = Field(ge=0, le=1)
+
+
+class Sample(Frozen):
+    """An image and the best detections on it.
+
+    Attributes:
+        image: JPEG or PNG bytes.
+        width: in pixels.
+        height: in pixels.
+        detections: best first.
+    """
+
+    image: Base64Bytes
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    detections: tuple[SampleDetection, ...]
+
+
+def write_sample(examples_dir: Path, evaluation_dir: Path, out_dir: Path) -> None:
+    """Writes `sample.json` from the evaluation's images: of the first few, the one with the surest detection.
+
+    Nothing is written where none of them has a detection, or all are large.
+    """
+    from boxwright.evaluation.predict import first_images
+
+    split = json.loads((evaluation_dir / METRICS_FILE).read_text())["split"]
+    records = {image.id: image for image in load_annotations(examples_dir / split / "annotations.json").images}
+    shards = sorted((examples_dir / split).glob("examples-*.tfrecord"))
+    images = {key: data for key, data in first_images(shards, _LOOKED_AT) if len(data) <= _LARGEST}
+    found: dict[int, list[dict[str, Any]]] = {}
+    for detection in json.loads((evaluation_dir / DETECTIONS_FILE).read_text()):
+        if detection["image_id"] in images:
+            found.setdefault(detection["image_id"], []).append(detection)
+    if not found:
+        return
+    for detections in found.values():
+        detections.sort(key=lambda detection: -detection["score"])
+    chosen = max(found, key=lambda key: (found[key][0]["score"], -key))
+    shown = ("category_id", "bbox", "score")
+    value = {
+        "image": base64.b64encode(images[chosen]).decode(),
+        "width": records[chosen].width,
+        "height": records[chosen].height,
+        "detections": [{name: one[name] for name in shown} for one in found[chosen][:_KEPT]],
+    }
+    write_json(out_dir / SAMPLE_FILE, value)
+
+
+def read_sample(folder: Path) -> Sample | None:
+    """The sample of an unpacked archive; None where it has none.
+
+    Raises:
+        DataError: the file is not what `write_sample` writes.
+    """
+    path = folder / SAMPLE_FILE
+    if not path.exists():
+        return None
+    try:
+        return Sample.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise DataError(f"{path}: {place}: {problem['msg']}; package the model again") from None

@@ -1,0 +1,1 @@
+"""The training pipeline: nodes, steps, the graph, and what runs it."""

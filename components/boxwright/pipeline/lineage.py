@@ -1,0 +1,143 @@
+"""Questions to ML Metadata: what a step of a run produced, and where a model came from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from boxwright.config.settings import Settings
+
+_RUN_CONTEXT = "pipeline_run"
+_REGISTERED = "models:/"
+_LIVE_EXECUTIONS = ("COMPLETE", "CACHED")
+
+
+def connection_config(settings: Settings) -> Any:
+    """How ML Metadata opens its store."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = str(settings.metadata_path)
+    config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    return config
+
+
+def _store(settings: Settings) -> Any:
+    from ml_metadata import metadata_store
+
+    return metadata_store.MetadataStore(connection_config(settings))
+
+
+def node_outputs(run_id: str, node_id: str, settings: Settings | None = None) -> dict[str, Any] | None:
+    """Properties and `uri` of what a node of a run put out; None when it has not finished."""
+    return run_outputs(run_id, settings or Settings.from_environment()).get(node_id)
+
+
+def run_outputs(run_id: str, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Properties and `uri` of every finished node's output, by node id, in the order they were made."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    store = _store(settings)
+    context = store.get_context_by_type_and_name(_RUN_CONTEXT, run_id)
+    if context is None:
+        return {}
+    finished = {
+        execution.id: execution
+        for execution in store.get_executions_by_context(context.id)
+        if metadata_store_pb2.Execution.State.Name(execution.last_known_state) in _LIVE_EXECUTIONS
+    }
+    events = store.get_events_by_execution_ids(list(finished)) if finished else []
+    produced = {
+        event.artifact_id: finished[event.execution_id]
+        for event in events
+        if event.type == metadata_store_pb2.Event.OUTPUT
+    }
+    outputs: dict[str, dict[str, Any]] = {}
+    for artifact in sorted(store.get_artifacts_by_id(list(produced)), key=lambda found: found.id):
+        node_id = _node_of(store, produced[artifact.id].id)
+        outputs[node_id] = {"uri": artifact.uri, "type": artifact.type} | {
+            name: _value(value) for name, value in artifact.properties.items()
+        }
+    return outputs
+
+
+def _node_of(store: Any, execution_id: int) -> str:
+    """TFX names a node's context `<pipeline>.<node>`."""
+    contexts = store.get_contexts_by_execution(execution_id)
+    return str(next(context.name for context in contexts if context.type == "node")).rpartition(".")[2]
+
+
+def _value(value: Any) -> Any:
+    return getattr(value, value.WhichOneof("value"))
+
+
+@dataclass(frozen=True)
+class TracedVersion:
+    """One model of a chain.
+
+    Attributes:
+        reference: `models:/name/version`.
+        run_id: the run that made it.
+        facts: what lineage shows of each step's output, by what it is.
+    """
+
+    reference: str
+    run_id: str
+    facts: dict[str, dict[str, Any]]
+
+
+_SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
+    "dataset": ("download_dataset", ("fingerprint", "images", "boxes")),
+    "examples": ("build_examples", ("classes", "uri")),
+    "seed": ("", ("kind", "origin", "reason")),
+    "model": ("fine_tune", ("model_id", "epochs", "uri")),
+    "metrics": ("evaluate", ("split", "AP", "AP50")),
+    "version": ("register_model", ("model_name", "version", "archive")),
+}
+
+
+def trace(model: str, settings: Settings) -> list[TracedVersion]:
+    """The model's lineage, then its parent's, and so on to the one that began from pretrained weights.
+
+    Args:
+        model: `models:/name/3`, `models:/name@alias`, or a name for its newest version.
+        settings: where registry and metadata are.
+
+    Raises:
+        UsageError: when there is no such version.
+    """
+    from boxwright.registry.mlflow_registry import Registry
+
+    registry = Registry(settings.tracking_uri)
+    version = registry.resolve(model if model.startswith(_REGISTERED) else f"models:/{model}@candidate")
+    chain: list[TracedVersion] = []
+    while True:
+        facts, origin = _facts(run_outputs(version.run_id, settings))
+        chain.append(TracedVersion(version.reference, version.run_id, facts))
+        if not origin.startswith(_REGISTERED) or origin in [link.reference for link in chain]:
+            return chain
+        version = registry.resolve(origin)
+
+
+def main() -> None:
+    """Prints a run's outputs as JSON: `python -m boxwright.pipeline.lineage RUN_ID`.
+
+    For processes that may not wait: ML Metadata holds Python's lock for half a minute where its file is locked.
+    """
+    print(json.dumps(run_outputs(sys.argv[1], Settings.from_environment())))
+
+
+def _facts(outputs: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], str]:
+    """What lineage shows of a run's outputs, and the origin of its seed."""
+    seed = outputs.get("resolve_parent") or outputs.get("fetch_pretrained") or {}
+    facts = {}
+    for name, (node_id, properties) in _SHOWN.items():
+        found = outputs.get(node_id, {}) if node_id else seed
+        facts[name] = {key: found[key] for key in properties if key in found}
+    return facts, str(seed.get("origin", ""))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Runs the pipeline's nodes through TFX's portable launcher: one at a time for Airflow, or all of them in order.
+
+The run id is the TFX pipeline run id, so processes that know it find each other's artifacts in ML Metadata. TFX
+keeps one execution per run and node: a node that was killed is taken up again, one that succeeded is not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from boxwright.config.records import RunConfig
+from boxwright.config.run_info import RunInfo, new_run
+from boxwright.config.settings import Settings
+from boxwright.config.uri_dates import resolve_templates
+from boxwright.errors import StorageError
+from boxwright.packaging.outputs import RUN_FILE
+from boxwright.packaging.recipe import find_finished
+from boxwright.pipeline.lineage import connection_config, node_outputs, run_outputs
+from boxwright.pipeline.nodes import NODES, REUSE_NODE, SEED_NODES
+from boxwright.pipeline.transport import bring_folder, publish_folder
+from boxwright.registry.parents import find_start
+from boxwright.storage import connected, join, read_bytes
+
+log = logging.getLogger("boxwright.release")
+_RUN_FILE_LIMIT = 10_000_000
+
+
+@contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Makes `import tensorflow` fail: TFX imports it when it can, ten seconds long, and does without it as well."""
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["tensorflow"]
+
+
+def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
+    """Runs one node of the run's pipeline.
+
+    Args:
+        config: what the user decided; the same for every node of a run.
+        run: the run; nodes find the outputs of earlier ones by its id.
+        node_id: one of `boxwright.pipeline.nodes.NODES`.
+
+    Returns:
+        The properties of the node's output artifact, and its `uri`.
+
+    Raises:
+        BoxwrightError: what the step raised.
+        StorageError: when the outputs of an earlier node are not there.
+    """
+    settings = Settings.from_environment()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with _without_tensorflow():
+        from tfx.orchestration import metadata
+        from tfx.orchestration.local import runner_utils
+        from tfx.orchestration.portable import launcher
+
+        pipeline = _compile(config, run, settings)
+        deployment = runner_utils.extract_local_deployment_config(pipeline)
+        node = next(item.pipeline_node for item in pipeline.nodes if item.pipeline_node.node_info.id == node_id)
+        one_node = launcher.Launcher(
+            pipeline_node=node,
+            mlmd_connection=metadata.Metadata(connection_config(settings)),
+            pipeline_info=pipeline.pipeline_info,
+            pipeline_runtime_spec=pipeline.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
+        )
+    with connected(config.storage):
+        _bring_inputs(run, node.upstream_nodes, node_id, settings)
+        one_node.launch()
+        outputs = node_outputs(run.run_id, node_id, settings)
+        if outputs and settings.shared_root:
+            publish_folder(Path(outputs["uri"]), _shared_uri(outputs["uri"], settings))
+    if outputs is None:
+        # TFX skips a node whose inputs are missing without a word.
+        raise StorageError(
+            f"{node_id} of run {run.run_id} did not run: an earlier step's output is missing; clear that step"
+        )
+    return outputs
+
+
+def _bring_inputs(run: RunInfo, upstream: Iterable[str], node_id: str, settings: Settings) -> None:
+    """Makes sure that what earlier nodes put out, maybe on other machines, lies where ML Metadata says."""
+    if settings.shared_root is None:
+        return
+    done = run_outputs(run.run_id, settings)
+    for name in upstream:
+        if name in done:
+            uri = done[name]["uri"]
+            bring_folder(_shared_uri(uri, settings), Path(uri), shards_ahead=node_id == "fine_tune")
+
+
+def _shared_uri(uri: str, settings: Settings) -> str:
+    return join(str(settings.shared_root), Path(uri).relative_to(settings.pipeline_root).as_posix())
+
+
+def output_folder(run: RunInfo, node_id: str) -> Path:
+    """The folder that a finished node of the run has filled.
+
+    Raises:
+        StorageError: it has not finished.
+    """
+    settings = Settings.from_environment()
+    outputs = node_outputs(run.run_id, node_id, settings)
+    if outputs is None:
+        raise StorageError(f"{node_id} of run {run.run_id} has not finished; clear that step")
+    _bring_inputs(run, [node_id], "", settings)
+    return Path(outputs["uri"])
+
+
+def choose_seed(config: RunConfig, run: RunInfo) -> str:
+    """The node that follows `build_examples`: one that fetches a seed, or `reuse_version`.
+
+    What a run chose once it keeps: its later steps may have run, and the registry may know more by now.
+
+    Raises:
+        UsageError: the seed mode asks for a parent that there is not.
+    """
+    done = run_outputs(run.run_id, Settings.from_environment())
+    if chosen := next((node_id for node_id in (*SEED_NODES, REUSE_NODE) if node_id in done), None):
+        log.info("the run has %s done already", chosen)
+        return chosen
+    start = find_start(config, run)
+    fingerprint = done.get("build_examples", {}).get("fingerprint")
+    with connected(config.storage):
+        version = find_finished(config, run, fingerprint, start.parent) if fingerprint else None
+    if version is not None:
+        log.info("%s of run %s has the same dataset, configuration and parent", version.reference, version.run_id)
+        return REUSE_NODE
+    log.info("%s: %s (%s)", start.node, start.parent or "pretrained weights", start.reason)
+    return start.node
+
+
+def run_pipeline(
+    config: RunConfig, run_id: str | None = None, on_step: Callable[[str], None] = lambda node_id: None
+) -> dict[str, Any]:
+    """Runs every node in order in this process.
+
+    Args:
+        config: what the user decided.
+        run_id: a new one if unset.
+        on_step: called with each node's id before it runs.
+
+    Returns:
+        What `boxwright run --json` prints.
+
+    Raises:
+        BoxwrightError: what the first failing step raised.
+    """
+    run = new_run(run_id)
+    config = resolve_templates(config, run)
+    outputs: dict[str, dict[str, Any]] = {}
+    seconds: dict[str, float] = {}
+
+    def go(node_id: str) -> None:
+        on_step(node_id)
+        started = time.monotonic()
+        outputs[node_id] = run_node(config, run, node_id)
+        seconds[node_id] = round(time.monotonic() - started, 1)
+
+    first = NODES.index(SEED_NODES[0])
+    for node_id in NODES[:first]:
+        go(node_id)
+    chosen = choose_seed(config, run)
+    go(chosen)
+    if chosen != REUSE_NODE:
+        for node_id in NODES[NODES.index(REUSE_NODE) + 1 :]:
+            go(node_id)
+    with connected(config.storage):
+        return _result(run.run_id, outputs, seconds)
+
+
+def _result(run_id: str, outputs: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
+    reused = outputs.get(REUSE_NODE)
+    version = reused or outputs["register_model"]
+    if reused:
+        facts = json.loads(read_bytes(join(reused["archive"].rpartition("/")[0], RUN_FILE), _RUN_FILE_LIMIT))
+    else:
+        facts = json.loads((Path(outputs["package_model"]["uri"]) / RUN_FILE).read_text())
+    return {
+        "run_id": run_id,
+        "status": "reused" if reused else "registered",
+        "model_archive": version["archive"],
+        "model_name": version["model_name"],
+        "version": version["version"],
+        **{name: facts[name] for name in ("dataset_fingerprint", "parent", "split", "metrics", "per_class")},
+        "seconds": seconds,
+    }
+
+
+def _compile(config: RunConfig, run: RunInfo, settings: Settings) -> Any:
+    from tfx.dsl.compiler import compiler, constants
+    from tfx.orchestration.portable import runtime_parameter_utils
+
+    from boxwright.pipeline.graph import create_pipeline
+
+    compiled = compiler.Compiler().compile(create_pipeline(config, run, settings))
+    runtime_parameter_utils.substitute_runtime_parameter(
+        compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run.run_id}
+    )
+    return compiled

@@ -1,0 +1,1 @@
+"""Registered models: versions, aliases, the parents of runs, and which finished run can be used again."""

@@ -1,0 +1,64 @@
+"""What a person reads before deciding about a model: the candidate's metrics beside the champion's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from boxwright.config.records import RunConfig
+from boxwright.config.run_info import RunInfo
+from boxwright.config.settings import Settings
+from boxwright.evaluation.files import METRICS_FILE, PREDICTIONS_PICTURE
+from boxwright.packaging.outputs import output_uri
+from boxwright.registry.mlflow_registry import CHAMPION, Registry, Version
+
+
+def question(config: RunConfig, run: RunInfo, evaluation_dir: Path) -> str:
+    """Markdown with a table of metrics and links.
+
+    Args:
+        config: the run's configuration.
+        run: whose model it is.
+        evaluation_dir: folder of `evaluate`.
+    """
+    settings = Settings.from_environment()
+    measured = json.loads((evaluation_dir / METRICS_FILE).read_text())
+    champion = _champion(Registry(settings.tracking_uri), config.model_name)
+    links = [f"[run in Airflow]({run.url})"] if run.url else []
+    if champion and settings.tracking_uri.startswith("http"):
+        page = f"{settings.tracking_uri.rstrip('/')}/#/models/{champion.name}/versions/{champion.version}"
+        links.append(f"[champion in MLflow]({page})")
+    picture = output_uri(config, run.run_id, PREDICTIONS_PICTURE)
+    return "\n".join(
+        [
+            f"Model `{config.model_id}`, measured on the {measured['split']} images.",
+            "",
+            *metric_table(measured["metrics"], champion),
+            "",
+            f"Predictions on test images: `{picture}`",
+            "",
+            " · ".join(links),
+        ]
+    ).strip()
+
+
+def metric_table(candidate: dict[str, float | None], champion: Version | None) -> list[str]:
+    """The lines of a Markdown table, a metric a line."""
+    theirs = champion.metrics if champion else {}
+    title = f"champion (version {champion.version})" if champion else "champion (none yet)"
+    rows = [f"| metric | candidate | {title} | difference |", "| --- | ---: | ---: | ---: |"]
+    for name, value in candidate.items():
+        other = theirs.get(name)
+        change = f"{value - other:+.4g}" if value is not None and other is not None else ""
+        rows.append(f"| {name} | {_shown(value)} | {_shown(other)} | {change} |")
+    return rows
+
+
+def _champion(registry: Registry, model_name: str) -> Version | None:
+    number = registry.aliases(model_name).get(CHAMPION)
+    return next((one for one in registry.versions(model_name) if one.version == number), None)
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}"

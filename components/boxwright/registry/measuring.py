@@ -1,0 +1,71 @@
+"""Measures registered or archived models on any dataset, without a run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from boxwright.config.records import ANNOTATIONS_FILE, EvaluationConfig, RunConfig, parse_config
+from boxwright.dataset.annotations.split_folders import splits_below
+from boxwright.dataset.examples.build import build_evaluation_examples
+from boxwright.dataset.snapshot.download import download_dataset
+from boxwright.evaluation.evaluating import Champion, EvaluationSummary, evaluate
+from boxwright.evaluation.files import DETECTIONS_FILE, METRICS_FILE
+from boxwright.evaluation.report.page import Background
+from boxwright.registry.fetching import fetch_model
+
+
+def measure_model(
+    model: str,
+    dataset: str,
+    report: Path | None = None,
+    against: str | None = None,
+    annotations_file: str = ANNOTATIONS_FILE,
+    settings: EvaluationConfig | None = None,
+) -> EvaluationSummary:
+    """Measures a model on every image of a dataset.
+
+    Args:
+        model: `models:/name/3`, `models:/name@champion`, or the URI of a `model.tar.gz`.
+        dataset: folder or prefix with images/ and annotations; of one with splits below it the test split is taken,
+            else the validation split.
+        report: folder for the report and the detections; none is kept if unset.
+        against: another model, to be measured on the same images as the one to beat.
+        annotations_file: name of the annotations file.
+        settings: what else is measured, and how much the report shows.
+
+    Raises:
+        UsageError, DataError: there is no such model or dataset, or they do not fit.
+    """
+    config = _config(dataset, annotations_file)
+    with _workspace() as folder:
+        title = fetch_model(model, folder / "model")
+        champion = None
+        if against:
+            champion = Champion(fetch_model(against, folder / "other"), folder / "other")
+        download_dataset(config, folder / "dataset")
+        build_evaluation_examples(folder / "dataset", folder / "examples")
+        out = folder / "out"
+        out.mkdir()
+        background = Background(
+            title, lineage={"Model": title, "Dataset": config.training}, links=(METRICS_FILE, DETECTIONS_FILE)
+        )
+        summary = evaluate(folder / "examples", folder / "model", out, settings, champion, background=background)
+        if report:
+            shutil.copytree(out, report, dirs_exist_ok=True)
+    return summary
+
+
+def _config(dataset: str, annotations_file: str) -> RunConfig:
+    splits = splits_below(dataset, annotations_file)
+    uri = splits.get("test") or splits.get("validation") or splits["training"]
+    return parse_config({"training": uri, "annotations_file": annotations_file, "output": "unused"})
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="boxwright-evaluate-") as folder:
+        yield Path(folder)

@@ -1,0 +1,106 @@
+"""Which earlier model a run starts from."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from boxwright.config.records import RunConfig
+from boxwright.config.run_info import RunInfo
+from boxwright.config.settings import Settings
+from boxwright.errors import UsageError
+from boxwright.model.seeds import Seed, check_parent, write_seed
+from boxwright.model.store import MODEL_FILE, WEIGHTS_FILE, load_card
+from boxwright.packaging.archive import unpack
+from boxwright.storage import download_file
+
+if TYPE_CHECKING:
+    from boxwright.registry.mlflow_registry import Registry
+
+SeedNode = Literal["fetch_pretrained", "resolve_parent"]
+log = logging.getLogger("boxwright.release")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run starts from.
+
+    Attributes:
+        parent: reference or URI of the earlier model; None for pretrained weights.
+        archive: URI of its `model.tar.gz`.
+        reason: why it starts from there.
+    """
+
+    parent: str | None
+    archive: str | None
+    reason: str
+
+    @property
+    def node(self) -> SeedNode:
+        """The step that fetches it."""
+        return "fetch_pretrained" if self.parent is None else "resolve_parent"
+
+
+def find_start(config: RunConfig, run: RunInfo) -> Start:
+    """Decides by the seed mode: from an earlier model, or from pretrained weights.
+
+    Raises:
+        UsageError: `incremental` finds no parent, or the parent that the run names does not exist.
+    """
+    if config.seed_mode == "pretrained":
+        return Start(None, None, "seed_mode=pretrained")
+    if config.parent and not config.parent.startswith("models:/"):
+        return Start(config.parent, config.parent, "named by the run")
+    if config.parent:
+        version = _registry().resolve(config.parent)
+        return Start(version.reference, version.archive_uri, f"named by the run as {config.parent}")
+    until = run.parents_until.isoformat()
+    newest = _registry().newest_accepted(config.model_name, run.parents_until, exclude_run_id=run.run_id)
+    if newest is not None:
+        return Start(newest.reference, newest.archive_uri, f"newest accepted version as of {until}")
+    if config.seed_mode == "incremental":
+        raise UsageError(
+            f"seed_mode=incremental needs an earlier model, and {config.model_name} has no accepted version as of "
+            f"{until}; train one with seed_mode=pretrained, or name a parent"
+        )
+    return Start(None, None, f"seed_mode=auto, and {config.model_name} has no accepted version as of {until}")
+
+
+def resolve_parent(config: RunConfig, run: RunInfo, classes: tuple[str, ...], out_dir: Path) -> Seed:
+    """Fetches the parent model into `out_dir` and checks that it fits.
+
+    Args:
+        config: names the parent, or leaves it to the newest accepted version as of the run's date.
+        run: this run, which is never its own parent and never learns from its future.
+        classes: class names of the dataset, by index.
+        out_dir: receives `model.json`, `model.weights.h5` and `seed.json`.
+
+    Raises:
+        UsageError: when there is no such parent.
+        DataError: when its archive, architecture or classes do not fit.
+    """
+    start = find_start(config, run)
+    if start.parent is None or start.archive is None:
+        raise UsageError(f"the run does not start from an earlier model ({start.reason}); clear choose_seed")
+    with tempfile.TemporaryDirectory(dir=out_dir) as temporary:
+        fetched = Path(temporary, "model.tar.gz")
+        download_file(start.archive, fetched)
+        unpacked = Path(temporary, "unpacked")
+        unpack(fetched, unpacked)
+        card = load_card(unpacked)
+        check_parent(card, start.parent, config.model_id, classes, config.on_class_change)
+        for name in (WEIGHTS_FILE, MODEL_FILE):
+            (unpacked / name).replace(out_dir / name)
+    log.info("training starts from %s (%s)", start.parent, start.reason)
+    seed = Seed(kind="incremental", model_id=card.model_id, origin=start.parent, reason=start.reason)
+    write_seed(seed, out_dir)
+    return seed
+
+
+def _registry() -> Registry:
+    from boxwright.registry.mlflow_registry import Registry
+
+    return Registry(Settings.from_environment().tracking_uri)

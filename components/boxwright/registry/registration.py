@@ -1,0 +1,119 @@
+"""Registers a packaged model with the facts of its run, or points the run at the version that another one made."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boxwright.config.records import RunConfig
+from boxwright.config.run_info import RunInfo
+from boxwright.config.settings import Settings
+from boxwright.errors import StorageError, UsageError
+from boxwright.evaluation.files import PICTURES, REPORT_PAGE
+from boxwright.packaging.outputs import RUN_FILE, publish
+from boxwright.packaging.recipe import find_finished
+from boxwright.registry.parents import find_start
+from boxwright.storage import write_json
+from boxwright.training.history import HISTORY_FILE
+
+if TYPE_CHECKING:
+    from boxwright.registry.mlflow_registry import Version
+    from boxwright.registry.versions import Release
+
+log = logging.getLogger("boxwright.release")
+
+REUSED_FILE = "reused.json"
+
+
+def register_model(
+    config: RunConfig,
+    run: RunInfo,
+    package_dir: Path,
+    evaluation_dir: Path,
+    archive_uri: str,
+    accepted: bool = True,
+) -> Version:
+    """Makes, or finds, the run's version in the registry.
+
+    Args:
+        config: the run's configuration.
+        run: has one version, however often this step runs; not accepted where somebody turned it down.
+        package_dir: folder of `package_model`, for `run.json` and the losses by epoch.
+        evaluation_dir: folder of `evaluate`, for the report and its pictures.
+        archive_uri: the uploaded `model.tar.gz`.
+        accepted: False for a model that did not pass its gate.
+    """
+    from boxwright.registry.mlflow_registry import Registry
+
+    release = _release(config, run, package_dir, evaluation_dir, archive_uri, accepted)
+    return Registry(Settings.from_environment().tracking_uri).register(release)
+
+
+def record_failure(config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str) -> None:
+    """Leaves the metrics and pictures of a run without a version in its MLflow run, which ends as failed.
+
+    Takes what `register_model` takes. A registry that does not answer costs a warning.
+    """
+    from boxwright.registry.mlflow_registry import Registry
+
+    release = _release(config, run, package_dir, evaluation_dir, archive_uri, accepted=False)
+    try:
+        Registry(Settings.from_environment().tracking_uri).record_failure(release)
+    except StorageError as error:
+        log.warning("MLflow does not know that this run failed: %s", error)
+
+
+def _release(
+    config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str, accepted: bool
+) -> Release:
+    from boxwright.registry.versions import Release
+
+    facts = json.loads((package_dir / RUN_FILE).read_text())
+    return Release(
+        model_name=config.model_name,
+        run_id=run.run_id,
+        archive_uri=archive_uri,
+        as_of=run.as_of,
+        interval_start=run.interval_start,
+        metrics={name: value for name, value in facts["metrics"].items() if value is not None},
+        fingerprint=facts["dataset_fingerprint"],
+        parent=facts["parent"],
+        model_id=facts["model_id"],
+        classes=facts["classes"],
+        category_ids=facts["category_ids"],
+        config_json=config.to_json(),
+        hyperparameters=facts["hyperparameters"],
+        recipe=facts["recipe"],
+        code_version=facts["code_version"],
+        run_url=run.url,
+        pictures=[path for name in (*PICTURES, REPORT_PAGE) if (path := evaluation_dir / name).exists()],
+        curves=_curves(json.loads((package_dir / HISTORY_FILE).read_text())),
+        accepted=accepted and run.rejected is None,
+        rejected_by=run.rejected if accepted else "by the quality gate",
+    )
+
+
+def _curves(history: list[dict[str, float]]) -> dict[str, list[float]]:
+    names = [name for name in history[0] if name != "epoch"] if history else []
+    return {name: [record[name] for record in history] for name in names}
+
+
+def reuse_version(config: RunConfig, run: RunInfo, fingerprint: str) -> Version:
+    """Finds the version that a finished run of the same recipe made, and says in the run's output which it is.
+
+    Raises:
+        UsageError: it was deleted or withdrawn since `choose_seed` found it.
+    """
+    version = find_finished(config, run, fingerprint, find_start(config, run).parent)
+    if version is None:
+        raise UsageError(
+            f"the version of {config.model_name} that this run was to reuse is gone; clear choose_seed to train"
+        )
+    facts = {"version": version.reference, "archive": version.archive_uri, "run_id": version.run_id}
+    with tempfile.TemporaryDirectory() as folder:
+        write_json(Path(folder, REUSED_FILE), facts)
+        publish(config, run.run_id, Path(folder), [REUSED_FILE])
+    return version

@@ -1,0 +1,1 @@
+"""Detections on files, folders and prefixes."""

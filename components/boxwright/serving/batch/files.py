@@ -1,0 +1,145 @@
+"""Detections on files: local ones and those in buckets, in batches, read ahead of the model."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from boxwright.errors import DataError
+from boxwright.serving.engine.model import ModelInfo
+from boxwright.serving.engine.picture import Picture, read_picture
+from boxwright.serving.engine.predictor import Detections, Predictor
+from boxwright.storage import join, list_files, parse_uri, read_bytes
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+BATCH = 8
+_READERS = 4
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One file and what came of it.
+
+    Attributes:
+        uri: of the file.
+        picture: None where it could not be read.
+        result: detections, best first, or why there are none.
+    """
+
+    uri: str
+    picture: Picture | None
+    result: Detections | DataError
+
+
+def images_at(uri: str) -> list[str]:
+    """The images that a URI stands for: itself, or every .jpg, .jpeg and .png below it, sorted.
+
+    Raises:
+        DataError: there are none.
+        UsageError, StorageError: see `boxwright.storage`.
+    """
+    location = parse_uri(uri)
+    is_image = location.key.lower().endswith(SUFFIXES)
+    if location.bucket is None:
+        is_image = location.path.is_file() or (is_image and not location.path.is_dir())
+    if is_image:
+        return [str(location)]
+    found = [join(uri, entry.key) for entry in list_files(uri) if entry.key.lower().endswith(SUFFIXES)]
+    if not found:
+        raise DataError(f"{uri} has no image; expected {', '.join(SUFFIXES)} files below it")
+    return found
+
+
+def look_at(predictor: Predictor, uris: Sequence[str], max_bytes: int, max_pixels: int) -> Iterator[Looked]:
+    """Runs the model on files, in their order; what is no image, or is too large, is told and left out.
+
+    Args:
+        predictor: the model.
+        uris: of the files.
+        max_bytes: largest file.
+        max_pixels: largest image; it bounds a batch as well.
+
+    Raises:
+        UsageError, StorageError: storage cannot be read.
+    """
+
+    def read(uri: str) -> Picture | DataError:
+        try:
+            return read_picture(read_bytes(uri, max_bytes), max_pixels)
+        except DataError as error:
+            return error
+
+    waiting: deque[tuple[str, Picture | DataError]] = deque()
+    with ThreadPoolExecutor(_READERS, "read") as pool:
+        for one in _ahead(pool, read, uris):
+            waiting.append(one)
+            if len(waiting) == BATCH or _pixels(waiting) > max_pixels:
+                # The last one is over the limit with the others; alone it is not.
+                last = waiting.pop() if len(waiting) > 1 and _pixels(waiting) > max_pixels else None
+                yield from _run(predictor, waiting)
+                waiting.clear()
+                if last:
+                    waiting.append(last)
+        yield from _run(predictor, waiting)
+
+
+def _ahead(pool: ThreadPoolExecutor, read: Any, uris: Sequence[str]) -> Iterator[tuple[str, Picture | DataError]]:
+    """Results in order, with at most two batches read ahead."""
+    left = iter(uris)
+    jobs: deque[tuple[str, Future[Picture | DataError]]] = deque(
+        (uri, pool.submit(read, uri)) for uri in islice(left, 2 * BATCH)
+    )
+    try:
+        while jobs:
+            uri, job = jobs.popleft()
+            yield uri, job.result()
+            jobs.extend((uri, pool.submit(read, uri)) for uri in islice(left, 1))
+    finally:
+        for _, job in jobs:
+            job.cancel()
+
+
+def _pixels(waiting: deque[tuple[str, Picture | DataError]]) -> int:
+    return sum(one.width * one.height for _, one in waiting if isinstance(one, Picture))
+
+
+def _run(predictor: Predictor, waiting: deque[tuple[str, Picture | DataError]]) -> Iterator[Looked]:
+    results = iter(predictor.predict([one for _, one in waiting if isinstance(one, Picture)]))
+    for uri, one in waiting:
+        if isinstance(one, Picture):
+            yield Looked(uri, one, next(results))
+        else:
+            yield Looked(uri, None, one)
+
+
+def record(looked: Looked, image_id: int, file_name: str, info: ModelInfo, threshold: float) -> dict[str, Any]:
+    """What is told of one file, as one line of JSON Lines.
+
+    Returns:
+        `image_id`, `file_name`, and either `width`, `height` and `detections`, or `error`. Detections are COCO results
+        (`image_id`, `category_id` of the training dataset, `bbox` as `[x, y, width, height]` in pixels, `score`) with
+        the class name as `label`, best first.
+    """
+    told: dict[str, Any] = {"image_id": image_id, "file_name": file_name}
+    if looked.picture is None or not isinstance(looked.result, Detections):
+        return told | {"error": str(looked.result)}
+    found = looked.result.at_least(threshold)
+    width, height = looked.picture.width, looked.picture.height
+    boxes = found.boxes.astype("float64")
+    corner, extent = boxes[:, 1::-1] * (width, height), (boxes[:, :1:-1] - boxes[:, 1::-1]) * (width, height)
+    rows = zip(corner.tolist(), extent.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True)
+    detections = [
+        {
+            "image_id": image_id,
+            "category_id": info.category_ids[row],
+            "label": info.classes[row],
+            "bbox": [round(side, 3) for side in (*start, *size)],
+            "score": round(score, 6),
+        }
+        for start, size, row, score in rows
+    ]
+    return told | {"width": width, "height": height, "detections": detections}

@@ -1,0 +1,99 @@
+"""Whether a model that was just loaded does what it did when it was measured."""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from boxwright.errors import DataError
+from boxwright.packaging.sample import Sample, read_sample
+from boxwright.serving.engine.picture import Picture, RefusedImageError
+
+if TYPE_CHECKING:
+    from boxwright.serving.engine.predictor import Detections, Predictor
+
+# Between the machine that measured and this one, and between a batch of eight and one alone, lie roundings; a wrong
+# model, label map or preprocessing lies far beyond these.
+MIN_IOU, MAX_SCORE_DIFFERENCE, MIN_SHARE = 0.9, 0.05, 0.9
+_COMPARED = 10
+_log = logging.getLogger("boxwright")
+
+
+def check_predictor(predictor: Predictor, folder: Path) -> None:
+    """Runs a model on its stored sample, or on a flat picture where its archive has none.
+
+    It warms the model as well: the first call is much slower than the later ones.
+
+    Args:
+        predictor: what was loaded.
+        folder: the unpacked archive.
+
+    Raises:
+        DataError: its output is not a detector's, or the sample's detections are not found again.
+    """
+    reference = predictor.info.source.reference
+    sample = read_sample(folder)
+    picture = _flat_picture() if sample is None else Picture(sample.image, sample.width, sample.height)
+    # Twice, since shapes that vary are traced the second time.
+    for count in (1, 2):
+        seen = predictor.predict([picture] * count)[-1]
+    if isinstance(seen, RefusedImageError):
+        raise DataError(f"{reference}: its sample.json is broken: {seen}")
+    _check_output(seen, predictor)
+    if sample is None:
+        _log.info("%s has no sample.json; only the form of its output was checked", reference)
+    else:
+        _compare(seen, sample, predictor)
+
+
+def _flat_picture() -> Picture:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (320, 240), (127, 127, 127)).save(buffer, "PNG")
+    return Picture(buffer.getvalue(), 320, 240)
+
+
+def _check_output(seen: Detections, predictor: Predictor) -> None:
+    info, problem = predictor.info, ""
+    if not all(np.isfinite(values).all() for values in (seen.boxes, seen.scores)):
+        problem = "boxes or scores that are not finite"
+    elif seen.boxes.size and (seen.boxes.min() < -1e-3 or seen.boxes.max() > 1 + 1e-3):
+        problem = f"boxes outside of [0, 1], up to {np.abs(seen.boxes).max():g}"
+    elif seen.classes.size and not (seen.classes.min() >= 0 and seen.classes.max() < len(info.classes)):
+        problem = f"class {seen.classes.max() + 1} of {len(info.classes)} in its label map"
+    if problem:
+        raise DataError(f"{info.source.reference}: the model gives {problem}; package it again")
+
+
+def _compare(seen: Detections, sample: Sample, predictor: Predictor) -> None:
+    expected = sample.detections[:_COMPARED]
+    if not expected:
+        return
+    scale = np.array([sample.width, sample.height] * 2)
+    boxes = seen.boxes[:, [1, 0, 3, 2]] * scale
+    ids = np.array(predictor.info.category_ids)[seen.classes]
+    found = 0
+    for one in expected:
+        same = (ids == one.category_id) & (np.abs(seen.scores - one.score) <= MAX_SCORE_DIFFERENCE)
+        x, y, width, height = one.bbox
+        found += bool((same & (_iou(boxes, np.array([x, y, x + width, y + height])) >= MIN_IOU)).any())
+    if found < MIN_SHARE * len(expected):
+        raise DataError(
+            f"{predictor.info.source.reference}: of the {len(expected)} best detections that the evaluation saw on the "
+            f"sample image, the model finds {found}; it is not the model that was measured, package it again"
+        )
+
+
+def _iou(boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Intersection over union of xyxy `(n, 4)` with one xyxy box."""
+    overlap = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    common = np.clip(overlap, 0, None).prod(axis=1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
+    result: npt.NDArray[np.float64] = common / np.maximum(areas - common, 1e-9)
+    return result

@@ -1,0 +1,142 @@
+"""From a reference to a model on disk: registry, archive or folder, and what its files say about it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from boxwright.config.settings import Settings
+from boxwright.errors import DataError
+from boxwright.evaluation.files import METRICS_FILE
+from boxwright.model.store import load_card
+from boxwright.packaging.archive import unpack
+from boxwright.storage import Location, download_file, parse_uri
+
+REGISTRY = "models:/"
+# Where the archive has no threshold of its own: the score from which the evaluation's pictures show a box.
+FALLBACK_THRESHOLD = 0.3
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that a reference stands for at one moment.
+
+    Attributes:
+        reference: `models:/name/3` with the version that an alias meant, or the URI as it was given.
+        archive: URI of its `model.tar.gz`, or a folder with what is in one.
+        name: registered name, or the archive's file name.
+        version: registered version; None for a model that is named by its URI.
+    """
+
+    reference: str
+    archive: str
+    name: str
+    version: int | None
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model's files say about it.
+
+    Attributes:
+        source: where it came from.
+        model_id: row of the catalogue.
+        image_size: input height and width in pixels.
+        classes: names by 0-based class index.
+        category_ids: the training dataset's id of each class.
+        metrics: on its evaluation images; empty where the archive has none.
+        threshold: least score of a box worth showing.
+        threshold_origin: `metrics.json`, or `fallback` where that names none.
+    """
+
+    source: ModelSource
+    model_id: str
+    image_size: int
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    metrics: dict[str, Any]
+    threshold: float
+    threshold_origin: str
+
+
+def resolve_model(reference: str) -> ModelSource:
+    """What a reference means now: asks the registry about `models:/...`, and takes anything else as a URI.
+
+    Raises:
+        UsageError: there is no such version, or the URI is not one.
+        StorageError: the registry does not answer.
+    """
+    if not reference.startswith(REGISTRY):
+        location = parse_uri(reference)
+        return ModelSource(str(location), str(location), location.key.rpartition("/")[2], None)
+    from boxwright.registry.mlflow_registry import Registry
+
+    version = Registry(Settings.from_environment().tracking_uri).resolve(reference)
+    return ModelSource(version.reference, version.archive_uri, version.name, version.version)
+
+
+@contextmanager
+def opened(source: ModelSource) -> Iterator[Path]:
+    """A folder with the model's files, for the time of the block; an archive is fetched and unpacked for it.
+
+    Raises:
+        DataError: the archive does not exist, or is not one of a run.
+        UsageError, StorageError: see `boxwright.storage`.
+    """
+    location = parse_uri(source.archive)
+    if _is_folder(location):
+        yield location.path
+        return
+    with tempfile.TemporaryDirectory(prefix="boxwright-model-") as temporary:
+        fetched, unpacked = Path(temporary, "model.tar.gz"), Path(temporary, "model")
+        download_file(source.archive, fetched)
+        unpack(fetched, unpacked)
+        fetched.unlink()
+        yield unpacked
+
+
+def _is_folder(location: Location) -> bool:
+    return location.bucket is None and location.path.is_dir()
+
+
+def read_info(source: ModelSource, folder: Path) -> ModelInfo:
+    """What the files of an unpacked archive say.
+
+    Raises:
+        DataError: `model.json` is missing or is not a model's; `metrics.json` or its threshold is broken.
+    """
+    card = load_card(folder)
+    measured = _read_metrics(folder / METRICS_FILE)
+    info = ModelInfo(
+        source,
+        card.model_id,
+        card.image_size,
+        card.classes,
+        card.category_ids,
+        measured.get("metrics", {}),
+        FALLBACK_THRESHOLD,
+        "fallback",
+    )
+    threshold = measured.get("threshold")
+    if threshold is None:
+        return info
+    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise DataError(f"{folder / METRICS_FILE}: threshold is {threshold!r}, expected a score from 0 to 1")
+    return replace(info, threshold=float(threshold), threshold_origin=METRICS_FILE)
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        measured = json.loads(path.read_text())
+        if isinstance(measured, dict):
+            return measured
+    except ValueError:
+        pass
+    raise DataError(f"{path} is not the metrics.json of a run; package the model again")

@@ -1,0 +1,130 @@
+"""One server process: loads the model, listens, and on a signal finishes what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+
+from boxwright.config.records import ServingConfig
+from boxwright.errors import StorageError, UsageError
+from boxwright.serving.engine.engine import Engine, settle_memory
+from boxwright.serving.engine.follow import Follower, followed
+from boxwright.serving.engine.model import resolve_model
+from boxwright.serving.engine.predictor import load_predictor
+from boxwright.serving.engine.telemetry import Telemetry
+from boxwright.serving.http.app import create_app
+
+_LOOPBACK = ("127.", "::1", "localhost")
+_log = logging.getLogger("boxwright")
+
+
+def serve(
+    reference: str, config: ServingConfig, token: str | None, on_ready: Callable[[str, str], None] = lambda *_: None
+) -> None:
+    """Serves a model until SIGTERM or SIGINT.
+
+    Args:
+        reference: `models:/name/3`, `models:/name@champion`, an archive's URI, or a folder with what is in one.
+        config: where and within which limits.
+        token: that clients must bear; None for none.
+        on_ready: called with the server's URL and the model's reference once it listens.
+
+    Raises:
+        UsageError: the reference, address or port is wrong.
+        DataError, StorageError: the model cannot be loaded.
+    """
+    if config.follow:
+        followed(reference)
+    if token is None and not config.host.startswith(_LOOPBACK):
+        _log.warning("listening on %s without a token: whoever reaches this machine can use the model", config.host)
+    with listening(config) as listener:
+        source = resolve_model(reference)
+        _log.info("loading %s", source.reference)
+        engine = Engine(load_predictor(source), config, Telemetry())
+        settle_memory()
+        host, port = listener.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        with _own_exit_code():
+            asyncio.run(_run(engine, reference, config, token, listener, lambda: on_ready(url, source.reference)))
+
+
+async def _run(
+    engine: Engine,
+    reference: str,
+    config: ServingConfig,
+    token: str | None,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+) -> None:
+    server = _Server(
+        uvicorn.Config(
+            create_app(engine, token),
+            # Bounds the headers, which the faster one does not.
+            http="h11",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=config.stop_timeout,
+        ),
+        on_ready,
+    )
+    watch = asyncio.create_task(Follower(reference, engine, config.follow_seconds).run()) if config.follow else None
+    try:
+        await server.serve([listener])
+    finally:
+        if watch:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+@contextmanager
+def listening(config: ServingConfig) -> Iterator[socket.socket]:
+    """The bound socket: a port in use is told before a model is loaded. It listens when the model is there."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    # Named TCP, or asyncio leaves Nagle's algorithm on, and each answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((config.host, config.port))
+    except socket.gaierror as error:
+        listener.close()
+        raise UsageError(f"host {config.host!a} is no address of this machine: {error.strerror}") from None
+    except OSError as error:
+        listener.close()
+        kind = UsageError if isinstance(error, PermissionError) else StorageError
+        raise kind(
+            f"cannot listen on {config.host}:{config.port}: {error.strerror}; choose another --port or --host"
+        ) from None
+    with listener:
+        yield listener
+
+
+@contextmanager
+def _own_exit_code() -> Iterator[None]:
+    """Lets a stop that was asked for end the process with 0: uvicorn raises the signal again after it has stopped."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,220 @@
+"""The demo: from a dataset to a registered model through Airflow, with everything on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from boxwright.airflow_api.client import AirflowClient, TaskState
+from boxwright.config.records import ANNOTATIONS_FILE
+from boxwright.config.settings import Settings
+from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError, UsageError
+from boxwright.stack import manager, progress
+from boxwright.stack.environment import BUCKET, Stack, stack_environment
+
+DAG_ID = "object_detection_training"
+IMAGES = 200
+EPOCHS = 7
+SEED = 0
+OUTPUT = f"s3://{BUCKET}/runs"
+# Other tools call the first split "train".
+SPLIT_FOLDERS = {"training": ("training", "train"), "validation": ("validation",), "test": ("test",)}
+START_TIMEOUT = 60.0
+RUN_FILE_LIMIT = 10_000_000
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo ended with.
+
+    Attributes:
+        run_id: the run in Airflow.
+        facts: `run.json` of the run: `metrics`, `per_class`, `model_name`, and the like.
+        version: version in the model registry.
+        picture: test images with the predicted boxes.
+    """
+
+    run_id: str
+    facts: dict[str, Any]
+    version: str
+    picture: Path
+
+
+def run_demo(
+    settings: Settings, console: Console, dataset: str | None = None, images: int = IMAGES, epochs: int | None = None
+) -> DemoResult:
+    """Starts what is not running, trains on a dataset through Airflow, shows it, stops what it started.
+
+    Args:
+        settings: names the home of the stack.
+        console: where progress goes.
+        dataset: local folder or s3:// URI; a made-up sample if unset. Sub-folders training (or train), validation
+            and test are the splits; without them the dataset is the training images.
+        images: size of the sample.
+        epochs: passes over the training images; if unset `EPOCHS` for the sample, the model's own for a dataset.
+
+    Returns:
+        The metrics, the registered version and the picture.
+
+    Raises:
+        BoxwrightError: if the stack does not start, the dataset cannot be used, or the run failed: then with the error
+            line of the task that failed.
+    """
+    with _running_stack(settings, console) as stack, _environment(stack):
+        client = manager.client_of(stack)
+        client.wait_for_dag(DAG_ID)
+        run_id = f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        conf = _splits(_place_dataset(settings, console, dataset, images, run_id))
+        conf |= {"output": OUTPUT, "model_name": "sample" if dataset is None else "detector"}
+        chosen = epochs or (EPOCHS if dataset is None else None)
+        conf |= {"epochs": chosen} if chosen else {}
+        _train(client, console, run_id, conf)
+        return _collect(settings, client, run_id)
+
+
+@contextmanager
+def _running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
+    stack, started = manager.up(settings, on_ready=progress.ready_line(console))
+    try:
+        yield stack
+    finally:
+        if started:
+            console.print(f"stopping {', '.join(started)}; data stays in {settings.home}", soft_wrap=True)
+            manager.down(settings, started)
+
+
+@contextmanager
+def _environment(stack: Stack) -> Iterator[None]:
+    """Lets this process use the stack's S3 as well, as long as it lasts."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(stack_environment(stack, before))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _place_dataset(settings: Settings, console: Console, dataset: str | None, images: int, run_id: str) -> str:
+    """Brings the dataset into the bucket; returns its URI."""
+    if dataset is not None and "://" in dataset:
+        return dataset
+    if dataset is None:
+        name = f"sample-{images}"
+        folder, uri = _sample(settings, name, images), f"s3://{BUCKET}/datasets/{name}"
+    else:
+        folder = Path(dataset).expanduser().resolve()
+        if not folder.is_dir():
+            raise UsageError(
+                f"--dataset {dataset}: no such folder; expected a folder with images/ and {ANNOTATIONS_FILE}"
+            )
+        # A name of its own: images of an earlier upload must not stay among those of this one.
+        uri = f"s3://{BUCKET}/datasets/{folder.name}-{run_id.removeprefix('demo-')}"
+    console.print(f"uploading {folder} to {uri}", soft_wrap=True)
+    upload_folder(folder, uri)
+    return uri
+
+
+def _sample(settings: Settings, name: str, images: int) -> Path:
+    from boxwright.dataset.sample.generate import generate_sample
+
+    folder = settings.home / "demo" / name
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        generate_sample(folder, images=images, seed=SEED)
+    return folder
+
+
+def upload_folder(folder: Path, uri: str) -> None:
+    """Uploads every file of a folder, except hidden ones, to the same key below `uri`."""
+    from boxwright.storage import join, upload_file
+
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    keys = {path: path.relative_to(folder) for path in paths}
+    visible = [path for path in paths if not any(part.startswith(".") for part in keys[path].parts)]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda path: upload_file(path, join(uri, keys[path].as_posix())), visible))
+
+
+def _splits(uri: str) -> dict[str, Any]:
+    """The dataset's splits as parameters: its sub-folders, or all of it as training."""
+    from boxwright.storage import exists, join
+
+    found = {}
+    for split, folders in SPLIT_FOLDERS.items():
+        for folder in folders:
+            if split not in found and exists(join(uri, folder, ANNOTATIONS_FILE)):
+                found[split] = join(uri, folder)
+    return found if "training" in found else {"training": uri}
+
+
+def _train(client: AirflowClient, console: Console, run_id: str, conf: dict[str, Any]) -> None:
+    """Triggers the run and shows it until it ends.
+
+    Raises:
+        BoxwrightError: with the error line of the task that failed.
+    """
+    known = {run_id, *client.runs(DAG_ID)}
+    client.trigger(DAG_ID, run_id, conf)
+    was_paused = client.set_paused(DAG_ID, False)
+    try:
+        if was_paused:
+            _await_turn(client, run_id, known)
+        state, tasks = progress.show_run(console, run_id, client.follow(DAG_ID, run_id))
+    finally:
+        if was_paused:
+            client.set_paused(DAG_ID, True)
+            _remove_unasked(client, known)
+    if state != "success":
+        raise failure_of(client, run_id, tasks)
+
+
+def _await_turn(client: AirflowClient, run_id: str, known: set[str]) -> None:
+    """Waits until the run starts, keeping the schedule's runs out of its way.
+
+    Unpausing a DAG makes its schedule create the run of the last interval, and one run is active at a time: it would
+    train first, on data that nobody asked the demo for. Whoever unpauses the DAG later gets that run then.
+    """
+    deadline = time.monotonic() + START_TIMEOUT
+    while client.runs(DAG_ID).get(run_id) == "queued" and time.monotonic() < deadline:
+        _remove_unasked(client, known)
+        time.sleep(0.5)
+
+
+def _remove_unasked(client: AirflowClient, known: set[str]) -> None:
+    for run_id in client.runs(DAG_ID).keys() - known:
+        if run_id.startswith("scheduled__"):
+            client.remove_run(DAG_ID, run_id)
+
+
+def failure_of(client: AirflowClient, run_id: str, tasks: list[TaskState]) -> BoxwrightError:
+    """The error of a run that failed: the one line of the task that did, with the exit code of its kind."""
+    failed = next((task for task in tasks if task.state == "failed"), None)
+    if failed is None:
+        return TrainingError(f"run {run_id} failed before a task ran; see Airflow")
+    kinds: dict[str, type[BoxwrightError]] = {"validate_annotations": DataError, "quality_gate": GateError}
+    kind = kinds.get(failed.task_id, TrainingError)
+    return kind(f"run {run_id}: {failed.task_id} failed: {client.error_line(DAG_ID, run_id, failed)}")
+
+
+def _collect(settings: Settings, client: AirflowClient, run_id: str) -> DemoResult:
+    from boxwright.storage import download_file, join, read_bytes
+
+    output = join(OUTPUT, run_id, "output")
+    facts = json.loads(read_bytes(join(output, "run.json"), RUN_FILE_LIMIT))
+    picture = settings.home / "demo" / f"{run_id}-predictions.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    download_file(join(output, "predictions.png"), picture)
+    registered = client.result(DAG_ID, run_id, "register_model") or {}
+    return DemoResult(run_id, facts, str(registered.get("version", "?")), picture)

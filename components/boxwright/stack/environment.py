@@ -1,0 +1,190 @@
+"""What every process of the local stack sees: addresses, credentials, Airflow's settings."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from boxwright.config.settings import Settings
+from boxwright.stack.ports import HOST, Ports
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+BUCKET = "boxwright"
+ADMIN = "admin"
+REGION = "us-east-1"
+# A person's own AWS set-up must not win over the local S3, nor an Airflow of theirs over ours.
+DROPPED = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a stack lives and what opens it.
+
+    Attributes:
+        home: `Settings.home`; state goes to its sub-folders.
+        ports: port by name, see `boxwright.stack.ports`.
+        secrets: passwords and keys by name; never printed except for the log-in of Airflow.
+    """
+
+    home: Path
+    ports: Ports
+    secrets: dict[str, str] = field(repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of pids, logs, secrets and databases."""
+        return self.home / "stack"
+
+    @property
+    def airflow_home(self) -> Path:
+        """`AIRFLOW_HOME`: Airflow's database and task logs."""
+        return self.folder / "airflow"
+
+    @cached_property
+    def s3_url(self) -> str:
+        """Address of the S3 server."""
+        return f"http://{HOST}:{self.ports['s3']}"
+
+    @cached_property
+    def mlflow_url(self) -> str:
+        """Address of MLflow."""
+        return f"http://{HOST}:{self.ports['mlflow']}"
+
+    @cached_property
+    def airflow_url(self) -> str:
+        """Address of Airflow."""
+        return f"http://{HOST}:{self.ports['airflow']}"
+
+    @property
+    def password(self) -> str:
+        """Password of Airflow's user `admin`."""
+        return self.secrets["airflow_password"]
+
+
+def stack_environment(stack: Stack, base: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of the processes of a stack.
+
+    Args:
+        stack: whose addresses and credentials to use.
+        base: environment to start from, usually `os.environ`.
+
+    Returns:
+        A new mapping: `base` without settings that would compete, and with `added_environment` on top.
+    """
+    kept = {key: value for key, value in base.items() if key not in DROPPED and not key.startswith("AIRFLOW_")}
+    no_proxy = ",".join(part for part in (base.get("NO_PROXY") or base.get("no_proxy"), HOST, "localhost") if part)
+    # The code of this tree, whatever else is installed.
+    python_path = os.pathsep.join(part for part in (str(REPOSITORY), base.get("PYTHONPATH")) if part)
+    own = {"NO_PROXY": no_proxy, "no_proxy": no_proxy, "PYTHONPATH": python_path}
+    return kept | own | added_environment(stack)
+
+
+def added_environment(stack: Stack) -> dict[str, str]:
+    """The variables that a shell or process needs to talk to the stack: S3, MLflow, Boxwright, Airflow."""
+    return {
+        "BOXWRIGHT_HOME": str(stack.home),
+        "AWS_ENDPOINT_URL": stack.s3_url,
+        "AWS_ACCESS_KEY_ID": stack.secrets["s3_access_key"],
+        "AWS_SECRET_ACCESS_KEY": stack.secrets["s3_secret_key"],
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "MLFLOW_TRACKING_URI": stack.mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",
+        "AIRFLOW_HOME": str(stack.airflow_home),
+        **{f"AIRFLOW__{key.upper()}": value for key, value in _airflow_settings(stack).items()},
+    }
+
+
+def _airflow_settings(stack: Stack) -> dict[str, str]:
+    return {
+        "core__dags_folder": str(REPOSITORY / "dags"),
+        "core__plugins_folder": str(REPOSITORY / "plugins"),
+        "core__load_examples": "False",
+        "core__executor": "LocalExecutor",
+        "core__parallelism": "2",
+        "core__execution_api_server_url": f"{stack.airflow_url}/execution/",
+        "core__fernet_key": stack.secrets["fernet_key"],
+        "core__simple_auth_manager_users": f"{ADMIN}:admin",
+        "core__simple_auth_manager_passwords_file": str(stack.folder / "airflow-passwords.json"),
+        "core__simple_auth_manager_all_admins": "False",
+        # Seconds that a writer waits for another; the default of 5 is too few when two cores are busy training.
+        "database__sql_alchemy_conn": f"sqlite:///{stack.airflow_home / 'airflow.db'}?timeout=60",
+        "api__host": HOST,
+        "api__port": str(stack.ports["airflow"]),
+        "api__base_url": stack.airflow_url,
+        "api__workers": "1",
+        "api__secret_key": stack.secrets["api_secret_key"],
+        "api_auth__jwt_secret": stack.secrets["jwt_secret"],
+        "logging__base_log_folder": str(stack.airflow_home / "logs"),
+        "dag_processor__parsing_processes": "1",
+        "dag_processor__refresh_interval": "30",
+        "usage_data_collection__enabled": "False",
+    }
+
+
+def open_stack(settings: Settings, ports: Ports) -> Stack:
+    """Reads the stack's secrets, making them on the first call."""
+    return Stack(home=settings.home, ports=ports, secrets=_load_secrets(settings.home / "stack" / "secrets.json"))
+
+
+def write_files(stack: Stack) -> None:
+    """Writes the files that the servers read, all for the owner's eyes only.
+
+    `s3.json` holds the identity SeaweedFS knows, `airflow-passwords.json` the log-in, and `env` what a shell
+    sources (`set -a; . var/stack/env`) to use the stack without Airflow.
+    """
+    stack.airflow_home.mkdir(parents=True, exist_ok=True)
+    identity = {
+        "name": BUCKET,
+        "credentials": [{"accessKey": stack.secrets["s3_access_key"], "secretKey": stack.secrets["s3_secret_key"]}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    write_private(stack.folder / "s3.json", json.dumps({"identities": [identity]}))
+    write_private(stack.folder / "airflow-passwords.json", json.dumps({ADMIN: stack.password}))
+    lines = [f"{name}={shlex.quote(value)}" for name, value in added_environment(stack).items()]
+    write_private(stack.folder / "env", "\n".join(lines) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read, at no moment half written or open to others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+def _load_secrets(path: Path) -> dict[str, str]:
+    stored: dict[str, str] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    made = {
+        "s3_access_key": secrets.token_hex(10),
+        "s3_secret_key": secrets.token_urlsafe(30),
+        "airflow_password": secrets.token_urlsafe(12),
+        "api_secret_key": secrets.token_urlsafe(32),
+        "jwt_secret": secrets.token_urlsafe(48),
+        "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    }
+    if made.keys() - stored.keys():
+        stored = made | stored
+        write_private(path, json.dumps(stored))
+    return stored

@@ -1,0 +1,200 @@
+"""Brings the local stack up and down, and says what of it runs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from boxwright.airflow_api.client import AirflowClient
+from boxwright.config.settings import Settings
+from boxwright.errors import StorageError
+from boxwright.stack import ports as ports_module
+from boxwright.stack.environment import ADMIN, Stack, open_stack, stack_environment, write_files
+from boxwright.stack.processes import ProcessTable
+from boxwright.stack.services import SERVICES, Service, migrate_command
+
+START_TIMEOUT = 240.0
+POLL = 0.25
+GPU_POOL = "gpu"
+GPU_SLOTS = 1
+
+OnReady = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of one service: its pid (None: not running), whether it does its work, where its log is."""
+
+    name: str
+    pid: int | None
+    ready: bool
+    log: Path
+
+
+def find_stack(settings: Settings) -> Stack:
+    """The stack of this home with the ports it was last started with, or those of the environment.
+
+    Raises:
+        UsageError: if a `BOXWRIGHT_PORT_` variable holds no port number.
+    """
+    ports = ports_module.load_ports(_ports_path(settings)) or ports_module.configured_ports()
+    return open_stack(settings, ports)
+
+
+def up(settings: Settings, *, free_ports: bool = False, on_ready: OnReady | None = None) -> tuple[Stack, list[str]]:
+    """Starts every service that does not run yet and returns when all of them do their work.
+
+    Args:
+        settings: names the home that holds the stack's state.
+        free_ports: take any free ports, not the configured ones; a stack that runs keeps its own.
+        on_ready: called with name and seconds since the start, for each service as it becomes ready.
+
+    Returns:
+        The stack, and the names of the services that this call started.
+
+    Raises:
+        UsageError: if a port is taken by another program.
+        StorageError: if a service ends or does not become ready; what this call started is stopped again.
+    """
+    with _locked(settings):
+        stack, table = _choose_stack(settings, free_ports)
+        missing = [service for service in SERVICES if table.find(service.name) is None]
+        ports_module.require_free({name: stack.ports[name] for service in missing for name in service.ports})
+        ports_module.save_ports(_ports_path(settings), stack.ports)
+        write_files(stack)
+        started = [service.name for service in missing]
+        try:
+            _start(stack, table, missing)
+            _wait_ready(stack, table, on_ready or (lambda name, seconds: None))
+            client_of(stack).ensure_pool(GPU_POOL, GPU_SLOTS, "One training at a time on the accelerator.")
+        except BaseException:
+            _stop(table, started)
+            raise
+    return stack, started
+
+
+def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
+    """Stops services; all of them unless `names` says which. Their data stays.
+
+    Returns:
+        The names of those that were running.
+    """
+    with _locked(settings):
+        return _stop(ProcessTable(settings.home / "stack"), names)
+
+
+def status(settings: Settings) -> list[State]:
+    """Process and readiness of every service."""
+    stack = find_stack(settings)
+    table = ProcessTable(stack.folder)
+    found = {service.name: table.find(service.name) for service in SERVICES}
+    return [
+        State(
+            service.name,
+            process.pid if (process := found[service.name]) else None,
+            found[service.name] is not None and service.ready(stack),
+            table.log_path(service.name),
+        )
+        for service in SERVICES
+    ]
+
+
+def client_of(stack: Stack) -> AirflowClient:
+    """A client that logs in to the stack's Airflow as its administrator."""
+    return AirflowClient(stack.airflow_url, ADMIN, stack.password)
+
+
+def _choose_stack(settings: Settings, free_ports: bool) -> tuple[Stack, ProcessTable]:
+    table = ProcessTable(settings.home / "stack")
+    running = any(table.find(service.name) for service in SERVICES)
+    stored = ports_module.load_ports(_ports_path(settings)) if running else None
+    choose = ports_module.free_ports if free_ports else ports_module.configured_ports
+    return open_stack(settings, stored or choose()), table
+
+
+def _start(stack: Stack, table: ProcessTable, missing: list[Service]) -> None:
+    """Starts services beside the migration of Airflow's database, and those that need it after it."""
+    environment = stack_environment(stack, os.environ)
+    with _migration(stack, environment, needed=any(service.migrates for service in missing)) as wait:
+        for service in missing:
+            if not service.migrates:
+                table.start(service.name, service.command(stack), environment)
+        wait()
+    for service in missing:
+        if service.migrates:
+            table.start(service.name, service.command(stack), environment)
+
+
+@contextmanager
+def _migration(stack: Stack, environment: dict[str, str], needed: bool) -> Iterator[Callable[[], None]]:
+    """Runs `airflow db migrate` in the background; yields a function that waits for it."""
+    marker, current = stack.airflow_home / "migrated", version("apache-airflow-core")
+    database = stack.airflow_home / "airflow.db"
+    if not needed or (database.is_file() and marker.is_file() and marker.read_text("utf-8") == current):
+        yield lambda: None
+        return
+    log = ProcessTable(stack.folder).log_path("migrate")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(migrate_command(), env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+    def wait() -> None:
+        if process.wait() != 0:
+            line = ProcessTable(stack.folder).last_line("migrate")
+            raise StorageError(f"airflow db migrate failed: {line}; see {log}")
+        marker.write_text(current, "utf-8")
+
+    try:
+        yield wait
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _wait_ready(stack: Stack, table: ProcessTable, on_ready: OnReady) -> None:
+    begin = time.monotonic()
+    pending = list(SERVICES)
+    while pending:
+        for service in list(pending):
+            if service.ready(stack):
+                pending.remove(service)
+                on_ready(service.name, time.monotonic() - begin)
+            elif table.find(service.name) is None:
+                line, log = table.last_line(service.name), table.log_path(service.name)
+                raise StorageError(f"{service.name} ended while starting: {line}; see {log}")
+        if pending and time.monotonic() - begin > START_TIMEOUT:
+            names = ", ".join(service.name for service in pending)
+            raise StorageError(f"{names}: not ready after {START_TIMEOUT:.0f} s; see {table.home / 'logs'}")
+        if pending:
+            time.sleep(POLL)
+
+
+def _stop(table: ProcessTable, names: Iterable[str] | None) -> list[str]:
+    wanted = None if names is None else set(names)
+    services = [service for service in SERVICES if wanted is None or service.name in wanted]
+    with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
+        stopped = list(pool.map(lambda service: table.stop(service.name, service.grace), services))
+    return [service.name for service, was_running in zip(services, stopped, strict=True) if was_running]
+
+
+def _ports_path(settings: Settings) -> Path:
+    return settings.home / "stack" / "ports.json"
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """One command at a time changes a stack; a second one waits."""
+    folder = settings.home / "stack"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

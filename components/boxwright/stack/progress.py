@@ -1,0 +1,110 @@
+"""What `up`, `status` and `demo` show on a terminal; plain lines where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from boxwright.airflow_api.client import TaskState
+from boxwright.stack.environment import ADMIN, BUCKET, Stack
+from boxwright.stack.manager import State
+
+STYLES = {
+    "success": "green",
+    "failed": "red",
+    "upstream_failed": "red",
+    "running": "cyan",
+    "up_for_retry": "yellow",
+    "skipped": "dim",
+    "waiting": "dim",
+}
+
+
+def ready_line(console: Console) -> Callable[[str, float], None]:
+    """A function that says in a line that a service is ready."""
+    return lambda name, seconds: console.print(f"{name} ready after {seconds:.0f} s")
+
+
+def addresses(stack: Stack) -> Table:
+    """Where the stack is and how one logs in."""
+    table = Table("service", "address", "log-in")
+    table.add_row("Airflow", stack.airflow_url, f"{ADMIN} / {stack.password}")
+    table.add_row("MLflow", stack.mlflow_url, "none")
+    table.add_row("S3", f"{stack.s3_url}, s3://{BUCKET}", f"set -a; . {stack.folder / 'env'}; set +a")
+    return table
+
+
+def states(found: list[State]) -> Table:
+    """Every service with its pid, whether it is ready, and its log."""
+    table = Table("service", "state", "pid", "log")
+    for state in found:
+        word = "stopped" if state.pid is None else "ready" if state.ready else "not ready"
+        style = {"ready": "green", "stopped": "dim"}.get(word, "yellow")
+        table.add_row(state.name, f"[{style}]{word}[/{style}]", str(state.pid or "-"), str(state.log))
+    return table
+
+
+def show_run(
+    console: Console, run_id: str, steps: Iterable[tuple[str, list[TaskState]]]
+) -> tuple[str, list[TaskState]]:
+    """Shows a run while it lasts: a live table on a terminal, else a line for each change of a task.
+
+    Args:
+        console: where to show it.
+        run_id: the title.
+        steps: state of the run and its tasks, again and again.
+
+    Returns:
+        The last item of `steps`.
+    """
+    state, tasks = "queued", list[TaskState]()
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            for state, tasks in steps:
+                live.update(_run_table(run_id, state, tasks))
+        return state, tasks
+    console.print(f"run {run_id}")
+    seen: dict[str, str] = {}
+    for step in steps:
+        state, tasks = step
+        for task in tasks:
+            if task.state not in ("waiting", seen.get(task.task_id)):
+                console.print(f"{task.task_id} {task.state} {task.seconds:.0f} s")
+                seen[task.task_id] = task.state
+    return state, tasks
+
+
+def metrics(facts: dict[str, Any], version: str) -> Table:
+    """The metrics of a run, over all classes and per class.
+
+    Args:
+        facts: content of the run's `run.json`.
+        version: version of the model in the registry.
+    """
+    table = Table(title=f"{facts['model_name']} version {version}", title_justify="left")
+    table.add_column(f"metric ({facts.get('split', 'evaluation')} images)")
+    table.add_column("value", justify="right")
+    for name, value in facts["metrics"].items():
+        table.add_row(name, _number(value))
+    for name, measured in (facts.get("per_class") or {}).items():
+        table.add_row(f"AP50 of {name}", _number(measured.get("AP50")))
+    return table
+
+
+def _run_table(run_id: str, state: str, tasks: list[TaskState]) -> Table:
+    table = Table(title=f"run {run_id}: {state}", title_justify="left")
+    table.add_column("task")
+    table.add_column("state")
+    table.add_column("seconds", justify="right")
+    for task in tasks:
+        style = STYLES.get(task.state, "")
+        table.add_row(task.task_id, f"[{style}]{task.state}[/]" if style else task.state, f"{task.seconds:.0f}")
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

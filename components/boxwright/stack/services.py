@@ -1,0 +1,178 @@
+"""The services of the local stack: how each is started, and how one knows that it is ready."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from boxwright.stack.environment import BUCKET, REGION, Stack
+from boxwright.stack.ports import GRPC_OFFSET, HOST
+from boxwright.stack.processes import ProcessTable
+
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server process.
+
+    Attributes:
+        name: what pid file, log and messages call it.
+        command: gives program and arguments for a stack.
+        ready: whether it does its work, beyond accepting connections.
+        ports: names of the ports it listens on.
+        grace: seconds between asking it to stop and killing it.
+        migrates: whether it waits for Airflow's database to be migrated.
+    """
+
+    name: str
+    command: Callable[[Stack], list[str]]
+    ready: Callable[[Stack], bool]
+    ports: tuple[str, ...] = ()
+    grace: float = 10.0
+    migrates: bool = False
+
+
+def program(name: str) -> str:
+    """Path of a program that was installed beside the running Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def migrate_command() -> list[str]:
+    """The command that creates or upgrades Airflow's database."""
+    return [program("airflow"), "db", "migrate"]
+
+
+def _seaweed(stack: Stack) -> list[str]:
+    data = stack.folder / "seaweedfs"
+    data.mkdir(parents=True, exist_ok=True)
+    ports = stack.ports
+    return [
+        program("weed"),
+        "server",
+        f"-dir={data}",
+        f"-ip={HOST}",
+        f"-ip.bind={HOST}",
+        "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=256",
+        "-master.electionTimeout=1s",
+        f"-master.port={ports['s3_master']}",
+        f"-master.port.grpc={ports['s3_master'] + GRPC_OFFSET}",
+        "-volume.max=200",
+        "-volume.preStopSeconds=0",
+        f"-volume.port={ports['s3_volume']}",
+        f"-volume.port.grpc={ports['s3_volume'] + GRPC_OFFSET}",
+        "-filer",
+        # The path of a Unix socket may have about 100 characters: relative to the stack's folder it always fits.
+        "-filer.localSocket=filer.sock",
+        f"-filer.port={ports['s3_filer']}",
+        f"-filer.port.grpc={ports['s3_filer'] + GRPC_OFFSET}",
+        "-s3",
+        f"-s3.port={ports['s3']}",
+        f"-s3.port.grpc={ports['s3'] + GRPC_OFFSET}",
+        f"-s3.config={stack.folder / 's3.json'}",
+        "-s3.autoCreateBucket=false",
+        "-s3.allowDeleteBucketNotEmpty=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+    ]
+
+
+def _mlflow(stack: Stack) -> list[str]:
+    return [
+        program("mlflow"),
+        "server",
+        f"--host={HOST}",
+        f"--port={stack.ports['mlflow']}",
+        "--workers=1",
+        f"--backend-store-uri=sqlite:///{stack.home / 'mlflow.sqlite'}",
+        f"--artifacts-destination=s3://{BUCKET}/mlflow",
+    ]
+
+
+def _airflow(part: str) -> Callable[[Stack], list[str]]:
+    # api-server and tasks share a disk here, so logs need no server of their own.
+    extra = ["--skip-serve-logs"] if part in ("scheduler", "triggerer") else []
+    return lambda stack: [program("airflow"), part, *extra]
+
+
+def _s3_ready(stack: Stack) -> bool:
+    """A put and a get: SeaweedFS reports itself healthy before it can store an object."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    probe = {"Bucket": BUCKET, "Key": "health/probe"}
+    try:
+        client = _s3(stack)
+        _create_bucket(client)
+        client.put_object(**probe, Body=b"ready")
+        return bool(client.get_object(**probe)["Body"].read() == b"ready")
+    except (BotoCoreError, ClientError):
+        return False
+
+
+def _create_bucket(client: Any) -> None:
+    if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+        client.create_bucket(Bucket=BUCKET)
+
+
+def _mlflow_ready(stack: Stack) -> bool:
+    return _get(f"{stack.mlflow_url}/health") is not None
+
+
+def _api_ready(stack: Stack) -> bool:
+    answer = _get(f"{stack.airflow_url}/api/v2/monitor/health")
+    return answer is not None and answer.json()["metadatabase"]["status"] == "healthy"
+
+
+def _part_ready(part: str) -> Callable[[Stack], bool]:
+    """Airflow's other parts report by heartbeat, which the api-server reads."""
+    key = part.replace("-", "_")
+
+    def ready(stack: Stack) -> bool:
+        answer = _get(f"{stack.airflow_url}/api/v2/monitor/health")
+        health = (answer.json().get(key) or {}) if answer is not None else {}
+        process = ProcessTable(stack.folder).find(part)
+        if health.get("status") != "healthy" or process is None:
+            return False
+        # For half a minute after a restart, the heartbeat of the process before still counts as healthy.
+        heartbeat = datetime.fromisoformat(health[f"latest_{key}_heartbeat"])
+        return bool(heartbeat.timestamp() > process.create_time())
+
+    return ready
+
+
+def _get(url: str) -> httpx.Response | None:
+    try:
+        answer = httpx.get(url, timeout=5, trust_env=False)
+    except httpx.HTTPError:
+        return None
+    return answer if answer.is_success else None
+
+
+def _s3(stack: Stack) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=stack.s3_url,
+        region_name=REGION,
+        aws_access_key_id=stack.secrets["s3_access_key"],
+        aws_secret_access_key=stack.secrets["s3_secret_key"],
+        config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}, proxies={}),
+    )
+
+
+SERVICES = (
+    # It needs 17 s to stop by itself and loses nothing when killed.
+    Service("s3", _seaweed, _s3_ready, ("s3", "s3_master", "s3_volume", "s3_filer"), grace=2.0),
+    Service("mlflow", _mlflow, _mlflow_ready, ("mlflow",)),
+    Service("api-server", _airflow("api-server"), _api_ready, ("airflow",), migrates=True),
+    *(Service(part, _airflow(part), _part_ready(part), migrates=True) for part in AIRFLOW[1:]),
+)

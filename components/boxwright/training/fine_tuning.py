@@ -1,0 +1,262 @@
+"""Fine-tunes a detector: from a seed and examples to weights, with a checkpoint after each epoch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boxwright.config.records import Hyperparameters, RunConfig
+from boxwright.errors import TrainingError
+from boxwright.model.catalogue import hyperparameters_of, model_spec
+from boxwright.model.seeds import RANDOM, apply_seed, read_seed
+from boxwright.model.store import ModelCard, build_detector, save_detector
+from boxwright.pipeline.transport import shards_of, size_of_shards
+from boxwright.storage import write_json
+from boxwright.training.history import HISTORY_FILE, TRAINING_FILE, Record, best_record
+from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
+
+log = logging.getLogger("boxwright.training")
+# XLA compiles anew for each shape.
+_XLA_BOX_MULTIPLE = 64
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What came of a training.
+
+    Attributes:
+        epochs: epochs trained, the resumed ones counted.
+        history: one record an epoch: losses, validation losses and AP, seconds, images a second, share of waiting.
+        final_epoch: 0-based epoch whose weights are handed on.
+    """
+
+    epochs: int
+    history: list[Record]
+    final_epoch: int
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What later stages lend to a training.
+
+    Attributes:
+        measure: AP and AP50 of a detector on the validation images.
+        report: is handed each epoch's record.
+    """
+
+    measure: Callable[[Any], Record] | None = None
+    report: Callable[[Record], None] | None = None
+
+
+NO_WATCH = Watch()
+
+
+def fine_tune(
+    config: RunConfig,
+    examples_dir: Path,
+    seed_dir: Path,
+    out_dir: Path,
+    checkpoint_dir: Path,
+    watch: Watch = NO_WATCH,
+    mirror: str | None = None,
+) -> TrainingSummary:
+    """Trains on the `training` examples and watches losses and AP on `validation`.
+
+    Args:
+        config: the run's configuration.
+        examples_dir: folder with `examples.json` and a folder of TFRecord shards a split.
+        seed_dir: folder with `seed.json`.
+        out_dir: receives `model.json`, `model.weights.h5`, `history.json` and `training.json`.
+        checkpoint_dir: where the state after each epoch is kept; the same folder given again resumes. It is
+            removed when training is done.
+        watch: measures and reports while training.
+        mirror: `s3://` prefix where the state is kept too.
+
+    Returns:
+        The history, all epochs of it, whether resumed or not.
+
+    Raises:
+        DataError: when the seed does not fit the examples.
+        TrainingError: when the loss diverges or memory does not suffice.
+    """
+    import keras
+
+    from boxwright.training.checkpoint import fetch_mirrored
+    from boxwright.training.devices import distribution, is_chief, keep_freed_memory
+
+    keep_freed_memory()
+    hyperparameters = hyperparameters_of(config)
+    for warning in ignored_settings(config):
+        log.warning("%s", warning)
+    keras.utils.set_random_seed(hyperparameters.seed)
+    plan = _plan(examples_dir, hyperparameters)
+    strategy = distribution()
+    with strategy.scope():
+        detector, card = _seeded_detector(config, hyperparameters, plan.examples, seed_dir)
+        is_pretrained = read_seed(seed_dir).origin != RANDOM
+        _compile(detector, hyperparameters, plan.steps, is_pretrained)
+
+    checkpoint_dir.mkdir(parents=True, exist_ok=True)
+    if mirror:
+        fetch_mirrored(checkpoint_dir, mirror)
+    summary = _fit(detector, hyperparameters, plan, checkpoint_dir, watch, mirror)
+    if not is_chief():
+        return summary
+    save_detector(detector, card, out_dir)
+    write_json(out_dir / HISTORY_FILE, summary.history)
+    facts = {"hyperparameters": hyperparameters.model_dump(), "final_epoch": summary.final_epoch}
+    write_json(out_dir / TRAINING_FILE, facts)
+    shutil.rmtree(checkpoint_dir)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The examples, and how an epoch goes through them."""
+
+    folder: Path
+    examples: dict[str, Any]
+    images: dict[str, int]
+    batch_size: int
+    steps: int
+
+    def shards(self, split: str) -> Sequence[Path]:
+        return shards_of(self.folder, split)
+
+
+def _plan(examples_dir: Path, hyperparameters: Hyperparameters) -> _Plan:
+    examples = json.loads((examples_dir / "examples.json").read_text())
+    images = {split: int(counts["images"]) for split, counts in examples["splits"].items()}
+    batch_size = min(hyperparameters.batch_size, images["training"])
+    return _Plan(examples_dir, examples, images, batch_size, math.ceil(images["training"] / batch_size))
+
+
+def _seeded_detector(
+    config: RunConfig, hyperparameters: Hyperparameters, examples: dict[str, Any], seed_dir: Path
+) -> tuple[Any, ModelCard]:
+    """The network with the seed's weights, and with what is frozen frozen."""
+    import keras
+
+    from boxwright.training.devices import precision_policy, switched
+
+    card = ModelCard(
+        model_id=config.model_id,
+        image_size=hyperparameters.image_size or model_spec(config.model_id).image_size,
+        classes=tuple(examples["classes"]),
+        category_ids=tuple(examples["category_ids"]),
+    )
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision_policy(hyperparameters, card.image_size))
+    try:
+        detector = build_detector(card)
+    finally:
+        keras.config.set_dtype_policy(usual)
+    apply_seed(detector, seed_dir, card, hyperparameters.reinitialize_top_layer, config.on_class_change)
+    if switched(hyperparameters.freeze_batch_norm, auto=read_seed(seed_dir).origin != RANDOM):
+        detector.freeze_batch_norm()
+    if hyperparameters.train_only_on_top_layer:
+        detector.train_only_on_top_layer()
+    return detector, card
+
+
+def _compile(detector: Any, hyperparameters: Hyperparameters, steps: int, is_pretrained: bool) -> None:
+    from boxwright.training.devices import uses_xla
+
+    optimizer = make_optimizer(hyperparameters, steps)
+    spare_from_weight_decay(optimizer, detector)
+    if is_pretrained:
+        # One rate for fresh heads and for the encoder overwrites what pretraining taught the encoder.
+        scale_rate(optimizer, detector.encoder_variables(), hyperparameters.backbone_learning_rate_multiplier)
+    detector.compile(optimizer=optimizer, jit_compile=uses_xla(hyperparameters))
+
+
+def _fit(
+    detector: Any, hyperparameters: Hyperparameters, plan: _Plan, checkpoint_dir: Path, watch: Watch, mirror: str | None
+) -> TrainingSummary:
+    """Trains what is left to train, and leaves the weights that are handed on in the detector."""
+    from boxwright.training.callbacks import EarlyStopping, EpochLog
+    from boxwright.training.checkpoint import EpochCheckpoint
+    from boxwright.training.devices import is_chief
+    from boxwright.training.input_clock import InputClock
+
+    metric, clock, writes = hyperparameters.early_stopping_metric, InputClock(), is_chief()
+    progress = EpochLog(
+        plan.images["training"],
+        hyperparameters.epochs,
+        checkpoint_dir / HISTORY_FILE,
+        clock,
+        watch.measure,
+        hyperparameters.validation_ap_epochs,
+        watch.report,
+        writes,
+    )
+    checkpoint = EpochCheckpoint(checkpoint_dir, progress, metric, mirror, writes)
+    stopping = EarlyStopping(
+        progress, metric, hyperparameters.early_stopping_patience, hyperparameters.early_stopping_min_delta
+    )
+    first_epoch = checkpoint.restore(detector)
+    progress.forget_after(first_epoch)
+    if first_epoch:
+        log.info("resuming after epoch %d of %d", first_epoch, hyperparameters.epochs)
+    if first_epoch < hyperparameters.epochs and not (hyperparameters.early_stopping and stopping.is_over()):
+        # The record before the checkpoint: a kill in between repeats the epoch and its record.
+        callbacks = [progress, checkpoint, *([stopping] if hyperparameters.early_stopping else [])]
+        _run_fit(detector, hyperparameters, plan, first_epoch, callbacks, clock)
+    final_epoch = len(progress.history) - 1
+    if _hands_on_the_best(hyperparameters) and (best := best_record(progress.history, metric)):
+        checkpoint.restore_best(detector)
+        final_epoch = int(best["epoch"])
+    return TrainingSummary(len(progress.history), progress.history, final_epoch)
+
+
+def _run_fit(
+    detector: Any, hyperparameters: Hyperparameters, plan: _Plan, first_epoch: int, callbacks: list[Any], clock: Any
+) -> None:
+    import tensorflow as tf
+
+    from boxwright.training.callbacks import LossGuard
+    from boxwright.training.devices import check_memory, fits_in_memory, memory_advice
+    from boxwright.training.input import evaluation_batches, training_batches
+
+    check_memory(detector, plan.batch_size)
+    shards = plan.shards("training")
+    several_devices = detector.distribute_strategy.num_replicas_in_sync > 1
+    batches = training_batches(
+        shards,
+        plan.images["training"],
+        plan.batch_size,
+        detector.resizing,
+        hyperparameters.augmentation,
+        hyperparameters.seed,
+        first_step=first_epoch * plan.steps,
+        box_multiple=_XLA_BOX_MULTIPLE if detector.jit_compile else 1,
+        in_memory=fits_in_memory(size_of_shards(shards)),
+    )
+    try:
+        detector.fit(
+            clock.timed(batches),
+            epochs=hyperparameters.epochs,
+            steps_per_epoch=plan.steps,
+            validation_data=evaluation_batches(
+                plan.shards("validation"), plan.batch_size, detector.resizing, only_full=several_devices
+            ),
+            validation_steps=math.ceil(plan.images["validation"] / plan.batch_size),
+            initial_epoch=first_epoch,
+            callbacks=[LossGuard(), *callbacks],
+            shuffle=False,
+            verbose=0,
+        )
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        detail = (str(error).strip() or "an allocation failed").splitlines()[0][:120]
+        raise TrainingError(memory_advice(plan.batch_size, detector.image_size, detail)) from None
+
+
+def _hands_on_the_best(hyperparameters: Hyperparameters) -> bool:
+    chosen = hyperparameters.final_weights
+    return chosen == "best" or (chosen == "Auto" and hyperparameters.early_stopping)

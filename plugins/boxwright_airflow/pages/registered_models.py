@@ -1,0 +1,234 @@
+"""The registered models as the pages read them: from a short-lived copy, so that 500 versions cost no second a page.
+
+MLflow takes some 3 ms to answer with one version, and a version never changes but for its tags. So each page asks for
+the models with their aliases and for versions newer than known ones, and all versions are read again, in the
+background, when the copy is older than `FRESH_SECONDS`. What a page decides upon it reads anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated
+
+from fastapi import Depends, HTTPException
+from filelock import Timeout
+
+from boxwright.config.settings import Settings
+from boxwright.errors import BoxwrightError, StorageError, UsageError
+from boxwright.registry.promotion import CHAMPION, Aliases
+from boxwright.registry.rest import RestClient, RestModel
+from boxwright.registry.tracking import writer_lock
+from boxwright.registry.versions import Version, read_version
+
+log = logging.getLogger("boxwright.pages")
+
+FRESH_SECONDS = 30.0
+LOCK_SECONDS = 20.0
+_NEWEST_PAGE = 4
+
+
+@dataclass(frozen=True)
+class Model:
+    """One registered model: its versions, newest first, and the aliases of each by its number."""
+
+    name: str
+    versions: tuple[Version, ...]
+    aliases: dict[str, int]
+
+    def aliases_of(self, version: int) -> list[str]:
+        """Names of the aliases that point at a version."""
+        return sorted(alias for alias, number in self.aliases.items() if number == version)
+
+
+class Shelf:
+    """The models behind one MLflow server.
+
+    Every method raises StorageError or UsageError where the server does not answer, or refuses.
+
+    Args:
+        client: opens the server.
+        tracking_uri: its address, which names the lock between writers of this machine.
+        clock: seconds, for tests.
+    """
+
+    def __init__(self, client: RestClient, tracking_uri: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.client, self._tracking_uri, self._clock = client, tracking_uri, clock
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, int], Version] = {}
+        self._read_at: float | None = None
+        self._refreshing = False
+
+    def models(self) -> list[Model]:
+        """All models that have a version, by name."""
+        registered = self.client.registered_models()
+        with self._lock:
+            if self._read_at is None:
+                self._read_all()
+            else:
+                self._read_newer()
+                self._refresh_if_old()
+            known = list(self._known.values())
+        return [model for found in registered if (model := _model(found, known)).versions]
+
+    def promote(self, name: str, number: int, champion: int | None) -> tuple[Version, Version | None]:
+        """Makes a version the champion; returns it and the champion before.
+
+        Args:
+            name: of the model.
+            number: of the version.
+            champion: number of the champion that the person has seen; None where there was none.
+
+        Raises:
+            UsageError: there is no such version, it is not accepted, or the champion is another one by now.
+        """
+
+        def versions() -> tuple[Version, ...]:
+            return self._aliased(name, number)
+
+        with self._changing(name, versions) as aliases:
+            found = next(one for one in versions() if one.version == number)
+            if champion is None and CHAMPION in aliases.read():
+                raise UsageError(f"{name} had no champion and has one now; look at it again")
+            return found, aliases.promote(found, champion)
+
+    def rollback(self, name: str, champion: int, reject: bool) -> tuple[Version, Version]:
+        """Makes `previous` the champion again; returns the version that went and the one that came.
+
+        Args:
+            name: of the model.
+            champion: number of the champion that the person has seen.
+            reject: withdraw it: no later run starts from it.
+
+        Raises:
+            UsageError: the champion is another one by now, or there is none before it.
+        """
+        # Who withdraws a version may have to find another candidate, among all.
+        with self._changing(name, lambda: self._named(name) if reject else self._aliased(name)) as aliases:
+            return aliases.rollback(reject, champion)
+
+    @contextmanager
+    def _changing(self, name: str, versions: Callable[[], tuple[Version, ...]]) -> Iterator[Aliases]:
+        try:
+            with writer_lock(self._tracking_uri).acquire(timeout=LOCK_SECONDS):
+                yield Aliases(self.client, name, versions, StorageError)
+                self._keep(versions())
+        except Timeout:
+            raise StorageError(
+                f"another process has been changing the registry for {LOCK_SECONDS:.0f} s; try again"
+            ) from None
+
+    def _aliased(self, name: str, *more: int) -> tuple[Version, ...]:
+        """The versions that have an alias, and some more, read anew: all that moving an alias looks at."""
+        numbers = {*more, *map(int, self.client.get_registered_model(name).aliases.values())}
+        return tuple(read_version(self.client.get_model_version(name, str(number))) for number in sorted(numbers))
+
+    def _named(self, name: str) -> tuple[Version, ...]:
+        """All versions of a model, read anew."""
+        pages = self.client.version_pages(f"name = '{_quotable(name)}'")
+        return tuple(read_version(one) for page in pages for one in page)
+
+    def _keep(self, versions: Sequence[Version]) -> None:
+        with self._lock:
+            self._known.update({_key(one): one for one in versions})
+
+    def _read_all(self) -> None:
+        started = self._clock()
+        self._known = self._all()
+        self._read_at = started
+
+    def _all(self) -> dict[tuple[str, int], Version]:
+        return {_key(one): one for page in self.client.version_pages() for one in map(read_version, page)}
+
+    def _read_newer(self) -> None:
+        for page in self.client.version_pages(page=_NEWEST_PAGE):
+            read = [read_version(one) for one in page]
+            seen = [_key(one) in self._known for one in read]
+            self._known.update({_key(one): one for one in read})
+            if any(seen):
+                return
+
+    def _refresh_if_old(self) -> None:
+        old = self._read_at is not None and self._clock() - self._read_at > FRESH_SECONDS
+        if old and not self._refreshing:
+            self._refreshing = True
+            threading.Thread(target=self._refresh, daemon=True, name="boxwright-shelf").start()
+
+    def _refresh(self) -> None:
+        started = self._clock()
+        try:
+            known = self._all()
+            with self._lock:
+                self._known = known
+                self._read_at = started
+        except BoxwrightError as error:
+            log.warning("the registry could not be read again: %s", error)
+        finally:
+            self._refreshing = False
+
+
+def find_model(models: Sequence[Model], name: str) -> Model:
+    """One of the models.
+
+    Raises:
+        UsageError: there is none of that name; the message lists what there is.
+    """
+    found = next((model for model in models if model.name == name), None)
+    if found is None:
+        listed = ", ".join(model.name for model in models[:20]) or "none"
+        raise UsageError(f"no model {name} has a version; registered are {listed}")
+    return found
+
+
+@cache
+def warm() -> None:
+    """Reads the registry once in the background: Airflow's UI asks for an icon before anybody asks for a page."""
+
+    def read() -> None:
+        try:
+            _shelf().models()
+        except BoxwrightError as error:
+            log.info("the registry was not read ahead: %s", error)
+
+    threading.Thread(target=read, daemon=True, name="boxwright-shelf").start()
+
+
+def open_shelf() -> Shelf:
+    """The registry that `MLFLOW_TRACKING_URI` names, for a route.
+
+    Raises:
+        HTTPException: 503 where it names no server.
+    """
+    try:
+        return _shelf()
+    except UsageError as error:
+        raise HTTPException(503, str(error)) from None
+
+
+@cache
+def _shelf() -> Shelf:
+    uri = Settings.from_environment().tracking_uri
+    return Shelf(RestClient(uri), uri)
+
+
+OpenShelf = Annotated[Shelf, Depends(open_shelf)]
+
+
+def _model(found: RestModel, known: list[Version]) -> Model:
+    versions = sorted((one for one in known if one.name == found.name), key=lambda one: -one.version)
+    return Model(found.name, tuple(versions), {alias: int(number) for alias, number in found.aliases.items()})
+
+
+def _key(version: Version) -> tuple[str, int]:
+    return version.name, version.version
+
+
+def _quotable(name: str) -> str:
+    if "'" in name or "\\" in name:
+        raise UsageError(f"{name!a} is no model name; use letters, digits, _, . and - only")
+    return name

@@ -1,0 +1,179 @@
+"""Airflow's trigger form, made from the same models that the command line and the docs use.
+
+The form is flat: every field of `RunConfig` and every hyperparameter has its own name, those of the other sections have
+a prefix. A hyperparameter left empty means "the model's own default", which is why
+none of them has a default here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import Param
+from pydantic import BaseModel
+
+from boxwright.config.records import (
+    SECTIONS,
+    BatchInferenceConfig,
+    Hyperparameters,
+    RunConfig,
+    flat_names,
+    parse_config,
+    parse_record,
+)
+from boxwright.errors import UsageError
+from boxwright.model.catalogue import MODELS, ModelSpec
+
+# Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
+VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
+
+RUN_DEFAULTS = {name: field.default for name, field in RunConfig.model_fields.items() if not field.is_required()}
+
+_DATA = ("training", "validation", "test", "annotations_file", "output")
+_BASIC = ("epochs", "batch_size", "learning_rate", "optimizer", "image_size", "augmentation", "early_stopping", "seed")
+# Title in the form of each section whose fields carry a prefix.
+_TITLES = {
+    "data_validation": "Data validation",
+    "evaluation": "Evaluation",
+    "gate": "Quality gate",
+    "storage": "Storage",
+}
+# What JSON schema and pydantic spell alike, and Airflow's form understands.
+_RULES = (
+    "type", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"
+)  # fmt: skip
+
+_NAMED_MODELS = 2
+
+
+def run_params() -> dict[str, Param]:
+    """The DAG's params by name, in the order and sections of the form."""
+    fields = [name for name in RunConfig.model_fields if name not in SECTIONS]
+    advanced = [name for name in Hyperparameters.model_fields if name not in _BASIC]
+    return {
+        **{name: _run_param(name, "Data") for name in _DATA},
+        **{name: _run_param(name, "Model") for name in fields if name not in _DATA},
+        **{name: _hyperparameter(name, "Hyperparameters: basic") for name in _BASIC},
+        **{name: _hyperparameter(name, "Hyperparameters: advanced") for name in advanced},
+        **{
+            flat: _section_param(section, name, flat)
+            for flat, (section, name) in flat_names().items()
+            if section in _TITLES
+        },
+    }
+
+
+def config_from_params(params: Mapping[str, Any]) -> RunConfig:
+    """The run that a filled form asks for; None and empty text stand for "not set".
+
+    Raises:
+        UsageError: naming every unknown, missing or invalid parameter.
+    """
+    places = flat_names()
+    values: dict[str, Any] = {section: {} for section in SECTIONS}
+    unknown = []
+    for name, value in params.items():
+        if value is None or value == "":
+            continue
+        if name in RunConfig.model_fields and name not in SECTIONS:
+            values[name] = value
+        elif name in places:
+            section, key = places[name]
+            values[section][key] = value
+        else:
+            unknown.append(name)
+    if unknown:
+        raise UsageError(f"{', '.join(sorted(unknown))} is unknown; valid are {', '.join(sorted(run_params()))}")
+    return parse_config(values)
+
+
+def batch_inference_params() -> dict[str, Param]:
+    """The params of batch inference by name, in the order of `BatchInferenceConfig`."""
+    return {name: _batch_inference_param(name) for name in BatchInferenceConfig.model_fields}
+
+
+def batch_inference_config(params: Mapping[str, Any]) -> BatchInferenceConfig:
+    """What a filled form of batch inference asks for; None and empty text stand for "not set".
+
+    Raises:
+        UsageError: naming every unknown, missing or invalid parameter.
+    """
+    return parse_record(BatchInferenceConfig, {name: value for name, value in params.items() if value != ""})
+
+
+def _batch_inference_param(name: str) -> Param:
+    field = BatchInferenceConfig.model_fields[name]
+    default = None if field.is_required() else field.default
+    schema = _schema(BatchInferenceConfig, name)
+    section = "Data" if field.is_required() else "Model"
+    # What is required may be empty when the form opens, and is asked for when the run starts.
+    return _param(default, schema if default is not None else _nullable(schema), name, section, str(field.description))
+
+
+def _run_param(name: str, section: str) -> Param:
+    field = RunConfig.model_fields[name]
+    schema = _schema(RunConfig, name)
+    if name == "model_id":
+        schema["enum"] = list(MODELS)
+    text = str(field.description)
+    if name in VARIABLES:
+        text += f" When empty, the Airflow Variable `{VARIABLES[name]}` is taken."
+    default = None if field.is_required() else field.default
+    return _param(default, schema if default is not None else _nullable(schema), name, section, text)
+
+
+def _hyperparameter(name: str, section: str) -> Param:
+    field = Hyperparameters.model_fields[name]
+    own: dict[str, list[str]] = {}
+    for model, spec in MODELS.items():
+        if (value := _own_default(spec, name)) is not None:
+            own.setdefault(str(value), []).append(model)
+    defaults = [f"{value} ({_few(models)})" for value, models in own.items()]
+    if field.default is not None and sum(map(len, own.values())) < len(MODELS):
+        defaults.append(f"{field.default} otherwise" if own else str(field.default))
+    text = f"{field.description} When empty: {', '.join(defaults)}."
+    return _param(None, _nullable(_schema(Hyperparameters, name)), name, section, text)
+
+
+def _few(models: list[str]) -> str:
+    more = f" and {len(models) - _NAMED_MODELS} more" if len(models) > _NAMED_MODELS else ""
+    return ", ".join(models[:_NAMED_MODELS]) + more
+
+
+def _own_default(spec: ModelSpec, name: str) -> Any:
+    return spec.image_size if name == "image_size" else spec.defaults.get(name)
+
+
+def _section_param(section: str, name: str, flat_name: str) -> Param:
+    model = SECTIONS[section]
+    field, schema = model.model_fields[name], _schema(model, name)
+    schema = schema if field.default is not None else _nullable(schema)
+    return _param(field.default, schema, flat_name, _TITLES[section], str(field.description))
+
+
+def _param(default: Any, schema: dict[str, Any], name: str, section: str, text: str) -> Param:
+    title = name.replace("_", " ").capitalize()
+    return Param(default, **schema, title=title, description_md=text, section=section)
+
+
+def _schema(model: type[BaseModel], name: str) -> dict[str, Any]:
+    found = model.model_json_schema()["properties"][name]
+    typed = next((choice for choice in found.get("anyOf", ()) if choice["type"] != "null"), found)
+    schema = {rule: typed[rule] for rule in _RULES if rule in typed}
+    words = schema.get("enum", ["True", "False"] if schema["type"] == "boolean" else [])
+    return _switch(words) if "True" in words else schema
+
+
+def _switch(words: list[str]) -> dict[str, Any]:
+    """True, False and "unset" have to look different, which a form's toggle cannot: a text with suggestions can.
+
+    JSON's own true and false are taken as well; `pattern` looks at texts only.
+    """
+    return {"type": ["string", "boolean"], "pattern": f"^({'|'.join(words)})$", "examples": words}
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    choices = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return schema | {"type": [*types, "null"]} | choices
