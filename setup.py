@@ -44,7 +44,7 @@ setup(
         *find_packages("plugins", include=["boxwright_airflow", "boxwright_airflow.*"]),
     ],
     package_dir={"boxwright": "components/boxwright", "boxwright_airflow": "plugins/boxwright_airflow"},
-    package_data={"boxwright_airflow.pages": ["templates/*.html", "static/*"]},
+    package_data={"boxwright": ["**/*.pyi"], "boxwright_airflow.pages": ["templates/*.html", "static/*"]},
     include_package_data=True,
     install_requires=[
         "apache-airflow>=3.3,<3.4",
@@ -62,6 +62,7 @@ setup(
         "jinja2>=3.1,<4",
         "keras>=3.15,<4",
         "keras-hub>=0.32,<0.33",
+        "lazy-loader>=0.5,<1",
         "matplotlib>=3.10,<4",
         "ml-metadata>=1.17.1,<1.18",
         "ml-pipelines-sdk>=1.21,<1.22",
@@ -82,5 +83,5 @@ setup(
         "uvicorn>=0.34,<1",
     ],
     extras_require={"gpu": ["tensorflow[and-cuda]>=2.21,<2.22"]},
-    entry_points={"console_scripts": ["boxwright = boxwright.cli.main:main"]},
+    entry_points={"console_scripts": ["boxwright = boxwright.cli.app:main"]},
 )

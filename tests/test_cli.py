@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from boxwright.cli import main as cli
+from boxwright.cli import app as cli
 from boxwright.dataset.sample.generate import generate_sample
 
 
@@ -127,7 +127,7 @@ def test_usage_mistakes_exit_with_2_and_list_what_is_valid(broken, tmp_path, box
 def test_models_are_listed_without_loading_tensorflow():
     script = (
         "import sys; sys.argv = ['boxwright', 'models', '--json']\n"
-        "from boxwright.cli.main import main\n"
+        "from boxwright.cli import main\n"
         "heavy = {'tensorflow', 'tfx', 'mlflow', 'great_expectations'}\n"
         "try: main()\n"
         "except SystemExit: print(sorted(heavy & set(sys.modules)))"

@@ -1,5 +1,5 @@
 """`python -m boxwright`, the same as the command `boxwright`."""
 
-from boxwright.cli.main import main
+from boxwright.cli import main
 
 main()

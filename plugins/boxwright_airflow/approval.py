@@ -28,8 +28,8 @@ class ApproveModelOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Puts the question, or passes."""
-        from boxwright.pipeline.runner import output_folder
-        from boxwright.registry.approval import question
+        from boxwright.pipeline import output_folder
+        from boxwright.registry import question
 
         with airflow_errors():
             config, run = resolve_run(context)
@@ -44,7 +44,7 @@ class ApproveModelOperator(ApprovalOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Goes on with the answer."""
         if self.REJECT in event.get("chosen_options", ()):
-            from boxwright.pipeline.runner import run_node
+            from boxwright.pipeline import run_node
 
             user = event.get("responded_by_user")
             who = f"by {user['name']}" if user else "because nobody answered in time"

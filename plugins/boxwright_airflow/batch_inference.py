@@ -15,7 +15,7 @@ from boxwright_airflow.run_settings import batch_inference_config
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from boxwright.config.records import BatchInferenceConfig
+    from boxwright.config import BatchInferenceConfig
 
 
 class BatchInferenceOperator(BaseOperator):
@@ -46,7 +46,7 @@ class BatchInferenceOperator(BaseOperator):
             AirflowException: the same call may succeed later; Airflow's retries apply.
         """
         # A shard loads TensorFlow: no process that only parses the DAG may pay for that.
-        from boxwright.serving.batch.steps import predict_shard, write_manifest
+        from boxwright.serving.batch import predict_shard, write_manifest
 
         with airflow_errors():
             config, run_id = batch_inference_config(context["params"]), context["dag_run"].run_id
@@ -58,7 +58,7 @@ class BatchInferenceOperator(BaseOperator):
 
 
 def _plan(config: BatchInferenceConfig, run_id: str) -> list[int]:
-    from boxwright.serving.batch.steps import plan_batch
+    from boxwright.serving.batch import plan_batch
 
     plan = plan_batch(config, run_id)
     most = conf.getint("core", "max_map_length", fallback=1024)

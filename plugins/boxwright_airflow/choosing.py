@@ -20,7 +20,7 @@ from boxwright_airflow.operators import INTERVAL_RUNS, airflow_errors, resolve_r
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from boxwright.config.records import RunConfig
+    from boxwright.config import RunConfig
 
 # Pokes that a queued earlier run gets to be started in: one that was just cleared is queued for a moment.
 PATIENCE = 2
@@ -51,7 +51,7 @@ class ChooseSeedOperator(BaseSensorOperator, BranchMixIn):
             AirflowFailException: an earlier interval waits behind this run, or a person has to change something.
             AirflowException: the same call may succeed later.
         """
-        from boxwright.pipeline.runner import choose_seed
+        from boxwright.pipeline import choose_seed
 
         with airflow_errors():
             config, run = resolve_run(context)
@@ -89,8 +89,8 @@ def _refusal(run_id: str, stuck: Sequence[str]) -> str:
 
 
 def _registered_runs(model_name: str) -> set[str]:
-    from boxwright.config.settings import Settings
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.config import Settings
+    from boxwright.registry import Registry
 
     return {version.run_id for version in Registry(Settings.from_environment().tracking_uri).versions(model_name)}
 

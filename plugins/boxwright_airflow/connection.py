@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from boxwright.config.records import StorageConfig
+from boxwright.config import StorageConfig
 from boxwright.errors import UsageError
-from boxwright.storage.connection import CONNECTION, EXTERNAL_ID, ROLE, environment
+from boxwright.storage import CONNECTION, EXTERNAL_ID, ROLE, environment
 
 
 @contextmanager

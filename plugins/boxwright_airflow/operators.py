@@ -14,7 +14,7 @@ from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from boxwright.config.run_info import RunInfo
+from boxwright.config import RunInfo
 from boxwright.errors import BoxwrightError
 from boxwright_airflow.connection import lent_credentials
 from boxwright_airflow.links import XCOM_REPORT, TrainingLink, ValidationReportLink, VersionLink
@@ -24,7 +24,7 @@ from boxwright_airflow.schedule import params_of_event
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from boxwright.config.records import RunConfig
+    from boxwright.config import RunConfig
 
 # Those that stand for their data interval; all others stand for the moment when they were triggered.
 INTERVAL_RUNS = ("scheduled", "backfill")
@@ -72,7 +72,7 @@ class BoxwrightStepOperator(BaseOperator):
             AirflowException: the same call may succeed later; Airflow's retries apply.
         """
         # Loads TFX and, for some nodes, TensorFlow: no process that only parses the DAG may pay for that.
-        from boxwright.pipeline.runner import run_node
+        from boxwright.pipeline import run_node
 
         with airflow_errors():
             config, run = resolve_run(context)
@@ -92,8 +92,8 @@ class BoxwrightStepOperator(BaseOperator):
     def _find_training(self, config: RunConfig, run_id: str) -> None:
         """Finds the MLflow run, of a training that failed too; without MLflow there is no link, and no failure."""
         if self.node == TRAINING_NODE:
-            from boxwright.config.settings import Settings
-            from boxwright.registry.rest import RestClient
+            from boxwright.config import Settings
+            from boxwright.registry import RestClient
 
             try:
                 client = RestClient(Settings.from_environment().tracking_uri)
@@ -104,8 +104,8 @@ class BoxwrightStepOperator(BaseOperator):
     def _announce_report(self, config: RunConfig, run_id: str, context: Context) -> None:
         """Says before the work, which may fail, where its report will be: in the log, and to the page that shows it."""
         if self.node in VALIDATING_NODES:
-            from boxwright.dataset.report.page import PAGE_FILE
-            from boxwright.packaging.outputs import output_uri
+            from boxwright.dataset.report import PAGE_FILE
+            from boxwright.packaging import output_uri
 
             self.report = output_uri(config, run_id, PAGE_FILE)
             context["ti"].xcom_push(XCOM_REPORT, self.report)
@@ -119,7 +119,7 @@ def resolve_run(context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
         AirflowFailException: a required param is empty.
         UsageError: a param is unknown or invalid, or a URI asks for an interval that the run does not have.
     """
-    from boxwright.config.uri_dates import resolve_templates
+    from boxwright.config import resolve_templates
 
     run = run_info(context)
     return resolve_templates(resolve_config(context["params"], params_of_event(context["dag_run"])), run), run

@@ -13,7 +13,7 @@ from typing import Any
 from airflow.sdk import Param
 from pydantic import BaseModel
 
-from boxwright.config.records import (
+from boxwright.config import (
     SECTIONS,
     BatchInferenceConfig,
     Hyperparameters,
@@ -23,7 +23,7 @@ from boxwright.config.records import (
     parse_record,
 )
 from boxwright.errors import UsageError
-from boxwright.model.catalogue import MODELS, ModelSpec
+from boxwright.model import MODELS, ModelSpec
 
 # Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
 VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}

@@ -12,8 +12,8 @@ import pytest
 import tinyset
 from seaweed import Seaweed
 
+from boxwright.cli import app as cli
 from boxwright.cli import dataset as commands
-from boxwright.cli import main as cli
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.validation.rules import RULES
 

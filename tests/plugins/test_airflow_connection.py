@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,7 +73,7 @@ def test_a_step_runs_with_it_and_nothing_of_it_is_returned(monkeypatch: pytest.M
         seen.update(config=config.to_json(), key=os.environ["AWS_SECRET_ACCESS_KEY"])
         return {"fingerprint": "ab12"}
 
-    monkeypatch.setitem(sys.modules, "boxwright.pipeline.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
+    monkeypatch.setattr("boxwright.pipeline.run_node", run_node)
     dag_run = SimpleNamespace(run_id="r", run_after=None, data_interval_end=None, run_type="manual")
     monkeypatch.setattr("boxwright_airflow.operators.run_info", lambda _: dag_run)
     params = {"training": "/data", "output": "/out", "storage_connection": "store"}

@@ -36,8 +36,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     questions: list[dict[str, Any]] = []
     path = "airflow.providers.standard.operators.hitl.upsert_hitl_detail"
     monkeypatch.setattr(path, lambda **detail: questions.append(detail))
-    monkeypatch.setattr("boxwright.registry.approval.question", lambda config, run, folder: f"about {folder}")
-    monkeypatch.setattr("boxwright.pipeline.runner.output_folder", lambda run, node_id: f"{node_id} of {run.run_id}")
+    monkeypatch.setattr("boxwright.registry.question", lambda config, run, folder: f"about {folder}")
+    monkeypatch.setattr("boxwright.pipeline.output_folder", lambda run, node_id: f"{node_id} of {run.run_id}")
     return questions
 
 
@@ -69,7 +69,7 @@ def test_a_rejected_model_is_registered_as_such(
 ) -> None:
     registered: list[tuple[str | None, str]] = []
     monkeypatch.setattr(
-        "boxwright.pipeline.runner.run_node", lambda config, run, node_id: registered.append((run.rejected, node_id))
+        "boxwright.pipeline.run_node", lambda config, run, node_id: registered.append((run.rejected, node_id))
     )
     skipped: list[Any] = []
     monkeypatch.setattr(approval.ApprovalOperator, "skip", lambda self, ti, tasks: skipped.append(tasks))

@@ -47,7 +47,7 @@ def poke(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(choosing, "_previous", previous)
         monkeypatch.setattr(choosing, "_registered_runs", lambda name: set(registered))
-        monkeypatch.setattr("boxwright.pipeline.runner.choose_seed", lambda config, run: f"seed of {run.run_id}")
+        monkeypatch.setattr("boxwright.pipeline.choose_seed", lambda config, run: f"seed of {run.run_id}")
         operator = ChooseSeedOperator(task_id="choose_seed")
         return operator.poke({"params": PARAMS, "dag_run": mine, "task_reschedule_count": pokes_before})  # type: ignore[arg-type,typeddict-item]
 
@@ -93,7 +93,7 @@ def test_errors_are_retried_where_that_helps(
         raise error("models:/detector/9 does not exist")
 
     poke(week(0))
-    monkeypatch.setattr("boxwright.pipeline.runner.choose_seed", fail)
+    monkeypatch.setattr("boxwright.pipeline.choose_seed", fail)
     with pytest.raises(kind, match="does not exist") as caught:
         ChooseSeedOperator(task_id="choose_seed").poke({"params": PARAMS, "dag_run": week(0)})  # type: ignore[arg-type,typeddict-item]
     assert isinstance(caught.value, AirflowFailException) == (error is UsageError)

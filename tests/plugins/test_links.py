@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +50,7 @@ def test_each_step_links_to_what_it_leaves() -> None:
 
 def run_step(monkeypatch: pytest.MonkeyPatch, node: str, run_node: Any) -> BoxwrightStepOperator:
     """The operator after its task, well or not."""
-    monkeypatch.setitem(sys.modules, "boxwright.pipeline.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
+    monkeypatch.setattr("boxwright.pipeline.run_node", run_node)
     operator = BoxwrightStepOperator(task_id="a_task", node=node)
     now = datetime(2026, 1, 5, tzinfo=UTC)
     dag_run = SimpleNamespace(
@@ -107,7 +106,7 @@ def test_a_task_that_fails_has_said_where_its_report_is(tmp_path: Path, monkeypa
     def run_node(*_: Any) -> None:
         raise DataError("dataset: 2 bad records")
 
-    monkeypatch.setitem(sys.modules, "boxwright.pipeline.runner", SimpleNamespace(run_node=run_node))  # type: ignore[arg-type]
+    monkeypatch.setattr("boxwright.pipeline.run_node", run_node)
     operator = BoxwrightStepOperator(task_id="a_task", node="validate_annotations")
     now = datetime(2026, 1, 5, tzinfo=UTC)
     dag_run = SimpleNamespace(run_id=RUN_ID, run_type="manual", run_after=now, data_interval_end=None)

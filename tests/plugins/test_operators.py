@@ -5,7 +5,6 @@ The runner is replaced: what it does is tested with it, and its faults cannot be
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -63,7 +62,7 @@ class Runner(SimpleNamespace):
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     fake = Runner()
-    monkeypatch.setitem(sys.modules, "boxwright.pipeline.runner", fake)  # type: ignore[arg-type]
+    monkeypatch.setattr("boxwright.pipeline.run_node", fake.run_node)
     return fake
 
 

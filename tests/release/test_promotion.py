@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from boxwright.cli import main as cli
+from boxwright.cli import app as cli
 from boxwright.errors import StorageError, UsageError
 from boxwright.registry.mlflow_registry import Registry, Release
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from boxwright.cli import main as cli
+from boxwright.cli import app as cli
 from boxwright.config.settings import Settings
 
 

@@ -12,7 +12,7 @@ import seaweed
 from finder import encoded, scene
 from PIL import Image
 
-from boxwright.cli import main as cli
+from boxwright.cli import app as cli
 from boxwright.config.records import BatchInferenceConfig
 from boxwright.config.settings import Settings
 from boxwright.errors import DataError, UsageError

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from boxwright.airflow_api.trigger import parse_params
-from boxwright.cli import main as cli
+from boxwright.cli import app as cli
 from boxwright.errors import UsageError
 
 

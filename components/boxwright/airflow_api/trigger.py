@@ -11,11 +11,9 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 
 from boxwright.airflow_api.client import AirflowClient, TaskState
-from boxwright.config.records import SECTIONS, RunConfig, flat_names
-from boxwright.config.settings import Settings
+from boxwright.config import SECTIONS, RunConfig, Settings, flat_names
 from boxwright.errors import UsageError
-from boxwright.stack import manager
-from boxwright.stack.demo import DAG_ID, failure_of
+from boxwright.stack import DAG_ID, failure_of, manager
 
 # Where Airflow is; the local stack where the first is unset.
 URL, USER, PASSWORD = (f"BOXWRIGHT_AIRFLOW_{name}" for name in ("URL", "USER", "PASSWORD"))

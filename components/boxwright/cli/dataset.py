@@ -14,11 +14,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from boxwright.cli.options import described
-from boxwright.config.records import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config
-from boxwright.dataset.annotations.conversion import SOURCES, convert_dataset
-from boxwright.dataset.annotations.split_folders import splits_below
-from boxwright.dataset.validation.findings import REPORT_FILE, Finding, Report
-from boxwright.dataset.validation.rules import RULES, Rule
+from boxwright.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config
+from boxwright.dataset.annotations import SOURCES, convert_dataset, splits_below
+from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Rule
 from boxwright.errors import DataError, UsageError
 
 _SHOWN = 50
@@ -63,8 +61,8 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as one JSON object on stdout.")] = False,
 ) -> None:
     """Checks annotations and file listing of a dataset, with --images its images too; names every bad record."""
-    from boxwright.dataset.report.page import PAGE_FILE, write_early_page
-    from boxwright.dataset.validation.validate import examine
+    from boxwright.dataset.report import PAGE_FILE, write_early_page
+    from boxwright.dataset.validation import examine
 
     config = _config(uri, annotations_name, image_size, _settings(settings, bbox_format, on_invalid))
     found = examine(config, report)
@@ -82,8 +80,8 @@ def validate(
 
 def _with_images(config: RunConfig, report: Report, folder: Path | None) -> Report:
     """The report with the findings about the images, which are fetched to a temporary folder; `folder` receives it."""
-    from boxwright.dataset.report.page import PAGE_FILE
-    from boxwright.dataset.snapshot.download import download_dataset
+    from boxwright.dataset.report import PAGE_FILE
+    from boxwright.dataset.snapshot import download_dataset
 
     with TemporaryDirectory() as temporary:
         report.write(validated := Path(temporary, REPORT_FILE))

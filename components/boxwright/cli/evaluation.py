@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from boxwright.cli.options import described
-from boxwright.config.records import ANNOTATIONS_FILE, EvaluationConfig
+from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig
 from boxwright.errors import DataError
 
 if TYPE_CHECKING:
-    from boxwright.evaluation.evaluating import EvaluationSummary
+    from boxwright.evaluation import EvaluationSummary
 
 _MODEL = "models:/NAME/VERSION, models:/NAME@ALIAS, or the URI of a model.tar.gz."
 _SHOWN = ("AP", "AP50", "AP75", "VOC_AP50", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100")
@@ -38,7 +38,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measures a model on a dataset: COCO metrics, error kinds, speed, and a report."""
-    from boxwright.registry.measuring import measure_model
+    from boxwright.registry import measure_model
 
     summary = measure_model(model, dataset, report, None, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]
     if as_json:
@@ -59,7 +59,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Measures two models on the same images: the differences, with their 95 % intervals."""
-    from boxwright.registry.measuring import measure_model
+    from boxwright.registry import measure_model
 
     summary = measure_model(model_b, dataset, report, model_a, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]
     if summary.comparison is None:

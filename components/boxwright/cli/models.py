@@ -12,8 +12,8 @@ from rich.table import Column, Table
 
 from boxwright.cli.options import described
 from boxwright.errors import BoxwrightError
-from boxwright.model.catalogue import MODELS, ModelSpec
-from boxwright.model.weights.sources import weights_ready
+from boxwright.model import MODELS, ModelSpec
+from boxwright.model.weights import weights_ready
 
 
 def models(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 from rich.markup import escape
 
-from boxwright.config.records import RunConfig
+from boxwright.config import RunConfig
 
 
 def described(field: str, model: type[BaseModel] = RunConfig) -> str:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from boxwright.config.settings import Settings
+from boxwright.config import Settings
 
 if TYPE_CHECKING:
-    from boxwright.registry.mlflow_registry import Registry, Version
+    from boxwright.registry import Registry, Version
 
 app = typer.Typer(no_args_is_help=True, help="Looks into the model registry, and moves its champion.")
 
@@ -94,7 +94,7 @@ def rollback(
 
 
 def _registry() -> Registry:
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry import Registry
 
     return Registry(Settings.from_environment().tracking_uri)
 

@@ -15,13 +15,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from boxwright.cli.options import described
-from boxwright.config.records import BatchInferenceConfig, ServingConfig, parse_record
+from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record
 from boxwright.errors import DataError, UsageError
 from boxwright.storage import write_atomic
 
 if TYPE_CHECKING:
-    from boxwright.serving.batch.files import Looked
-    from boxwright.serving.engine.predictor import Predictor
+    from boxwright.serving.batch import Looked
+    from boxwright.serving.engine import Predictor
 
 TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"
 _SHORTEST_TOKEN = 16
@@ -44,9 +44,8 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line and image.")] = False,
 ) -> None:
     """Detects objects on images: what is seen goes to stdout, an image that cannot be looked at ends with 1."""
-    from boxwright.serving.batch.files import images_at, look_at, record
-    from boxwright.serving.engine.model import resolve_model
-    from boxwright.serving.engine.predictor import load_predictor
+    from boxwright.serving.batch import images_at, look_at, record
+    from boxwright.serving.engine import load_predictor, resolve_model
 
     uris = list(dict.fromkeys(uri for given in images for uri in images_at(given)))
     predictor = load_predictor(resolve_model(model))
@@ -70,7 +69,7 @@ def predict(
 
 def _tell(told: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        from boxwright.serving.engine.contract import one_line
+        from boxwright.serving.engine import one_line
 
         typer.echo(one_line(told).decode())
         return
@@ -98,8 +97,7 @@ def _drawn_names(uris: Sequence[str]) -> dict[str, str]:
 
 
 def _draw(looked: Looked, predictor: Predictor, threshold: float, path: Path) -> None:
-    from boxwright.serving.engine.drawing import draw_answer
-    from boxwright.serving.engine.predictor import Detections
+    from boxwright.serving.engine import Detections, draw_answer
 
     if looked.picture is not None and isinstance(looked.result, Detections):
         shown = looked.result.at_least(threshold)
@@ -148,7 +146,7 @@ def serve(
             raise UsageError(f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(_SERVING)}")
         values[name] = value
     config = parse_record(ServingConfig, values)
-    from boxwright.serving.http.server import serve as run_server
+    from boxwright.serving.http import serve as run_server
 
     def ready(url: str, reference: str) -> None:
         typer.echo(f"serving {reference} on {url}")

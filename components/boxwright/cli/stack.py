@@ -1,4 +1,4 @@
-"""`boxwright up`, `down`, `status`, `demo` and `trigger`: thin, so that `boxwright.cli.main` only has to mount them."""
+"""`boxwright up`, `down`, `status`, `demo` and `trigger`: thin, so that `boxwright.cli.app` only has to mount them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from boxwright.config.settings import Settings
+from boxwright.config import Settings
 
 
 def up(

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from boxwright.cli.options import described
 from boxwright.errors import DataError, StorageError, UsageError
-from boxwright.model.catalogue import MODELS, ModelSpec, model_spec
-from boxwright.model.weights.store import WeightsManifest, find_manifest, put, store_uri, verify
+from boxwright.model import MODELS, ModelSpec, model_spec
+from boxwright.model.weights import WeightsManifest, find_manifest, put, store_uri, verify
 
 ZOO_URL = "http://download.tensorflow.org/models/object_detection/tf2/20200711"
 _LARGEST_ARCHIVE = 2 << 30
@@ -120,7 +120,7 @@ def _stored_spec(model_id: str) -> ModelSpec:
 
 
 def _import(spec: ModelSpec, archive: Path, weights_uri: str | None) -> WeightsManifest:
-    from boxwright.model.zoo.importing import convert_archive
+    from boxwright.model.zoo import convert_archive
 
     uri = store_uri(weights_uri, spec.model_id)
     with TemporaryDirectory(prefix="boxwright-weights-") as folder:

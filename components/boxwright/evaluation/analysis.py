@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from boxwright.config.records import Frozen
-from boxwright.dataset.annotations.reading import Annotations
+from boxwright.config import Frozen
+from boxwright.dataset.annotations import Annotations
 from boxwright.evaluation.detections import Detections, Truth
 from boxwright.evaluation.metrics import Measurement
 from boxwright.evaluation.threshold import MATCH_IOU

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from boxwright.config.records import Frozen
+from boxwright.config import Frozen
 from boxwright.evaluation.metrics import Measurement
 
 CONFIDENCE = 0.95

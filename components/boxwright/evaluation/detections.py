@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.dataset.annotations.reading import Annotations, Box
+from boxwright.dataset.annotations import Annotations, Box
 from boxwright.errors import TrainingError
 
 # The best of a class on an image.

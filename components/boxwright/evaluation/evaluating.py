@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.records import EvaluationConfig, Gate
-from boxwright.dataset.annotations.reading import Annotations, load_annotations
-from boxwright.dataset.report.data import SplitBoxes
+from boxwright.config import EvaluationConfig, Gate
+from boxwright.dataset.annotations import Annotations, load_annotations
+from boxwright.dataset.report import SplitBoxes
 from boxwright.errors import DataError
 from boxwright.evaluation.analysis import Analysis, analyse, swapped_classes
 from boxwright.evaluation.comparison import compare
@@ -29,13 +29,18 @@ from boxwright.evaluation.files import (
 )
 from boxwright.evaluation.gate import check_gate
 from boxwright.evaluation.metrics import Measurement
-from boxwright.evaluation.report.galleries import draw_pairs, sample_images, worst_images
-from boxwright.evaluation.report.gallery_files import write_gallery
-from boxwright.evaluation.report.page import Background, write_report
-from boxwright.evaluation.report.pictures import draw_predictions
-from boxwright.model.store import WEIGHTS_FILE, load_detector
+from boxwright.evaluation.report import (
+    Background,
+    draw_pairs,
+    draw_predictions,
+    sample_images,
+    worst_images,
+    write_gallery,
+    write_report,
+)
+from boxwright.model import WEIGHTS_FILE, load_detector
 from boxwright.storage import write_json
-from boxwright.training.history import HISTORY_FILE, TRAINING_FILE
+from boxwright.training import HISTORY_FILE, TRAINING_FILE
 
 log = logging.getLogger("boxwright.evaluation")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from boxwright.config.records import Frozen, Gate
+from boxwright.config import Frozen, Gate
 from boxwright.errors import GateError
 from boxwright.storage import write_json
 

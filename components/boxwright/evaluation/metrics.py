@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.config.records import Frozen
-from boxwright.dataset.annotations.reading import Annotations
+from boxwright.config import Frozen
+from boxwright.dataset.annotations import Annotations
 from boxwright.evaluation.detections import Detections, Truth, at_one_iou
 from boxwright.evaluation.threshold import MATCH_IOU, best_threshold, right_detections
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from boxwright.config.records import Frozen
-from boxwright.training.input import decode_image
+from boxwright.config import Frozen
+from boxwright.training import decode_image
 
 log = logging.getLogger("boxwright.evaluation")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from boxwright.dataset.annotations.reading import load_annotations
+from boxwright.dataset.annotations import load_annotations
 
 
 def validation_ap(examples_dir: Path) -> Callable[[Any], dict[str, float]]:

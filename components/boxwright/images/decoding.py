@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from boxwright.dataset.annotations.records import ImageRecord
+from boxwright.dataset.annotations import ImageRecord
 
 if TYPE_CHECKING:
     from PIL import Image

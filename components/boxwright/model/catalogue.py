@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from boxwright.config.records import Hyperparameters, RunConfig
+from boxwright.config import Hyperparameters, RunConfig
 from boxwright.errors import UsageError
 from boxwright.model import coco
 from boxwright.model.dfine import architecture as dfine_architecture
-from boxwright.model.zoo.published import PUBLISHED, PublishedModel
+from boxwright.model.zoo import PUBLISHED, PublishedModel
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from boxwright.config.records import Frozen, RunConfig
+from boxwright.config import Frozen, RunConfig
 from boxwright.errors import DataError
 from boxwright.model.catalogue import compatible_ids, model_spec
 from boxwright.model.families import create_detector
 from boxwright.model.store import ModelCard, load_card, load_detector
-from boxwright.model.weights.sources import fetch_weights
+from boxwright.model.weights import fetch_weights
 from boxwright.storage import write_json
 
 SEED_FILE = "seed.json"

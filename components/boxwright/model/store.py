@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boxwright.config.records import Frozen
+from boxwright.config import Frozen
 from boxwright.errors import DataError
 from boxwright.model.catalogue import model_spec
 from boxwright.model.families import create_detector

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from boxwright.config.records import RunConfig
+from boxwright.config import RunConfig
 from boxwright.storage import join, upload_file
 
 ARCHIVE = "model.tar.gz"

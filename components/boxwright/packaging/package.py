@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from boxwright import __version__
-from boxwright.config.records import RunConfig
-from boxwright.evaluation.files import METRICS_FILE
-from boxwright.model.catalogue import hyperparameters_of
-from boxwright.model.seeds import read_seed
-from boxwright.model.store import MODEL_FILE, WEIGHTS_FILE, load_detector
+from boxwright.config import RunConfig
+from boxwright.evaluation import METRICS_FILE
+from boxwright.model import MODEL_FILE, WEIGHTS_FILE, hyperparameters_of, load_detector, read_seed
 from boxwright.packaging.archive import pack
 from boxwright.packaging.outputs import ARCHIVE, RUN_FILE, output_uri, publish
 from boxwright.packaging.recipe import recipe_of
 from boxwright.packaging.sample import write_sample
 from boxwright.storage import write_json
-from boxwright.training.history import HISTORY_FILE
+from boxwright.training import HISTORY_FILE
 
 SAVED_MODEL = "saved_model"
 
@@ -35,7 +33,7 @@ def export_saved_model(model_dir: Path, out_dir: Path) -> None:
     import tensorflow as tf
 
     from boxwright.packaging.exif_rotation import upright
-    from boxwright.training.input import decode_image
+    from boxwright.training import decode_image
 
     detector, card = load_detector(model_dir)
     sizes = (card.image_size, card.image_size, 3)

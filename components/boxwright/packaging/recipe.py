@@ -7,14 +7,12 @@ import json
 from typing import TYPE_CHECKING
 
 from boxwright import __version__
-from boxwright.config.records import RunConfig
-from boxwright.config.run_info import RunInfo
-from boxwright.config.settings import Settings
-from boxwright.model.catalogue import hyperparameters_of
+from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.model import hyperparameters_of
 from boxwright.storage import exists, stat
 
 if TYPE_CHECKING:
-    from boxwright.registry.mlflow_registry import Version
+    from boxwright.registry import Version
 
 
 # What does not change the model, and what is told by other facts: the data by its fingerprint, the seed by the parent.
@@ -54,7 +52,7 @@ def find_finished(config: RunConfig, run: RunInfo, fingerprint: str, parent: str
     A version that stands for a later time than the run is none of them: a backfill that took it would leave a hole in
     the past, where the next interval's run looks for its parent.
     """
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry import Registry
 
     if config.force:
         return None

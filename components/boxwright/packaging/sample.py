@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import Base64Bytes, Field, ValidationError
 
-from boxwright.config.records import Frozen
-from boxwright.dataset.annotations.reading import load_annotations
+from boxwright.config import Frozen
+from boxwright.dataset.annotations import load_annotations
 from boxwright.errors import DataError
-from boxwright.evaluation.files import DETECTIONS_FILE, METRICS_FILE
+from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE
 from boxwright.storage import write_json
 
 SAMPLE_FILE = "sample.json"
@@ -56,7 +56,7 @@ def write_sample(examples_dir: Path, evaluation_dir: Path, out_dir: Path) -> Non
 
     Nothing is written where none of them has a detection, or all are large.
     """
-    from boxwright.evaluation.predict import first_images
+    from boxwright.evaluation import first_images
 
     split = json.loads((evaluation_dir / METRICS_FILE).read_text())["split"]
     records = {image.id: image for image in load_annotations(examples_dir / split / "annotations.json").images}

@@ -12,9 +12,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types.channel_utils import union
 
-from boxwright.config.records import RunConfig
-from boxwright.config.run_info import RunInfo
-from boxwright.config.settings import Settings
+from boxwright.config import RunConfig, RunInfo, Settings
 from boxwright.pipeline import steps
 from boxwright.pipeline.lineage import connection_config
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from boxwright.config.settings import Settings
+from boxwright.config import Settings
 
 _RUN_CONTEXT = "pipeline_run"
 _REGISTERED = "models:/"
@@ -108,7 +108,7 @@ def trace(model: str, settings: Settings) -> list[TracedVersion]:
     Raises:
         UsageError: when there is no such version.
     """
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry import Registry
 
     registry = Registry(settings.tracking_uri)
     version = registry.resolve(model if model.startswith(_REGISTERED) else f"models:/{model}@candidate")

@@ -15,17 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.records import RunConfig
-from boxwright.config.run_info import RunInfo, new_run
-from boxwright.config.settings import Settings
-from boxwright.config.uri_dates import resolve_templates
+from boxwright.config import RunConfig, RunInfo, Settings, new_run, resolve_templates
 from boxwright.errors import StorageError
-from boxwright.packaging.outputs import RUN_FILE
-from boxwright.packaging.recipe import find_finished
+from boxwright.packaging import RUN_FILE, find_finished
 from boxwright.pipeline.lineage import connection_config, node_outputs, run_outputs
 from boxwright.pipeline.nodes import NODES, REUSE_NODE, SEED_NODES
 from boxwright.pipeline.transport import bring_folder, publish_folder
-from boxwright.registry.parents import find_start
+from boxwright.registry import find_start
 from boxwright.storage import connected, join, read_bytes
 
 log = logging.getLogger("boxwright.release")

@@ -16,8 +16,7 @@ from typing import Any
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 
-from boxwright.config.records import RunConfig
-from boxwright.config.run_info import RunInfo
+from boxwright.config import RunConfig, RunInfo
 from boxwright.errors import BoxwrightError, DataError
 from boxwright.pipeline import artifacts
 
@@ -26,10 +25,10 @@ from boxwright.pipeline import artifacts
 def validate_annotations(
     config: Parameter[str], run_id: Parameter[str], report: OutputArtifact[artifacts.ValidationReport]
 ) -> None:
-    from boxwright.dataset.report.page import PAGE_FILE, write_early_page
-    from boxwright.dataset.validation.findings import REPORT_FILE, Report
-    from boxwright.dataset.validation.validate import validate_annotations as work
-    from boxwright.model.catalogue import hyperparameters_of
+    from boxwright.dataset.report import PAGE_FILE, write_early_page
+    from boxwright.dataset.validation import REPORT_FILE, Report
+    from boxwright.dataset.validation import validate_annotations as work
+    from boxwright.model import hyperparameters_of
 
     run, folder = RunConfig.model_validate_json(config), Path(report.uri)
     size = hyperparameters_of(run).image_size  # an unknown model or setting is told now, not after the download
@@ -51,8 +50,8 @@ def download_dataset(
     report: InputArtifact[artifacts.ValidationReport],
     dataset: OutputArtifact[artifacts.Dataset],
 ) -> None:
-    from boxwright.dataset.snapshot.download import download_dataset as work
-    from boxwright.dataset.validation.findings import REPORT_FILE
+    from boxwright.dataset.snapshot import download_dataset as work
+    from boxwright.dataset.validation import REPORT_FILE
 
     run, folder = RunConfig.model_validate_json(config), Path(dataset.uri)
     with _published_report(run, run_id, folder):
@@ -66,10 +65,9 @@ def download_dataset(
 @contextmanager
 def _published_report(run: RunConfig, run_id: str, folder: Path) -> Iterator[None]:
     """Publishes the validation report that the block leaves in `folder`, also where the dataset fails."""
-    from boxwright.dataset.report.page import PAGE_FILE
-    from boxwright.dataset.validation.expectations import DOCS_FOLDER, RESULT_FILE
-    from boxwright.dataset.validation.findings import REPORT_FILE
-    from boxwright.packaging.outputs import publish
+    from boxwright.dataset.report import PAGE_FILE
+    from boxwright.dataset.validation import DOCS_FOLDER, REPORT_FILE, RESULT_FILE
+    from boxwright.packaging import publish
 
     names = [REPORT_FILE, PAGE_FILE, RESULT_FILE, DOCS_FOLDER]
     try:
@@ -84,16 +82,16 @@ def _published_report(run: RunConfig, run_id: str, folder: Path) -> Iterator[Non
 
 
 def _page_uri(run: RunConfig, run_id: str) -> str:
-    from boxwright.dataset.report.page import PAGE_FILE
-    from boxwright.packaging.outputs import output_uri
+    from boxwright.dataset.report import PAGE_FILE
+    from boxwright.packaging import output_uri
 
     return output_uri(run, run_id, PAGE_FILE)
 
 
 def _anchors(run: RunConfig) -> Any:
     """The detector's anchors, where it has such, as plain numbers: the dataset's code knows no models."""
-    from boxwright.dataset.report.pictures import Anchors
-    from boxwright.model.catalogue import hyperparameters_of, model_spec
+    from boxwright.dataset.report import Anchors
+    from boxwright.model import hyperparameters_of, model_spec
 
     spec = model_spec(run.model_id)
     if spec.anchors is None:
@@ -109,8 +107,8 @@ def build_examples(
     dataset: InputArtifact[artifacts.Dataset],
     examples: OutputArtifact[artifacts.Examples],
 ) -> None:
-    from boxwright.dataset.examples.build import build_examples as work
-    from boxwright.model.catalogue import hyperparameters_of
+    from boxwright.dataset.examples import build_examples as work
+    from boxwright.model import hyperparameters_of
 
     run = RunConfig.model_validate_json(config)
     chosen = hyperparameters_of(run)
@@ -125,7 +123,7 @@ def fetch_pretrained(
     examples: InputArtifact[artifacts.Examples],
     seed: OutputArtifact[artifacts.SeedModel],
 ) -> None:
-    from boxwright.model.seeds import fetch_pretrained as work
+    from boxwright.model import fetch_pretrained as work
 
     found = work(RunConfig.model_validate_json(config), Path(seed.uri))
     seed.kind, seed.origin, seed.reason = found.kind, found.origin, found.reason
@@ -138,7 +136,7 @@ def resolve_parent(
     examples: InputArtifact[artifacts.Examples],
     seed: OutputArtifact[artifacts.SeedModel],
 ) -> None:
-    from boxwright.registry.parents import resolve_parent as work
+    from boxwright.registry import resolve_parent as work
 
     classes = tuple(json.loads(examples.classes))
     found = work(RunConfig.model_validate_json(config), RunInfo.model_validate_json(run), classes, Path(seed.uri))
@@ -153,12 +151,12 @@ def fine_tune(
     seed: InputArtifact[artifacts.SeedModel],
     detector: OutputArtifact[artifacts.Detector],
 ) -> None:
-    from boxwright.config.settings import Settings
-    from boxwright.evaluation.validation_ap import validation_ap
-    from boxwright.packaging.outputs import run_folder
-    from boxwright.registry.epoch_metrics import EpochMetrics
-    from boxwright.training.fine_tuning import Watch
-    from boxwright.training.fine_tuning import fine_tune as work
+    from boxwright.config import Settings
+    from boxwright.evaluation import validation_ap
+    from boxwright.packaging import run_folder
+    from boxwright.registry import EpochMetrics
+    from boxwright.training import Watch
+    from boxwright.training import fine_tune as work
 
     run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
     watch = Watch(validation_ap(Path(examples.uri)), EpochMetrics(settings.tracking_uri, run.model_name, run_id))
@@ -176,10 +174,10 @@ def evaluate(
     detector: InputArtifact[artifacts.Detector],
     evaluation: OutputArtifact[artifacts.Evaluation],
 ) -> None:
-    from boxwright.evaluation.evaluating import evaluate as work
-    from boxwright.evaluation.files import PUBLISHED
-    from boxwright.packaging.outputs import publish
-    from boxwright.registry.fetching import fetch_champion
+    from boxwright.evaluation import PUBLISHED
+    from boxwright.evaluation import evaluate as work
+    from boxwright.packaging import publish
+    from boxwright.registry import fetch_champion
 
     settings, info, folder = (
         RunConfig.model_validate_json(config),
@@ -202,11 +200,10 @@ def evaluate(
 def _background(config: RunConfig, run: RunInfo, examples_dir: Path, seed_dir: Path) -> Any:
     """What the report says of the run."""
     from boxwright import __version__
-    from boxwright.dataset.report.page import PAGE_FILE
-    from boxwright.evaluation.files import DETECTIONS_FILE, METRICS_FILE
-    from boxwright.evaluation.report.page import Background
-    from boxwright.model.catalogue import hyperparameters_of
-    from boxwright.model.seeds import read_seed
+    from boxwright.dataset.report import PAGE_FILE
+    from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE
+    from boxwright.evaluation.report import Background
+    from boxwright.model import hyperparameters_of, read_seed
 
     examples, seed = json.loads((examples_dir / "examples.json").read_text()), read_seed(seed_dir)
     lineage = {
@@ -231,7 +228,7 @@ def export_label_map(
     examples: InputArtifact[artifacts.Examples],
     label_map: OutputArtifact[artifacts.LabelMap],
 ) -> None:
-    from boxwright.packaging.label_map import export_label_map as work
+    from boxwright.packaging import export_label_map as work
 
     described = json.loads((Path(examples.uri) / "examples.json").read_text())
     work(described["classes"], described["category_ids"], Path(label_map.uri))
@@ -249,8 +246,8 @@ def package_model(
     label_map: InputArtifact[artifacts.LabelMap],
     package: OutputArtifact[artifacts.ModelPackage],
 ) -> None:
-    from boxwright.packaging.package import RunParts
-    from boxwright.packaging.package import package_model as work
+    from boxwright.packaging import RunParts
+    from boxwright.packaging import package_model as work
 
     parts = RunParts(Path(examples.uri), Path(seed.uri), Path(detector.uri), Path(evaluation.uri), Path(label_map.uri))
     packed = work(RunConfig.model_validate_json(config), run_id, parts, Path(package.uri))
@@ -265,10 +262,9 @@ def quality_gate(
     package: InputArtifact[artifacts.ModelPackage],
     verdict: OutputArtifact[artifacts.GateVerdict],
 ) -> None:
-    from boxwright.evaluation.files import METRICS_FILE
-    from boxwright.evaluation.gate import check_gate, write_gate_report
-    from boxwright.packaging.outputs import publish
-    from boxwright.registry.registration import record_failure, register_model
+    from boxwright.evaluation import METRICS_FILE, check_gate, write_gate_report
+    from boxwright.packaging import publish
+    from boxwright.registry import record_failure, register_model
 
     settings, info = RunConfig.model_validate_json(config), RunInfo.model_validate_json(run)
     report = check_gate(json.loads((Path(evaluation.uri) / METRICS_FILE).read_text()), settings.gate)
@@ -294,7 +290,7 @@ def register_model(
     verdict: InputArtifact[artifacts.GateVerdict],
     version: OutputArtifact[artifacts.RegisteredModel],
 ) -> None:
-    from boxwright.registry.registration import register_model as work
+    from boxwright.registry import register_model as work
 
     registered = work(
         RunConfig.model_validate_json(config),
@@ -313,7 +309,7 @@ def reuse_version(
     examples: InputArtifact[artifacts.Examples],
     version: OutputArtifact[artifacts.RegisteredModel],
 ) -> None:
-    from boxwright.registry.registration import reuse_version as work
+    from boxwright.registry import reuse_version as work
 
     found = work(RunConfig.model_validate_json(config), RunInfo.model_validate_json(run), examples.fingerprint)
     _describe(version, found)

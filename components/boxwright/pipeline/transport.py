@@ -12,10 +12,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from boxwright.dataset.snapshot.manifest import IMAGES, MANIFEST_FILE, read_lines
+from boxwright.dataset.snapshot import IMAGES, MANIFEST_FILE, read_lines
 from boxwright.errors import StorageError
-from boxwright.storage import FileEntry, download, exists, join, list_files, upload_folder, write_json
-from boxwright.storage.prefetch import FetchedAhead
+from boxwright.storage import FetchedAhead, FileEntry, download, exists, join, list_files, upload_folder, write_json
 
 COMPLETE_FILE = "complete.json"
 _AHEAD_FILE = "fetched-ahead.json"

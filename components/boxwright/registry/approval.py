@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.records import RunConfig
-from boxwright.config.run_info import RunInfo
-from boxwright.config.settings import Settings
-from boxwright.evaluation.files import METRICS_FILE, PREDICTIONS_PICTURE
-from boxwright.packaging.outputs import output_uri
+from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.evaluation import METRICS_FILE, PREDICTIONS_PICTURE
+from boxwright.packaging import output_uri
 from boxwright.registry.mlflow_registry import CHAMPION, Registry, Version
 
 

@@ -7,12 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boxwright.config.records import RunConfig
-from boxwright.config.run_info import RunInfo
-from boxwright.config.settings import Settings
+from boxwright.config import RunConfig, RunInfo, Settings
 from boxwright.errors import DataError, UsageError
-from boxwright.evaluation.evaluating import Champion
-from boxwright.packaging.archive import unpack
+from boxwright.evaluation import Champion
+from boxwright.packaging import unpack
 from boxwright.storage import download_file
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from boxwright.config.records import ANNOTATIONS_FILE, EvaluationConfig, RunConfig, parse_config
-from boxwright.dataset.annotations.split_folders import splits_below
-from boxwright.dataset.examples.build import build_evaluation_examples
-from boxwright.dataset.snapshot.download import download_dataset
-from boxwright.evaluation.evaluating import Champion, EvaluationSummary, evaluate
-from boxwright.evaluation.files import DETECTIONS_FILE, METRICS_FILE
-from boxwright.evaluation.report.page import Background
+from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig, RunConfig, parse_config
+from boxwright.dataset.annotations import splits_below
+from boxwright.dataset.examples import build_evaluation_examples
+from boxwright.dataset.snapshot import download_dataset
+from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE, Champion, EvaluationSummary, evaluate
+from boxwright.evaluation.report import Background
 from boxwright.registry.fetching import fetch_model
 
 

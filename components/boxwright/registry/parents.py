@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from boxwright.config.records import RunConfig
-from boxwright.config.run_info import RunInfo
-from boxwright.config.settings import Settings
+from boxwright.config import RunConfig, RunInfo, Settings
 from boxwright.errors import UsageError
-from boxwright.model.seeds import Seed, check_parent, write_seed
-from boxwright.model.store import MODEL_FILE, WEIGHTS_FILE, load_card
-from boxwright.packaging.archive import unpack
+from boxwright.model import MODEL_FILE, WEIGHTS_FILE, Seed, check_parent, load_card, write_seed
+from boxwright.packaging import unpack
 from boxwright.storage import download_file
 
 if TYPE_CHECKING:

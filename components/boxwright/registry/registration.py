@@ -8,16 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boxwright.config.records import RunConfig
-from boxwright.config.run_info import RunInfo
-from boxwright.config.settings import Settings
+from boxwright.config import RunConfig, RunInfo, Settings
 from boxwright.errors import StorageError, UsageError
-from boxwright.evaluation.files import PICTURES, REPORT_PAGE
-from boxwright.packaging.outputs import RUN_FILE, publish
-from boxwright.packaging.recipe import find_finished
+from boxwright.evaluation import PICTURES, REPORT_PAGE
+from boxwright.packaging import RUN_FILE, find_finished, publish
 from boxwright.registry.parents import find_start
 from boxwright.storage import write_json
-from boxwright.training.history import HISTORY_FILE
+from boxwright.training import HISTORY_FILE
 
 if TYPE_CHECKING:
     from boxwright.registry.mlflow_registry import Version

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, Field
 
-from boxwright.config.records import Frozen
+from boxwright.config import Frozen
 
 RUN_ID = "boxwright.run_id"
 ACCEPTED, AS_OF, ARCHIVE, SETTLED = (f"boxwright.{name}" for name in ("accepted", "as_of", "archive", "settled"))

@@ -1,1 +1,6 @@
 """The local stack: S3, MLflow and Airflow as processes of this machine, and the demo that uses them."""
+
+import lazy_loader
+
+# The names that other folders may take stand in `__init__.pyi`; a module is loaded when one of its names is.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -15,9 +15,8 @@ from typing import Any
 
 from rich.console import Console
 
-from boxwright.airflow_api.client import AirflowClient, TaskState
-from boxwright.config.records import ANNOTATIONS_FILE
-from boxwright.config.settings import Settings
+from boxwright.airflow_api import AirflowClient, TaskState
+from boxwright.config import ANNOTATIONS_FILE, Settings
 from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError, UsageError
 from boxwright.stack import manager, progress
 from boxwright.stack.environment import BUCKET, Stack, stack_environment
@@ -127,7 +126,7 @@ def _place_dataset(settings: Settings, console: Console, dataset: str | None, im
 
 
 def _sample(settings: Settings, name: str, images: int) -> Path:
-    from boxwright.dataset.sample.generate import generate_sample
+    from boxwright.dataset.sample import generate_sample
 
     folder = settings.home / "demo" / name
     if not folder.exists():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from boxwright.config.settings import Settings
+from boxwright.config import Settings
 from boxwright.stack.ports import HOST, Ports
 
 REPOSITORY = Path(__file__).resolve().parents[3]

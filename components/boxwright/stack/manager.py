@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from boxwright.airflow_api.client import AirflowClient
-from boxwright.config.settings import Settings
+from boxwright.airflow_api import AirflowClient
+from boxwright.config import Settings
 from boxwright.errors import StorageError
 from boxwright.stack import ports as ports_module
 from boxwright.stack.environment import ADMIN, Stack, open_stack, stack_environment, write_files

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from boxwright.airflow_api.client import TaskState
+from boxwright.airflow_api import TaskState
 from boxwright.stack.environment import ADMIN, BUCKET, Stack
 from boxwright.stack.manager import State
 

@@ -6,45 +6,7 @@ and endpoint are boto3's standard ones (`AWS_*`, profiles, instance roles), or w
 `StorageError` (the server did not answer as it should; the step may be repeated), and never hold a secret.
 """
 
-from boxwright.storage.connection import connected
-from boxwright.storage.entry import ChangedError, FileEntry
-from boxwright.storage.fetching import TransferStats
-from boxwright.storage.files import replacing, write_atomic, write_json
-from boxwright.storage.location import Location, join, parse_uri, unsafe_key
-from boxwright.storage.presigning import presigned
-from boxwright.storage.transfer import (
-    download,
-    download_file,
-    exists,
-    list_files,
-    read_bytes,
-    stat,
-    upload_file,
-    upload_folder,
-)
-from boxwright.storage.unpacking import Layout, unpack
+import lazy_loader
 
-__all__ = [
-    "ChangedError",
-    "FileEntry",
-    "Layout",
-    "Location",
-    "TransferStats",
-    "connected",
-    "download",
-    "download_file",
-    "exists",
-    "join",
-    "list_files",
-    "parse_uri",
-    "presigned",
-    "read_bytes",
-    "replacing",
-    "stat",
-    "unpack",
-    "unsafe_key",
-    "upload_file",
-    "upload_folder",
-    "write_atomic",
-    "write_json",
-]
+# The names that other folders may take stand in `__init__.pyi`; a module is loaded when one of its names is.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from boxwright.config.settings import Settings
+from boxwright.config import Settings
 from boxwright.errors import StorageError
 
 _INDEX = """

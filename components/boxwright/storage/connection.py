@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import boto3
     from obstore.store import ClientConfig, S3Store
 
-    from boxwright.config.records import StorageConfig
+    from boxwright.config import StorageConfig
 
 CONNECTIONS = 24  # most of one transfer
 STYLE, ROLE, EXTERNAL_ID = "BOXWRIGHT_S3_ADDRESSING_STYLE", "BOXWRIGHT_S3_ROLE_ARN", "BOXWRIGHT_S3_EXTERNAL_ID"

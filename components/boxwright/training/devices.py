@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import tensorflow as tf
 
-from boxwright.config.records import Hyperparameters
+from boxwright.config import Hyperparameters
 from boxwright.errors import TrainingError, UsageError
 
 log = logging.getLogger("boxwright.training")

@@ -11,12 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.records import Hyperparameters, RunConfig
+from boxwright.config import Hyperparameters, RunConfig
 from boxwright.errors import TrainingError
-from boxwright.model.catalogue import hyperparameters_of, model_spec
-from boxwright.model.seeds import RANDOM, apply_seed, read_seed
-from boxwright.model.store import ModelCard, build_detector, save_detector
-from boxwright.pipeline.transport import shards_of, size_of_shards
+from boxwright.model import (
+    RANDOM,
+    ModelCard,
+    apply_seed,
+    build_detector,
+    hyperparameters_of,
+    model_spec,
+    read_seed,
+    save_detector,
+)
+from boxwright.pipeline import shards_of, size_of_shards
 from boxwright.storage import write_json
 from boxwright.training.history import HISTORY_FILE, TRAINING_FILE, Record, best_record
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from boxwright.model.resizing import Resizing
+from boxwright.model import Resizing
 
 SHUFFLE_BUFFER = 2048
 MIN_VISIBLE = 0.3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from boxwright.config.records import Hyperparameters, RunConfig
-from boxwright.model.catalogue import hyperparameters_of
+from boxwright.config import Hyperparameters, RunConfig
+from boxwright.model import hyperparameters_of
 
 # Keras's class of each optimizer of the managed algorithm, and Keras's names of the hyperparameters it uses.
 _OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from boxwright.config.settings import Settings
+from boxwright.config import Settings
 from boxwright.errors import StorageError
 from boxwright_airflow.pages.registered_models import Model
 from boxwright_airflow.pages.version_facts import Card, cards_of

@@ -19,12 +19,9 @@ from typing import Annotated
 from fastapi import Depends, HTTPException
 from filelock import Timeout
 
-from boxwright.config.settings import Settings
+from boxwright.config import Settings
 from boxwright.errors import BoxwrightError, StorageError, UsageError
-from boxwright.registry.promotion import CHAMPION, Aliases
-from boxwright.registry.rest import RestClient, RestModel
-from boxwright.registry.tracking import writer_lock
-from boxwright.registry.versions import Version, read_version
+from boxwright.registry import CHAMPION, Aliases, RestClient, RestModel, Version, read_version, writer_lock
 
 log = logging.getLogger("boxwright.pages")
 

@@ -13,9 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from boxwright.errors import BoxwrightError
-from boxwright.evaluation.files import GALLERY_FILE, METRICS_FILE, gallery_picture
-from boxwright.evaluation.gate import GateReport
-from boxwright.packaging.outputs import RUN_FILE
+from boxwright.evaluation import GALLERY_FILE, METRICS_FILE, GateReport, gallery_picture
+from boxwright.packaging import RUN_FILE
 from boxwright.storage import join, read_bytes
 from boxwright_airflow.pages.version_facts import Card
 

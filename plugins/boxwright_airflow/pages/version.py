@@ -11,8 +11,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
-from boxwright.config.records import ServingConfig
-from boxwright.evaluation.files import REPORT_PAGE
+from boxwright.config import ServingConfig
+from boxwright.evaluation import REPORT_PAGE
 from boxwright.storage import exists, parse_uri, presigned
 from boxwright_airflow.pages.lineage import chain_of, graph_of, metadata_of
 from boxwright_airflow.pages.registered_models import Model, OpenShelf, find_model

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from boxwright.packaging.outputs import ARCHIVE
-from boxwright.registry.versions import Version
+from boxwright.packaging import ARCHIVE
+from boxwright.registry import Version
 from boxwright_airflow.pages.registered_models import Model
 
 FINGERPRINT = re.compile(r"[A-Za-z0-9:._-]{1,100}")

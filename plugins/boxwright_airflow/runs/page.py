@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
-from boxwright.evaluation.files import REPORT_PAGE
+from boxwright.evaluation import REPORT_PAGE
 from boxwright.storage import join
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from boxwright.dataset.validation.findings import REPORT_FILE, Report
+from boxwright.dataset.validation import REPORT_FILE, Report
 from boxwright.errors import BoxwrightError, DataError
-from boxwright.evaluation.gate import GateReport
+from boxwright.evaluation import GateReport
 from boxwright.storage import join, read_bytes
 from boxwright_airflow.runs.tasks import Run, Task
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from boxwright.config.records import RunConfig
+from boxwright.config import RunConfig
 from boxwright_airflow.links import XCOM_REPORT
 from boxwright_airflow.run_settings import config_from_params
 
@@ -135,7 +135,7 @@ def _seconds(start: datetime | None, end: datetime | None) -> float:
 
 def error_line(run: Run, task: Task) -> str:
     """Why a task failed, in one line, from the log of its last try; says so where there is no log."""
-    from boxwright.airflow_api.client import error_in_log
+    from boxwright.airflow_api import error_in_log
 
     if task.try_number < 1:
         return "it has no log"

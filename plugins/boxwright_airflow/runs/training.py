@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from boxwright.errors import BoxwrightError, StorageError
-from boxwright.training.history import Record
+from boxwright.training import Record
 from boxwright_airflow.runs.tasks import Run
 
 if TYPE_CHECKING:
-    from boxwright.registry.epoch_metrics import EpochReader
+    from boxwright.registry import EpochReader
 
 # So long nobody waits for an MLflow that did not answer.
 _SECONDS_LEFT_ALONE = 15.0
@@ -58,8 +58,8 @@ class Progress:
 
 def progress_of(run: Run) -> Progress:
     """How far a run's training is; a failure is told in it."""
-    from boxwright.config.settings import Settings
-    from boxwright.model.catalogue import hyperparameters_of
+    from boxwright.config import Settings
+    from boxwright.model import hyperparameters_of
 
     try:
         config = run.config()
@@ -76,8 +76,7 @@ def progress_of(run: Run) -> Progress:
 @lru_cache(maxsize=4)
 def source_of(tracking_uri: str) -> Source:
     """The one source of a server, which keeps its connection."""
-    from boxwright.registry.epoch_metrics import EpochReader
-    from boxwright.registry.rest import RestClient
+    from boxwright.registry import EpochReader, RestClient
 
     return Source(EpochReader(RestClient(tracking_uri)))
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from boxwright.dataset.validation.findings import Report
-from boxwright.evaluation.files import REPORT_PAGE
-from boxwright.evaluation.gate import GateReport
+from boxwright.dataset.validation import Report
+from boxwright.evaluation import REPORT_PAGE, GateReport
 from boxwright_airflow.runs import results
 from boxwright_airflow.runs.charts import Chart, epoch_chart
 from boxwright_airflow.runs.results import Result

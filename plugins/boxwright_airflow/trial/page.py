@@ -15,11 +15,9 @@ import httpx
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from boxwright.config.records import ServingConfig, parse_record
-from boxwright.serving.engine.contract import IMAGE_TYPES, JSON_TYPE, check_content_type
-from boxwright.serving.http.bodies import read_body
-from boxwright.serving.http.private_server import LIMITS
-from boxwright.serving.http.problems import ProblemError
+from boxwright.config import ServingConfig, parse_record
+from boxwright.serving.engine import IMAGE_TYPES, JSON_TYPE, check_content_type
+from boxwright.serving.http import LIMITS, ProblemError, read_body
 from boxwright_airflow.pages.registered_models import OpenShelf
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ, SAME_ORIGIN_HEADER, TOKEN_HEADER, csrf_token

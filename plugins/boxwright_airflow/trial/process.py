@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import httpx
 
-from boxwright.serving.http.private_server import TOKEN_VARIABLE
+from boxwright.serving.http import TOKEN_VARIABLE
 
 Phase = Literal["loading", "ready", "failed", "ended"]
 # It loads models, which are other people's: it gets no secret of Airflow's.

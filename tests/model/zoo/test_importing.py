@@ -191,7 +191,7 @@ def _written(path, content):
 def test_a_bad_archive_is_one_line_and_leaves_nothing_in_the_store(
     kind, spec, values, archive, tmp_path, monkeypatch, capsys
 ):
-    from boxwright.cli import main as cli
+    from boxwright.cli import app as cli
 
     make, expected = BAD[kind]
     (tmp_path / "parts").mkdir()
@@ -237,7 +237,7 @@ def test_the_manifest_is_written_last(spec, archive, tmp_path, monkeypatch):
 @pytest.fixture
 def boxwright(monkeypatch, capsys):
     """Runs the command line in this process: (exit code, stdout, the error line)."""
-    from boxwright.cli import main as cli
+    from boxwright.cli import app as cli
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["boxwright", *map(str, arguments)])

@@ -1,1 +1,6 @@
 """Annotations: from untrusted bytes to records, and from other formats to this one."""
+
+import lazy_loader
+
+# The names that other folders may take stand in `__init__.pyi`; a module is loaded when one of its names is.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

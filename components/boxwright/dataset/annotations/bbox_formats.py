@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.config.records import ValidationConfig
+from boxwright.config import ValidationConfig
 
 Numbers = NDArray[np.float64]
 _LEGAL = ("corners", "coco")

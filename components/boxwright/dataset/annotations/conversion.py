@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.records import ANNOTATIONS_FILE
+from boxwright.config import ANNOTATIONS_FILE
 from boxwright.dataset.annotations.parsing import IMAGE_EXTENSIONS
 from boxwright.dataset.annotations.records import shorten
 from boxwright.errors import DataError, UsageError

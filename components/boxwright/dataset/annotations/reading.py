@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.records import ANNOTATIONS_FILE
+from boxwright.config import ANNOTATIONS_FILE
 from boxwright.dataset.annotations.parsing import read_document, scan_document
 from boxwright.dataset.annotations.records import Annotations, Box, Fault, ImageRecord, shorten
 from boxwright.errors import DataError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from boxwright.config.records import ANNOTATIONS_FILE
+from boxwright.config import ANNOTATIONS_FILE
 from boxwright.storage import exists, join
 
 # Other tools have other names for the same folders.

@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.records import SPLITS
-from boxwright.dataset.annotations.reading import load_annotations, save_annotations
-from boxwright.dataset.annotations.records import Annotations, ImageRecord
+from boxwright.config import SPLITS
+from boxwright.dataset.annotations import Annotations, ImageRecord, load_annotations, save_annotations
 from boxwright.dataset.examples.engines import Progress, write_shards
 from boxwright.dataset.examples.shards import ShardTask
 from boxwright.dataset.examples.split import split_by_content
-from boxwright.dataset.snapshot.manifest import MANIFEST_FILE, read_digests
-from boxwright.dataset.validation.findings import REPORT_FILE, Report
+from boxwright.dataset.snapshot import MANIFEST_FILE, read_digests
+from boxwright.dataset.validation import REPORT_FILE, Report
 from boxwright.errors import DataError
 from boxwright.storage import write_json
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from boxwright.dataset.annotations.records import Box, ImageRecord
+from boxwright.dataset.annotations import Box, ImageRecord
 from boxwright.dataset.examples.tfrecord import encode_example, write_record
 from boxwright.errors import StorageError
-from boxwright.images.decoding import encoded_image
+from boxwright.images import encoded_image
 from boxwright.storage import replacing
 
 

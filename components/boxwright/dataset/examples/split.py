@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from boxwright.dataset.annotations.records import Annotations
+from boxwright.dataset.annotations import Annotations
 from boxwright.errors import DataError
 
 

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.dataset.annotations.bbox_formats import corners_of
-from boxwright.dataset.annotations.parsing import read_document
-from boxwright.dataset.annotations.reading import SIZE_LIMIT
-from boxwright.dataset.annotations.records import Annotations
-from boxwright.dataset.validation.tables import SplitData
+from boxwright.dataset.annotations import SIZE_LIMIT, Annotations, corners_of, read_document
+from boxwright.dataset.validation import SplitData
 from boxwright.storage import read_bytes
 
 

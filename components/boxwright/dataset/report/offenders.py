@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from boxwright.dataset.annotations.records import ImageRecord
+from boxwright.dataset.annotations import ImageRecord
 from boxwright.dataset.report.data import SplitBoxes
-from boxwright.dataset.validation.findings import Finding
-from boxwright.images.decoding import encoded_image
+from boxwright.dataset.validation import Finding
+from boxwright.images import encoded_image
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,10 +9,9 @@ from pathlib import Path
 from boxwright.dataset.report.data import SplitBoxes
 from boxwright.dataset.report.offenders import Offender, draw_offenders
 from boxwright.dataset.report.pictures import Anchors, draw_charts
-from boxwright.dataset.validation.findings import REPORT_FILE, Dropped, Finding, Report
-from boxwright.dataset.validation.rules import RULES
+from boxwright.dataset.validation import REPORT_FILE, RULES, Dropped, Finding, Report
 from boxwright.errors import DataError
-from boxwright.reporting.page import chart_figure, count_of, data_uri, document, long_text, number, table, text_of
+from boxwright.reporting import chart_figure, count_of, data_uri, document, long_text, number, table, text_of
 from boxwright.storage import write_atomic
 
 PAGE_FILE = "validation_report.html"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwright.dataset.report.data import SplitBoxes
-from boxwright.reporting.charts import Chart, Theme, make_chart, new_axes, new_figure, short_name
+from boxwright.reporting import Chart, Theme, make_chart, new_axes, new_figure, short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from boxwright.config.records import ANNOTATIONS_FILE, SPLITS
+from boxwright.config import ANNOTATIONS_FILE, SPLITS
 from boxwright.dataset.sample.scene import CLASSES, Scene, draw_scene
 from boxwright.errors import UsageError
 

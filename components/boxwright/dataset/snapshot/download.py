@@ -9,21 +9,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from boxwright.config.records import RunConfig
-from boxwright.dataset.annotations.reading import annotations_uri, class_faults, faults_error, save_annotations
-from boxwright.dataset.annotations.records import Annotations
-from boxwright.dataset.report.data import SplitBoxes
-from boxwright.dataset.report.page import PAGE_FILE, write_page
-from boxwright.dataset.report.pictures import Anchors
+from boxwright.config import RunConfig
+from boxwright.dataset.annotations import Annotations, annotations_uri, class_faults, faults_error, save_annotations
+from boxwright.dataset.report import PAGE_FILE, Anchors, SplitBoxes, write_page
 from boxwright.dataset.snapshot.manifest import MANIFEST_FILE, SplitManifest, list_split, write_manifest
-from boxwright.dataset.validation.dropping import read_cleaned
-from boxwright.dataset.validation.findings import REPORT_FILE, Report
-from boxwright.dataset.validation.image_findings import Inspected, add_image_findings, drop_images, places_of
-from boxwright.dataset.validation.image_rules import inspect_images
-from boxwright.dataset.validation.rules import rules_of
+from boxwright.dataset.validation import (
+    REPORT_FILE,
+    Inspected,
+    Report,
+    add_image_findings,
+    drop_images,
+    inspect_images,
+    places_of,
+    read_cleaned,
+    rules_of,
+)
 from boxwright.errors import DataError
-from boxwright.storage import download, write_json
-from boxwright.storage.fetching import Progress
+from boxwright.storage import Progress, download, write_json
 
 _log = logging.getLogger("boxwright")
 

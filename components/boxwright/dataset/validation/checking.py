@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.config.records import RunConfig
-from boxwright.dataset.annotations.bbox_formats import evidence_of, judge
-from boxwright.dataset.annotations.parsing import raw_id
-from boxwright.dataset.annotations.unknown_keys import unknown_keys
+from boxwright.config import RunConfig
+from boxwright.dataset.annotations import evidence_of, judge, raw_id, unknown_keys
 from boxwright.dataset.validation.classes import class_rows, class_table
 from boxwright.dataset.validation.describe import describe_class, describe_record
 from boxwright.dataset.validation.dropping import records_to_drop, share_finding

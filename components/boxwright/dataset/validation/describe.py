@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from boxwright.dataset.annotations.parsing import file_of
-from boxwright.dataset.annotations.records import shorten
+from boxwright.dataset.annotations import file_of, shorten
 from boxwright.dataset.validation.classes import ClassRow
 from boxwright.dataset.validation.findings import Finding, json_safe
 from boxwright.dataset.validation.rules import Check, Rule

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from boxwright.config.records import RunConfig
-from boxwright.dataset.annotations.parsing import file_of, raw_id, read_document
-from boxwright.dataset.annotations.reading import SIZE_LIMIT, annotations_of
-from boxwright.dataset.annotations.records import Annotations, Box
+from boxwright.config import RunConfig
+from boxwright.dataset.annotations import SIZE_LIMIT, Annotations, Box, annotations_of, file_of, raw_id, read_document
 from boxwright.dataset.validation.findings import Dropped, Finding, Report, json_safe
 from boxwright.dataset.validation.rules import RULES
 from boxwright.storage import read_bytes

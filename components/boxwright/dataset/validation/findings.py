@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from boxwright.dataset.annotations.records import shorten
+from boxwright.dataset.annotations import shorten
 from boxwright.dataset.validation.rules import Rule
 from boxwright.errors import DataError
 from boxwright.storage import write_json

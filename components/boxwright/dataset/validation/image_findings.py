@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from boxwright.dataset.annotations.records import Annotations
+from boxwright.dataset.annotations import Annotations
 from boxwright.dataset.validation.dropping import share_finding
 from boxwright.dataset.validation.findings import Dropped, Finding, Report
 from boxwright.dataset.validation.image_rules import Inspection, Place, Problem, duplicates

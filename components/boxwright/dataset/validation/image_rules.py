@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from boxwright.dataset.annotations.records import ImageRecord, shorten
-from boxwright.images.decoding import is_quarter_turned, open_image, orientation_of
-from boxwright.storage.files import explain_os_error
+from boxwright.dataset.annotations import ImageRecord, shorten
+from boxwright.images import is_quarter_turned, open_image, orientation_of
+from boxwright.storage import explain_os_error
 
 if TYPE_CHECKING:
     from PIL import Image

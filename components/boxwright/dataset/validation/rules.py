@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from boxwright.config.records import ValidationConfig
+from boxwright.config import ValidationConfig
 from boxwright.errors import UsageError
 
 Scope = Literal["structure", "boxes", "format", "images", "classes"]

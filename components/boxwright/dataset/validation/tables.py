@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.dataset.annotations.bbox_formats import corners_of
-from boxwright.dataset.annotations.columns import (
+from boxwright.dataset.annotations import (
     UNKNOWN,
     BoxColumns,
     CategoryColumns,
     ImageColumns,
+    Malformed,
     Numbers,
     box_columns,
     category_columns,
+    corners_of,
+    file_of,
     image_columns,
     optional_ids,
+    raw_id,
+    shorten,
 )
-from boxwright.dataset.annotations.parsing import Malformed, file_of, raw_id
-from boxwright.dataset.annotations.records import shorten
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.records import RunConfig
-from boxwright.dataset.annotations.parsing import read_document
-from boxwright.dataset.annotations.reading import SIZE_LIMIT, annotations_uri
+from boxwright.config import RunConfig
+from boxwright.dataset.annotations import SIZE_LIMIT, annotations_uri, read_document
 from boxwright.dataset.validation.checking import check_splits, file_finding
 from boxwright.dataset.validation.findings import REPORT_FILE, Report
 from boxwright.dataset.validation.rules import RULES, rules_of

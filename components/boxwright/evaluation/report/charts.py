@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from boxwright.evaluation.analysis import Analysis
+from boxwright.evaluation import Analysis
 from boxwright.evaluation.report.pictures import class_colour
-from boxwright.reporting.charts import Chart, Theme, make_chart, new_axes, new_figure, short_name
+from boxwright.reporting import Chart, Theme, make_chart, new_axes, new_figure, short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

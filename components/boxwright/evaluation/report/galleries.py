@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from boxwright.dataset.annotations.records import BBox, ImageRecord
-from boxwright.evaluation.analysis import Analysis
-from boxwright.evaluation.metrics import Measurement
+from boxwright.dataset.annotations import BBox, ImageRecord
+from boxwright.evaluation import Analysis, Measurement
 from boxwright.evaluation.report.pictures import WRONG, clip, draw_detections, scaled_picture
 
 _PANEL = (720, 540)  # largest width and height of one side

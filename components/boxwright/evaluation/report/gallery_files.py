@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from boxwright.evaluation.files import GALLERY_FILE, GALLERY_FOLDER, gallery_picture
+from boxwright.evaluation import GALLERY_FILE, GALLERY_FOLDER, gallery_picture
 from boxwright.evaluation.report.galleries import Pair
 from boxwright.storage import replacing, write_json
 

@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from boxwright.dataset.report import SplitBoxes
 from boxwright.dataset.report import pictures as dataset_pictures
-from boxwright.dataset.report.data import SplitBoxes
-from boxwright.evaluation.analysis import Analysis
-from boxwright.evaluation.files import CHART_PICTURES, METRICS_FILE, REPORT_PAGE
-from boxwright.evaluation.gate import GateReport
+from boxwright.evaluation import CHART_PICTURES, METRICS_FILE, REPORT_PAGE, Analysis, GateReport
 from boxwright.evaluation.report.charts import draw_charts
 from boxwright.evaluation.report.galleries import Pair
-from boxwright.reporting.charts import Chart
-from boxwright.reporting.page import chart_figure, data_uri, document, long_text, number, table, text_of
+from boxwright.reporting import Chart, chart_figure, data_uri, document, long_text, number, table, text_of
 from boxwright.storage import replacing, write_atomic
 
 SHOWN_LABELS = 30

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from boxwright.dataset.annotations.reading import Annotations, ImageRecord
+from boxwright.dataset.annotations import Annotations, ImageRecord
 from boxwright.storage import replacing
 
 SHEET_IMAGES = 12

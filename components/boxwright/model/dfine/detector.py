@@ -20,11 +20,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from boxwright.errors import DataError
-from boxwright.model.catalogue import ModelSpec
-from boxwright.model.detector import ClassWeights, Detector
+from boxwright.model import MAX_DETECTIONS, SCORE_THRESHOLD, ClassWeights, Detector, ModelSpec, Resizing
 from boxwright.model.dfine.preset import preset_weights
-from boxwright.model.postprocess import MAX_DETECTIONS, SCORE_THRESHOLD
-from boxwright.model.resizing import Resizing
 
 _QUERIES = 300
 _ALPHA, _GAMMA = 0.25, 2.0

@@ -19,11 +19,8 @@ from keras_hub.src.models.retinanet.feature_pyramid import FeaturePyramid
 from keras_hub.src.models.retinanet.prediction_head import PredictionHead
 from keras_hub.src.models.retinanet.retinanet_label_encoder import RetinaNetLabelEncoder
 
-from boxwright.model.catalogue import AnchorGrid, ModelSpec
-from boxwright.model.detector import ClassWeights, Detector
-from boxwright.model.postprocess import decode_anchors
-from boxwright.model.resizing import Resizing
-from boxwright.model.weights.imagenet import EFFICIENTNET_LITE0_FILE, load_efficientnet_lite0
+from boxwright.model import AnchorGrid, ClassWeights, Detector, ModelSpec, Resizing, decode_anchors
+from boxwright.model.weights import EFFICIENTNET_LITE0_FILE, load_efficientnet_lite0
 
 PRIOR_PROBABILITY = 0.01
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0

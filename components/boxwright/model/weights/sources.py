@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from boxwright.config.records import RunConfig
+from boxwright.config import RunConfig
 from boxwright.errors import DataError, UsageError
-from boxwright.model.catalogue import ModelSpec, PublishedWeights
+from boxwright.model import ModelSpec, PublishedWeights
 from boxwright.model.weights.imagenet import package_file
 from boxwright.model.weights.store import fetch, find_manifest, sha256_of, store_uri
 from boxwright.storage import download, list_files, write_atomic

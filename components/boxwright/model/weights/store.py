@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
-from boxwright.config.records import Frozen
-from boxwright.config.settings import Settings
+from boxwright.config import Frozen, Settings
 from boxwright.errors import DataError
 from boxwright.storage import download, exists, join, read_bytes, upload_file, write_json
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.model.catalogue import AnchorGrid
+from boxwright.model import AnchorGrid
 
 
 def anchor_boxes(grid: AnchorGrid, image_size: int) -> NDArray[np.float32]:

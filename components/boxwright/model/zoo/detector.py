@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from boxwright.model.catalogue import AnchorGrid, ModelSpec
-from boxwright.model.detector import ClassWeights, Detector
+from boxwright.model import AnchorGrid, ClassWeights, Detector, ModelSpec
 from boxwright.model.zoo.anchors import anchor_boxes
 from boxwright.model.zoo.architecture import CLASS_PRIOR_BIAS, HEAD_STDDEV, ZooArchitecture
 from boxwright.model.zoo.bifpn import bidirectional_pyramid

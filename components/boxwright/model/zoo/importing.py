@@ -6,8 +6,8 @@ import logging
 from functools import cache
 from pathlib import Path
 
-from boxwright.model.catalogue import ModelSpec, model_spec
-from boxwright.model.weights.store import WeightsManifest, sha256_of, stored_file
+from boxwright.model import ModelSpec, model_spec
+from boxwright.model.weights import WeightsManifest, sha256_of, stored_file
 from boxwright.model.zoo.architecture import COCO_CLASSES
 from boxwright.model.zoo.checkpoint import Shapes, read_checkpoint
 from boxwright.model.zoo.detector import ZooDetector

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.errors import DataError
-from boxwright.model.catalogue import ModelSpec
+from boxwright.model import ModelSpec
 from boxwright.model.zoo.architecture import COCO_CLASSES, FOCAL_ALPHA, ZooArchitecture
 
 _LIMIT = 1 << 20

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from boxwright.model.resizing import Resizing
+from boxwright.model import Resizing
 
 _VGG_MEAN = (123.68, 116.779, 103.939)
 _IMAGENET_MEAN, _IMAGENET_STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

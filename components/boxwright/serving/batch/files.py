@@ -10,9 +10,7 @@ from itertools import islice
 from typing import Any
 
 from boxwright.errors import DataError
-from boxwright.serving.engine.model import ModelInfo
-from boxwright.serving.engine.picture import Picture, read_picture
-from boxwright.serving.engine.predictor import Detections, Predictor
+from boxwright.serving.engine import Detections, ModelInfo, Picture, Predictor, read_picture
 from boxwright.storage import join, list_files, parse_uri, read_bytes
 
 SUFFIXES = (".jpg", ".jpeg", ".png")

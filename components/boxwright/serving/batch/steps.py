@@ -14,13 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boxwright.config.records import BatchInferenceConfig, Frozen, ServingConfig
+from boxwright.config import BatchInferenceConfig, Frozen, ServingConfig
 from boxwright.errors import DataError, UsageError
-from boxwright.packaging.outputs import run_folder
+from boxwright.packaging import run_folder
 from boxwright.serving.batch.files import images_at, look_at, record
-from boxwright.serving.engine.contract import one_line
-from boxwright.serving.engine.model import ModelSource, resolve_model
-from boxwright.serving.engine.predictor import load_predictor
+from boxwright.serving.engine import ModelSource, load_predictor, one_line, resolve_model
 from boxwright.storage import exists, join, parse_uri, read_bytes, upload_file
 
 PLAN_FILE, MANIFEST_FILE = "plan.json", "manifest.json"

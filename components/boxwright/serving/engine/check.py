@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from boxwright.errors import DataError
-from boxwright.packaging.sample import Sample, read_sample
+from boxwright.packaging import Sample, read_sample
 from boxwright.serving.engine.picture import Picture, RefusedImageError
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
-from boxwright.evaluation.report.pictures import draw_detections
-from boxwright.images.decoding import open_image
+from boxwright.evaluation.report import draw_detections
+from boxwright.images import open_image
 from boxwright.serving.engine.picture import Picture
 from boxwright.serving.engine.predictor import Detections
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from boxwright.config.records import ServingConfig
+from boxwright.config import ServingConfig
 from boxwright.serving.engine.batch_size import BatchSize
 from boxwright.serving.engine.batcher import Batcher
 from boxwright.serving.engine.picture import Picture, RefusedImageError, read_picture

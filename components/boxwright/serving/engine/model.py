@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.settings import Settings
+from boxwright.config import Settings
 from boxwright.errors import DataError
-from boxwright.evaluation.files import METRICS_FILE
-from boxwright.model.store import load_card
-from boxwright.packaging.archive import unpack
+from boxwright.evaluation import METRICS_FILE
+from boxwright.model import load_card
+from boxwright.packaging import unpack
 from boxwright.storage import Location, download_file, parse_uri
 
 REGISTRY = "models:/"
@@ -74,7 +74,7 @@ def resolve_model(reference: str) -> ModelSource:
     if not reference.startswith(REGISTRY):
         location = parse_uri(reference)
         return ModelSource(str(location), str(location), location.key.rpartition("/")[2], None)
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry import Registry
 
     version = Registry(Settings.from_environment().tracking_uri).resolve(reference)
     return ModelSource(version.reference, version.archive_uri, version.name, version.version)

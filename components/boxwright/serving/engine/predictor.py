@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from boxwright.errors import DataError
-from boxwright.packaging.package import SAVED_MODEL
+from boxwright.packaging import SAVED_MODEL
 from boxwright.serving.engine.graph import check_graph
 from boxwright.serving.engine.model import ModelInfo, ModelSource, opened, read_info
 from boxwright.serving.engine.picture import Picture, RefusedImageError

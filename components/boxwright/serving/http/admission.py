@@ -11,7 +11,7 @@ from h11 import LocalProtocolError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from boxwright.serving.engine.engine import Engine
+from boxwright.serving.engine import Engine
 from boxwright.serving.http.problems import ProblemError
 
 # A load balancer asks without a token.

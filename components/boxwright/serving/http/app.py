@@ -11,10 +11,8 @@ from fastapi.responses import HTMLResponse
 from starlette.routing import Route
 
 from boxwright import __version__
-from boxwright.config.records import Fraction
-from boxwright.serving.engine import contract
-from boxwright.serving.engine.engine import Engine
-from boxwright.serving.engine.telemetry import CONTENT_TYPE
+from boxwright.config import Fraction
+from boxwright.serving.engine import CONTENT_TYPE, Engine, contract
 from boxwright.serving.http import problems
 from boxwright.serving.http.admission import Entrance
 from boxwright.serving.http.api_page import api_page

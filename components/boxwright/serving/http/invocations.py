@@ -9,10 +9,7 @@ from fastapi import Request, Response
 from starlette.datastructures import UploadFile
 
 from boxwright.errors import BoxwrightError
-from boxwright.serving.engine import contract
-from boxwright.serving.engine.drawing import draw_answer
-from boxwright.serving.engine.engine import Engine, Seen
-from boxwright.serving.engine.predictor import Detections
+from boxwright.serving.engine import Detections, Engine, Seen, contract, draw_answer
 from boxwright.serving.http.bodies import files_of, read_body, read_form, too_large
 from boxwright.serving.http.problems import ProblemError, problem_of
 

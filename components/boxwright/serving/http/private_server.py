@@ -1,7 +1,8 @@
 """Serves a model to the one process that started this one, and ends with it.
 
 `python -m boxwright.serving.http.private_server models:/detector/3`, with the token in BOXWRIGHT_TOKEN. The parent
-keeps stdin open: a parent that is killed lets go of it like one that closes it. stdout has one line of JSON, see `Message`.
+keeps stdin open: a parent that is killed lets go of it like one that closes it. stdout has one line of JSON, see
+`Message`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from _thread import interrupt_main
 from typing import TypedDict
 
-from boxwright.config.records import ServingConfig, parse_record
+from boxwright.config import ServingConfig, parse_record
 from boxwright.errors import BoxwrightError
 
 TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"

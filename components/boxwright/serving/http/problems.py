@@ -12,8 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from boxwright.errors import BoxwrightError, UsageError
-from boxwright.serving.engine.contract import NotAcceptableError, one_line
-from boxwright.serving.engine.picture import RefusedImageError
+from boxwright.serving.engine import NotAcceptableError, RefusedImageError, one_line
 
 IMAGE_STATUS = {"image_empty": 400, "image_unreadable": 400, "image_too_large": 413}
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}

@@ -11,13 +11,9 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 
-from boxwright.config.records import ServingConfig
+from boxwright.config import ServingConfig
 from boxwright.errors import StorageError, UsageError
-from boxwright.serving.engine.engine import Engine, settle_memory
-from boxwright.serving.engine.follow import Follower, followed
-from boxwright.serving.engine.model import resolve_model
-from boxwright.serving.engine.predictor import load_predictor
-from boxwright.serving.engine.telemetry import Telemetry
+from boxwright.serving.engine import Engine, Follower, Telemetry, followed, load_predictor, resolve_model, settle_memory
 from boxwright.serving.http.app import create_app
 
 _LOOPBACK = ("127.", "::1", "localhost")

@@ -28,8 +28,7 @@ from boxwright.cli import serving as serving_commands
 from boxwright.cli import stack as stack_commands
 from boxwright.cli import weights as weights_commands
 from boxwright.cli.options import described
-from boxwright.config.records import SECTIONS, SEED_MODES, flat_names, parse_config
-from boxwright.config.settings import Settings
+from boxwright.config import SECTIONS, SEED_MODES, Settings, flat_names, parse_config
 from boxwright.errors import BoxwrightError, UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
@@ -101,7 +100,7 @@ def run(
             **_parse_settings(settings or []),
         }
     )
-    from boxwright.pipeline.runner import run_pipeline
+    from boxwright.pipeline import run_pipeline
 
     result = run_pipeline(config, on_step=lambda node_id: logging.getLogger("boxwright").info("step %s", node_id))
     if as_json:
@@ -125,7 +124,7 @@ def _parse_settings(settings: list[str]) -> dict[str, Any]:
 
 
 def _show_result(result: dict[str, Any]) -> None:
-    from boxwright.stack.progress import metrics
+    from boxwright.stack import metrics
 
     out.print(metrics(result, str(result["version"])))
     if result["status"] == "reused":
@@ -140,7 +139,7 @@ def sample(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Draws a dataset of three classes to try things on; the same for the same seed."""
-    from boxwright.dataset.sample.generate import generate_sample
+    from boxwright.dataset.sample import generate_sample
 
     summary = generate_sample(out_dir, images=images, seed=seed)
     for split, count in summary.images.items():
@@ -153,7 +152,7 @@ def lineage(
     model: Annotated[str, typer.Argument(help="models:/NAME/VERSION, models:/NAME@ALIAS, or NAME for its newest.")],
 ) -> None:
     """Prints where a model came from: dataset, examples, seed, model, metrics, version, and its parents."""
-    from boxwright.pipeline.lineage import trace
+    from boxwright.pipeline import trace
 
     tree = None
     for step in trace(model, Settings.from_environment()):

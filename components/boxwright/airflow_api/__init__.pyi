@@ -1,0 +1,4 @@
+from . import trigger as trigger
+from .client import AirflowClient as AirflowClient
+from .client import TaskState as TaskState
+from .client import error_in_log as error_in_log

@@ -1,0 +1,1 @@
+from .generate import generate_sample as generate_sample

@@ -1,0 +1,5 @@
+from .download import download_dataset as download_dataset
+from .manifest import IMAGES as IMAGES
+from .manifest import MANIFEST_FILE as MANIFEST_FILE
+from .manifest import read_digests as read_digests
+from .manifest import read_lines as read_lines

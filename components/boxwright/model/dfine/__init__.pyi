@@ -1,0 +1,1 @@
+from . import architecture as architecture

@@ -1,0 +1,11 @@
+from .imagenet import EFFICIENTNET_LITE0_FILE as EFFICIENTNET_LITE0_FILE
+from .imagenet import load_efficientnet_lite0 as load_efficientnet_lite0
+from .sources import fetch_weights as fetch_weights
+from .sources import weights_ready as weights_ready
+from .store import WeightsManifest as WeightsManifest
+from .store import find_manifest as find_manifest
+from .store import put as put
+from .store import sha256_of as sha256_of
+from .store import store_uri as store_uri
+from .store import stored_file as stored_file
+from .store import verify as verify
