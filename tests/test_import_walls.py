@@ -1,47 +1,56 @@
-"""Holds the direction of imports that DESIGN.md draws, by reading the sources."""
+"""Holds the direction of imports that `docs/architecture.md` draws, by reading the sources."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGE = REPOSITORY / "components" / "boxwright"
 
-# Each part of components may import those in a row above its own, and itself. `stack` runs servers beside the work.
+# Each part of the package may import those in a row above its own, and itself.
 ROWS = (
     ("errors",),
     ("config",),
-    ("settings",),
-    ("nodes", "options", "run_info"),
-    ("templates",),
-    ("storage",),
+    ("airflow_api", "images", "reporting", "storage"),
     ("dataset",),
-    ("model", "stack"),
+    ("model",),
     ("training",),
     ("evaluation",),
-    ("release",),
+    ("packaging",),
+    ("registry",),
     ("serving",),
-    ("artifacts", "lineage"),
-    ("steps",),
     ("pipeline",),
-    ("runner",),
+    ("stack",),
     ("cli",),
+    ("__main__",),
 )
-ROW_OF = {part: row for row, parts in enumerate(ROWS) for part in parts}
+# The wings of `dataset`, in the same way.
+WINGS = (("annotations",), ("validation",), ("report",), ("snapshot",), ("examples", "sample"))
 HEAVY = {
     "tensorflow", "tfx", "keras", "keras_hub", "great_expectations", "mlflow", "ml_metadata", "matplotlib", "hotcoco"
 }  # fmt: skip
 FOLDERS = ("components", "plugins", "dags")
 SOURCES = sorted(path for folder in FOLDERS for path in (REPOSITORY / folder).rglob("*.py"))
-COMPONENTS = [path for path in SOURCES if path.relative_to(REPOSITORY).parts[0] == "components"]
+COMPONENTS = [path for path in SOURCES if path.is_relative_to(PACKAGE)]
 ORCHESTRATION = [path for path in SOURCES if path not in COMPONENTS]
 
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
+
+
+def module_of(path: Path) -> str:
+    """`boxwright.model.store` of a file; a folder's name of its `__init__.py`."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {module_of(path): path for path in COMPONENTS}
 
 
 def imported(tree: ast.AST, at_import_only: bool = False) -> Iterator[str]:
@@ -60,6 +69,27 @@ def imported(tree: ast.AST, at_import_only: bool = False) -> Iterator[str]:
             yield from imported(node, at_import_only)
 
 
+def offered(folder: str) -> dict[str, str]:
+    """The names that a folder's stub gives to others, with the module that each is from."""
+    stub = MODULES[folder].with_suffix(".pyi")
+    if not stub.exists():
+        return {}
+    lines = [node for node in parse(stub).body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: f"{folder}.{node.module or alias.name}" for node in lines for alias in node.names}
+
+
+def origin(name: str) -> str | None:
+    """The module of the package that an imported name is from; None where it is from elsewhere."""
+    if not name.startswith("boxwright."):
+        return None
+    if name in MODULES and MODULES[name].name != "__init__.py":
+        return name
+    folder, _, last = name.rpartition(".")
+    if folder in MODULES and MODULES[folder].name != "__init__.py":
+        return folder
+    return offered(folder).get(last, name if name in MODULES else folder)
+
+
 def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
@@ -70,21 +100,87 @@ def test_there_is_something_to_read() -> None:
 
 
 @pytest.mark.parametrize("path", COMPONENTS, ids=name_of)
-def test_components_import_only_what_lies_above_them(path: Path) -> None:
-    own = Path(name_of(path)).with_suffix("").parts[1]
-    if own == "__init__":
-        assert not list(imported(parse(path)))
+def test_parts_import_only_what_lies_above_them(path: Path) -> None:
+    own = module_of(path).split(".")[1:]
+    if not own:
         return
-    assert own in ROW_OF, f"{own} has no place: add it to a row of ROWS and to DESIGN.md"
-    # What is not a module is a name of the package itself, as `__version__`.
-    modules = {found.stem for found in (REPOSITORY / "components").iterdir()}
-    parts = {name.split(".")[1] for name in imported(parse(path)) if name.startswith("components.")} & modules
-    wrong = sorted(part for part in parts if part != own and ROW_OF.get(part, len(ROWS)) >= ROW_OF[own])
-    assert wrong == [], f"{name_of(path)} imports {wrong}, which lie below or beside {own}"
+    wrong = [
+        name for name in imported(parse(path)) if name.startswith("boxwright.") and _is_below(own, name.split(".")[1:])
+    ]
+    assert wrong == [], f"{name_of(path)} imports {wrong}, which lie below or beside it: see docs/architecture.md"
+
+
+def _is_below(own: list[str], theirs: list[str]) -> bool:
+    if own[0] != theirs[0]:
+        # What is no part is a name of the package itself, as `__version__`.
+        return theirs[0] in _parts() and _row(ROWS, theirs[0]) >= _row(ROWS, own[0])
+    if own[0] == "dataset" and own[1] != theirs[1]:
+        return _row(WINGS, theirs[1]) >= _row(WINGS, own[1])
+    return False
+
+
+def _parts() -> set[str]:
+    return {path.stem for path in PACKAGE.iterdir() if path.name != "__init__.py"}
+
+
+def _row(rows: tuple[tuple[str, ...], ...], part: str) -> int:
+    found = [number for number, parts in enumerate(rows) if part in parts]
+    assert found, f"{part} has no place: add it to a row here and to docs/architecture.md"
+    return found[0]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_other_folders_are_reached_through_the_names_that_they_offer(path: Path) -> None:
+    own = module_of(path).rpartition(".")[0] if path in COMPONENTS else ""
+    wrong = []
+    for name in imported(parse(path)):
+        folder, _, last = name.rpartition(".")
+        if not name.startswith("boxwright.") or folder in ("boxwright", "boxwright.errors", own):
+            continue
+        if folder.rpartition(".")[0] == own and MODULES[folder].name != "__init__.py":
+            continue  # a module beside this one
+        if last not in offered(folder):
+            wrong.append(name)
+    assert wrong == [], (
+        f"{name_of(path)} imports {wrong}: name it in the folder's __init__.pyi, and import it from there"
+    )
+
+
+def test_every_offered_name_is_there_and_taken() -> None:
+    """A stub is what other folders need, neither less nor more."""
+    users = [*SOURCES, *(path for folder in ("tests", "benchmarks") for path in (REPOSITORY / folder).rglob("*.py"))]
+    taken = {name for path in users for name in imported(parse(path)) if name.startswith("boxwright.")}
+    for folder, path in MODULES.items():
+        for name, module in offered(folder).items():
+            assert f"{folder}.{name}" in taken, f"{folder}/__init__.pyi offers {name}, which no other folder takes"
+            if module != f"{folder}.{name}":
+                assert name in _defined(MODULES[module]), f"{path.with_suffix('.pyi')}: {module} has no {name}"
+
+
+def _defined(path: Path) -> set[str]:
+    names = set()
+    for node in parse(path).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {found.id for target in targets for found in ast.walk(target) if isinstance(found, ast.Name)}
+    return names
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = {
+        module: {found for name in imported(parse(path)) if (found := origin(name)) and found != module}
+        for module, path in MODULES.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize("path", COMPONENTS, ids=name_of)
-def test_components_know_nothing_of_airflow(path: Path) -> None:
+def test_the_package_knows_nothing_of_airflow(path: Path) -> None:
     roots = {name.split(".")[0] for name in imported(parse(path))}
     assert not roots & {"airflow", "boxwright_airflow", "boxwright_plugin"}
 
@@ -98,12 +194,12 @@ def test_imports_are_absolute(path: Path) -> None:
 def test_dags_and_plugins_load_nothing_heavy_when_parsed(path: Path) -> None:
     names = set(imported(parse(path), at_import_only=True))
     assert not {name.split(".")[0] for name in names} & HEAVY
-    assert not [name for name in names if name.startswith(("boxwright.pipeline.runner", "boxwright.pipeline.graph"))]
+    assert not [name for name in names if name.startswith("boxwright.pipeline")]
 
 
 @pytest.mark.parametrize("path", [path for path in ORCHESTRATION if path.parent.name == "dags"], ids=name_of)
 def test_dags_reach_the_work_through_the_plugin_only(path: Path) -> None:
-    assert [name for name in imported(parse(path)) if name.startswith("components")] == []
+    assert [name for name in imported(parse(path)) if name.startswith("boxwright.")] == []
 
 
 @pytest.mark.parametrize(

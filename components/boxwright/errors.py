@@ -6,6 +6,8 @@ below that line.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class BoxwrightError(Exception):
     """A failure that a user can act on; printed without a traceback.
@@ -48,3 +50,13 @@ class TrainingError(BoxwrightError):
     """Training cannot go on: the loss diverged, or memory does not suffice."""
 
     exit_code = 5
+
+
+def shorten(value: Any, length: int = 80) -> str:
+    """`value` in printable ASCII on one line, cut at `length` characters."""
+    # Only a beginning is rendered: an untrusted value may be as large as the file, and nested as deep as JSON can be.
+    try:
+        text = ascii(value[: length + 1] if isinstance(value, str | list) else value)
+    except RecursionError:
+        text = f"a {type(value).__name__} that is nested too deep to show"
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -13,9 +13,10 @@ from seaweed import Seaweed
 from boxwright.config.records import parse_config
 from boxwright.dataset.examples import build as examples
 from boxwright.dataset.examples.build import build_examples
+from boxwright.dataset.examples.reading import shards_of, size_of_shards
 from boxwright.dataset.snapshot.download import download_dataset
 from boxwright.errors import StorageError
-from boxwright.pipeline.transport import bring_folder, publish_folder, shards_of, size_of_shards
+from boxwright.pipeline.transport import bring_folder, publish_folder
 from boxwright.storage import download
 
 

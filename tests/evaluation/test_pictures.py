@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
-from boxwright.evaluation.report.pictures import draw_predictions
+from boxwright.evaluation.report.contact_sheet import draw_predictions
 
 ORANGE, SKY = (230, 159, 0), (86, 180, 233)
 

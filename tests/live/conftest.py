@@ -14,11 +14,12 @@ import pytest
 from live_runs import DATASET, trigger
 
 from boxwright.airflow_api.client import AirflowClient
+from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.config.settings import Settings
 from boxwright.dataset.sample.generate import generate_sample
 from boxwright.registry.mlflow_registry import Registry
 from boxwright.stack import manager
-from boxwright.stack.demo import DAG_ID, upload_folder
+from boxwright.stack.demo import upload_folder
 from boxwright.stack.environment import Stack, added_environment
 
 # Seconds until what is awaited is late, on a machine that does much else.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from boxwright.stack.demo import DAG_ID
+from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.stack.environment import ADMIN, Stack
 
 if TYPE_CHECKING:

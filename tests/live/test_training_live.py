@@ -14,8 +14,8 @@ import psutil
 import pytest
 from live_runs import DATASET, MODEL, log_in, trigger
 
+from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.stack import manager
-from boxwright.stack.demo import DAG_ID
 
 if TYPE_CHECKING:
     from conftest import LiveStack

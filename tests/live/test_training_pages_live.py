@@ -17,9 +17,9 @@ from live_runs import MODEL, SETTINGS, log_in
 from pages import Visit, keep, out_of_reach, serious_findings, viewer_cookie, visiting
 from served import serving
 
+from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.dataset.sample.generate import generate_sample
 from boxwright.stack import manager
-from boxwright.stack.demo import DAG_ID
 from boxwright.stack.processes import ProcessTable
 
 if TYPE_CHECKING:

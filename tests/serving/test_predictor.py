@@ -23,9 +23,10 @@ from boxwright.model.store import ModelCard, build_detector, load_detector, save
 from boxwright.packaging.package import export_saved_model
 from boxwright.packaging.sample import SAMPLE_FILE, write_sample
 from boxwright.serving.batch.files import look_at, record
+from boxwright.serving.engine.loading import load_predictor
 from boxwright.serving.engine.model import FALLBACK_THRESHOLD, resolve_model
 from boxwright.serving.engine.picture import Picture, RefusedImageError, read_picture
-from boxwright.serving.engine.predictor import Detections, Predictor, load_predictor
+from boxwright.serving.engine.predictor import Detections, Predictor
 
 LIMITS = ServingConfig()
 # Between a batch of one and one of eight the order of additions differs.
@@ -163,7 +164,7 @@ def test_no_keras_is_needed(finder: Path) -> None:
     code = (
         "import sys\n"
         "from boxwright.serving.engine.model import resolve_model\n"
-        "from boxwright.serving.engine.predictor import load_predictor\n"
+        "from boxwright.serving.engine import load_predictor\n"
         f"load_predictor(resolve_model({str(finder)!r}))\n"
         "print([name for name in ('keras_hub', 'tfx', 'mlflow', 'fastapi') if name in sys.modules])"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -11,26 +10,10 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 
 from boxwright.airflow_api.client import AirflowClient, TaskState
-from boxwright.config import SECTIONS, RunConfig, Settings, flat_names
-from boxwright.errors import UsageError
-from boxwright.stack import DAG_ID, failure_of, manager
+from boxwright.config import SECTIONS, RunConfig, flat_names
+from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError, UsageError
 
-# Where Airflow is; the local stack where the first is unset.
-URL, USER, PASSWORD = (f"BOXWRIGHT_AIRFLOW_{name}" for name in ("URL", "USER", "PASSWORD"))
-
-
-def connect(settings: Settings) -> AirflowClient:
-    """A client of the Airflow that the environment names, or of the local stack.
-
-    Raises:
-        UsageError: its address is set and the log-in is not.
-    """
-    url = os.environ.get(URL)
-    if not url:
-        return manager.client_of(manager.find_stack(settings))
-    if missing := [name for name in (USER, PASSWORD) if not os.environ.get(name)]:
-        raise UsageError(f"{URL} is set, and {' and '.join(missing)} is not; set the log-in for that Airflow")
-    return AirflowClient(url, os.environ[USER], os.environ[PASSWORD])
+DAG_ID = "object_detection_training"
 
 
 def parse_params(settings: Iterable[str]) -> dict[str, Any]:
@@ -80,6 +63,16 @@ def is_paused(client: AirflowClient) -> bool:
 def follow(client: AirflowClient, run_id: str) -> Iterator[tuple[str, list[TaskState]]]:
     """The state of the run and of its tasks, until it has ended."""
     return client.follow(DAG_ID, run_id)
+
+
+def failure_of(client: AirflowClient, run_id: str, tasks: list[TaskState]) -> BoxwrightError:
+    """The error of a run that failed: the one line of the task that did, with the exit code of its kind."""
+    failed = next((task for task in tasks if task.state == "failed"), None)
+    if failed is None:
+        return TrainingError(f"run {run_id} failed before a task ran; see Airflow")
+    kinds: dict[str, type[BoxwrightError]] = {"validate_annotations": DataError, "quality_gate": GateError}
+    kind = kinds.get(failed.task_id, TrainingError)
+    return kind(f"run {run_id}: {failed.task_id} failed: {client.error_line(DAG_ID, run_id, failed)}")
 
 
 def outcome(client: AirflowClient, run_id: str, state: str, tasks: list[TaskState]) -> dict[str, Any]:

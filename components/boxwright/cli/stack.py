@@ -75,10 +75,10 @@ def trigger(
 ) -> None:
     """Starts a run of the training DAG in Airflow: the local one, or BOXWRIGHT_AIRFLOW_URL, _USER and _PASSWORD."""
     from boxwright.airflow_api import trigger as work
-    from boxwright.stack import progress
+    from boxwright.stack import connect, progress
 
     params = work.parse_params([*([f"training={dataset}"] if dataset else []), *(settings or [])])
-    client = work.connect(Settings.from_environment())
+    client = connect(Settings.from_environment())
     result = {"run_id": work.start(client, params, run_id), "status": "queued"}
     errors = Console(stderr=True)
     if work.is_paused(client):

@@ -3,3 +3,15 @@ from .decoding import is_quarter_turned as is_quarter_turned
 from .decoding import open_image as open_image
 from .decoding import orientation_of as orientation_of
 from .decoding import plain_image as plain_image
+from .drawing import INK as INK
+from .drawing import MUTED as MUTED
+from .drawing import PAPER as PAPER
+from .drawing import WRONG as WRONG
+from .drawing import Labelled as Labelled
+from .drawing import class_colour as class_colour
+from .drawing import clip as clip
+from .drawing import draw_boxes as draw_boxes
+from .drawing import draw_detections as draw_detections
+from .drawing import scaled_picture as scaled_picture
+from .reasons import on_one_line as on_one_line
+from .reasons import unreadable_reason as unreadable_reason

@@ -6,8 +6,6 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from boxwright.dataset.annotations import ImageRecord
-
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -33,14 +31,18 @@ class Encoded:
     reason: str | None = None
 
 
-def encoded_image(data: bytes, record: ImageRecord) -> Encoded:
+def encoded_image(data: bytes, declared: tuple[int, int]) -> Encoded:
     """The bytes to store for a checked image, in the orientation that its boxes were drawn on.
 
     The file's own bytes are kept where they are 8-bit RGB or gray already. Rotation flags are applied, and CMYK,
     palettes, alpha and 16 bits are converted, once, here.
+
+    Args:
+        data: the file's bytes.
+        declared: width and height in pixels that the annotations declare.
     """
     with open_image(io.BytesIO(data)) as image:
-        return plain_image(data, image, _is_turned(image, record))
+        return plain_image(data, image, _is_turned(image, declared))
 
 
 def plain_image(data: bytes, image: Image.Image, turned: bool) -> Encoded:
@@ -92,12 +94,12 @@ def is_quarter_turned(orientation: int) -> bool:
     return orientation in _QUARTER_TURNS
 
 
-def _is_turned(image: Image.Image, record: ImageRecord) -> bool:
+def _is_turned(image: Image.Image, declared: tuple[int, int]) -> bool:
     """Whether the boxes were drawn on the picture as it is shown, not as it is stored."""
     orientation = orientation_of(image)
     if is_quarter_turned(orientation):
         # Tools that ignore the flag declare the stored size; their boxes fit the stored picture.
-        return (image.height, image.width) == (record.width, record.height)
+        return (image.height, image.width) == declared
     return orientation != 1
 
 

@@ -8,6 +8,6 @@ from .outputs import run_folder as run_folder
 from .package import SAVED_MODEL as SAVED_MODEL
 from .package import RunParts as RunParts
 from .package import package_model as package_model
-from .recipe import find_finished as find_finished
+from .recipe import recipe_of as recipe_of
 from .sample import Sample as Sample
 from .sample import read_sample as read_sample

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
 from boxwright import __version__
-from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.config import RunConfig
 from boxwright.model import hyperparameters_of
-from boxwright.storage import exists, stat
-
-if TYPE_CHECKING:
-    from boxwright.registry import Version
-
+from boxwright.storage import stat
 
 # What does not change the model, and what is told by other facts: the data by its fingerprint, the seed by the parent.
 _NO_MATTER = {
@@ -44,19 +39,3 @@ def recipe_of(config: RunConfig, fingerprint: str, parent: str | None) -> str:
 def _identity(parent: str) -> str:
     """A registered version never changes; a file may be written again."""
     return parent if parent.startswith("models:/") else f"{parent}#{stat(parent).etag}"
-
-
-def find_finished(config: RunConfig, run: RunInfo, fingerprint: str, parent: str | None) -> Version | None:
-    """The accepted version that a run of the same recipe made, if its archive is still there; the newest of several.
-
-    A version that stands for a later time than the run is none of them: a backfill that took it would leave a hole in
-    the past, where the next interval's run looks for its parent.
-    """
-    from boxwright.registry import Registry
-
-    if config.force:
-        return None
-    registry = Registry(Settings.from_environment().tracking_uri)
-    made = registry.made_by(config.model_name, recipe_of(config, fingerprint, parent))
-    usable = [one for one in made if one.accepted and one.as_of <= run.as_of and one.run_id != run.run_id]
-    return next((version for version in reversed(usable) if exists(version.archive_uri)), None)

@@ -3,5 +3,3 @@ from .runner import choose_seed as choose_seed
 from .runner import output_folder as output_folder
 from .runner import run_node as run_node
 from .runner import run_pipeline as run_pipeline
-from .transport import shards_of as shards_of
-from .transport import size_of_shards as size_of_shards

@@ -17,11 +17,11 @@ from typing import Any
 
 from boxwright.config import RunConfig, RunInfo, Settings, new_run, resolve_templates
 from boxwright.errors import StorageError
-from boxwright.packaging import RUN_FILE, find_finished
+from boxwright.packaging import RUN_FILE
 from boxwright.pipeline.lineage import connection_config, node_outputs, run_outputs
 from boxwright.pipeline.nodes import NODES, REUSE_NODE, SEED_NODES
 from boxwright.pipeline.transport import bring_folder, publish_folder
-from boxwright.registry import find_start
+from boxwright.registry import find_finished, find_start
 from boxwright.storage import connected, join, read_bytes
 
 log = logging.getLogger("boxwright.release")

@@ -7,18 +7,13 @@ shards of examples can be fetched while training is under way already.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
+from boxwright.dataset.examples import COMPLETE_FILE, SHARDS, leave_shards
 from boxwright.dataset.snapshot import IMAGES, MANIFEST_FILE, read_lines
 from boxwright.errors import StorageError
-from boxwright.storage import FetchedAhead, FileEntry, download, exists, join, list_files, upload_folder, write_json
-
-COMPLETE_FILE = "complete.json"
-_AHEAD_FILE = "fetched-ahead.json"
-_SHARD = "examples-*.tfrecord"
+from boxwright.storage import FileEntry, download, exists, join, list_files, upload_folder, write_json
 
 
 def publish_folder(folder: Path, uri: str) -> None:
@@ -42,7 +37,7 @@ def bring_folder(uri: str, folder: Path, shards_ahead: bool = False) -> None:
     Args:
         uri: where `publish_folder` put it.
         folder: where to.
-        shards_ahead: leave the shards of training examples to `shards_of`.
+        shards_ahead: leave the shards of training examples to `dataset.examples.shards_of`.
 
     Raises:
         StorageError: it is not there, or not whole; or see `boxwright.storage`.
@@ -54,14 +49,14 @@ def bring_folder(uri: str, folder: Path, shards_ahead: bool = False) -> None:
         if folder.exists() and any(folder.iterdir()):
             return  # made here, before there was a place to share it
         raise StorageError(f"{uri} is not there, or not whole; clear the step that makes it")
-    later = [entry for entry in entries.values() if shards_ahead and Path(entry.key).match(f"training/{_SHARD}")]
+    later = [entry for entry in entries.values() if shards_ahead and Path(entry.key).match(f"training/{SHARDS}")]
     last = entries.pop(COMPLETE_FILE)
     download(uri, [entry for entry in entries.values() if entry not in later], folder)
     if (folder / MANIFEST_FILE).exists():
         _bring_images(folder)
     if later:
         # Without the mark of a whole folder: who does not fetch ahead brings the shards as well.
-        write_json(folder / _AHEAD_FILE, {"uri": uri, "shards": [vars(entry) for entry in later]})
+        leave_shards(folder, uri, later)
     else:
         download(uri, [last], folder)
 
@@ -77,19 +72,3 @@ def _bring_images(folder: Path) -> None:
             wanted[line["split"]].append(FileEntry(line["key"].removeprefix(f"{IMAGES}/"), **facts))
     for split, entries in wanted.items():
         download(join(sources[split], IMAGES), entries, folder / split / IMAGES)
-
-
-def shards_of(examples_dir: Path, split: str) -> Sequence[Path]:
-    """The shards of a split, in order; those of a folder that was not brought whole are waited for one by one."""
-    mark = examples_dir / _AHEAD_FILE
-    if mark.exists() and not (examples_dir / COMPLETE_FILE).exists():
-        content = json.loads(mark.read_bytes())
-        entries = [FileEntry(**entry) for entry in content["shards"] if entry["key"].startswith(f"{split}/")]
-        if entries:
-            return FetchedAhead(content["uri"], entries, examples_dir)
-    return sorted((examples_dir / split).glob(_SHARD))
-
-
-def size_of_shards(shards: Sequence[Path]) -> int:
-    """Bytes of what `shards_of` gave, whether all of it is there yet or not."""
-    return shards.size if isinstance(shards, FetchedAhead) else sum(path.stat().st_size for path in shards)

@@ -14,6 +14,7 @@ from .registration import register_model as register_model
 from .registration import reuse_version as reuse_version
 from .rest import RestClient as RestClient
 from .rest import RestModel as RestModel
+from .reuse import find_finished as find_finished
 from .tracking import writer_lock as writer_lock
 from .versions import Version as Version
 from .versions import read_version as read_version

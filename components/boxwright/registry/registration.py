@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from boxwright.config import RunConfig, RunInfo, Settings
 from boxwright.errors import StorageError, UsageError
 from boxwright.evaluation import PICTURES, REPORT_PAGE
-from boxwright.packaging import RUN_FILE, find_finished, publish
+from boxwright.packaging import RUN_FILE, publish
 from boxwright.registry.parents import find_start
+from boxwright.registry.reuse import find_finished
 from boxwright.storage import write_json
 from boxwright.training import HISTORY_FILE
 

@@ -15,13 +15,12 @@ from typing import Any
 
 from rich.console import Console
 
-from boxwright.airflow_api import AirflowClient, TaskState
+from boxwright.airflow_api import DAG_ID, AirflowClient, failure_of
 from boxwright.config import ANNOTATIONS_FILE, Settings
-from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError, UsageError
+from boxwright.errors import UsageError
 from boxwright.stack import manager, progress
 from boxwright.stack.environment import BUCKET, Stack, stack_environment
 
-DAG_ID = "object_detection_training"
 IMAGES = 200
 EPOCHS = 7
 SEED = 0
@@ -195,16 +194,6 @@ def _remove_unasked(client: AirflowClient, known: set[str]) -> None:
     for run_id in client.runs(DAG_ID).keys() - known:
         if run_id.startswith("scheduled__"):
             client.remove_run(DAG_ID, run_id)
-
-
-def failure_of(client: AirflowClient, run_id: str, tasks: list[TaskState]) -> BoxwrightError:
-    """The error of a run that failed: the one line of the task that did, with the exit code of its kind."""
-    failed = next((task for task in tasks if task.state == "failed"), None)
-    if failed is None:
-        return TrainingError(f"run {run_id} failed before a task ran; see Airflow")
-    kinds: dict[str, type[BoxwrightError]] = {"validate_annotations": DataError, "quality_gate": GateError}
-    kind = kinds.get(failed.task_id, TrainingError)
-    return kind(f"run {run_id}: {failed.task_id} failed: {client.error_line(DAG_ID, run_id, failed)}")
 
 
 def _collect(settings: Settings, client: AirflowClient, run_id: str) -> DemoResult:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.config import Hyperparameters, RunConfig
+from boxwright.dataset.examples import shards_of, size_of_shards
 from boxwright.errors import TrainingError
 from boxwright.model import (
     RANDOM,
@@ -23,7 +24,6 @@ from boxwright.model import (
     read_seed,
     save_detector,
 )
-from boxwright.pipeline import shards_of, size_of_shards
 from boxwright.storage import write_json
 from boxwright.training.history import HISTORY_FILE, TRAINING_FILE, Record, best_record
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay

@@ -27,6 +27,5 @@ from .records import Annotations as Annotations
 from .records import BBox as BBox
 from .records import Box as Box
 from .records import ImageRecord as ImageRecord
-from .records import shorten as shorten
 from .split_folders import splits_below as splits_below
 from .unknown_keys import unknown_keys as unknown_keys

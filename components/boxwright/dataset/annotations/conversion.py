@@ -12,8 +12,7 @@ from typing import Any
 
 from boxwright.config import ANNOTATIONS_FILE
 from boxwright.dataset.annotations.parsing import IMAGE_EXTENSIONS
-from boxwright.dataset.annotations.records import shorten
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import DataError, UsageError, shorten
 from boxwright.storage import unsafe_key, write_json
 
 

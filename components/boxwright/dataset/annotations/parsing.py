@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from boxwright.dataset.annotations.records import Annotations, BBox, Box, Fault, ImageRecord, shorten
-from boxwright.errors import DataError
+from boxwright.dataset.annotations.records import Annotations, BBox, Box, Fault, ImageRecord
+from boxwright.errors import DataError, shorten
 from boxwright.storage import unsafe_key
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")

@@ -15,8 +15,8 @@ from typing import Any
 
 from boxwright.config import ANNOTATIONS_FILE
 from boxwright.dataset.annotations.parsing import read_document, scan_document
-from boxwright.dataset.annotations.records import Annotations, Box, Fault, ImageRecord, shorten
-from boxwright.errors import DataError
+from boxwright.dataset.annotations.records import Annotations, Box, Fault, ImageRecord
+from boxwright.errors import DataError, shorten
 from boxwright.storage import exists, join, read_bytes, write_json
 
 __all__ = [

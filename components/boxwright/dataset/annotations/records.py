@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from boxwright.errors import shorten
+
 BBox = tuple[float, float, float, float]
 
 
@@ -108,13 +110,3 @@ class Fault:
         place = self.where if self.index is None else f"{self.where}[{self.index}]"
         of_image = f" of {shorten(self.file, 260)}" if self.file else ""
         return f"{place}{of_image}: {self.rule}, got {shorten(self.value)}; {self.advice}"
-
-
-def shorten(value: Any, length: int = 80) -> str:
-    """`value` in printable ASCII on one line, cut at `length` characters."""
-    # Only a beginning is rendered: an untrusted value may be as large as the file, and nested as deep as JSON can be.
-    try:
-        text = ascii(value[: length + 1] if isinstance(value, str | list) else value)
-    except RecursionError:
-        text = f"a {type(value).__name__} that is nested too deep to show"
-    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -55,7 +55,7 @@ def _examples(task: ShardTask) -> Iterator[tuple[bytes, str | None]]:
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
             raise StorageError(f"{path} is no longer the file that was checked; run download_dataset again")
-        stored = encoded_image(data, image)
+        stored = encoded_image(data, (image.width, image.height))
         yield _example(image, stored.data, stored.kind, boxes, task), stored.reason
 
 

@@ -101,7 +101,7 @@ def _picture(folder: Path, record: ImageRecord) -> Image.Image | None:
     from PIL import Image
 
     try:
-        data = encoded_image((folder / record.file_name).read_bytes(), record).data
+        data = encoded_image((folder / record.file_name).read_bytes(), (record.width, record.height)).data
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
             return image.convert("RGB")
     except Exception:  # untrusted bytes: a picture less is no reason to have no report

@@ -10,7 +10,6 @@ from .image_findings import add_image_findings as add_image_findings
 from .image_findings import drop_images as drop_images
 from .image_findings import places_of as places_of
 from .image_rules import inspect_images as inspect_images
-from .image_rules import unreadable_reason as unreadable_reason
 from .rules import RULES as RULES
 from .rules import Rule as Rule
 from .rules import rules_of as rules_of

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from boxwright.dataset.annotations import file_of, shorten
+from boxwright.dataset.annotations import file_of
 from boxwright.dataset.validation.classes import ClassRow
 from boxwright.dataset.validation.findings import Finding, json_safe
 from boxwright.dataset.validation.rules import Check, Rule
 from boxwright.dataset.validation.tables import SplitData
+from boxwright.errors import shorten
 
 _KEYS = {
     "image_known": "image_id",

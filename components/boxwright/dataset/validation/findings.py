@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from boxwright.dataset.annotations import shorten
 from boxwright.dataset.validation.rules import Rule
-from boxwright.errors import DataError
+from boxwright.errors import DataError, shorten
 from boxwright.storage import write_json
 
 REPORT_FILE = "validation_report.json"

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from boxwright.dataset.annotations import ImageRecord, shorten
-from boxwright.images import is_quarter_turned, open_image, orientation_of
+from boxwright.dataset.annotations import ImageRecord
+from boxwright.errors import shorten
+from boxwright.images import is_quarter_turned, on_one_line, open_image, orientation_of, unreadable_reason
 from boxwright.storage import explain_os_error
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _problems(file: BinaryIO, record: ImageRecord, max_megapixels: float) -> lis
                 image.load()
             return list(_differences(image, header, record))
     except Image.DecompressionBombError as error:
-        return [("image_too_large", _on_one_line(error))]
+        return [("image_too_large", on_one_line(error))]
     except Exception as error:  # Pillow's decoders raise many types on broken bytes, and this is where they come in
         return [("image_undecodable", unreadable_reason(file, header, error))]
 
@@ -166,26 +167,6 @@ def _verify(file: BinaryIO) -> None:
     file.seek(0)
     open_image(file).verify()
     file.seek(position)
-
-
-def unreadable_reason(file: BinaryIO, header: bytes, error: Exception) -> str:
-    """Why Pillow could not open or decode what begins with `header`, in one line."""
-    if type(error).__name__ != "UnidentifiedImageError":
-        return f"broken or truncated: {_on_one_line(error)}"
-    if not header:
-        return "empty file"
-    from PIL import Image
-
-    try:
-        file.seek(0)
-        with Image.open(file, formats=("GIF", "WEBP", "BMP", "TIFF")) as image:
-            return f"{image.format}, not JPEG or PNG"
-    except Exception:  # as above: untrusted bytes
-        return f"not JPEG or PNG; it begins with {shorten(header[:8])}"
-
-
-def _on_one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {shorten(str(error), 200)[1:-1]}"
 
 
 def _differences(image: Image.Image, header: bytes, record: ImageRecord) -> Iterator[Problem]:

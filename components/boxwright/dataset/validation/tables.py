@@ -27,8 +27,8 @@ from boxwright.dataset.annotations import (
     image_columns,
     optional_ids,
     raw_id,
-    shorten,
 )
+from boxwright.errors import shorten
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boxwright.evaluation import Analysis
-from boxwright.evaluation.report.pictures import class_colour
+from boxwright.images import class_colour
 from boxwright.reporting import Chart, Theme, make_chart, new_axes, new_figure, short_name
 
 if TYPE_CHECKING:

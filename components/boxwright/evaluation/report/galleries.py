@@ -11,7 +11,7 @@ from PIL import Image
 
 from boxwright.dataset.annotations import BBox, ImageRecord
 from boxwright.evaluation import Analysis, Measurement
-from boxwright.evaluation.report.pictures import WRONG, clip, draw_detections, scaled_picture
+from boxwright.images import WRONG, clip, draw_detections, scaled_picture
 
 _PANEL = (720, 540)  # largest width and height of one side
 _GAP = 8
@@ -120,7 +120,7 @@ def _labelled_detections(measurement: Measurement, wanted: set[int]) -> dict[int
 
 
 def _draw(record: ImageRecord, encoded: bytes, truth: Sequence[_Labelled], found: Sequence[_Labelled]) -> bytes:
-    picture, scale = scaled_picture(encoded, record, _PANEL)
+    picture, scale = scaled_picture(encoded, (record.width, record.height), _PANEL)
     both = Image.new("RGB", (2 * picture.width + _GAP, picture.height), _BETWEEN)
     for side, labelled in enumerate((truth, found)):
         panel = picture.copy()

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boxwright.errors import DataError
-from boxwright.model.zoo.architecture import COCO_CLASSES
+from boxwright.model import ClassWeights, ModelSpec
+from boxwright.model.zoo.architecture import COCO_CLASSES, ZooArchitecture
 from boxwright.model.zoo.checkpoint import Shapes, account, variables_by_key
-
-if TYPE_CHECKING:
-    from boxwright.model.zoo.detector import ZooDetector
+from boxwright.model.zoo.layers import CheckpointObjects
 
 ARRAYS_FILE = "weights.npz"
 BOX_SCALES = "box_scales"
 
 
-def checkpoint_shapes(detector: ZooDetector) -> tuple[Shapes, Shapes]:
+class Network(Protocol):
+    """What the reader and writer of weights need of a `ZooDetector`; see there."""
+
+    spec: ModelSpec
+    num_classes: int
+    architecture: ZooArchitecture
+    box_code: Any
+    checkpoint_objects: CheckpointObjects
+    unused_objects: CheckpointObjects
+
+    def class_weights(self) -> list[ClassWeights]:
+        """The variables of the top layer."""
+
+
+def checkpoint_shapes(detector: Network) -> tuple[Shapes, Shapes]:
     """Shapes by key of the variables that the detector uses, and of those that are in its checkpoints only.
 
     Args:
@@ -54,7 +67,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         ) from None
 
 
-def load_weights(detector: ZooDetector, folder: Path) -> None:
+def load_weights(detector: Network, folder: Path) -> None:
     """Puts the weights of a store's folder into a detector.
 
     Args:
@@ -81,7 +94,7 @@ def load_weights(detector: ZooDetector, folder: Path) -> None:
             variable.assign(arrays[key])
 
 
-def _published_shape(detector: ZooDetector, variable: Any) -> tuple[int, ...]:
+def _published_shape(detector: Network, variable: Any) -> tuple[int, ...]:
     *axes, last = variable.shape
     background = detector.architecture.background
     return (*axes, last // (background + detector.num_classes) * (background + COCO_CLASSES))

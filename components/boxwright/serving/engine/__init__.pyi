@@ -10,6 +10,7 @@ from .engine import Seen as Seen
 from .engine import settle_memory as settle_memory
 from .follow import Follower as Follower
 from .follow import followed as followed
+from .loading import load_predictor as load_predictor
 from .model import ModelInfo as ModelInfo
 from .model import ModelSource as ModelSource
 from .model import resolve_model as resolve_model
@@ -18,6 +19,5 @@ from .picture import RefusedImageError as RefusedImageError
 from .picture import read_picture as read_picture
 from .predictor import Detections as Detections
 from .predictor import Predictor as Predictor
-from .predictor import load_predictor as load_predictor
 from .telemetry import CONTENT_TYPE as CONTENT_TYPE
 from .telemetry import Telemetry as Telemetry

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,7 @@ import numpy.typing as npt
 from boxwright.errors import DataError
 from boxwright.packaging import Sample, read_sample
 from boxwright.serving.engine.picture import Picture, RefusedImageError
-
-if TYPE_CHECKING:
-    from boxwright.serving.engine.predictor import Detections, Predictor
+from boxwright.serving.engine.predictor import Detections, Predictor
 
 # Between the machine that measured and this one, and between a batch of eight and one alone, lie roundings; a wrong
 # model, label map or preprocessing lies far beyond these.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 
-from boxwright.evaluation.report import draw_detections
-from boxwright.images import open_image
+from boxwright.images import draw_detections, open_image
 from boxwright.serving.engine.picture import Picture
 from boxwright.serving.engine.predictor import Detections
 

@@ -7,8 +7,8 @@ import logging
 
 from boxwright.errors import BoxwrightError, UsageError
 from boxwright.serving.engine.engine import Engine, settle_memory
+from boxwright.serving.engine.loading import load_predictor
 from boxwright.serving.engine.model import REGISTRY, resolve_model
-from boxwright.serving.engine.predictor import load_predictor
 
 _log = logging.getLogger("boxwright")
 

@@ -6,9 +6,8 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from boxwright.dataset.validation import unreadable_reason
 from boxwright.errors import DataError
-from boxwright.images import is_quarter_turned, open_image, orientation_of, plain_image
+from boxwright.images import is_quarter_turned, open_image, orientation_of, plain_image, unreadable_reason
 
 if TYPE_CHECKING:
     from PIL import Image

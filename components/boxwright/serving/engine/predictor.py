@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,10 @@ import numpy.typing as npt
 from boxwright.errors import DataError
 from boxwright.packaging import SAVED_MODEL
 from boxwright.serving.engine.graph import check_graph
-from boxwright.serving.engine.model import ModelInfo, ModelSource, opened, read_info
+from boxwright.serving.engine.model import ModelInfo
 from boxwright.serving.engine.picture import Picture, RefusedImageError
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
-_log = logging.getLogger("boxwright")
 
 Floats = npt.NDArray[np.float32]
 
@@ -121,21 +119,3 @@ def _first_line(error: Exception) -> str:
 def _decoder_reason(error: Exception) -> str:
     """The decoder's own words, without the operation's name that TensorFlow puts around them."""
     return _first_line(error).rpartition("}} ")[2].partition(" [Op:")[0].rstrip(". ")
-
-
-def load_predictor(source: ModelSource) -> Predictor:
-    """Fetches, loads, warms and checks a model.
-
-    Raises:
-        DataError: its archive or model is not what a run makes, or it does not see what it saw when it was measured.
-        UsageError, StorageError: its archive cannot be fetched.
-    """
-    from boxwright.serving.engine.check import check_predictor
-
-    with opened(source) as folder:
-        info = read_info(source, folder)
-        predictor = Predictor(folder, info)
-        check_predictor(predictor, folder)
-    if info.threshold_origin == "fallback":
-        _log.info("%s names no threshold of its own; boxes are drawn from %g", source.reference, info.threshold)
-    return predictor

@@ -7,14 +7,9 @@ import pytest
 import tinyset
 from PIL import Image
 
-from boxwright.dataset.annotations.records import ImageRecord
 from boxwright.images.decoding import Encoded, encoded_image
 
 SIZE = (40, 30)
-
-
-def record(name: str, width: int = 40, height: int = 30) -> ImageRecord:
-    return ImageRecord(1, name, width, height)
 
 
 def bytes_of(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -32,7 +27,7 @@ GOOD_PNG = bytes_of(tinyset.picture(0), "PNG")
 )
 def test_plain_files_keep_their_bytes(data: bytes) -> None:
     kind = "png" if data[1:4] == b"PNG" else "jpeg"  # the format is that of the content, not of the name
-    assert encoded_image(data, record("a.jpg")) == Encoded(data, kind, None)
+    assert encoded_image(data, SIZE) == Encoded(data, kind, None)
 
 
 def sixteen_bits() -> Image.Image:
@@ -52,11 +47,11 @@ def sixteen_bits() -> Image.Image:
     ids=["cmyk", "rgba", "gray-alpha", "palette", "1-bit", "16-bit"],
 )
 def test_other_pictures_become_rgb_once(image: Image.Image, kind: str, reason: str) -> None:
-    found = encoded_image(bytes_of(image, kind), record("a"))
+    found = encoded_image(bytes_of(image, kind), SIZE)
     stored = Image.open(io.BytesIO(found.data))
     assert (stored.mode, stored.size, stored.format, found.kind) == ("RGB", SIZE, kind, kind.lower())
     assert found.reason == reason
-    assert encoded_image(found.data, record("a")) == Encoded(found.data, found.kind), "it is plain from now on"
+    assert encoded_image(found.data, SIZE) == Encoded(found.data, found.kind), "it is plain from now on"
     expected = {"1": image, "I;16": tinyset.picture(0).convert("L"), "P": image}.get(image.mode, tinyset.picture(0))
     expected = expected.convert("L") if image.mode == "LA" else expected
     difference = np.abs(np.asarray(stored).astype(int) - np.asarray(expected.convert("RGB")).astype(int))
@@ -73,7 +68,7 @@ def test_boxes_drawn_on_the_shown_picture(orientation: int) -> None:
         stored = stored.transpose(Image.Transpose(operation))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    found = encoded_image(bytes_of(stored, "JPEG", exif=exif, quality=95), record("a.jpg"))
+    found = encoded_image(bytes_of(stored, "JPEG", exif=exif, quality=95), SIZE)
     assert found.reason == (None if orientation == 1 else "orientation")
     image = Image.open(io.BytesIO(found.data))
     assert image.size == SIZE and image.getexif().get(0x0112, 1) == 1
@@ -85,4 +80,4 @@ def test_boxes_drawn_on_the_stored_picture_keep_it() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = bytes_of(tinyset.picture(0), "JPEG", exif=exif)
-    assert encoded_image(data, record("a.jpg")) == Encoded(data, "jpeg")
+    assert encoded_image(data, SIZE) == Encoded(data, "jpeg")

@@ -1,0 +1,27 @@
+"""Which Airflow commands talk to: the local stack's, or one that the environment names."""
+
+from __future__ import annotations
+
+import os
+
+from boxwright.airflow_api import AirflowClient
+from boxwright.config import Settings
+from boxwright.errors import UsageError
+from boxwright.stack import manager
+
+# Where Airflow is; the local stack where the first is unset.
+URL, USER, PASSWORD = (f"BOXWRIGHT_AIRFLOW_{name}" for name in ("URL", "USER", "PASSWORD"))
+
+
+def connect(settings: Settings) -> AirflowClient:
+    """A client of the Airflow that the environment names, or of the local stack.
+
+    Raises:
+        UsageError: its address is set and the log-in is not.
+    """
+    url = os.environ.get(URL)
+    if not url:
+        return manager.client_of(manager.find_stack(settings))
+    if missing := [name for name in (USER, PASSWORD) if not os.environ.get(name)]:
+        raise UsageError(f"{URL} is set, and {' and '.join(missing)} is not; set the log-in for that Airflow")
+    return AirflowClient(url, os.environ[USER], os.environ[PASSWORD])
