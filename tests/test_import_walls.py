@@ -96,7 +96,7 @@ def parse(path: Path) -> ast.Module:
 
 def test_there_is_something_to_read() -> None:
     assert len(COMPONENTS) > 10
-    assert {path.name for path in ORCHESTRATION} >= {"object_detection_training.py", "operators.py", "params.py"}
+    assert {path.name for path in ORCHESTRATION} >= {"object_detection_training.py", "operators.py", "run_settings.py"}
 
 
 @pytest.mark.parametrize("path", COMPONENTS, ids=name_of)

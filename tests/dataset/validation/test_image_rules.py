@@ -220,7 +220,7 @@ def test_memory_does_not_grow_with_the_size_of_the_images(tmp_path: Path) -> Non
         )
         done = subprocess.run(
             [sys.executable, "-c", code, str(folder)],
-            capture_output=True, text=True, check=True, cwd=Path(__file__).resolve().parents[2],
+            capture_output=True, text=True, check=True, cwd=Path(__file__).resolve().parents[3],
         )  # fmt: skip
         peaks.append(int(done.stdout))
     assert peaks[1] - peaks[0] < 120 * 1024
