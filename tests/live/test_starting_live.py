@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from boxwright.airflow_api.client import AirflowClient
-from boxwright.airflow_api.trigger import DAG_ID, PASSWORD, URL, USER
+from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.dataset.sample.generate import generate_sample
 from boxwright.errors import StorageError
 from boxwright.registry.mlflow_registry import Release, Version
+from boxwright.stack.connection import PASSWORD, URL, USER
 from boxwright.stack.demo import upload_folder
 from boxwright.stack.environment import ADMIN
 
