@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, folder: str, epochs: int, seed_mode: str, **more: Any) -> dict[str, Any]:
-    from boxwright.config.records import parse_config
+    from boxwright.config import parse_config
     from boxwright.pipeline.runner import run_pipeline
 
     config = parse_config(

@@ -40,7 +40,7 @@ class Outcome:
 
 
 def configuration(folder: Path, epochs: int) -> Any:
-    from boxwright.config.records import parse_config
+    from boxwright.config import parse_config
 
     return parse_config(
         {

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from boxwright.config.records import ANNOTATIONS_FILE, SPLITS
+from boxwright.config import ANNOTATIONS_FILE, SPLITS
 
 WIDTH, HEIGHT = 640, 480
 SIZES = {"training": 240, "validation": 60, "test": 60}

@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def boxwright(folder: Path) -> dict[str, Any]:
     """All annotation rules, with everything that a run of the pipeline writes."""
-    from boxwright.config.records import parse_config
+    from boxwright.config import parse_config
     from boxwright.dataset.validation.validate import validate_annotations
 
     settings = {"bbox_format": "coco"}
@@ -60,7 +60,7 @@ def great_expectations(_: Path) -> dict[str, Any]:
 
 def page(folder: Path) -> dict[str, Any]:
     """The report page of that set, with pictures, from the files."""
-    from boxwright.config.records import ValidationConfig
+    from boxwright.config import ValidationConfig
     from boxwright.dataset.report.page import write_early_page
     from boxwright.dataset.validation.findings import Report
     from boxwright.dataset.validation.rules import rules_of

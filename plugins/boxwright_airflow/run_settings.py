@@ -19,10 +19,10 @@ from boxwright.config import (
     Hyperparameters,
     RunConfig,
     flat_names,
+    nest_settings,
     parse_config,
     parse_record,
 )
-from boxwright.errors import UsageError
 from boxwright.model import MODELS, ModelSpec
 
 # Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
@@ -70,22 +70,7 @@ def config_from_params(params: Mapping[str, Any]) -> RunConfig:
     Raises:
         UsageError: naming every unknown, missing or invalid parameter.
     """
-    places = flat_names()
-    values: dict[str, Any] = {section: {} for section in SECTIONS}
-    unknown = []
-    for name, value in params.items():
-        if value is None or value == "":
-            continue
-        if name in RunConfig.model_fields and name not in SECTIONS:
-            values[name] = value
-        elif name in places:
-            section, key = places[name]
-            values[section][key] = value
-        else:
-            unknown.append(name)
-    if unknown:
-        raise UsageError(f"{', '.join(sorted(unknown))} is unknown; valid are {', '.join(sorted(run_params()))}")
-    return parse_config(values)
+    return parse_config(nest_settings({name: value for name, value in params.items() if value not in (None, "")}))
 
 
 def batch_inference_params() -> dict[str, Param]:

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from boxwright.airflow_api.trigger import parse_params
 from boxwright.cli import app as cli
-from boxwright.errors import UsageError
 
 
 class Airflow(BaseHTTPRequestHandler):
@@ -70,32 +68,10 @@ def trigger(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return run
 
 
-def test_settings_get_their_own_types() -> None:
-    given = ["epochs=3", "learning_rate=1e-3", "force=true", "gate_min_ap50=0", "model_name=7", "image_size=64"]
-    assert parse_params([*given, "validation_split=0.5", "validation_severities=box_duplicate=off"]) == {
-        "epochs": 3,
-        "learning_rate": 0.001,
-        "force": True,
-        "gate_min_ap50": 0.0,
-        "model_name": "7",
-        "image_size": 64,
-        "validation_split": 0.5,
-        "validation_severities": {"box_duplicate": "off"},
-    }
-
-
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        ("epoch=3", "'epoch=3': expected NAME=VALUE; names are annotations_file, approve,"),
-        ("epochs", "expected NAME=VALUE"),
-        ("epochs=0", "epochs=0: Input should be greater than 0"),
-        ("image_size=100", "multiple of 32"),
-    ],
-)
-def test_what_cannot_be_is_told_before_anything_is_sent(setting: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        parse_params([setting])
+def test_a_mistake_is_told_before_anything_is_sent(airflow: type[Airflow], trigger: Any) -> None:
+    code, _, errors = trigger("--set", "epoch=3")
+    assert code == 2 and "epoch is unknown (did you mean epochs?)" in " ".join(errors.split())
+    assert airflow.created == []
 
 
 def test_a_run_is_created_with_its_params(airflow: type[Airflow], trigger: Any) -> None:

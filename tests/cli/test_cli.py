@@ -122,6 +122,8 @@ def test_usage_mistakes_exit_with_2_and_list_what_is_valid(broken, tmp_path, box
     assert (code, "retinanet-efficientnet-lite0-320" in error) == (2, True)
     code, _, error = boxwright(*base, "--set", "epochs")
     assert (code, "NAME=VALUE" in error) == (2, True)
+    code, _, error = boxwright(*base, "--set", "model_id=yolo", "--set", "on_class_change=extend")
+    assert (code, "model_id 'yolo' is unknown" in error) == (2, True)
 
 
 def test_models_are_listed_without_loading_tensorflow():

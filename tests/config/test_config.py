@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from boxwright.config.records import Hyperparameters, RunConfig, parse_config
+from boxwright.config import Hyperparameters, RunConfig, parse_config
 from boxwright.errors import UsageError
 
 MANAGED = {

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from boxwright.config.records import parse_config
+from boxwright.config import parse_config
 from boxwright.config.run_info import RunInfo
 from boxwright.config.uri_dates import resolve_templates
 from boxwright.errors import UsageError

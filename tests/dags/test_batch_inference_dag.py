@@ -13,7 +13,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
-from boxwright.config.records import BatchInferenceConfig
+from boxwright.config import BatchInferenceConfig
 from boxwright_airflow.batch_inference import BatchInferenceOperator
 from boxwright_airflow.run_settings import batch_inference_config
 

@@ -11,7 +11,7 @@ import pytest
 from squares import IMAGES, RIGHT, Colours, loading, model_folder, write_examples
 from test_metrics import evaluated_by_pycocotools
 
-from boxwright.config.records import EvaluationConfig, Gate
+from boxwright.config import EvaluationConfig, Gate
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.errors import DataError, GateError
 from boxwright.evaluation.evaluating import Champion, EvaluationSummary, evaluate

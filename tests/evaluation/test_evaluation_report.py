@@ -12,7 +12,7 @@ from markup import Page
 from PIL import Image
 from test_metrics import synthetic
 
-from boxwright.config.records import Gate
+from boxwright.config import Gate
 from boxwright.dataset.annotations.reading import Annotations
 from boxwright.dataset.report.data import SplitBoxes
 from boxwright.evaluation.analysis import Analysis, analyse

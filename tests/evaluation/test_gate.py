@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from boxwright.config.records import Gate, parse_config
+from boxwright.config import Gate, parse_config
 from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
 from boxwright.errors import GateError, UsageError
 from boxwright.evaluation.gate import check_gate, write_gate_report

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from boxwright.config.records import Hyperparameters, parse_config
+from boxwright.config import Hyperparameters, parse_config
 from boxwright.errors import UsageError
 from boxwright.model.catalogue import MODELS, hyperparameters_of, model_spec
 from boxwright.model.families import create_detector

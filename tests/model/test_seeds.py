@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from boxwright.config.records import parse_config
+from boxwright.config import parse_config
 from boxwright.errors import DataError
 from boxwright.model.seeds import PRETRAINED_FOLDER, Seed, check_parent, fetch_pretrained, read_seed, write_seed
 from boxwright.model.store import ModelCard, load_card

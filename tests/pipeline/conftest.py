@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from boxwright.config.records import parse_config
+from boxwright.config import parse_config
 from boxwright.dataset.sample.generate import generate_sample
 
 

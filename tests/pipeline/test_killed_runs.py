@@ -21,7 +21,7 @@ def train_killable(home, config_json, log_path):
     """Runs the step in a process of its own, which the test kills."""
     os.environ["BOXWRIGHT_HOME"] = home
     logging.basicConfig(filename=log_path, level=logging.INFO, format="%(message)s")
-    from boxwright.config.records import RunConfig
+    from boxwright.config import RunConfig
     from boxwright.pipeline.runner import run_node
 
     logging.info("begins")

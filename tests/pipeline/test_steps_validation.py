@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from boxwright.config.records import RunConfig, parse_config
+from boxwright.config import RunConfig, parse_config
 from boxwright.config.run_info import new_run
 from boxwright.dataset.sample.generate import generate_sample
 from boxwright.errors import DataError

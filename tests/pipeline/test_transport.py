@@ -10,7 +10,7 @@ import pytest
 import tinyset
 from seaweed import Seaweed
 
-from boxwright.config.records import parse_config
+from boxwright.config import parse_config
 from boxwright.dataset.examples import build as examples
 from boxwright.dataset.examples.build import build_examples
 from boxwright.dataset.examples.reading import shards_of, size_of_shards

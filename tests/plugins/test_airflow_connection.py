@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from boxwright.config.records import StorageConfig
+from boxwright.config import StorageConfig
 from boxwright.errors import UsageError
 from boxwright.storage import connected
 from boxwright.storage.connection import CONNECTION, EXTERNAL_ID, ROLE

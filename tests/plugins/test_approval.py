@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskAwaitingInput
 
-from boxwright.config.records import parse_config
+from boxwright.config import parse_config
 from boxwright.config.run_info import RunInfo
 from boxwright.registry.approval import metric_table, question
 from boxwright.registry.mlflow_registry import Version

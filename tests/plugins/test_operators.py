@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from boxwright.config.records import RunConfig
+from boxwright.config import RunConfig
 from boxwright.config.run_info import RunInfo
 from boxwright.errors import BoxwrightError, DataError, GateError, StorageError, TrainingError, UsageError
 from boxwright_airflow.operators import BoxwrightStepOperator, resolve_config, resolve_run, run_info

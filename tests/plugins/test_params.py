@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from boxwright.config.records import PREFIXES, SECTIONS, Hyperparameters, RunConfig, parse_config
+from boxwright.config import SECTIONS, Hyperparameters, RunConfig, parse_config
+from boxwright.config.parsing import PREFIXES
 from boxwright.errors import UsageError
 from boxwright.model.catalogue import MODELS
 from boxwright_airflow.run_settings import VARIABLES, config_from_params, run_params
@@ -143,7 +144,7 @@ def test_empty_text_is_not_set() -> None:
 
 @pytest.mark.parametrize("name", ["epoch", "min_ap50", "hyperparameters", "gate", "gate_ap"])
 def test_an_unknown_name_is_refused_with_the_valid_ones(name: str) -> None:
-    with pytest.raises(UsageError, match=rf"^{name} is unknown; valid are annotations_file, .*gate_min_ap50"):
+    with pytest.raises(UsageError, match=rf"^{name} is unknown.*; valid names are annotations_file, .*gate_min_ap50"):
         config_from_params(REQUIRED | {name: 3})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from boxwright.config.records import RunConfig, parse_config
+from boxwright.config import RunConfig, parse_config
 from boxwright.config.run_info import RunInfo
 from boxwright.errors import DataError, UsageError
 from boxwright.model.seeds import read_seed

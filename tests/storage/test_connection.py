@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from boxwright.config.records import StorageConfig
+from boxwright.config import StorageConfig
 from boxwright.storage import connected, download, list_files
 
 DATA = b"content"

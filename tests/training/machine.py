@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from boxwright.config.records import RunConfig
+from boxwright.config import RunConfig
 from boxwright.training.fine_tuning import fine_tune
 
 if __name__ == "__main__":

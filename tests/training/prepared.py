@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from boxwright.config.records import RunConfig, parse_config
+from boxwright.config import RunConfig, parse_config
 from boxwright.dataset.examples.build import build_examples
 from boxwright.dataset.sample.generate import generate_sample
 from boxwright.dataset.snapshot.download import download_dataset

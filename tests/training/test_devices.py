@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from boxwright.config.records import Hyperparameters
+from boxwright.config import Hyperparameters
 from boxwright.errors import TrainingError, UsageError
 
 CLUSTER = {"worker": ["one:1", "two:2"]}

@@ -21,7 +21,7 @@ tf.config.set_logical_device_configuration(
 )
 import keras
 from boxwright.model.store import ModelCard, build_detector
-from boxwright.config.records import Hyperparameters
+from boxwright.config import Hyperparameters
 from boxwright.training.devices import distribution
 from boxwright.training.optimizer import make_optimizer
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from prepared import prepare
 
-from boxwright.config.records import parse_config
+from boxwright.config import parse_config
 from boxwright.training.fine_tuning import NO_WATCH, Watch, fine_tune
 
 EPOCHS = 4

@@ -4,7 +4,8 @@ from typing import get_args
 
 import pytest
 
-from boxwright.config.records import Hyperparameters, Optimizer, parse_config
+from boxwright.config import Hyperparameters, parse_config
+from boxwright.config.hyperparameters import Optimizer
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
 
 

@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from boxwright.airflow_api.client import AirflowClient, TaskState
-from boxwright.config import SECTIONS, RunConfig, flat_names
-from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError, UsageError
+from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError
 
 DAG_ID = "object_detection_training"
-
-
-def parse_params(settings: Iterable[str]) -> dict[str, Any]:
-    """`NAME=VALUE` pairs as the DAG's params, each of the type that its setting has.
-
-    Raises:
-        UsageError: naming what is unknown or invalid.
-    """
-    fields = _fields()
-    params = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or name not in fields:
-            raise UsageError(f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(sorted(fields))}")
-        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[fields[name].annotation, fields[name]])  # type: ignore[arg-type]
-        try:
-            params[name] = adapter.dump_python(adapter.validate_python(value), mode="json")
-        except ValidationError as error:
-            raise UsageError(f"--set {setting}: {error.errors()[0]['msg']}") from None
-    return params
-
-
-def _fields() -> dict[str, Any]:
-    """Every setting by its flat name, as the trigger form has it."""
-    found = {name: field for name, field in RunConfig.model_fields.items() if name not in SECTIONS}
-    for flat, (section, name) in flat_names().items():
-        found[flat] = SECTIONS[section].model_fields[name]
-    return found
 
 
 def start(client: AirflowClient, params: dict[str, Any], run_id: str | None = None) -> str:

@@ -27,9 +27,9 @@ from boxwright.cli import registry as release_commands
 from boxwright.cli import serving as serving_commands
 from boxwright.cli import stack as stack_commands
 from boxwright.cli import weights as weights_commands
-from boxwright.cli.options import described
-from boxwright.config import SECTIONS, SEED_MODES, Settings, flat_names, parse_config
-from boxwright.errors import BoxwrightError, UsageError
+from boxwright.cli.options import RunSettings, described
+from boxwright.config import SEED_MODES, Settings, nest_settings, parse_config, parse_settings, run_fields
+from boxwright.errors import BoxwrightError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
 for command in (
@@ -71,35 +71,26 @@ def run(
     force: Annotated[bool, typer.Option("--force", help=described("force"))] = False,
     beam_pipeline_args: Annotated[str | None, typer.Option(help=described("beam_pipeline_args"))] = None,
     weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A setting of the trigger form, as gate_min_ap; may be repeated.",
-        ),
-    ] = None,
+    settings: RunSettings = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
 ) -> None:
     """Validates, fine-tunes, evaluates, packages, gates and registers, without Airflow."""
-    config = parse_config(
-        {
-            "training": dataset,
-            "validation": validation,
-            "test": test,
-            "annotations_file": annotations_file,
-            "output": output,
-            "model_id": model_id,
-            "model_name": model_name,
-            "seed_mode": seed_mode,
-            "parent": parent,
-            "on_class_change": on_class_change,
-            "force": force or None,
-            "beam_pipeline_args": beam_pipeline_args,
-            "weights_uri": weights_uri,
-            **_parse_settings(settings or []),
-        }
-    )
+    options = {
+        "training": dataset,
+        "validation": validation,
+        "test": test,
+        "annotations_file": annotations_file,
+        "output": output,
+        "model_id": model_id,
+        "model_name": model_name,
+        "seed_mode": seed_mode,
+        "parent": parent,
+        "on_class_change": on_class_change,
+        "force": force or None,
+        "beam_pipeline_args": beam_pipeline_args,
+        "weights_uri": weights_uri,
+    }
+    config = parse_config(nest_settings(options | parse_settings(settings or [], run_fields())))
     from boxwright.pipeline import run_pipeline
 
     result = run_pipeline(config, on_step=lambda node_id: logging.getLogger("boxwright").info("step %s", node_id))
@@ -107,20 +98,6 @@ def run(
         typer.echo(json.dumps(result))
     else:
         _show_result(result)
-
-
-def _parse_settings(settings: list[str]) -> dict[str, Any]:
-    """`learning_rate=0.1`, `gate_min_ap=0.3` and `validation_on_invalid=drop` as a `RunConfig` nests them."""
-    places = flat_names()
-    parsed: dict[str, Any] = {section: {} for section in SECTIONS}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or name not in places:
-            problem = f"{name} is unknown" if equals else "expected NAME=VALUE"
-            raise UsageError(f"--set {setting!r}: {problem}; valid are {', '.join(places)}")
-        section, key = places[name]
-        parsed[section][key] = value
-    return parsed
 
 
 def _show_result(result: dict[str, Any]) -> None:

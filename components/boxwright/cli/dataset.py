@@ -14,13 +14,12 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from boxwright.cli.options import described
-from boxwright.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config
+from boxwright.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config, parse_settings
 from boxwright.dataset.annotations import SOURCES, convert_dataset, splits_below
 from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Rule
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import DataError
 
 _SHOWN = 50
-_FIELDS = ValidationConfig.model_fields
 
 out = Console()
 
@@ -113,13 +112,8 @@ def convert(
 
 
 def _settings(given: list[str] | None, bbox_format: str | None, on_invalid: str | None) -> dict[str, Any]:
-    values: dict[str, Any] = {"bbox_format": bbox_format, "on_invalid": on_invalid}
-    for setting in given or []:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(_FIELDS)}")
-        values[name] = value
-    return values
+    options = {"bbox_format": bbox_format, "on_invalid": on_invalid}
+    return options | parse_settings(given or [], ValidationConfig.model_fields)
 
 
 def _config(uri: str, annotations_file: str, image_size: int | None, settings: dict[str, Any]) -> RunConfig:

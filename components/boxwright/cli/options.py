@@ -1,11 +1,24 @@
-"""What the command line takes from the configuration."""
+"""Options that several commands share, and their texts, which come from the configuration."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
 from pydantic import BaseModel
 from rich.markup import escape
 
 from boxwright.config import RunConfig
+
+RunSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any setting of a run by its name in Airflow's trigger form, such as epochs=5 or gate_min_ap=0.3; "
+        "may be repeated.",
+    ),
+]
 
 
 def described(field: str, model: type[BaseModel] = RunConfig) -> str:

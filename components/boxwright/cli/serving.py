@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from boxwright.cli.options import described
-from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record
+from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record, parse_settings
 from boxwright.errors import DataError, UsageError
 from boxwright.storage import write_atomic
 
@@ -140,12 +140,7 @@ def serve(
 ) -> None:
     """Serves a model over HTTP until it is stopped; BOXWRIGHT_TOKEN in the environment is what clients must bear."""
     values: dict[str, Any] = {"host": host, "port": port, "follow": follow}
-    for setting in settings or []:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set {setting!r}: expected NAME=VALUE; names are {', '.join(_SERVING)}")
-        values[name] = value
-    config = parse_record(ServingConfig, values)
+    config = parse_record(ServingConfig, values | parse_settings(settings or [], _SERVING))
     from boxwright.serving.http import serve as run_server
 
     def ready(url: str, reference: str) -> None:

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from boxwright.config import Settings
+from boxwright.cli.options import RunSettings
+from boxwright.config import Settings, parse_settings, run_fields
 
 
 def up(
@@ -65,10 +66,7 @@ def trigger(
     dataset: Annotated[
         str | None, typer.Option(help="Training data; the Airflow Variable boxwright_training_uri if unset.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any field of the DAG's trigger form; may be repeated."),
-    ] = None,
+    settings: RunSettings = None,
     run_id: Annotated[str | None, typer.Option(help="Name of the run; a new one if unset.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show the run until it ends, and end as it does.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
@@ -77,7 +75,7 @@ def trigger(
     from boxwright.airflow_api import trigger as work
     from boxwright.stack import connect, progress
 
-    params = work.parse_params([*([f"training={dataset}"] if dataset else []), *(settings or [])])
+    params = ({"training": dataset} if dataset else {}) | parse_settings(settings or [], run_fields())
     client = connect(Settings.from_environment())
     result = {"run_id": work.start(client, params, run_id), "status": "queued"}
     errors = Console(stderr=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pydantic import AwareDatetime
 
-from boxwright.config.records import Frozen
+from boxwright.config.fields import Frozen
 
 
 class RunInfo(Frozen):

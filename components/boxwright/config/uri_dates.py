@@ -8,7 +8,7 @@ from __future__ import annotations
 import string
 from datetime import UTC, datetime
 
-from boxwright.config.records import RunConfig
+from boxwright.config.run import RunConfig
 from boxwright.config.run_info import RunInfo
 from boxwright.errors import UsageError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tinyset
 
-from boxwright.config.records import ValidationConfig, parse_config
+from boxwright.config import ValidationConfig, parse_config
 from boxwright.dataset.annotations.bbox_formats import Evidence, corners_of, evidence_of, judge
 from boxwright.dataset.validation.validate import examine
 

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 import tinyset
 
-from boxwright.config.records import parse_config
+from boxwright.config import parse_config
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.examples import build as examples
 from boxwright.dataset.examples import engines

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from markup import Page
 from PIL import Image
 
-from boxwright.config.records import ValidationConfig
+from boxwright.config import ValidationConfig
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.annotations.records import Annotations, Box, ImageRecord
 from boxwright.dataset.report.data import SplitBoxes

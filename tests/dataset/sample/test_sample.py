@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boxwright.config.records import SPLITS
+from boxwright.config import SPLITS
 from boxwright.dataset.sample import scene as sample_scene
 from boxwright.dataset.sample.generate import SampleSummary, generate_sample
 from boxwright.errors import UsageError

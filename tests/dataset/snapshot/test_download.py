@@ -10,7 +10,7 @@ import pytest
 import tinyset
 from seaweed import Seaweed
 
-from boxwright.config.records import RunConfig, parse_config
+from boxwright.config import RunConfig, parse_config
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.snapshot.download import download_dataset
 from boxwright.dataset.validation.findings import Dropped, Finding, Report

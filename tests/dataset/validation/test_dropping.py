@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tinyset
 
-from boxwright.config.records import RunConfig, parse_config
+from boxwright.config import RunConfig, parse_config
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.examples.build import dropped_records
 from boxwright.dataset.snapshot.download import download_dataset

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from boxwright.config.records import RunConfig, ValidationConfig, parse_config
+from boxwright.config import RunConfig, ValidationConfig, parse_config
 from boxwright.dataset.validation.rules import RULES, rules_of
 from boxwright.dataset.validation.validate import examine
 from boxwright.errors import UsageError

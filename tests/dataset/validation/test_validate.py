@@ -11,7 +11,7 @@ import pytest
 import tinyset
 from seaweed import Seaweed
 
-from boxwright.config.records import RunConfig, parse_config
+from boxwright.config import RunConfig, parse_config
 from boxwright.dataset.validation.validate import ValidationSummary, validate_annotations
 from boxwright.errors import DataError, UsageError
 

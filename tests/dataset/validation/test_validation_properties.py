@@ -14,7 +14,7 @@ import tinyset
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from boxwright.config.records import parse_config
+from boxwright.config import parse_config
 from boxwright.dataset.annotations.parsing import read_document
 from boxwright.dataset.validation.checking import check_splits
 from boxwright.dataset.validation.dropping import clean

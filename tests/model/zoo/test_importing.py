@@ -11,7 +11,7 @@ import archives
 import numpy as np
 import pytest
 
-from boxwright.config.records import parse_config
+from boxwright.config import parse_config
 from boxwright.errors import DataError, UsageError
 from boxwright.model.catalogue import MODELS
 from boxwright.model.weights.sources import fetch_weights, weights_ready

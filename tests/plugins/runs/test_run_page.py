@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from boxwright.config.records import Gate, ValidationConfig
+from boxwright.config import Gate, ValidationConfig
 from boxwright.dataset.validation.findings import Finding, Report
 from boxwright.dataset.validation.rules import rules_of
 from boxwright.errors import StorageError

@@ -13,7 +13,7 @@ from finder import encoded, scene
 from PIL import Image
 
 from boxwright.cli import app as cli
-from boxwright.config.records import BatchInferenceConfig
+from boxwright.config import BatchInferenceConfig
 from boxwright.config.settings import Settings
 from boxwright.errors import DataError, UsageError
 from boxwright.serving.batch import files

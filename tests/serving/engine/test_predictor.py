@@ -13,7 +13,7 @@ import pytest
 from finder import BLUE_BOX, LABELS, RED_BOX, encoded, export_finder, scene, write_facts
 from PIL import Image
 
-from boxwright.config.records import ServingConfig
+from boxwright.config import ServingConfig
 from boxwright.dataset.examples.build import build_examples
 from boxwright.dataset.sample.generate import generate_sample
 from boxwright.dataset.snapshot.download import download_dataset
@@ -74,7 +74,7 @@ class Trained:
         shutil.copy(self.evaluation / "metrics.json", self.package)
 
     def _build_examples(self, root: Path) -> None:
-        from boxwright.config.records import parse_config
+        from boxwright.config import parse_config
 
         values = {split: str(root / "set" / split) for split in ("training", "validation", "test")}
         download_dataset(parse_config(values | {"output": "unused"}), root / "dataset")

@@ -17,7 +17,7 @@ from finder import BLUE_BOX, LABELS, RED_BOX, encoded, scene
 from PIL import Image
 from served import Served
 
-from boxwright.config.records import ServingConfig
+from boxwright.config import ServingConfig
 from boxwright.serving.http.server import listening
 
 # A JPEG's colours bleed by a pixel.

@@ -1,0 +1,42 @@
+"""What the records of the configuration are made of: the base class, and types that several of them have."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Frozen(BaseModel):
+    """A record that cannot change and that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+# The managed algorithm writes three-valued switches as strings; typed values are taken as well.
+def _switch(value: Any) -> Any:
+    return str(value).capitalize() if isinstance(value, bool | str) else value
+
+
+Switch = Annotated[Literal["Auto", "True", "False"], BeforeValidator(_switch)]
+
+
+def pairs(value: Any) -> Any:
+    """An object given as text, `a=off,b=error` or JSON, as a dictionary; any other value unchanged."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("{"):
+        with suppress(ValueError):
+            return json.loads(value)
+    split = (pair.partition("=") for pair in value.split(",") if pair.strip())
+    return {name.strip(): content.strip() for name, _, content in split}
+
+
+def off_is_unset(value: Any) -> Any:
+    """None for `off`, which is how a command line says "not set"; any other value unchanged."""
+    return None if value == "off" else value

@@ -1,0 +1,133 @@
+"""Reads settings from the flat lists that people write, and tells every mistake in one line.
+
+A run's settings have one flat list of names: the fields of `RunConfig`, the hyperparameters, and the fields of the
+other sections with a prefix, as `gate_min_ap`. `--set NAME=VALUE` of all commands and Airflow's trigger form use it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from boxwright.config.run import SECTIONS, RunConfig
+from boxwright.errors import UsageError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# Sections whose fields carry a prefix in the flat list.
+PREFIXES = {"data_validation": "validation_", "evaluation": "evaluation_", "gate": "gate_", "storage": "storage_"}
+
+
+def flat_names() -> dict[str, tuple[str | None, str]]:
+    """The section and the field of every setting of a run by its flat name; None for fields of `RunConfig` itself."""
+    names: dict[str, tuple[str | None, str]] = {
+        name: (None, name) for name in RunConfig.model_fields if name not in SECTIONS
+    }
+    for section, model in SECTIONS.items():
+        names |= {f"{PREFIXES.get(section, '')}{name}": (section, name) for name in model.model_fields}
+    return names
+
+
+def run_fields() -> dict[str, FieldInfo]:
+    """The definition of every setting of a run by its flat name."""
+    return {
+        flat: (SECTIONS[section] if section else RunConfig).model_fields[name]
+        for flat, (section, name) in flat_names().items()
+    }
+
+
+def parse_settings(settings: Iterable[str], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+    """Values by name from `NAME=VALUE` texts, each of the type of its field; a name given twice has its last value.
+
+    Args:
+        settings: what `--set` was given.
+        fields: the valid names and their definitions: `run_fields()`, or the fields of one record.
+
+    Raises:
+        UsageError: naming every unknown name and invalid value.
+    """
+    values: dict[str, Any] = {}
+    problems = []
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        try:
+            if not equals:
+                problems.append(f"expected NAME=VALUE, got {setting!r}; valid names are {', '.join(sorted(fields))}")
+            elif name not in fields:
+                problems.append(unknown_name(name, fields))
+            else:
+                values[name] = _adapter(fields[name]).validate_python(text)
+        except ValidationError as error:
+            problems += [f"{setting}: {problem['msg']}" for problem in error.errors()]
+    if problems:
+        raise UsageError(f"--set: {'; '.join(problems)}")
+    return values
+
+
+def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
+    return TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
+
+
+def nest_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by flat name, as `RunConfig` nests them.
+
+    Raises:
+        UsageError: naming every unknown name.
+    """
+    places = flat_names()
+    if unknown := sorted(set(values) - set(places)):
+        raise UsageError("; ".join(unknown_name(name, places) for name in unknown))
+    nested: dict[str, Any] = {section: {} for section in SECTIONS}
+    for flat, value in values.items():
+        section, name = places[flat]
+        (nested[section] if section else nested)[name] = value
+    return nested
+
+
+def unknown_name(name: str, valid: Iterable[str]) -> str:
+    """The message for a name that does not exist: the nearest valid one, and all of them."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(name, names, n=1)
+    suggestion = f" (did you mean {near[0]}?)" if near else ""
+    return f"{name} is unknown{suggestion}; valid names are {', '.join(names)}"
+
+
+def parse_config(values: dict[str, Any]) -> RunConfig:
+    """Builds a `RunConfig`, turning every mistake into one line that names the field and what is valid.
+
+    `None` stands for "not set" at any depth, as Airflow's trigger form sends it.
+
+    Raises:
+        UsageError: naming all unknown or invalid fields.
+    """
+    return parse_record(RunConfig, values)
+
+
+def parse_record(model: type[Model], values: dict[str, Any]) -> Model:
+    """Builds any record of the configuration; see `parse_config`."""
+    try:
+        return model.model_validate(_without_none(values))
+    except ValidationError as error:
+        raise UsageError("; ".join(_explain(problem, model) for problem in error.errors())) from None
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _explain(problem: Any, model: type[BaseModel]) -> str:
+    *path, name = (str(part) for part in problem["loc"])
+    full = ".".join([*path, name])
+    if problem["type"] == "extra_forbidden":
+        owner = SECTIONS.get(path[0], model) if path else model
+        prefix = "".join(f"{part}." for part in path)
+        return prefix + unknown_name(name, owner.model_fields)
+    if problem["type"] == "missing":
+        return f"{full} is required: {model.model_fields[full].description}"
+    return f"{full}={problem['input']!r}: {problem['msg']}"
