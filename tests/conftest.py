@@ -12,6 +12,7 @@ import pytest
 import seaweed
 
 from benchmarks.zoo_reference import reference_folder
+from boxwright.config import Settings
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
@@ -38,6 +39,15 @@ def s3(seaweed_server: seaweed.Seaweed, monkeypatch: pytest.MonkeyPatch) -> seaw
     for name, value in seaweed_server.environment.items():
         monkeypatch.setenv(name, value)
     return seaweed_server
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """State of the test's own."""
+    monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "home").mkdir()
+    return Settings.from_environment()
 
 
 @pytest.fixture(scope="session")

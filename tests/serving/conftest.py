@@ -10,7 +10,6 @@ import httpx
 import pytest
 from served import Served, serving
 
-from boxwright.config.settings import Settings
 from boxwright.packaging.archive import pack
 
 Invoke = Callable[..., httpx.Response]
@@ -35,15 +34,6 @@ def server(finder_archive: Path) -> Iterator[Served]:
 def client(server: Served) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """State of the test's own."""
-    monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "home").mkdir()
-    return Settings.from_environment()
 
 
 @pytest.fixture

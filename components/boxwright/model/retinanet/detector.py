@@ -20,7 +20,7 @@ from keras_hub.src.models.retinanet.prediction_head import PredictionHead
 from keras_hub.src.models.retinanet.retinanet_label_encoder import RetinaNetLabelEncoder
 
 from boxwright.model import AnchorGrid, ClassWeights, Detector, ModelSpec, Resizing, decode_anchors
-from boxwright.model.weights import EFFICIENTNET_LITE0_FILE, load_efficientnet_lite0
+from boxwright.model.weights import ENCODER_FILE, load_efficientnet_lite0
 
 PRIOR_PROBABILITY = 0.01
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
@@ -99,7 +99,7 @@ class RetinaNet(Detector):
 
     def load_pretrained(self, folder: Path) -> None:
         """ImageNet weights of the image encoder."""
-        load_efficientnet_lite0(self.backbone, folder / EFFICIENTNET_LITE0_FILE)
+        load_efficientnet_lite0(self.backbone, folder / ENCODER_FILE)
 
     def loss_sums(self, images: Any, targets: dict[str, Any], outputs: Any) -> tuple[Any, Any, Any]:
         """The absolute error of the positive anchors' box deltas, the focal loss of the classes, positive anchors."""

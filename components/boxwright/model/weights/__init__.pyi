@@ -1,4 +1,4 @@
-from .imagenet import EFFICIENTNET_LITE0_FILE as EFFICIENTNET_LITE0_FILE
+from .imagenet import ENCODER_FILE as ENCODER_FILE
 from .imagenet import load_efficientnet_lite0 as load_efficientnet_lite0
 from .sources import fetch_weights as fetch_weights
 from .sources import weights_ready as weights_ready

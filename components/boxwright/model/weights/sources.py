@@ -11,9 +11,9 @@ from pathlib import Path
 from boxwright.config import RunConfig
 from boxwright.errors import DataError, UsageError
 from boxwright.model import ModelSpec, PublishedWeights
-from boxwright.model.weights.imagenet import package_file
-from boxwright.model.weights.store import fetch, find_manifest, sha256_of, store_uri
-from boxwright.storage import download, list_files, write_atomic
+from boxwright.model.weights.imagenet import convert_efficientnet_lite0, package_file
+from boxwright.model.weights.store import fetch, find_manifest, store_uri
+from boxwright.storage import download, list_files
 
 
 def weights_ready(spec: ModelSpec, weights_uri: str | None = None) -> bool:
@@ -46,9 +46,7 @@ def fetch_weights(config: RunConfig, spec: ModelSpec, weights: PublishedWeights,
         DataError: when they are broken, or another model's.
     """
     if weights.source == "package":
-        path = package_file(weights.name)
-        write_atomic(out_dir / path.name, path.read_bytes())
-        return sha256_of(path)
+        return convert_efficientnet_lite0(package_file(weights.name), out_dir)
     uri = store_uri(config.weights_uri, spec.model_id)
     if weights.is_imported:
         return _fetch_imported(uri, spec, weights, out_dir)

@@ -1,7 +1,7 @@
-"""Reads a PyTorch checkpoint without PyTorch and without running what it contains.
+"""A reader of PyTorch checkpoints, and the names in one of EfficientNet-Lite0: what the table of its layout is held to.
 
 The file is a pickle, and pickles can run code. This reader resolves the four names that a plain table of tensors
-needs, to stand-ins of its own, and refuses every other one.
+needs, to stand-ins of its own, and refuses every other one. Only the tests use it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.errors import DataError
-
 _MAGIC = 0x1950A86A20F9469CFC6C  # torch/serialization.py, the layout before torch 1.6
 _DTYPES: dict[str, np.dtype[Any]] = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
-
-
 _Tensor = tuple[str, int, tuple[int, ...], tuple[int, ...]]
 
 
@@ -49,22 +45,42 @@ class _TableUnpickler(pickle.Unpickler):
 
 
 def read_torch_weights(path: Path) -> dict[str, NDArray[Any]]:
-    """Reads every tensor of a PyTorch state dict.
+    """Every tensor of a PyTorch state dict by its name, in PyTorch's axis order.
 
     Args:
         path: a file written by `torch.save(state_dict)` in the layout before torch 1.6.
-
-    Returns:
-        Arrays by their names in the state dict, in PyTorch's axis order.
-
-    Raises:
-        DataError: when the file is not such a table.
     """
-    try:
-        with path.open("rb") as file:
-            return _read(file)
-    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, struct.error) as error:
-        raise DataError(f"{path.name}: expected a PyTorch table of tensors: {error}") from None
+    with path.open("rb") as file:
+        return _read(file)
+
+
+def in_keras(array: NDArray[Any], is_depthwise: bool) -> NDArray[Any]:
+    """A tensor in the axis order of Keras."""
+    if array.ndim != 4:
+        return array
+    return np.transpose(array, (2, 3, 0, 1) if is_depthwise else (2, 3, 1, 0))
+
+
+def torch_prefixes(layer_names: list[str]) -> dict[str, str]:
+    """Names in the PyTorch table by Keras layer name; its blocks are counted through, Keras's are `block2a`."""
+    prefixes = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1"}
+    parts = {
+        "expand_conv": "_expand_conv",
+        "expand_bn": "_bn0",
+        "dwconv": "_depthwise_conv",
+        "dwconv_bn": "_bn1",
+        "project": "_project_conv",
+        "project_bn": "_bn2",
+    }
+    blocks: list[str] = []
+    for name in layer_names:
+        block, _, part = name.partition("_")
+        if not block.startswith("block") or part not in parts:
+            continue
+        if block not in blocks:
+            blocks.append(block)
+        prefixes[name] = f"_blocks.{blocks.index(block)}.{parts[part]}"
+    return prefixes
 
 
 def _read(file: BinaryIO) -> dict[str, NDArray[Any]]:
