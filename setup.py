@@ -73,7 +73,7 @@ setup(
         "prometheus-client>=0.20,<1",
         "protobuf>=6.31,<7",
         "psutil>=7,<8",
-        "pydantic>=2.11,<3",
+        "pydantic>=2.12,<3",
         "python-multipart>=0.0.20,<1",
         "rich>=14",
         "scipy>=1.13,<2",

@@ -32,6 +32,7 @@ from rich.table import Table
 
 from benchmarks.signs import signs
 from boxwright.config import RunConfig, parse_config
+from boxwright.dataset.examples import ExamplesSummary
 from boxwright.storage import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +95,7 @@ def prepared(config: RunConfig, folder: Path) -> Path:
     from boxwright.dataset.snapshot.download import download_dataset
 
     examples = folder / "examples"
-    if not (examples / "examples.json").exists():
+    if not (examples / ExamplesSummary.FILE).exists():
         for name in ("dataset", "examples"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         download_dataset(config, folder / "dataset")
@@ -144,7 +145,7 @@ def boxwright(config: RunConfig, examples: Path, folder: Path) -> tuple[list[dic
     fetch_pretrained(config, folder / "seed")
     watch = Watch(measure=validation_ap(examples))
     summary = fine_tune(config, examples, folder / "seed", folder / "model", folder / "checkpoints", watch)
-    images = json.loads((examples / "examples.json").read_text())["splits"]["training"]["images"]
+    images = ExamplesSummary.read(examples).splits["training"].images
     batches = -(-images // 8) * 8
     curve = [
         {"passes": (record["epoch"] + 1) * batches, "AP": record["AP"], "AP50": record["AP50"]}
@@ -166,11 +167,11 @@ def kerashub(config: RunConfig, examples: Path, folder: Path) -> tuple[list[dict
     del folder
     settings = hyperparameters_of(config)
     keras.utils.set_random_seed(settings.seed)
-    facts = json.loads((examples / "examples.json").read_text())
-    size, batch, ids = settings.image_size or 320, settings.batch_size, tuple(facts["category_ids"])
-    images = facts["splits"]["training"]["images"]
+    facts = ExamplesSummary.read(examples)
+    size, batch, ids = settings.image_size or 320, settings.batch_size, facts.category_ids
+    images = facts.splits["training"].images
     shards = {split: sorted((examples / split).glob("*.tfrecord")) for split in ("training", "validation")}
-    detector = bare_detector(len(facts["classes"]), size)
+    detector = bare_detector(len(facts.classes), size)
     curve: list[dict[str, float]] = []
 
     def note(epoch: int, logs: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord, save_annotations
+from boxwright.dataset.examples.summary import ExamplesSummary, SplitCounts
 from boxwright.evaluation import evaluating as module
 from boxwright.model.store import WEIGHTS_FILE, ModelCard
 
@@ -90,7 +91,9 @@ def write_examples(folder: Path) -> Annotations:
             writer.write(_example(pixels, 100 + number))
     annotations = Annotations(tuple(records), tuple(boxes), dict(CLASSES))
     save_annotations(annotations, folder / "test" / "annotations.json")
-    (folder / "examples.json").write_text(json.dumps({"splits": {"test": {"images": IMAGES}}}))
+    splits = {"test": SplitCounts(images=IMAGES, boxes=len(boxes), shards=1)}
+    classes, ids = tuple(CLASSES.values()), tuple(CLASSES)
+    ExamplesSummary(fingerprint="f" * 64, classes=classes, category_ids=ids, splits=splits).write(folder)
     return annotations
 
 

@@ -63,7 +63,7 @@ def test_training_begins_before_the_last_shard_is_there(
     run = parse_config({"training": str(tinyset.write(tmp_path / "set", tinyset.document(20))), "output": "unused"})
     download_dataset(run, tmp_path / "dataset")
     count = build_examples(tmp_path / "dataset", tmp_path / "made", 0.2).splits["training"]
-    assert count["shards"] > 3
+    assert count.shards > 3
     publish_folder(tmp_path / "made", f"{bucket}/examples")
     bring_folder(f"{bucket}/examples", tmp_path / "elsewhere", shards_ahead=True)
     assert not list((tmp_path / "elsewhere" / "training").glob("*.tfrecord"))
@@ -87,7 +87,7 @@ def test_training_begins_before_the_last_shard_is_there(
         begun.set()
         seen.append(record.numpy())
     whole = [record.numpy() for record in records_of(shards_of(tmp_path / "made", "training"))]
-    assert seen == whole and len(seen) == count["images"]
+    assert seen == whole and len(seen) == count.images
     assert size == size_of_shards(shards_of(tmp_path / "made", "training")) > sum(map(len, whole))
     assert [record.numpy() for record in records_of(shards)] == whole, "again, as another epoch does"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from boxwright.config import EvaluationConfig, Gate
 from boxwright.dataset.annotations import Annotations, load_annotations
+from boxwright.dataset.examples import ExamplesSummary
 from boxwright.dataset.report import SplitBoxes
 from boxwright.errors import DataError
 from boxwright.evaluation.analysis import Analysis, analyse, swapped_classes
@@ -135,7 +136,7 @@ def evaluate(
         DataError: the model cannot be loaded, or knows none of the split's classes.
     """
     settings = settings or EvaluationConfig()  # type: ignore[call-arg]
-    splits = json.loads((examples_dir / "examples.json").read_text())["splits"]
+    splits = ExamplesSummary.read(examples_dir).splits
     split = "test" if "test" in splits else "validation"
     annotations = load_annotations(examples_dir / split / "annotations.json")
     shards = sorted((examples_dir / split).glob("examples-*.tfrecord"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from boxwright.dataset.annotations import load_annotations
+from boxwright.dataset.examples import ExamplesSummary
 
 
 def validation_ap(examples_dir: Path) -> Callable[[Any], dict[str, float]]:
@@ -24,7 +24,7 @@ def validation_ap(examples_dir: Path) -> Callable[[Any], dict[str, float]]:
 
     folder = examples_dir / "validation"
     annotations = load_annotations(folder / "annotations.json")
-    category_ids = tuple(json.loads((examples_dir / "examples.json").read_text())["category_ids"])
+    category_ids = ExamplesSummary.read(examples_dir).category_ids
     shards = sorted(folder.glob("examples-*.tfrecord"))
 
     def of(detector: Any) -> dict[str, float]:

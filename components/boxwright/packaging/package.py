@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from boxwright import __version__
 from boxwright.config import RunConfig
+from boxwright.dataset.examples import ExamplesSummary
 from boxwright.evaluation import METRICS_FILE
 from boxwright.model import MODEL_FILE, WEIGHTS_FILE, hyperparameters_of, load_detector, read_seed
 from boxwright.packaging.archive import pack
@@ -121,7 +122,7 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
 
 def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]:
     """What `run.json` says: enough to tell where a model came from without any server."""
-    examples = json.loads((parts.examples / "examples.json").read_text())
+    examples = ExamplesSummary.read(parts.examples)
     evaluation = json.loads((parts.evaluation / METRICS_FILE).read_text())
     seed = read_seed(parts.seed)
     parent = seed.origin if seed.kind == "incremental" else None
@@ -129,14 +130,14 @@ def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]
         "run_id": run_id,
         "model_name": config.model_name,
         "model_id": config.model_id,
-        "classes": examples["classes"],
-        "category_ids": examples["category_ids"],
-        "dataset_fingerprint": examples["fingerprint"],
-        "dropped": examples.get("dropped", []),
-        "images": {name: split["images"] for name, split in examples["splits"].items()},
+        "classes": list(examples.classes),
+        "category_ids": list(examples.category_ids),
+        "dataset_fingerprint": examples.fingerprint,
+        "dropped": [asdict(record) for record in examples.dropped],
+        "images": {name: split.images for name, split in examples.splits.items()},
         "seed": seed.model_dump(),
         "parent": parent,
-        "recipe": recipe_of(config, examples["fingerprint"], parent),
+        "recipe": recipe_of(config, examples.fingerprint, parent),
         "split": evaluation["split"],
         "metrics": evaluation["metrics"],
         "per_class": evaluation["per_class"],

@@ -200,16 +200,17 @@ def evaluate(
 def _background(config: RunConfig, run: RunInfo, examples_dir: Path, seed_dir: Path) -> Any:
     """What the report says of the run."""
     from boxwright import __version__
+    from boxwright.dataset.examples import ExamplesSummary
     from boxwright.dataset.report import PAGE_FILE
     from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE
     from boxwright.evaluation.report import Background
     from boxwright.model import hyperparameters_of, read_seed
 
-    examples, seed = json.loads((examples_dir / "examples.json").read_text()), read_seed(seed_dir)
+    examples, seed = ExamplesSummary.read(examples_dir), read_seed(seed_dir)
     lineage = {
         "Run": run.run_id,
         "Stands for": run.as_of.isoformat(),
-        "Dataset": examples["fingerprint"],
+        "Dataset": examples.fingerprint,
         "Trained from": f"{seed.origin} ({seed.reason})",
         "Model": config.model_id,
         "Code": __version__,
@@ -228,11 +229,12 @@ def export_label_map(
     examples: InputArtifact[artifacts.Examples],
     label_map: OutputArtifact[artifacts.LabelMap],
 ) -> None:
+    from boxwright.dataset.examples import ExamplesSummary
     from boxwright.packaging import export_label_map as work
 
-    described = json.loads((Path(examples.uri) / "examples.json").read_text())
-    work(described["classes"], described["category_ids"], Path(label_map.uri))
-    label_map.classes = json.dumps(described["classes"])
+    described = ExamplesSummary.read(examples.uri)
+    work(described.classes, described.category_ids, Path(label_map.uri))
+    label_map.classes = json.dumps(list(described.classes))
 
 
 @component

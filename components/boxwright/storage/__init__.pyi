@@ -17,6 +17,7 @@ from .location import parse_uri as parse_uri
 from .location import unsafe_key as unsafe_key
 from .prefetch import FetchedAhead as FetchedAhead
 from .presigning import presigned as presigned
+from .records import StoredRecord as StoredRecord
 from .transfer import download as download
 from .transfer import download_file as download_file
 from .transfer import exists as exists

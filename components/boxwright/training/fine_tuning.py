@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.config import Hyperparameters, RunConfig
-from boxwright.dataset.examples import shards_of, size_of_shards
+from boxwright.dataset.examples import ExamplesSummary, shards_of, size_of_shards
 from boxwright.errors import TrainingError
 from boxwright.model import (
     RANDOM,
@@ -128,7 +127,7 @@ class _Plan:
     """The examples, and how an epoch goes through them."""
 
     folder: Path
-    examples: dict[str, Any]
+    examples: ExamplesSummary
     images: dict[str, int]
     batch_size: int
     steps: int
@@ -138,14 +137,14 @@ class _Plan:
 
 
 def _plan(examples_dir: Path, hyperparameters: Hyperparameters) -> _Plan:
-    examples = json.loads((examples_dir / "examples.json").read_text())
-    images = {split: int(counts["images"]) for split, counts in examples["splits"].items()}
+    examples = ExamplesSummary.read(examples_dir)
+    images = {split: counts.images for split, counts in examples.splits.items()}
     batch_size = min(hyperparameters.batch_size, images["training"])
     return _Plan(examples_dir, examples, images, batch_size, math.ceil(images["training"] / batch_size))
 
 
 def _seeded_detector(
-    config: RunConfig, hyperparameters: Hyperparameters, examples: dict[str, Any], seed_dir: Path
+    config: RunConfig, hyperparameters: Hyperparameters, examples: ExamplesSummary, seed_dir: Path
 ) -> tuple[Any, ModelCard]:
     """The network with the seed's weights, and with what is frozen frozen."""
     import keras
@@ -155,8 +154,8 @@ def _seeded_detector(
     card = ModelCard(
         model_id=config.model_id,
         image_size=hyperparameters.image_size or model_spec(config.model_id).image_size,
-        classes=tuple(examples["classes"]),
-        category_ids=tuple(examples["category_ids"]),
+        classes=examples.classes,
+        category_ids=examples.category_ids,
     )
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision_policy(hyperparameters, card.image_size))

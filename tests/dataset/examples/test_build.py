@@ -17,6 +17,7 @@ from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.examples import build as examples
 from boxwright.dataset.examples import engines
 from boxwright.dataset.examples.build import build_examples
+from boxwright.dataset.examples.summary import ExamplesSummary
 from boxwright.dataset.snapshot.download import download_dataset
 from boxwright.errors import DataError, StorageError, UsageError
 
@@ -65,13 +66,14 @@ def test_features(tmp_path: Path) -> None:
     assert first["image/object/class/label"] == [1, 2] and first["image/object/class/text"] == [b"cat", b"dog"]
     assert found["p1.png"]["image/format"] == [b"png"]
     assert found["p2.jpg"]["image/object/class/label"] == []
-    assert summary.splits == {
+    counts = {
         "training": {"images": 3, "boxes": 4, "shards": 1},
         "validation": {"images": 1, "boxes": 2, "shards": 1},
     }
+    assert ExamplesSummary.read(tmp_path / "out") == summary
     written = json.loads((tmp_path / "out" / "examples.json").read_text())
     assert written["fingerprint"] == json.loads((source / "dataset.json").read_text())["fingerprint"]
-    assert (written["classes"], written["category_ids"], written["splits"]) == (["cat", "dog"], [3, 7], summary.splits)
+    assert (written["classes"], written["category_ids"], written["splits"]) == (["cat", "dog"], [3, 7], counts)
 
 
 def test_validation_is_split_off_and_the_ground_truth_follows(tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_validation_is_split_off_and_the_ground_truth_follows(tmp_path: Path) ->
     for split, expected in names.items():
         truth = load_annotations(tmp_path / "out" / split / "annotations.json")
         assert {image.file_name for image in truth.images} == expected
-        assert summary.splits[split]["boxes"] == len(truth.boxes)
+        assert summary.splits[split].boxes == len(truth.boxes)
     assert len(names["training"] | names["validation"]) == 12 and not names["training"] & names["validation"]
     assert not list((tmp_path / "out").rglob("*.jpg"))
 
@@ -95,9 +97,9 @@ def test_same_dataset_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     build_examples(source, tmp_path / "b", 0.2)
     assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
     shards = sorted(path.name for path in (tmp_path / "a" / "training").glob("*.tfrecord"))
-    count = summary.splits["training"]["shards"]
+    count = summary.splits["training"].shards
     assert count > 1 and shards == [f"examples-{i:05d}-of-{count:05d}.tfrecord" for i in range(count)]
-    assert len(read(tmp_path / "a" / "training")) == summary.splits["training"]["images"]
+    assert len(read(tmp_path / "a" / "training")) == summary.splits["training"].images
 
 
 def test_the_seed_decides_on_the_order(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_processes_and_beam_write_the_same_bytes(tmp_path: Path, monkeypatch: py
     alone = build_examples(source, tmp_path / "c", 0.2)
     assert hashes(tmp_path / "a") == hashes(tmp_path / "b") == hashes(tmp_path / "c")
     assert by_processes.normalised == by_beam.normalised == alone.normalised == {"alpha": 1}
-    shards = sum(split["shards"] for split in by_processes.splits.values())
+    shards = sum(split.shards for split in by_processes.splits.values())
     assert shards > 2 and sorted(seen) == [(done, shards) for done in range(1, shards + 1)]
 
 
@@ -163,7 +165,7 @@ def test_blood_cells(tmp_path: Path, bccd: Path) -> None:
     download_dataset(parse_config(values), tmp_path / "dataset")
     summary = build_examples(tmp_path / "dataset", tmp_path / "out", 0.2)
     found = {**read(tmp_path / "out" / "training"), **read(tmp_path / "out" / "validation")}
-    assert len(found) == 87 and sum(split["boxes"] for split in summary.splits.values()) == 1137
+    assert len(found) == 87 and sum(split.boxes for split in summary.splits.values()) == 1137
     image = tf.io.decode_image(found["BloodImage_00000.jpg"]["image/encoded"][0], channels=3)
     assert image.shape == (480, 640, 3)
     for values in found.values():

@@ -15,6 +15,7 @@ from PIL import Image
 
 from boxwright.config import ServingConfig
 from boxwright.dataset.examples.build import build_examples
+from boxwright.dataset.examples.summary import ExamplesSummary
 from boxwright.dataset.sample.generate import generate_sample
 from boxwright.dataset.snapshot.download import download_dataset
 from boxwright.errors import DataError
@@ -58,8 +59,8 @@ class Trained:
         for folder in (self.examples, self.model, self.evaluation, self.package):
             folder.mkdir()
         self._build_examples(root)
-        classes = tuple(json.loads((self.examples / "examples.json").read_text())["classes"])
-        ids = tuple(json.loads((self.examples / "examples.json").read_text())["category_ids"])
+        described = ExamplesSummary.read(self.examples)
+        classes, ids = described.classes, described.category_ids
         keras.utils.set_random_seed(5)
         card = ModelCard(model_id="tiny", image_size=128, classes=classes, category_ids=ids)
         save_detector(build_detector(card), card, self.model)

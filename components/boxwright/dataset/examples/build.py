@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from boxwright.config import SPLITS
 from boxwright.dataset.annotations import Annotations, ImageRecord, load_annotations, save_annotations
 from boxwright.dataset.examples.engines import Progress, write_shards
 from boxwright.dataset.examples.shards import ShardTask
 from boxwright.dataset.examples.split import split_by_content
-from boxwright.dataset.snapshot import MANIFEST_FILE, read_digests
-from boxwright.dataset.validation import REPORT_FILE, Report
-from boxwright.errors import DataError
-from boxwright.storage import write_json
+from boxwright.dataset.examples.summary import ExamplesSummary, SplitCounts
+from boxwright.dataset.snapshot import MANIFEST_FILE, DatasetSummary, read_digests
+from boxwright.dataset.validation import REPORT_FILE, Dropped, Report
 
 SHARD_BYTES = 64_000_000
-
-
-@dataclass(frozen=True)
-class ExamplesSummary:
-    """The content of `examples.json`.
-
-    Attributes:
-        fingerprint: of the dataset that they were made from.
-        classes: names; label i (from 1) is `classes[i - 1]`.
-        category_ids: the annotations' own id of each class.
-        splits: counts of `images`, `boxes` and `shards` of each split.
-        dropped: records that validation left out, as its report has them.
-        normalised: how many images were encoded anew, by reason.
-    """
-
-    fingerprint: str
-    classes: tuple[str, ...]
-    category_ids: tuple[int, ...]
-    splits: dict[str, dict[str, int]]
-    dropped: tuple[dict[str, Any], ...] = ()
-    normalised: dict[str, int] = field(default_factory=dict)
 
 
 def build_examples(
@@ -68,8 +43,8 @@ def build_examples(
     Raises:
         DataError: the folder is no dataset, or has too few images to hold any out.
     """
-    dataset = _read_dataset(dataset_dir)
-    sources = {split: dataset_dir / split for split in SPLITS if split in dataset["splits"]}
+    dataset = DatasetSummary.read(dataset_dir)
+    sources = {split: dataset_dir / split for split in SPLITS if split in dataset.splits}
     parts = {split: load_annotations(folder / "annotations.json") for split, folder in sources.items()}
     digests = read_digests(dataset_dir / MANIFEST_FILE)
     if "validation" not in parts:
@@ -79,7 +54,7 @@ def build_examples(
     parts = {split: parts[split] for split in SPLITS if split in parts}
     tasks = {
         split: _tasks(
-            part, sources[split] / "images", digests[split], str(out_dir / split), f"{dataset['fingerprint']}:{seed}"
+            part, sources[split] / "images", digests[split], str(out_dir / split), f"{dataset.fingerprint}:{seed}"
         )
         for split, part in parts.items()
     }
@@ -96,10 +71,10 @@ def build_evaluation_examples(dataset_dir: Path, out_dir: Path) -> ExamplesSumma
     Raises:
         DataError: the folder is no dataset.
     """
-    dataset, source = _read_dataset(dataset_dir), dataset_dir / "training"
+    dataset, source = DatasetSummary.read(dataset_dir), dataset_dir / "training"
     annotations = load_annotations(source / "annotations.json")
     digests = read_digests(dataset_dir / MANIFEST_FILE)["training"]
-    test = _tasks(annotations, source / "images", digests, str(out_dir / "test"), dataset["fingerprint"])
+    test = _tasks(annotations, source / "images", digests, str(out_dir / "test"), dataset.fingerprint)
     return _write(dataset_dir, out_dir, {"test": annotations}, {"test": test}, None, None)
 
 
@@ -111,38 +86,29 @@ def _write(
     beam_args: str | None,
     on_progress: Progress | None,
 ) -> ExamplesSummary:
-    dataset = _read_dataset(dataset_dir)
+    dataset = DatasetSummary.read(dataset_dir)
     normalised = write_shards([task for of_split in tasks.values() for task in of_split], beam_args, on_progress)
     for split, part in parts.items():
         save_annotations(part, out_dir / split / "annotations.json")
     summary = ExamplesSummary(
-        fingerprint=dataset["fingerprint"],
-        classes=tuple(dataset["classes"]),
-        category_ids=tuple(dataset["category_ids"]),
+        fingerprint=dataset.fingerprint,
+        classes=dataset.classes,
+        category_ids=dataset.category_ids,
         splits={
-            split: {"images": len(part.images), "boxes": len(part.boxes), "shards": len(tasks[split])}
+            split: SplitCounts(images=len(part.images), boxes=len(part.boxes), shards=len(tasks[split]))
             for split, part in parts.items()
         },
         dropped=dropped_records(dataset_dir),
         normalised=dict(sorted(normalised.items())),
     )
-    write_json(out_dir / "examples.json", asdict(summary))
+    summary.write(out_dir)
     return summary
 
 
-def _read_dataset(dataset_dir: Path) -> dict[str, Any]:
-    path = dataset_dir / "dataset.json"
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected a dataset folder ({type(error).__name__}); run download_dataset") from error
-    return content
-
-
-def dropped_records(dataset_dir: Path) -> tuple[dict[str, Any], ...]:
+def dropped_records(dataset_dir: Path) -> tuple[Dropped, ...]:
     """The records that the report in a dataset folder has as dropped; none where there is no report."""
     path = dataset_dir / REPORT_FILE
-    return tuple(asdict(record) for record in Report.read(path).dropped) if path.exists() else ()
+    return tuple(Report.read(path).dropped) if path.exists() else ()
 
 
 def _tasks(

@@ -1,3 +1,4 @@
+from .download import DatasetSummary as DatasetSummary
 from .download import download_dataset as download_dataset
 from .manifest import IMAGES as IMAGES
 from .manifest import MANIFEST_FILE as MANIFEST_FILE

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from boxwright.config import RunConfig
@@ -25,13 +25,12 @@ from boxwright.dataset.validation import (
     rules_of,
 )
 from boxwright.errors import DataError
-from boxwright.storage import Progress, download, write_json
+from boxwright.storage import Progress, StoredRecord, download
 
 _log = logging.getLogger("boxwright")
 
 
-@dataclass(frozen=True)
-class DatasetSummary:
+class DatasetSummary(StoredRecord):
     """The content of `dataset.json`.
 
     Attributes:
@@ -41,6 +40,9 @@ class DatasetSummary:
         classes: names, in the order of `category_ids`.
         category_ids: the ids of the training annotations, rising.
     """
+
+    FILE = "dataset.json"
+    ADVICE = "run download_dataset again"
 
     fingerprint: str
     splits: dict[str, dict[str, int]]
@@ -158,7 +160,7 @@ def _write(annotations: Mapping[str, Annotations], fingerprint: str, out_dir: Pa
         classes=training.classes,
         category_ids=training.category_ids,
     )
-    write_json(out_dir / "dataset.json", asdict(summary))
+    summary.write(out_dir)
     return summary
 
 
