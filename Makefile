@@ -49,8 +49,9 @@ lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: $(STAMP) ## build the documentation as a site in build/site; a broken link fails
-	@echo "docs: building build/site"
+docs: $(STAMP) ## write the pages that follow from the code, and build the site in build/site; a broken link fails
+	@echo "docs: writing the pages that follow from the code, building build/site"
+	@PYTHONPATH=components:plugins $(BIN)/python -m docs.generator
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 up: $(STAMP) ## start S3, MLflow and Airflow on this machine and leave them running

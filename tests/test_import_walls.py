@@ -1,41 +1,31 @@
-"""Holds the direction of imports that `docs/architecture.md` draws, by reading the sources."""
+"""Holds the direction of imports that `docs/architecture.md` draws; `docs/generator/house.py` has the rows."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-PACKAGE = REPOSITORY / "components" / "boxwright"
-
-# Each part of the package may import those in a row above its own, and itself.
-ROWS = (
-    ("errors",),
-    ("config",),
-    ("airflow_api", "images", "reporting", "storage"),
-    ("dataset",),
-    ("model",),
-    ("training",),
-    ("evaluation",),
-    ("packaging",),
-    ("registry",),
-    ("serving",),
-    ("pipeline",),
-    ("stack",),
-    ("cli",),
-    ("__main__",),
+from docs.generator.house import (
+    PACKAGE,
+    REPOSITORY,
+    ROWS,
+    WINGS,
+    imported,
+    module_of,
+    modules,
+    offered,
+    origin,
+    parse,
+    sources,
 )
-# The wings of `dataset`, in the same way.
-WINGS = (("annotations",), ("validation",), ("report",), ("snapshot",), ("examples", "sample"))
+
 HEAVY = {
     "tensorflow", "tfx", "keras", "keras_hub", "great_expectations", "mlflow", "ml_metadata", "matplotlib", "hotcoco"
 }  # fmt: skip
-FOLDERS = ("components", "plugins", "dags")
-SOURCES = sorted(path for folder in FOLDERS for path in (REPOSITORY / folder).rglob("*.py"))
+SOURCES = sources()
 COMPONENTS = [path for path in SOURCES if path.is_relative_to(PACKAGE)]
 ORCHESTRATION = [path for path in SOURCES if path not in COMPONENTS]
 
@@ -44,54 +34,7 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
 
 
-def module_of(path: Path) -> str:
-    """`boxwright.model.store` of a file; a folder's name of its `__init__.py`."""
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
-
-
-MODULES = {module_of(path): path for path in COMPONENTS}
-
-
-def imported(tree: ast.AST, at_import_only: bool = False) -> Iterator[str]:
-    """Dotted names that a module imports anywhere, or only what runs when it is itself imported."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            # `from boxwright import model` names the part in the alias.
-            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
-        elif at_import_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        elif at_import_only and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        else:
-            yield from imported(node, at_import_only)
-
-
-def offered(folder: str) -> dict[str, str]:
-    """The names that a folder's stub gives to others, with the module that each is from."""
-    stub = MODULES[folder].with_suffix(".pyi")
-    if not stub.exists():
-        return {}
-    lines = [node for node in parse(stub).body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: f"{folder}.{node.module or alias.name}" for node in lines for alias in node.names}
-
-
-def origin(name: str) -> str | None:
-    """The module of the package that an imported name is from; None where it is from elsewhere."""
-    if not name.startswith("boxwright."):
-        return None
-    if name in MODULES and MODULES[name].name != "__init__.py":
-        return name
-    folder, _, last = name.rpartition(".")
-    if folder in MODULES and MODULES[folder].name != "__init__.py":
-        return folder
-    return offered(folder).get(last, name if name in MODULES else folder)
-
-
-def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+MODULES = modules()
 
 
 def test_there_is_something_to_read() -> None:
@@ -125,7 +68,7 @@ def _parts() -> set[str]:
 
 def _row(rows: tuple[tuple[str, ...], ...], part: str) -> int:
     found = [number for number, parts in enumerate(rows) if part in parts]
-    assert found, f"{part} has no place: add it to a row here and to docs/architecture.md"
+    assert found, f"{part} has no place: add it to a row of docs/generator/house.py"
     return found[0]
 
 
