@@ -28,7 +28,7 @@ class ApproveModelOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Puts the question, or passes."""
-        from boxwright.pipeline import output_folder
+        from boxwright.pipeline import Leaves, nodes_leaving, output_folder
         from boxwright.registry import question
 
         with airflow_errors():
@@ -37,19 +37,21 @@ class ApproveModelOperator(ApprovalOperator):
                 self.log.info("approve is False: nobody is asked")
                 return None
             self.subject = f"Register the {config.model_name} of {run.run_id}?"
-            self.body = question(config, run, output_folder(run, "evaluate"))
+            measured = nodes_leaving(Leaves.EVALUATION_REPORT)[-1]
+            self.body = question(config, run, output_folder(run, measured.id))
         self.response_timeout = timedelta(hours=config.approve_within_hours)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Goes on with the answer."""
         if self.REJECT in event.get("chosen_options", ()):
-            from boxwright.pipeline import run_node
+            from boxwright.pipeline import NODES, run_node
 
             user = event.get("responded_by_user")
             who = f"by {user['name']}" if user else "because nobody answered in time"
             self.log.info("rejected %s", who)
             with airflow_errors():
                 config, run = resolve_run(context)
-                run_node(config, run.model_copy(update={"rejected": who}), "register_model")
+                registering = next(node for node in NODES if node.registers)
+                run_node(config, run.model_copy(update={"rejected": who}), registering.id)
         return super().execute_complete(context, event)

@@ -27,7 +27,7 @@ PATIENCE = 2
 
 
 class ChooseSeedOperator(BaseSensorOperator, BranchMixIn):
-    """Branches to `fetch_pretrained`, `resolve_parent` or `reuse_version` when the run's turn has come.
+    """Branches to the node that fetches the run's seed, or to the one that reuses a version, when its turn has come.
 
     It waits without a worker while a run over an earlier interval is running, and fails when one is queued that cannot
     start before this one ends: both are runs of a backfill (or both of the schedule), which has no slot left for it.

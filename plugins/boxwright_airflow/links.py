@@ -8,6 +8,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
 
+from boxwright.pipeline import Leaves
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
@@ -67,3 +69,11 @@ class TrainingLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The address of the MLflow run, empty where there is none or MLflow is a file without a server."""
         return getattr(operator, "mlflow_run", None) or ""
+
+
+# The link of a task, by what its node leaves.
+LINKS: dict[Leaves | None, type[BaseOperatorLink]] = {
+    Leaves.VALIDATION_REPORT: ValidationReportLink,
+    Leaves.TRAINING_CURVES: TrainingLink,
+    Leaves.VERSION: VersionLink,
+}

@@ -16,8 +16,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from boxwright.config import RunInfo
 from boxwright.errors import BoxwrightError
+from boxwright.pipeline import Leaves, find_node
 from boxwright_airflow.connection import lent_credentials
-from boxwright_airflow.links import XCOM_REPORT, TrainingLink, ValidationReportLink, VersionLink
+from boxwright_airflow.links import LINKS, XCOM_REPORT
 from boxwright_airflow.run_settings import RUN_DEFAULTS, VARIABLES, config_from_params
 from boxwright_airflow.schedule import params_of_event
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 # Those that stand for their data interval; all others stand for the moment when they were triggered.
 INTERVAL_RUNS = ("scheduled", "backfill")
-VALIDATING_NODES = ("validate_annotations", "download_dataset")
-REGISTERING_NODES = ("register_model", "reuse_version")
-TRAINING_NODE = "fine_tune"
 _CREDENTIALS = re.compile(r"://[^/@\s\"]+@")
 
 
@@ -54,12 +52,17 @@ class BoxwrightStepOperator(BaseOperator):
         self.report: str | None = None
         self.version: tuple[str, int] | None = None
         self.mlflow_run: str | None = None
-        if node in VALIDATING_NODES:
-            self.operator_extra_links = (ValidationReportLink(),)
-        elif node in REGISTERING_NODES:
-            self.operator_extra_links = (VersionLink(),)
-        elif node == TRAINING_NODE:
-            self.operator_extra_links = (TrainingLink(),)
+        if link := LINKS.get(self.result):
+            self.operator_extra_links = (link(),)
+
+    @property
+    def result(self) -> Leaves | None:
+        """What the node leaves for people.
+
+        Raises:
+            ValueError: the pipeline has no such node.
+        """
+        return find_node(self.node).leaves
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Runs the node.
@@ -82,7 +85,7 @@ class BoxwrightStepOperator(BaseOperator):
                     summary = run_node(config, run, self.node)
             finally:
                 self._find_training(config, run.run_id)
-        if self.node in REGISTERING_NODES:
+        if self.result is Leaves.VERSION:
             self.version = (summary["model_name"], summary["version"])
         shown: dict[str, Any] = json.loads(_without_credentials(json.dumps(summary)))
         for outlet in self.outlets:
@@ -91,7 +94,7 @@ class BoxwrightStepOperator(BaseOperator):
 
     def _find_training(self, config: RunConfig, run_id: str) -> None:
         """Finds the MLflow run, of a training that failed too; without MLflow there is no link, and no failure."""
-        if self.node == TRAINING_NODE:
+        if self.result is Leaves.TRAINING_CURVES:
             from boxwright.config import Settings
             from boxwright.registry import RestClient
 
@@ -103,7 +106,7 @@ class BoxwrightStepOperator(BaseOperator):
 
     def _announce_report(self, config: RunConfig, run_id: str, context: Context) -> None:
         """Says before the work, which may fail, where its report will be: in the log, and to the page that shows it."""
-        if self.node in VALIDATING_NODES:
+        if self.result is Leaves.VALIDATION_REPORT:
             from boxwright.dataset.report import PAGE_FILE
             from boxwright.packaging import output_uri
 

@@ -11,7 +11,10 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable
 from airflow.sdk.exceptions import ParamValidationError
 
+from boxwright.pipeline import nodes
+from boxwright.pipeline.nodes import NODES, Node, Phase, find_node
 from boxwright_airflow.run_settings import config_from_params
+from boxwright_airflow.training_tasks import in_order
 
 DAG_ID = "object_detection_training"
 BEFORE = ["validate_annotations", "download_dataset", "build_examples", "choose_seed"]
@@ -46,6 +49,27 @@ def test_each_step_runs_the_node_of_its_own_name(dag: DAG) -> None:
     nodes = {task.task_id: task.node for task in dag.tasks if task.task_id not in ("choose_seed", "approve")}
     steps = [name for name in AFTER if name != "approve"]
     assert nodes == {name: name for name in [*BEFORE[:3], *BRANCHES, *steps]}
+
+
+def test_a_new_row_of_the_table_is_a_task_of_the_dag(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = NODES.index(find_node("evaluate")) + 1
+    explain = Node("explain", "Explain", "says why a box was drawn", Phase.MODEL)
+    monkeypatch.setattr(nodes, "NODES", (*NODES[:place], explain, *NODES[place:]))
+    dag = DagBag(dag_folder=str(airflow_env.DAGS)).dags[DAG_ID]
+    task = dag.get_task("explain")
+    assert (task.node, task.upstream_task_ids, task.downstream_task_ids) == (
+        "explain",
+        {"evaluate"},
+        {"export_label_map"},
+    )
+    assert "10. `explain` says why a box was drawn." in dag.doc_md
+
+
+def test_the_pages_know_the_tasks_in_the_order_in_which_they_run(dag: DAG) -> None:
+    order = [task.id for task in in_order()]
+    assert sorted(order) == sorted(dag.task_ids)
+    for task in dag.tasks:
+        assert all(order.index(task.task_id) < order.index(below) for below in task.downstream_task_ids)
 
 
 def test_the_task_that_registers_announces_the_model(dag: DAG) -> None:

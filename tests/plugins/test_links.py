@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from boxwright.errors import DataError
 from boxwright.pipeline.nodes import NODES
 from boxwright_airflow.links import XCOM_REPORT, TrainingLink, ValidationReportLink, VersionLink
-from boxwright_airflow.operators import REGISTERING_NODES, VALIDATING_NODES, BoxwrightStepOperator
+from boxwright_airflow.operators import BoxwrightStepOperator
 
 RUN_ID = "manual__2026-01-05T03:00:00+00:00"
 
@@ -40,12 +40,24 @@ def test_a_task_that_told_of_no_report_has_none(report: str | None) -> None:
 
 
 def test_each_step_links_to_what_it_leaves() -> None:
-    kinds: dict[str, list[type]] = dict.fromkeys(VALIDATING_NODES, [ValidationReportLink])
-    kinds |= dict.fromkeys(REGISTERING_NODES, [VersionLink]) | {"fine_tune": [TrainingLink]}
-    assert set(kinds) < set(NODES)
+    found = {}
     for node in NODES:
-        links = BoxwrightStepOperator(task_id=node, node=node).operator_extra_links
-        assert [type(link) for link in links] == kinds.get(node, [])
+        links = BoxwrightStepOperator(task_id=node.id, node=node.id).operator_extra_links
+        assert len(links) <= 1
+        found[node.id] = type(links[0]) if links else None
+    found = {name: kind for name, kind in found.items() if kind}
+    assert found == {
+        "validate_annotations": ValidationReportLink,
+        "download_dataset": ValidationReportLink,
+        "reuse_version": VersionLink,
+        "fine_tune": TrainingLink,
+        "register_model": VersionLink,
+    }
+
+
+def test_a_task_of_an_unknown_node_is_refused_when_the_dag_is_parsed() -> None:
+    with pytest.raises(ValueError, match="no node 'fine_tuning'; its nodes are validate_annotations, "):
+        BoxwrightStepOperator(task_id="a_task", node="fine_tuning")
 
 
 def run_step(monkeypatch: pytest.MonkeyPatch, node: str, run_node: Any) -> BoxwrightStepOperator:

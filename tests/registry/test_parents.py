@@ -64,11 +64,11 @@ def test_a_rejected_week_is_nobodys_parent(models: Callable[..., None]) -> None:
 
 def test_the_seed_mode_decides(models: Callable[..., None]) -> None:
     models(week(0))
-    assert find_start(config(seed_mode="pretrained"), week(1)).node == "fetch_pretrained"
-    assert find_start(config(seed_mode="incremental"), week(1)).node == "resolve_parent"
+    assert find_start(config(seed_mode="pretrained"), week(1)).kind == "pretrained"
+    assert find_start(config(seed_mode="incremental"), week(1)).kind == "incremental"
     start = find_start(config(), week(0))
-    assert (start.node, start.reason) == (
-        "fetch_pretrained",
+    assert (start.kind, start.reason) == (
+        "pretrained",
         "seed_mode=auto, and detector has no accepted version as of 2026-01-05T00:00:00+00:00",
     )
     with pytest.raises(UsageError, match="seed_mode=incremental needs an earlier model, and detector has no accepted"):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from boxwright.airflow_api.client import TaskState
 from boxwright.config.settings import Settings
-from boxwright.errors import GateError, TrainingError, UsageError
+from boxwright.errors import UsageError
 from boxwright.stack import demo, progress
 
 
@@ -26,9 +26,6 @@ class Runs:
         self.removed.append(run_id)
         del self.found[run_id]
         self.found["demo-1"] = "running"
-
-    def error_line(self, dag_id: str, run_id: str, task: TaskState) -> str:
-        return f"{task.task_id} is to blame"
 
 
 def touch(path: Path) -> None:
@@ -67,14 +64,6 @@ def test_only_the_run_that_unpausing_made_is_removed() -> None:
     airflow = Runs()
     demo._await_turn(airflow, "demo-1", {"demo-1", "scheduled__old"})
     assert airflow.removed == ["scheduled__new"]
-
-
-@pytest.mark.parametrize(("task", "kind"), [("quality_gate", GateError), ("fine_tune", TrainingError)])
-def test_a_failed_run_ends_with_the_error_of_its_task(task: str, kind: type[Exception]) -> None:
-    tasks = [TaskState("download_dataset", "success", 1, 1), TaskState(task, "failed", 1, 1)]
-    error = demo.failure_of(Runs(), "demo-1", tasks)
-    assert type(error) is kind
-    assert str(error) == f"run demo-1: {task} failed: {task} is to blame"
 
 
 def test_without_a_terminal_every_change_is_one_line() -> None:

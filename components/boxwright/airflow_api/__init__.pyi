@@ -3,4 +3,3 @@ from .client import AirflowClient as AirflowClient
 from .client import TaskState as TaskState
 from .client import error_in_log as error_in_log
 from .trigger import DAG_ID as DAG_ID
-from .trigger import failure_of as failure_of

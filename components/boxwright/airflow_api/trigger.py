@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from boxwright.airflow_api.client import AirflowClient, TaskState
-from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError
+from boxwright.config import PIPELINE
 
-DAG_ID = "object_detection_training"
+DAG_ID = PIPELINE
 
 
 def start(client: AirflowClient, params: dict[str, Any], run_id: str | None = None) -> str:
@@ -32,30 +32,3 @@ def is_paused(client: AirflowClient) -> bool:
 def follow(client: AirflowClient, run_id: str) -> Iterator[tuple[str, list[TaskState]]]:
     """The state of the run and of its tasks, until it has ended."""
     return client.follow(DAG_ID, run_id)
-
-
-def failure_of(client: AirflowClient, run_id: str, tasks: list[TaskState]) -> BoxwrightError:
-    """The error of a run that failed: the one line of the task that did, with the exit code of its kind."""
-    failed = next((task for task in tasks if task.state == "failed"), None)
-    if failed is None:
-        return TrainingError(f"run {run_id} failed before a task ran; see Airflow")
-    kinds: dict[str, type[BoxwrightError]] = {"validate_annotations": DataError, "quality_gate": GateError}
-    kind = kinds.get(failed.task_id, TrainingError)
-    return kind(f"run {run_id}: {failed.task_id} failed: {client.error_line(DAG_ID, run_id, failed)}")
-
-
-def outcome(client: AirflowClient, run_id: str, state: str, tasks: list[TaskState]) -> dict[str, Any]:
-    """What a run that ended well has come to.
-
-    Raises:
-        BoxwrightError: it failed; with the error line of the task that did.
-    """
-    if state != "success":
-        raise failure_of(client, run_id, tasks)
-    states = {task.task_id: task.state for task in tasks}
-    found: dict[str, Any] = {"run_id": run_id, "status": "rejected"}
-    for task_id, status in (("register_model", "registered"), ("reuse_version", "reused")):
-        if states.get(task_id) == "success":
-            version = client.result(DAG_ID, run_id, task_id) or {}
-            found |= {"status": status} | {name: version.get(name) for name in ("model_name", "version", "archive")}
-    return found

@@ -73,7 +73,7 @@ def trigger(
 ) -> None:
     """Starts a run of the training DAG in Airflow: the local one, or BOXWRIGHT_AIRFLOW_URL, _USER and _PASSWORD."""
     from boxwright.airflow_api import trigger as work
-    from boxwright.stack import connect, progress
+    from boxwright.stack import connect, outcome, progress
 
     params = ({"training": dataset} if dataset else {}) | parse_settings(settings or [], run_fields())
     client = connect(Settings.from_environment())
@@ -83,7 +83,7 @@ def trigger(
         errors.print("the DAG is paused: the run starts when it is unpaused", soft_wrap=True)
     if wait:
         state, tasks = progress.show_run(errors, result["run_id"], work.follow(client, result["run_id"]))
-        result = work.outcome(client, result["run_id"], state, tasks)
+        result = outcome(client, result["run_id"], state, tasks)
     if as_json:
         typer.echo(json.dumps(result))
     else:

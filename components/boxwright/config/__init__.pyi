@@ -16,6 +16,7 @@ from .run import Gate as Gate
 from .run import RunConfig as RunConfig
 from .run import StorageConfig as StorageConfig
 from .run import ValidationConfig as ValidationConfig
+from .run_info import PIPELINE as PIPELINE
 from .run_info import RunInfo as RunInfo
 from .run_info import new_run as new_run
 from .serving import BatchInferenceConfig as BatchInferenceConfig

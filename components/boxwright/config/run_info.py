@@ -9,6 +9,9 @@ from pydantic import AwareDatetime
 
 from boxwright.config.fields import Frozen
 
+# The TFX pipeline of a run, and the Airflow DAG that runs it.
+PIPELINE = "object_detection_training"
+
 
 class RunInfo(Frozen):
     """One run of the pipeline.

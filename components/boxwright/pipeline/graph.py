@@ -1,7 +1,7 @@
 """The pipeline: its nodes and what flows between them, in one place.
 
-The node ids are those of `nodes.py`. Which of the two seeds runs is decided outside, per run; `fine_tune` takes
-whichever is there.
+TFX names a node as its function in `steps.py` is named; the table in `nodes.py` has the same names. Which of the two
+seeds runs is decided outside, per run; training takes whichever is there.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types.channel_utils import union
 
-from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.config import PIPELINE, RunConfig, RunInfo, Settings
 from boxwright.pipeline import steps
 from boxwright.pipeline.lineage import connection_config
-
-PIPELINE_NAME = "object_detection_training"
 
 
 def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipeline:
@@ -30,17 +28,17 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
     shared: dict[str, Any] = {"config": config.to_json(), "run_id": run.run_id}
     dated = {"config": config.to_json(), "run": run.model_dump_json()}
 
-    validation = steps.validate_annotations(**shared).with_id("validate_annotations")
-    dataset = steps.download_dataset(**shared, report=validation.outputs["report"]).with_id("download_dataset")
-    examples = steps.build_examples(**shared, dataset=dataset.outputs["dataset"]).with_id("build_examples")
-    pretrained = steps.fetch_pretrained(**shared, examples=examples.outputs["examples"]).with_id("fetch_pretrained")
-    parent = steps.resolve_parent(**dated, examples=examples.outputs["examples"]).with_id("resolve_parent")
+    validation = steps.validate_annotations(**shared)
+    dataset = steps.download_dataset(**shared, report=validation.outputs["report"])
+    examples = steps.build_examples(**shared, dataset=dataset.outputs["dataset"])
+    pretrained = steps.fetch_pretrained(**shared, examples=examples.outputs["examples"])
+    parent = steps.resolve_parent(**dated, examples=examples.outputs["examples"])
     seed = union([pretrained.outputs["seed"], parent.outputs["seed"]])
-    detector = steps.fine_tune(**shared, examples=examples.outputs["examples"], seed=seed).with_id("fine_tune")
+    detector = steps.fine_tune(**shared, examples=examples.outputs["examples"], seed=seed)
     evaluation = steps.evaluate(
         **dated, examples=examples.outputs["examples"], seed=seed, detector=detector.outputs["detector"]
-    ).with_id("evaluate")
-    label_map = steps.export_label_map(**shared, examples=examples.outputs["examples"]).with_id("export_label_map")
+    )
+    label_map = steps.export_label_map(**shared, examples=examples.outputs["examples"])
     package = steps.package_model(
         **shared,
         examples=examples.outputs["examples"],
@@ -48,25 +46,25 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
         detector=detector.outputs["detector"],
         evaluation=evaluation.outputs["evaluation"],
         label_map=label_map.outputs["label_map"],
-    ).with_id("package_model")
+    )
     verdict = steps.quality_gate(
         **dated, evaluation=evaluation.outputs["evaluation"], package=package.outputs["package"]
-    ).with_id("quality_gate")
+    )
     version = steps.register_model(
         **dated,
         package=package.outputs["package"],
         evaluation=evaluation.outputs["evaluation"],
         verdict=verdict.outputs["verdict"],
-    ).with_id("register_model")
+    )
 
-    reused = steps.reuse_version(**dated, examples=examples.outputs["examples"]).with_id("reuse_version")
+    reused = steps.reuse_version(**dated, examples=examples.outputs["examples"])
 
     nodes: list[BaseNode] = [
         validation, dataset, examples, pretrained, parent, reused, detector, evaluation, label_map, package,
         verdict, version,
     ]  # fmt: skip
     return Pipeline(
-        pipeline_name=PIPELINE_NAME,
+        pipeline_name=PIPELINE,
         pipeline_root=str(settings.pipeline_root),
         components=nodes,
         enable_cache=False,

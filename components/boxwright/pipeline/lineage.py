@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from boxwright.config import Settings
+from boxwright.pipeline.nodes import NODES
 
 _RUN_CONTEXT = "pipeline_run"
 _REGISTERED = "models:/"
@@ -88,16 +89,6 @@ class TracedVersion:
     facts: dict[str, dict[str, Any]]
 
 
-_SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
-    "dataset": ("download_dataset", ("fingerprint", "images", "boxes")),
-    "examples": ("build_examples", ("classes", "uri")),
-    "seed": ("", ("kind", "origin", "reason")),
-    "model": ("fine_tune", ("model_id", "epochs", "uri")),
-    "metrics": ("evaluate", ("split", "AP", "AP50")),
-    "version": ("register_model", ("model_name", "version", "archive")),
-}
-
-
 def trace(model: str, settings: Settings) -> list[TracedVersion]:
     """The model's lineage, then its parent's, and so on to the one that began from pretrained weights.
 
@@ -131,12 +122,15 @@ def main() -> None:
 
 def _facts(outputs: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], str]:
     """What lineage shows of a run's outputs, and the origin of its seed."""
-    seed = outputs.get("resolve_parent") or outputs.get("fetch_pretrained") or {}
-    facts = {}
-    for name, (node_id, properties) in _SHOWN.items():
-        found = outputs.get(node_id, {}) if node_id else seed
-        facts[name] = {key: found[key] for key in properties if key in found}
-    return facts, str(seed.get("origin", ""))
+    facts: dict[str, dict[str, Any]] = {}
+    origin = ""
+    for node in NODES:
+        if node.traced is not None:
+            found = outputs.get(node.id, {})
+            shown = facts.setdefault(node.traced.name, {})
+            shown |= {name: found[name] for name in node.traced.properties if name in found}
+            origin = str(found.get("origin", origin)) if node.seed else origin
+    return facts, origin
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from boxwright.config import RunConfig, RunInfo, Settings, new_run, resolve_temp
 from boxwright.errors import StorageError
 from boxwright.packaging import RUN_FILE
 from boxwright.pipeline.lineage import connection_config, node_outputs, run_outputs
-from boxwright.pipeline.nodes import NODES, REUSE_NODE, SEED_NODES
+from boxwright.pipeline.nodes import NODES, Node, Phase, find_node, nodes_of
 from boxwright.pipeline.transport import bring_folder, publish_folder
 from boxwright.registry import find_finished, find_start
 from boxwright.storage import connected, join, read_bytes
@@ -47,7 +47,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
     Args:
         config: what the user decided; the same for every node of a run.
         run: the run; nodes find the outputs of earlier ones by its id.
-        node_id: one of `boxwright.pipeline.nodes.NODES`.
+        node_id: the id of one of `boxwright.pipeline.nodes.NODES`.
 
     Returns:
         The properties of the node's output artifact, and its `uri`.
@@ -74,7 +74,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
             executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
         )
     with connected(config.storage):
-        _bring_inputs(run, node.upstream_nodes, node_id, settings)
+        _bring_inputs(run, node.upstream_nodes, settings, find_node(node_id).shards_ahead)
         one_node.launch()
         outputs = node_outputs(run.run_id, node_id, settings)
         if outputs and settings.shared_root:
@@ -87,7 +87,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
     return outputs
 
 
-def _bring_inputs(run: RunInfo, upstream: Iterable[str], node_id: str, settings: Settings) -> None:
+def _bring_inputs(run: RunInfo, upstream: Iterable[str], settings: Settings, shards_ahead: bool = False) -> None:
     """Makes sure that what earlier nodes put out, maybe on other machines, lies where ML Metadata says."""
     if settings.shared_root is None:
         return
@@ -95,7 +95,7 @@ def _bring_inputs(run: RunInfo, upstream: Iterable[str], node_id: str, settings:
     for name in upstream:
         if name in done:
             uri = done[name]["uri"]
-            bring_folder(_shared_uri(uri, settings), Path(uri), shards_ahead=node_id == "fine_tune")
+            bring_folder(_shared_uri(uri, settings), Path(uri), shards_ahead=shards_ahead)
 
 
 def _shared_uri(uri: str, settings: Settings) -> str:
@@ -112,12 +112,12 @@ def output_folder(run: RunInfo, node_id: str) -> Path:
     outputs = node_outputs(run.run_id, node_id, settings)
     if outputs is None:
         raise StorageError(f"{node_id} of run {run.run_id} has not finished; clear that step")
-    _bring_inputs(run, [node_id], "", settings)
+    _bring_inputs(run, [node_id], settings)
     return Path(outputs["uri"])
 
 
 def choose_seed(config: RunConfig, run: RunInfo) -> str:
-    """The node that follows `build_examples`: one that fetches a seed, or `reuse_version`.
+    """The id of the node that follows the data: the one that fetches the run's seed, or the first that reuses.
 
     What a run chose once it keeps: its later steps may have run, and the registry may know more by now.
 
@@ -125,18 +125,19 @@ def choose_seed(config: RunConfig, run: RunInfo) -> str:
         UsageError: the seed mode asks for a parent that there is not.
     """
     done = run_outputs(run.run_id, Settings.from_environment())
-    if chosen := next((node_id for node_id in (*SEED_NODES, REUSE_NODE) if node_id in done), None):
+    if chosen := next((node.id for node in nodes_of(Phase.SEED, Phase.REUSE) if node.id in done), None):
         log.info("the run has %s done already", chosen)
         return chosen
     start = find_start(config, run)
-    fingerprint = done.get("build_examples", {}).get("fingerprint")
+    fingerprint = next((facts["fingerprint"] for facts in reversed(done.values()) if "fingerprint" in facts), None)
     with connected(config.storage):
         version = find_finished(config, run, fingerprint, start.parent) if fingerprint else None
     if version is not None:
         log.info("%s of run %s has the same dataset, configuration and parent", version.reference, version.run_id)
-        return REUSE_NODE
-    log.info("%s: %s (%s)", start.node, start.parent or "pretrained weights", start.reason)
-    return start.node
+        return nodes_of(Phase.REUSE)[0].id
+    chosen = next(node.id for node in nodes_of(Phase.SEED) if node.seed == start.kind)
+    log.info("%s: %s (%s)", chosen, start.parent or "pretrained weights", start.reason)
+    return chosen
 
 
 def run_pipeline(
@@ -160,34 +161,29 @@ def run_pipeline(
     outputs: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
 
-    def go(node_id: str) -> None:
-        on_step(node_id)
+    def go(node: Node) -> None:
+        on_step(node.id)
         started = time.monotonic()
-        outputs[node_id] = run_node(config, run, node_id)
-        seconds[node_id] = round(time.monotonic() - started, 1)
+        outputs[node.id] = run_node(config, run, node.id)
+        seconds[node.id] = round(time.monotonic() - started, 1)
 
-    first = NODES.index(SEED_NODES[0])
-    for node_id in NODES[:first]:
-        go(node_id)
-    chosen = choose_seed(config, run)
-    go(chosen)
-    if chosen != REUSE_NODE:
-        for node_id in NODES[NODES.index(REUSE_NODE) + 1 :]:
-            go(node_id)
+    for node in nodes_of(Phase.DATA):
+        go(node)
+    chosen = find_node(choose_seed(config, run))
+    reuses = chosen.phase is Phase.REUSE
+    for node in nodes_of(Phase.REUSE) if reuses else (chosen, *nodes_of(Phase.MODEL, Phase.RELEASE)):
+        go(node)
     with connected(config.storage):
         return _result(run.run_id, outputs, seconds)
 
 
 def _result(run_id: str, outputs: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
-    reused = outputs.get(REUSE_NODE)
-    version = reused or outputs["register_model"]
-    if reused:
-        facts = json.loads(read_bytes(join(reused["archive"].rpartition("/")[0], RUN_FILE), _RUN_FILE_LIMIT))
-    else:
-        facts = json.loads((Path(outputs["package_model"]["uri"]) / RUN_FILE).read_text())
+    last = next(node for node in NODES if node.ends_as and node.id in outputs)
+    version = outputs[last.id]
+    facts = json.loads(read_bytes(join(version["archive"].rpartition("/")[0], RUN_FILE), _RUN_FILE_LIMIT))
     return {
         "run_id": run_id,
-        "status": "reused" if reused else "registered",
+        "status": last.ends_as,
         "model_archive": version["archive"],
         "model_name": version["model_name"],
         "version": version["version"],

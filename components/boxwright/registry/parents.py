@@ -17,7 +17,6 @@ from boxwright.storage import download_file
 if TYPE_CHECKING:
     from boxwright.registry.mlflow_registry import Registry
 
-SeedNode = Literal["fetch_pretrained", "resolve_parent"]
 log = logging.getLogger("boxwright.release")
 
 
@@ -36,9 +35,9 @@ class Start:
     reason: str
 
     @property
-    def node(self) -> SeedNode:
-        """The step that fetches it."""
-        return "fetch_pretrained" if self.parent is None else "resolve_parent"
+    def kind(self) -> Literal["pretrained", "incremental"]:
+        """The kind of the seed, as `boxwright.model.Seed` has it."""
+        return "pretrained" if self.parent is None else "incremental"
 
 
 def find_start(config: RunConfig, run: RunInfo) -> Start:

@@ -15,11 +15,12 @@ from typing import Any
 
 from rich.console import Console
 
-from boxwright.airflow_api import DAG_ID, AirflowClient, failure_of
+from boxwright.airflow_api import DAG_ID, AirflowClient
 from boxwright.config import ANNOTATIONS_FILE, Settings
 from boxwright.errors import UsageError
 from boxwright.stack import manager, progress
 from boxwright.stack.environment import BUCKET, Stack, stack_environment
+from boxwright.stack.outcome import outcome
 
 IMAGES = 200
 EPOCHS = 7
@@ -76,8 +77,7 @@ def run_demo(
         conf |= {"output": OUTPUT, "model_name": "sample" if dataset is None else "detector"}
         chosen = epochs or (EPOCHS if dataset is None else None)
         conf |= {"epochs": chosen} if chosen else {}
-        _train(client, console, run_id, conf)
-        return _collect(settings, client, run_id)
+        return _collect(settings, _train(client, console, run_id, conf))
 
 
 @contextmanager
@@ -157,8 +157,8 @@ def _splits(uri: str) -> dict[str, Any]:
     return found if "training" in found else {"training": uri}
 
 
-def _train(client: AirflowClient, console: Console, run_id: str, conf: dict[str, Any]) -> None:
-    """Triggers the run and shows it until it ends.
+def _train(client: AirflowClient, console: Console, run_id: str, conf: dict[str, Any]) -> dict[str, Any]:
+    """Triggers the run and shows it until it ends; returns its `outcome`.
 
     Raises:
         BoxwrightError: with the error line of the task that failed.
@@ -174,8 +174,7 @@ def _train(client: AirflowClient, console: Console, run_id: str, conf: dict[str,
         if was_paused:
             client.set_paused(DAG_ID, True)
             _remove_unasked(client, known)
-    if state != "success":
-        raise failure_of(client, run_id, tasks)
+    return outcome(client, run_id, state, tasks)
 
 
 def _await_turn(client: AirflowClient, run_id: str, known: set[str]) -> None:
@@ -196,13 +195,12 @@ def _remove_unasked(client: AirflowClient, known: set[str]) -> None:
             client.remove_run(DAG_ID, run_id)
 
 
-def _collect(settings: Settings, client: AirflowClient, run_id: str) -> DemoResult:
+def _collect(settings: Settings, made: dict[str, Any]) -> DemoResult:
     from boxwright.storage import download_file, join, read_bytes
 
-    output = join(OUTPUT, run_id, "output")
+    run_id, output = made["run_id"], made["archive"].rpartition("/")[0]
     facts = json.loads(read_bytes(join(output, "run.json"), RUN_FILE_LIMIT))
     picture = settings.home / "demo" / f"{run_id}-predictions.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     download_file(join(output, "predictions.png"), picture)
-    registered = client.result(DAG_ID, run_id, "register_model") or {}
-    return DemoResult(run_id, facts, str(registered.get("version", "?")), picture)
+    return DemoResult(run_id, facts, str(made["version"]), picture)

@@ -16,17 +16,18 @@ from airflow.configuration import conf
 from fastapi import Depends, Form, Header, HTTPException, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-TRAINING_DAG = "object_detection_training"
+from boxwright.config import PIPELINE
+
 TOKEN_SECONDS = 8 * 3600
 TOKEN_FIELD = "token"  # name of the form's field
 TOKEN_HEADER = "X-Boxwright-Token"  # where there is no form
 
 # What a route asks for: `dependencies=[READ]` for a page, `dependencies=[CHANGE, SAME_ORIGIN]` for what changes things.
-READ = Depends(requires_access_dag("GET", param_dag_id=TRAINING_DAG))
+READ = Depends(requires_access_dag("GET", param_dag_id=PIPELINE))
 READ_RUN = Depends(requires_access_dag("GET", DagAccessEntity.RUN))  # of the `dag_id` that the request names
 READ_XCOM = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
 READ_LOGS = Depends(requires_access_dag("GET", DagAccessEntity.TASK_LOGS))
-_MAY_CHANGE = requires_access_dag("PUT", param_dag_id=TRAINING_DAG)
+_MAY_CHANGE = requires_access_dag("PUT", param_dag_id=PIPELINE)
 CHANGE = Depends(_MAY_CHANGE)
 
 

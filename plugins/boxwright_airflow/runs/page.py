@@ -6,12 +6,14 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from boxwright.evaluation import REPORT_PAGE
+from boxwright.pipeline import Leaves
 from boxwright.storage import join
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
 from boxwright_airflow.pages.security import READ_LOGS, READ_RUN, READ_XCOM
 from boxwright_airflow.runs.tasks import Run, read_run
-from boxwright_airflow.runs.view import STEPS, page_values
+from boxwright_airflow.runs.view import page_values
+from boxwright_airflow.training_tasks import in_order
 
 # The page has what tasks returned, and a line of a failed one's log.
 _GUARDS = [READ_RUN, READ_XCOM, READ_LOGS]
@@ -35,16 +37,16 @@ def router() -> APIRouter:
     def evaluation(dag_id: str, run_id: str) -> HTMLResponse:
         """The report of the run's evaluation."""
         run = _run(dag_id, run_id)
-        task = run.tasks.get("evaluate")
+        task = run.task_leaving(Leaves.EVALUATION_REPORT)
         if run.output is None or task is None or task.state != "success":
-            raise HTTPException(404, f"run {run_id} has no evaluation yet; its report comes when evaluate has ended")
+            raise HTTPException(404, f"run {run_id} has no evaluation yet; its report comes when that step has ended")
         return stored_report(join(run.output, REPORT_PAGE))
 
     return routes
 
 
 def _run(dag_id: str, run_id: str) -> Run:
-    run = read_run(dag_id, run_id, STEPS)
+    run = read_run(dag_id, run_id, [task.id for task in in_order()])
     if run is None:
         raise HTTPException(404, f"DAG {dag_id} has no run {run_id}; it may have been deleted")
     return run

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from boxwright.dataset.validation import REPORT_FILE, Report
 from boxwright.errors import BoxwrightError, DataError
 from boxwright.evaluation import GateReport
+from boxwright.pipeline import Leaves
 from boxwright.storage import join, read_bytes
 from boxwright_airflow.runs.tasks import Run, Task
 
@@ -28,23 +29,25 @@ class Result(Generic[Value]):
     Attributes:
         value: what it says; None where it is not there (yet) or cannot be read.
         problem: why it cannot be read although it should be there.
+        task_id: the task that wrote it; empty where there is none yet.
     """
 
     value: Value | None = None
     problem: str = ""
+    task_id: str = ""
 
 
 def validation(run: Run) -> Result[Report]:
     """What validation found; the download's report, which has looked at the images too, where there is one."""
-    for name in ("download_dataset", "validate_annotations"):
-        if (task := run.tasks.get(name)) and task.report and task.state in ("success", "failed"):
+    for task in reversed(run.tasks_leaving(Leaves.VALIDATION_REPORT)):
+        if task.report and task.state in ("success", "failed"):
             return _read(run, task, REPORT_FILE, Report.parse)
     return Result()
 
 
 def gate(run: Run) -> Result[GateReport]:
     """The quality gate's checks."""
-    task = run.tasks.get("quality_gate")
+    task = run.task_leaving(Leaves.GATE_REPORT)
     if task is None or task.state not in ("success", "failed"):
         return Result()
     return _read(run, task, GATE_FILE, _gate_report)
@@ -54,7 +57,7 @@ def _gate_report(data: bytes, name: str) -> GateReport:
     try:
         return GateReport.model_validate({"checks": json.loads(data)["checks"]})
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{name}: expected a gate's report ({type(error).__name__}); clear quality_gate") from None
+        raise DataError(f"{name}: expected a gate's report ({type(error).__name__})") from None
 
 
 def _read(run: Run, task: Task, name: str, parse: Callable[[bytes, str], Value]) -> Result[Value]:
@@ -62,7 +65,7 @@ def _read(run: Run, task: Task, name: str, parse: Callable[[bytes, str], Value])
         return Result()
     uri = join(run.output, name)
     try:
-        return Result(_parsed(uri, task.stamp, parse))
+        return Result(_parsed(uri, task.stamp, parse), task_id=task.task_id)
     except BoxwrightError as error:
         again = "try again when storage answers" if error.retryable else f"clear {task.task_id} to write it again"
         return Result(problem=f"{uri} cannot be read: {error}; {again}")

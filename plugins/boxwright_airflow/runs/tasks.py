@@ -6,12 +6,13 @@ Airflow's tables are not part of its public interface; for this page they are re
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from boxwright.config import RunConfig
+from boxwright.pipeline import Leaves, nodes_leaving
 from boxwright_airflow.links import XCOM_REPORT
 from boxwright_airflow.run_settings import config_from_params
 
@@ -84,6 +85,14 @@ class Run:
         found = next((task.report for task in self.tasks.values() if task.report), None)
         return found.rpartition("/")[0] if found else None
 
+    def tasks_leaving(self, result: Leaves) -> list[Task]:
+        """The run's tasks that leave this for people, in the order in which they run."""
+        return [self.tasks[node.id] for node in nodes_leaving(result) if node.id in self.tasks]
+
+    def task_leaving(self, result: Leaves) -> Task | None:
+        """The last of them; None where the run has none."""
+        return next(reversed(self.tasks_leaving(result)), None)
+
     def config(self) -> RunConfig:
         """What the run was started with, with defaults for the rest.
 
@@ -93,7 +102,7 @@ class Run:
         return config_from_params(_PLACES | {name: value for name, value in self.conf.items() if value is not None})
 
 
-def read_run(dag_id: str, run_id: str, order: tuple[str, ...]) -> Run | None:
+def read_run(dag_id: str, run_id: str, order: Sequence[str]) -> Run | None:
     """A run with those of its tasks that `order` names, in that order; None where there is no such run."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance

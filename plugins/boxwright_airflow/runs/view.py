@@ -8,29 +8,14 @@ from typing import Any
 
 from boxwright.dataset.validation import Report
 from boxwright.evaluation import REPORT_PAGE, GateReport
+from boxwright.pipeline import Leaves, find_node
 from boxwright_airflow.runs import results
 from boxwright_airflow.runs.charts import Chart, epoch_chart
 from boxwright_airflow.runs.results import Result
 from boxwright_airflow.runs.tasks import Run, Task, error_line
 from boxwright_airflow.runs.training import Progress, progress_of
+from boxwright_airflow.training_tasks import in_order
 
-# In the order in which they run; the DAG is thin, and this page shows no other.
-STEPS = (
-    "validate_annotations",
-    "download_dataset",
-    "build_examples",
-    "choose_seed",
-    "fetch_pretrained",
-    "resolve_parent",
-    "reuse_version",
-    "fine_tune",
-    "evaluate",
-    "export_label_map",
-    "package_model",
-    "quality_gate",
-    "approve",
-    "register_model",
-)
 _METRICS = ("AP", "AP50")
 _SHOWN_FINDINGS = 10
 _NO_AP = "No validation AP so far: the hyperparameter validation_ap_epochs says after how many epochs it is measured."
@@ -71,12 +56,12 @@ class Training:
 
 def page_values(run: Run) -> dict[str, Any]:
     """What the template `run.html` shows of a run."""
-    failed = run.failed_task
+    failed, titles = run.failed_task, {task.id: task.title for task in in_order()}
     return {
         "run": run,
         "duration": duration(run.seconds),
         "waiting": _waiting(run),
-        "steps": [(task, _mark(task), _took(task)) for task in run.tasks.values()],
+        "steps": [(task, titles[task.task_id], _mark(task), _took(task)) for task in run.tasks.values()],
         "failed": failed,
         "error": error_line(run, failed) if failed else "",
         "training": _training(run),
@@ -117,7 +102,7 @@ def _waiting(run: Run) -> str:
 
 
 def _training(run: Run) -> Training | None:
-    task = run.tasks.get("fine_tune")
+    task = run.task_leaving(Leaves.TRAINING_CURVES)
     if task is None or (task.seconds == 0 and task.state != "running"):
         return None
     progress = progress_of(run)
@@ -188,6 +173,7 @@ def _validation(found: Result[Report]) -> dict[str, Any] | None:
     report = found.value
     return {
         "problem": "",
+        "task_id": found.task_id,
         "ok": not report.errors,
         "errors": len(report.errors),
         "warnings": len(report.warnings),
@@ -208,7 +194,7 @@ def _gate(found: Result[GateReport]) -> dict[str, Any] | None:
 
 
 def _evaluation(run: Run) -> dict[str, Any] | None:
-    task = run.tasks.get("evaluate")
+    task = run.task_leaving(Leaves.EVALUATION_REPORT)
     if task is None or task.state != "success":
         return None
     figures = [Figure(name, f"{task.returned[name]:.3f}") for name in _METRICS if name in task.returned]
@@ -216,7 +202,7 @@ def _evaluation(run: Run) -> dict[str, Any] | None:
 
 
 def _version(run: Run) -> Mapping[str, Any] | None:
-    for name in ("register_model", "reuse_version"):
-        if (task := run.tasks.get(name)) and task.state == "success" and task.returned:
-            return {"reused": name == "reuse_version", **task.returned}
+    for task in run.tasks_leaving(Leaves.VERSION):
+        if task.state == "success" and task.returned:
+            return {"reused": find_node(task.task_id).ends_as == "reused", **task.returned}
     return None
