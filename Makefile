@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Named after the content of what is installed, so that set-up runs again when that changes and only then.
-STAMP := $(VENV)/.setup-$(shell cat requirements.lock setup.py | cksum | tr ' ' '-')
+STAMP := $(VENV)/.setup-$(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint docs up down lock clean
@@ -43,11 +43,12 @@ test: $(STAMP) ## run the test suite [LONG=1: with the scenarios that take an ho
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 	  $(if $(LONG),,-m "not long")
 
-lint: $(STAMP) ## check style and types
-	@echo "lint: ruff check, ruff format, mypy"
+lint: $(STAMP) ## check style, types and declared dependencies
+	@echo "lint: ruff check, ruff format, mypy, deptry"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/deptry components plugins dags
 
 docs: $(STAMP) ## write the pages that follow from the code, and build the site in build/site; a broken link fails
 	@echo "docs: writing the pages that follow from the code, building build/site"
@@ -62,12 +63,13 @@ down: $(STAMP) ## stop what `make up` started
 	@echo "down: stopping the local stack"
 	@$(BIN)/boxwright down
 
-lock: $(STAMP) ## resolve requirements.in into requirements.lock, keeping its pins [UPGRADE=1: the newest of all]
-	@echo "lock: resolving requirements.in with overrides.txt"
+# All extras but gpu, whose libraries take gigabytes that only a machine with a GPU needs.
+lock: $(STAMP) ## resolve pyproject.toml into requirements.lock, keeping its pins [UPGRADE=1: the newest of all]
+	@echo "lock: resolving pyproject.toml with overrides.txt"
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --override overrides.txt --generate-hashes \
-	  $(if $(UPGRADE),--upgrade) \
+	  $(if $(UPGRADE),--upgrade) --extra stack --extra beam --group dev \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  requirements.in --output-file requirements.lock
+	  pyproject.toml --output-file requirements.lock
 
 clean: ## remove caches and build products; .venv and var/ stay
 	@echo "clean: removing caches and build products"

@@ -1,0 +1,122 @@
+"""Each part of the house imports only what the extra that brings it in declares: `boxwright[serve]` and the like."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+OURS = {"boxwright", "boxwright_airflow", "boxwright_plugin"}
+# What a folder may import beside the dependencies that every part has. Where several fit, the first one wins.
+EXTRAS = {
+    "components/boxwright/dataset/examples/engines.py": {"train", "beam"},
+    "components/boxwright/serving": {"serve"},
+    "components/boxwright/images": {"serve"},
+    "components/boxwright/stack": {"stack"},
+    "components/boxwright/cli": set[str](),
+    "components/boxwright/config": set[str](),
+    "components/boxwright/storage": set[str](),
+    "components/boxwright/airflow_api": set[str](),
+    "components/boxwright/errors.py": set[str](),
+    "components/boxwright/version.py": set[str](),
+    "components/boxwright": {"train"},
+    "plugins": {"airflow"},
+    "dags": {"airflow"},
+}
+SOURCES = sorted(
+    path for folder in ("components", "plugins", "dags") for path in REPOSITORY.joinpath(folder).rglob("*.py")
+)
+
+
+@cache
+def project() -> dict[str, Any]:
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(requirements: list[Any]) -> set[str]:
+    """Distributions, with those of the extras and groups that are named among them."""
+    found = set()
+    for requirement in requirements:
+        if isinstance(requirement, dict):
+            found |= declared(project()["dependency-groups"][requirement["include-group"]])
+            continue
+        name, extras = re.match(r"([A-Za-z0-9._-]+)(?:\[(.*?)\])?", requirement).groups()  # type: ignore[union-attr]
+        if name == "boxwright":
+            for extra in extras.split(","):
+                found |= declared(project()["project"]["optional-dependencies"][extra.strip()])
+        found.add(normal(name))
+    return found
+
+
+def allowed(extras: set[str]) -> set[str]:
+    optional = project()["project"]["optional-dependencies"]
+    return declared(project()["project"]["dependencies"]).union(*(declared(optional[extra]) for extra in extras))
+
+
+@cache
+def distributions() -> dict[str, set[str]]:
+    """Names of distributions by the module that they bring."""
+    found = {module: {normal(name) for name in names} for module, names in packages_distributions().items()}
+    for name, module in project()["tool"]["deptry"]["package_module_name_map"].items():
+        found.setdefault(module, set()).add(normal(name))
+    return found
+
+
+def third_party(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        else:
+            continue
+        roots = {name.split(".")[0] for name in names}
+        yield from roots - OURS - sys.stdlib_module_names
+
+
+def undeclared(path: Path, names: set[str]) -> list[str]:
+    return sorted({root for root in third_party(path) if not distributions().get(root, set()) & names})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_part_imports_what_its_extra_declares(path: Path) -> None:
+    place = next(place for place in EXTRAS if f"{name_of(path)}/".startswith(f"{place}/"))
+    missing = undeclared(path, allowed(EXTRAS[place]))
+    assert missing == [], (
+        f"{name_of(path)} imports {missing}, which the extras {EXTRAS[place] or '(none)'} do not bring"
+    )
+
+
+def test_tests_and_benchmarks_import_what_is_declared() -> None:
+    folders = ("tests", "benchmarks", "docs")
+    paths = sorted(path for folder in folders for path in REPOSITORY.joinpath(folder).rglob("*.py"))
+    own = {path.stem for path in paths} | set(folders)
+    every = allowed(set(project()["project"]["optional-dependencies"]))
+    every |= declared(project()["dependency-groups"]["dev"])
+    # It does not fit beside the others: its benchmark runs it by another interpreter.
+    own.add("datumaro")
+    missing = {name_of(path): [root for root in undeclared(path, every) if root not in own] for path in paths}
+    assert {path: roots for path, roots in missing.items() if roots} == {}
+
+
+def test_no_extra_of_serving_brings_what_trains_or_schedules() -> None:
+    heavy = {"apache-airflow", "apache-beam", "great-expectations", "ml-pipelines-sdk", "mlflow"}
+    assert not allowed({"serve"}) & heavy
+    assert heavy <= allowed({"stack", "beam"})
