@@ -53,7 +53,7 @@ def measure(model_id: str, images: int, folder: Path) -> tuple[dict[str, list[fl
     from boxwright.evaluation.predict import device_batch_size, predict_split
     from boxwright.model.catalogue import model_spec
     from boxwright.model.store import ModelCard, build_detector, load_detector, save_detector
-    from boxwright.packaging.package import export_saved_model
+    from boxwright.packaging.saved_model import export_saved_model
 
     classes = ("a", "b", "c")
     card = ModelCard(

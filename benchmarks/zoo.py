@@ -115,7 +115,7 @@ def _exported(detector: Any, spec: ModelSpec) -> dict[str, Any]:
     import tensorflow as tf
 
     from boxwright.model.store import ModelCard, save_detector
-    from boxwright.packaging.package import export_saved_model
+    from boxwright.packaging.saved_model import export_saved_model
 
     names = tuple(f"class_{index}" for index in range(detector.num_classes))
     card = ModelCard(

@@ -144,7 +144,7 @@ def test_the_saved_model_answers_encoded_images_with_the_same_boxes(detector, mo
     import tensorflow as tf
 
     from boxwright.model.store import save_detector
-    from boxwright.packaging.package import export_saved_model
+    from boxwright.packaging.saved_model import export_saved_model
     from boxwright.training.input import decode_image
 
     save_detector(detector, _card(model_id), tmp_path)

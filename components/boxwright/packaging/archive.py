@@ -8,11 +8,13 @@ import tarfile
 from pathlib import Path
 
 from boxwright.errors import DataError
+from boxwright.packaging.exports import FORMATS
 from boxwright.storage import Layout, replacing
 from boxwright.storage import unpack as unpack_archive
 
-FOLDERS = ("saved_model",)
+FOLDERS = tuple(export.name for export in FORMATS if export.is_folder)
 FILES = (
+    *(export.name for export in FORMATS if not export.is_folder),
     "model.weights.h5",
     "model.json",
     "label_map.json",

@@ -1,10 +1,9 @@
-"""Packages a trained detector: a SavedModel that takes encoded images, and `model.tar.gz` for all later uses."""
+"""Packages a trained detector and the facts of its run as `model.tar.gz`, for all later uses."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,52 +13,14 @@ from boxwright import __version__
 from boxwright.config import RunConfig
 from boxwright.dataset.examples import ExamplesSummary
 from boxwright.evaluation import METRICS_FILE
-from boxwright.model import MODEL_FILE, WEIGHTS_FILE, hyperparameters_of, load_detector, read_seed
+from boxwright.model import MODEL_FILE, WEIGHTS_FILE, hyperparameters_of, read_seed
 from boxwright.packaging.archive import pack
+from boxwright.packaging.exports import export_all
 from boxwright.packaging.outputs import ARCHIVE, RUN_FILE, output_uri, publish
 from boxwright.packaging.recipe import recipe_of
 from boxwright.packaging.sample import write_sample
 from boxwright.storage import write_json
 from boxwright.training import HISTORY_FILE
-
-SAVED_MODEL = "saved_model"
-
-
-def export_saved_model(model_dir: Path, out_dir: Path) -> None:
-    """Exports the serving graph; it loads with plain `tf.saved_model.load` and in TensorFlow Serving.
-
-    Its signature `serving_default` takes `encoded_images`, JPEG or PNG bytes of shape `(batch,)`, and returns
-    what `boxwright.model.detector.Detector.detect` does, of the image as a person sees it.
-    """
-    import tensorflow as tf
-
-    from boxwright.packaging.exif_rotation import upright
-    from boxwright.training import decode_image
-
-    detector, card = load_detector(model_dir)
-    sizes = (card.image_size, card.image_size, 3)
-
-    class Serving(tf.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.detector = detector
-
-        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="encoded_images")])
-        def serve(self, encoded_images: Any) -> dict[str, Any]:
-            images, extents = tf.map_fn(
-                lambda encoded: detector.resizing(upright(decode_image(encoded), encoded)),
-                encoded_images,
-                fn_output_signature=(tf.TensorSpec(sizes, tf.float32), tf.TensorSpec((2,), tf.float32)),
-            )
-            found: dict[str, Any] = detector.detect(images, extents)
-            return found
-
-    module = Serving()
-    temporary = out_dir / f"partial-{SAVED_MODEL}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.serve})
-    shutil.rmtree(out_dir / SAVED_MODEL, ignore_errors=True)
-    os.replace(temporary, out_dir / SAVED_MODEL)
 
 
 @dataclass(frozen=True)
@@ -99,7 +60,7 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
     content = out_dir / "content"
     shutil.rmtree(content, ignore_errors=True)
     content.mkdir()
-    export_saved_model(parts.detector, content)
+    export_all(parts.detector, content)
     for source in (
         out_dir / RUN_FILE,
         parts.detector / MODEL_FILE,

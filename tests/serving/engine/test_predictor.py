@@ -21,8 +21,8 @@ from boxwright.dataset.snapshot.download import download_dataset
 from boxwright.errors import DataError
 from boxwright.evaluation.predict import predict_split
 from boxwright.model.store import ModelCard, build_detector, load_detector, save_detector
-from boxwright.packaging.package import export_saved_model
 from boxwright.packaging.sample import SAMPLE_FILE, write_sample
+from boxwright.packaging.saved_model import export_saved_model
 from boxwright.serving.batch.files import look_at, record
 from boxwright.serving.engine.loading import load_predictor
 from boxwright.serving.engine.model import FALLBACK_THRESHOLD, resolve_model
