@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from boxwright.config.settings import Settings
 from boxwright.pipeline import nodes, runner
 from boxwright.pipeline.nodes import NODES, Leaves, Node, Phase, find_node, nodes_leaving, nodes_of
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCES = sorted(path for folder in ("components", "plugins", "dags") for path in (REPOSITORY / folder).rglob("*.py"))
 RUN = RunInfo(run_id="r", as_of=datetime(2026, 3, 2, tzinfo=UTC))
 
 
@@ -63,6 +66,18 @@ def test_each_kind_of_seed_has_one_node_and_no_other_phase_has_seeds() -> None:
 def test_what_ends_a_run_leaves_a_version() -> None:
     assert [node.ends_as for node in nodes_leaving(Leaves.VERSION)] == ["reused", "registered"]
     assert {node.leaves for node in NODES if node.ends_as} == {Leaves.VERSION}
+
+
+def test_no_other_module_knows_a_node_by_its_name() -> None:
+    ids = {node.id for node in NODES}
+    found = {
+        f"{path.relative_to(REPOSITORY)}:{part.lineno}: {part.value}"
+        for path in SOURCES
+        if path != Path(nodes.__file__)
+        for part in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(part, ast.Constant) and part.value in ids
+    }
+    assert found == set(), "ask the table for a node by what it is or leaves, not by its name"
 
 
 def test_an_unknown_node_is_named_with_those_that_there_are() -> None:

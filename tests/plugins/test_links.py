@@ -100,7 +100,7 @@ def test_a_training_links_to_its_mlflow_run_even_where_it_failed(
     monkeypatch.setattr(handlers, "_tracking_store", SqlAlchemyStore(uri, str(tmp_path)))
     over_network = rest.RestClient
     transport = httpx.WSGITransport(app=app)
-    monkeypatch.setattr(rest, "RestClient", lambda address: over_network(address, transport=transport))
+    monkeypatch.setattr("boxwright.registry.RestClient", lambda address: over_network(address, transport=transport))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@localhost:5000")
     operator = run_step(monkeypatch, "fine_tune", run_node)
     experiment = made.info.experiment_id
