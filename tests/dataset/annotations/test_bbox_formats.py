@@ -62,29 +62,29 @@ def counts(boxes: int, **impossible: int) -> Evidence:
 
 
 @pytest.mark.parametrize(
-    ("evidence", "bbox_format", "reading", "rule"),
+    ("evidence", "bbox_format", "reading", "mistaken_for"),
     [
         (counts(100, corners=0, coco=70), "corners", "corners", None),
         (counts(100, corners=0, coco=0), "corners", "corners", None),
         (counts(100, corners=9, coco=0), "corners", "corners", None),
-        (counts(100, corners=70, coco=0), "corners", None, "format_coco"),
+        (counts(100, corners=70, coco=0), "corners", None, "coco"),
         (counts(100, corners=70, coco=8), "corners", "corners", None),
-        (counts(100, coco=80, corners=0), "coco", None, "format_corners"),
-        (counts(100, normalised=0), "corners", None, "format_normalised"),
-        (counts(100, corners=30, yxyx=0, width_height_swapped=0), "corners", None, "format_axes_swapped"),
+        (counts(100, coco=80, corners=0), "coco", None, "corners"),
+        (counts(100, normalised=0), "corners", None, "normalised"),
+        (counts(100, corners=30, yxyx=0, width_height_swapped=0), "corners", None, "yxyx"),
         (counts(100, corners=0, coco=70), "auto", "corners", None),
         (counts(100, corners=70, coco=1), "auto", "coco", None),
-        (counts(100, corners=2, coco=3), "auto", None, "format_ambiguous"),
-        (counts(100), "auto", None, "format_ambiguous"),
-        (counts(100, normalised=0), "auto", None, "format_normalised"),
+        (counts(100, corners=2, coco=3), "auto", None, "ambiguous"),
+        (counts(100), "auto", None, "ambiguous"),
+        (counts(100, normalised=0), "auto", None, "normalised"),
         (counts(0), "auto", "corners", None),
     ],
 )
-def test_verdicts(evidence: Evidence, bbox_format: Any, reading: str | None, rule: str | None) -> None:
+def test_verdicts(evidence: Evidence, bbox_format: Any, reading: str | None, mistaken_for: str | None) -> None:
     verdict = judge({"training": evidence}, ValidationConfig(bbox_format=bbox_format))["training"]
-    assert (verdict.reading, verdict.rule) == (reading, rule)
-    if rule:
-        assert f"{evidence.impossible['corners']} as [xmin, ymin, xmax, ymax]" in verdict.advice
+    assert (verdict.reading, verdict.mistaken_for) == (reading, mistaken_for)
+    if mistaken_for:
+        assert f"{evidence.impossible['corners']} as [xmin, ymin, xmax, ymax]" in verdict.counts
 
 
 def test_auto_takes_the_splits_for_one_set() -> None:

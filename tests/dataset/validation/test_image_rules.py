@@ -17,7 +17,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from boxwright.dataset.annotations.records import ImageRecord
-from boxwright.dataset.validation.image_rules import Inspection, Place, duplicates, inspect_image, inspect_images
+from boxwright.dataset.validation.image_measures import Place
+from boxwright.dataset.validation.image_rules import Inspection, duplicates, inspect_image, inspect_images
 from boxwright.dataset.validation.rules import RULES
 from boxwright.errors import UsageError
 

@@ -20,7 +20,7 @@ from boxwright.dataset.validation.checking import check_splits
 from boxwright.dataset.validation.dropping import clean
 from boxwright.dataset.validation.findings import Report
 from boxwright.dataset.validation.rules import RULES, rules_of
-from boxwright.dataset.validation.tables import SplitData
+from boxwright.dataset.validation.split_data import SplitData
 from boxwright.errors import DataError
 
 FILES, EXAMPLES = 100, 21

@@ -23,12 +23,7 @@ _WORDS = {
     "width_height_swapped": "corners in images whose width and height are swapped",
 }
 # The corners that yxyx and swapped sizes allow are the same ones: only the image files can tell the two apart.
-_RULES = {
-    "corners": "format_corners",
-    "coco": "format_coco",
-    "normalised": "format_normalised",
-    "yxyx": "format_axes_swapped",
-}
+_READINGS = ("corners", "coco", "normalised", "yxyx")
 
 
 @dataclass(frozen=True)
@@ -57,13 +52,13 @@ class Verdict:
 
     Attributes:
         reading: "corners" or "coco"; None where the boxes cannot be read.
-        rule: the format rule that is broken; None where none is.
-        advice: what the counts say; empty where no rule is broken.
+        mistaken_for: what they are instead: another reading, or "ambiguous"; None where `reading` is right.
+        counts: what the counts say; empty where `reading` is right.
     """
 
     reading: str | None
-    rule: str | None = None
-    advice: str = ""
+    mistaken_for: str | None = None
+    counts: str = ""
 
 
 def corners_of(bbox: Numbers, reading: str) -> Numbers:
@@ -127,10 +122,10 @@ def judge(by_split: Mapping[str, Evidence], config: ValidationConfig) -> dict[st
 def _judge(evidence: Evidence, reading: str, config: ValidationConfig) -> Verdict:
     impossible = evidence.impossible[reading]
     if impossible and impossible >= config.format_share * evidence.boxes:
-        others = {name: evidence.impossible[name] for name in _RULES if name != reading}
+        others = {name: evidence.impossible[name] for name in _READINGS if name != reading}
         best = min(others, key=lambda name: others[name])
         if others[best] * _TIMES_BETTER <= impossible:
-            return Verdict(None, _RULES[best], str(evidence))
+            return Verdict(None, best, str(evidence))
     return Verdict(reading)
 
 
@@ -142,7 +137,7 @@ def _judge_auto(by_split: Mapping[str, Evidence], config: ValidationConfig) -> d
         possible = ["corners"]
     if len(possible) == 1:
         return {split: _judge(found, possible[0], config) for split, found in by_split.items()}
-    others = [] if possible else [name for name in _RULES if evidence.impossible[name] <= allowed]
-    rule = _RULES[others[0]] if others else "format_ambiguous"
+    others = [] if possible else [name for name in _READINGS if evidence.impossible[name] <= allowed]
+    mistaken_for = others[0] if others else "ambiguous"
     both = "both corners and coco are possible" if possible else "neither corners nor coco is possible"
-    return {split: Verdict(None, rule, f"{both}: {evidence}") for split in by_split}
+    return {split: Verdict(None, mistaken_for, f"{both}: {evidence}") for split in by_split}

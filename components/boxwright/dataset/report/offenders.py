@@ -14,7 +14,7 @@ import numpy as np
 
 from boxwright.dataset.annotations import ImageRecord
 from boxwright.dataset.report.data import SplitBoxes
-from boxwright.dataset.validation import Finding
+from boxwright.dataset.validation import RULES, Finding
 from boxwright.images import encoded_image
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ _PANEL = (360, 270)  # largest width and height of a picture
 _MARGIN = 0.06  # of the longer side, around the image: boxes may lie outside
 _COLOURS = 96
 _FRAME, _PAPER, _GOOD, _BAD, _EDGE = (214, 219, 225), (120, 128, 137), (86, 180, 233), (230, 60, 20), (255, 255, 255)
-# Not even opened: the bytes are broken, or would fill the memory.
-_NOT_DRAWN = frozenset({"image_missing", "image_empty", "image_undecodable", "image_too_large", "file_name_unsafe"})
-
 _Corners = tuple[float, float, float, float]
 
 
@@ -80,7 +77,7 @@ def _draw(
     split: str, file: str, findings: Sequence[Finding], part: SplitBoxes, row: int, folders: Mapping[str, Path]
 ) -> Offender:
     width, height = part.sizes[row].astype(int).tolist()
-    readable = split in folders and not _NOT_DRAWN & {found.rule for found in findings}
+    readable = split in folders and not any(_spoils_image(found) for found in findings)
     picture = _picture(folders[split], ImageRecord(0, file, width, height)) if readable else None
     mine = np.flatnonzero(part.owners == row)
     boxes: dict[int, Any] = dict(zip(part.indices[mine].tolist(), part.corners[mine].tolist(), strict=True))
@@ -89,6 +86,11 @@ def _draw(
     buffer = io.BytesIO()
     canvas.quantize(_COLOURS).save(buffer, "PNG", optimize=True)
     return Offender(split, file, tuple(findings), buffer.getvalue(), picture is not None)
+
+
+def _spoils_image(found: Finding) -> bool:
+    """Whether the image is not even opened: its bytes are broken, or would fill the memory."""
+    return found.rule in RULES and RULES[found.rule].spoils_image
 
 
 def _bad_boxes(findings: Sequence[Finding]) -> dict[int, Any]:

@@ -13,6 +13,6 @@ from .image_rules import inspect_images as inspect_images
 from .rules import RULES as RULES
 from .rules import Rule as Rule
 from .rules import rules_of as rules_of
-from .tables import SplitData as SplitData
+from .split_data import SplitData as SplitData
 from .validate import examine as examine
 from .validate import validate_annotations as validate_annotations

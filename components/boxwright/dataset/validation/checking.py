@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boxwright.config import RunConfig
-from boxwright.dataset.annotations import evidence_of, judge, raw_id, unknown_keys
-from boxwright.dataset.validation.classes import class_rows, class_table
-from boxwright.dataset.validation.describe import describe_class, describe_record
+from boxwright.dataset.annotations import evidence_of, judge, raw_id
+from boxwright.dataset.validation.checks import ClassCheck, Expectation, FileCheck, FormatCheck, Found
+from boxwright.dataset.validation.classes import class_rows
+from boxwright.dataset.validation.describe import class_finding, file_finding, record_finding
 from boxwright.dataset.validation.dropping import records_to_drop, share_finding
-from boxwright.dataset.validation.expectations import Failures, run_expectations
-from boxwright.dataset.validation.findings import Finding, Report
-from boxwright.dataset.validation.rules import RULES, Check, Rule, rules_of
-from boxwright.dataset.validation.tables import SplitData, box_table, category_table, image_table
+from boxwright.dataset.validation.expectations import Failures, expectations_of, run_expectations
+from boxwright.dataset.validation.findings import Report
+from boxwright.dataset.validation.record_measures import Records
+from boxwright.dataset.validation.rules import RULES, TOO_MUCH_DROPPED, Rule, rules_of
+from boxwright.dataset.validation.split_data import SplitData
+from boxwright.dataset.validation.tables import class_table, record_table
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
+
+_LISTS = ("images", "annotations", "categories")
 
 
 def check_splits(
@@ -37,12 +42,6 @@ def check_splits(
         _drop(splits, config.data_validation.max_drop_share, report)
 
 
-def file_finding(rule: str, split: str, value: Any, advice: str | None = None, where: str = "file") -> Finding:
-    """The finding of a rule about a file, or a list of it, as a whole."""
-    found = RULES[rule]
-    return Finding(rule, found.severity, split, where, None, None, value, advice or found.advice)
-
-
 def _describe_split(split: SplitData, report: Report) -> None:
     images, boxes = split.document["images"], split.document["annotations"]
     facts = {"images": len(images), "boxes": len(boxes)}
@@ -54,33 +53,27 @@ def _describe_split(split: SplitData, report: Report) -> None:
 
 
 def _check_file(split: SplitData, report: Report) -> None:
-    for rule in ("dataset_empty", "categories_missing", "unknown_key"):
-        report.checked(rule, split.name, 1)
-    for name in ("images", "annotations") if split.name == "training" else ("images",):
-        if not split.document[name]:
-            report.add(file_finding("dataset_empty", split.name, [], f"expected at least one in {name}", name))
-            break
-    if not split.is_named:
-        report.add(file_finding("categories_missing", split.name, None, where="categories"))
-    for found in unknown_keys(split.document):
-        advice = f"known are {', '.join(found.known)}; {RULES['unknown_key'].advice}"
-        value = {"key": found.key, "records": found.records}
-        report.add(Finding("unknown_key", "warning", split.name, found.list, found.index, None, value, advice))
+    for rule in RULES.values():
+        for check in rule.of_kind(FileCheck):
+            report.checked(rule.name, split.name, 1)
+            for found in check.measure(split):
+                report.add(file_finding(rule, split.name, found))
 
 
 def _check_format(splits: Sequence[SplitData], config: RunConfig, report: Report) -> None:
     settings = config.data_validation
     evidence = {split.name: evidence_of(split.boxes.bbox, split.sizes(), settings.box_tolerance) for split in splits}
     verdicts = judge(evidence, settings)
+    by_mistake = {check.mistaken_for: rule for rule in RULES.values() for check in rule.of_kind(FormatCheck)}
     for split in splits:
         found, verdict = evidence[split.name], verdicts[split.name]
         split.reading = verdict.reading
         report.splits[split.name] |= {"bbox_format": verdict.reading, "impossible_boxes": found.to_dict()}
-        for rule in (rule for rule in RULES.values() if rule.scope == "format"):
+        for name, rule in by_mistake.items():
             report.checked(rule.name, split.name, found.boxes)
-        if verdict.rule:
-            advice = f"{verdict.advice}; {RULES[verdict.rule].advice}"
-            report.add(file_finding(verdict.rule, split.name, found.to_dict(), advice, "annotations"))
+            if name == verdict.mistaken_for:
+                place = Found("annotations", found.to_dict(), context=verdict.counts)
+                report.add(file_finding(rule, split.name, place))
 
 
 def _run_rules(
@@ -101,29 +94,31 @@ def _run_rules(
         report.splits[split.name]["classes"] = {row.name: row.boxes for row in rows if row.split == split.name}
     tolerance = config.data_validation.box_tolerance
     parts = {
-        "images": [image_table(split) for split in splits],
-        "annotations": [box_table(split, _category_ids(split, splits), input_size, tolerance) for split in splits],
-        "categories": [category_table(split) for split in splits],
+        name: [Records(split, name, _category_ids(split, splits), input_size, tolerance) for split in splits]
+        for name in _LISTS
     }
-    tables = {name: pd.concat(of_splits, ignore_index=True) for name, of_splits in parts.items()}
-    tables["classes"] = class_table(rows, splits[0].name)
-    lengths = {name: [len(table) for table in of_splits] for name, of_splits in parts.items()}
+    tables = {
+        name: pd.concat([record_table(records, rules) for records in of_splits], ignore_index=True)
+        for name, of_splits in parts.items()
+    }
+    tables["classes"] = class_table(rows, rules)
+    lengths = {name: [len(records) for records in of_splits] for name, of_splits in parts.items()}
     lengths["classes"] = [sum(row.split == split.name for row in rows) for split in splits]
     failures = run_expectations(tables, rules, out_dir)
     _count_checked(tables, lengths, splits, rules, report)
     training = sorted((row for row in rows if row.split == "training"), key=lambda row: -row.boxes)
     for (name, check), failed in _in_order(failures, rules):
-        if check.table == "classes":
+        if isinstance(check, ClassCheck):
             for row in failed.tolist():
-                report.add(describe_class(rules[name], rows[row], training))
+                report.add(class_finding(rules[name], check, rows[row], training))
             continue
         ends = np.cumsum(lengths[check.table])
         for row, part in zip(failed.tolist(), np.searchsorted(ends, failed, side="right").tolist(), strict=True):
             index = row - int(ends[part]) + lengths[check.table][part]
-            report.add(describe_record(rules[name], check, splits[part], index))
+            report.add(record_finding(rules[name], check, parts[check.table][part], index))
 
 
-def _in_order(failures: Failures, rules: Mapping[str, Rule]) -> list[tuple[tuple[str, Check], NDArray[np.int64]]]:
+def _in_order(failures: Failures, rules: Mapping[str, Rule]) -> list[tuple[tuple[str, Expectation], NDArray[np.int64]]]:
     order = {name: number for number, name in enumerate(rules)}
     return sorted(failures.items(), key=lambda item: order[item[0][0]])
 
@@ -136,8 +131,8 @@ def _count_checked(
     report: Report,
 ) -> None:
     for rule in rules.values():
-        for check in rule.checks:
-            asked = tables[check.table][check.column].notna().to_numpy()
+        for check in expectations_of(rule):
+            asked = tables[check.table][rule.name].notna().to_numpy()
             parts = np.split(asked, np.cumsum(lengths[check.table])[:-1])
             for split, part in zip(splits, parts, strict=True):
                 report.checked(rule.name, split.name, int(part.sum()))
@@ -155,6 +150,6 @@ def _category_ids(split: SplitData, splits: Sequence[SplitData]) -> list[int] | 
 def _drop(splits: Sequence[SplitData], most: float, report: Report) -> None:
     report.drop(records_to_drop(report.findings, {split.name: split.document for split in splits}))
     for split in splits:
-        report.checked("too_much_dropped", split.name, 1)
+        report.checked(TOO_MUCH_DROPPED.name, split.name, 1)
         if found := share_finding(split.name, report.dropped, report.splits[split.name], most):
             report.add(found)

@@ -1,17 +1,16 @@
-"""The table of classes over all splits: what training can learn, and what the other splits would measure."""
+"""The classes over all splits: what training can learn, what the others would measure, and what class rules measure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from boxwright.dataset.validation.tables import SplitData
+from boxwright.dataset.validation.split_data import SplitData
+from boxwright.errors import shorten
 
-if TYPE_CHECKING:
-    import pandas as pd  # type: ignore[import-untyped]
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ class ClassRow:
         boxes: in this split.
         in_training: boxes in training.
         anywhere: boxes in all splits.
+        is_training: whether the split is the one that is trained on.
+        most_in_training: boxes in training of the class that has most there.
     """
 
     split: str
@@ -37,6 +38,8 @@ class ClassRow:
     boxes: int
     in_training: int
     anywhere: int
+    is_training: bool
+    most_in_training: int
 
 
 def class_rows(splits: Sequence[SplitData]) -> list[ClassRow]:
@@ -44,6 +47,7 @@ def class_rows(splits: Sequence[SplitData]) -> list[ClassRow]:
     counts = {split.name: _counts(split) for split in splits}
     training = splits[0]
     names = _names(training, counts[training.name])
+    most = max((counts[training.name].get(category, 0) for category in names), default=0)
     rows = []
     for split in splits:
         own = _names(split, counts[split.name]) if split.is_named else names
@@ -60,33 +64,63 @@ def class_rows(splits: Sequence[SplitData]) -> list[ClassRow]:
                     boxes=counts[split.name].get(category, 0),
                     in_training=counts[training.name].get(category, 0),
                     anywhere=sum(of_split.get(category, 0) for of_split in counts.values()),
+                    is_training=split is training,
+                    most_in_training=most,
                 )
             )
     return rows
 
 
-def class_table(rows: Sequence[ClassRow], training: str) -> pd.DataFrame:
-    """The columns that the class rules look at, one row a `ClassRow`."""
-    import pandas as pd
-
-    most = max((row.boxes for row in rows if row.split == training), default=0)
-    table = pd.DataFrame(
-        [_training_columns(row, most) if row.split == training else _other_columns(row) for row in rows],
-        columns=["boxes_anywhere", "training_boxes", "times_fewer", "boxes_to_learn_from", "names"],
-    )
-    return table.astype(np.float64)
+# --- what the rules measure, None where a class is not asked ---
 
 
-def _training_columns(row: ClassRow, most: int) -> dict[str, float]:
-    few = {"training_boxes": row.boxes, "times_fewer": most / row.boxes} if row.boxes else {}
-    return {"boxes_anywhere": row.anywhere, **few}
+def boxes_anywhere(row: ClassRow) -> float | None:
+    """Boxes in all splits, of a class of training."""
+    return row.anywhere if row.is_training else None
 
 
-def _other_columns(row: ClassRow) -> dict[str, float]:
+def training_boxes(row: ClassRow) -> float | None:
+    """Boxes in training, of a class that has any there."""
+    return row.boxes or None if row.is_training else None
+
+
+def times_fewer(row: ClassRow) -> float | None:
+    """How many times the boxes of a class the most frequent class of training has."""
+    return row.most_in_training / row.boxes if row.is_training and row.boxes else None
+
+
+def boxes_to_learn_from(row: ClassRow) -> float | None:
+    """Boxes in training, of a class that another split has boxes of or that training lacks."""
+    if row.is_training:
+        return None
     if row.training_name is None:
-        return {"boxes_to_learn_from": 0}
-    learnt = {"boxes_to_learn_from": row.in_training} if row.boxes else {}
-    return {"names": len({row.name, row.training_name}), **learnt}
+        return 0
+    return row.in_training if row.boxes else None
+
+
+def different_names(row: ClassRow) -> float | None:
+    """How many names a class of another split has there and in training."""
+    return None if row.is_training or row.training_name is None else len({row.name, row.training_name})
+
+
+# --- what the advice says of a class; `training` has the classes of training, the most frequent one first ---
+
+
+def name_in_training(row: ClassRow, training: Sequence[ClassRow]) -> str:
+    """What training calls it."""
+    return f"training calls it {row.training_name!a}"
+
+
+def ids_in_training(row: ClassRow, training: Sequence[ClassRow]) -> str | None:
+    """The ids of training, for a class that is not among them."""
+    if row.training_name is not None:
+        return None
+    return f"training has the ids {shorten([other.category_id for other in training[:_SHOWN]])} only"
+
+
+def most_frequent(row: ClassRow, training: Sequence[ClassRow]) -> str:
+    """The class that has most boxes in training."""
+    return f"{training[0].name!a} has {training[0].boxes} boxes"
 
 
 def _counts(split: SplitData) -> dict[int, int]:

@@ -9,8 +9,10 @@ from typing import Any
 
 from boxwright.config import RunConfig
 from boxwright.dataset.annotations import SIZE_LIMIT, Annotations, Box, annotations_of, file_of, raw_id, read_document
+from boxwright.dataset.validation.checks import Found
+from boxwright.dataset.validation.describe import file_finding
 from boxwright.dataset.validation.findings import Dropped, Finding, Report, json_safe
-from boxwright.dataset.validation.rules import RULES
+from boxwright.dataset.validation.rules import RULES, TOO_MUCH_DROPPED
 from boxwright.storage import read_bytes
 
 _RECORDS = ("images", "annotations")
@@ -49,13 +51,12 @@ def share_finding(split: str, dropped: Iterable[Dropped], facts: Mapping[str, An
         facts: the split's counts of `images` and `boxes`.
         most: largest share of each to drop.
     """
-    rule = RULES["too_much_dropped"]
     for name, total in (("images", facts["images"]), ("boxes", facts["boxes"])):
         of_list = "annotations" if name == "boxes" else name
         gone = len({record.index for record in dropped if record.split == split and record.list == of_list})
         if gone and (gone > most * total or gone == total):
             value = {"list": name, "dropped": gone, "of": total, "max_drop_share": most}
-            return Finding(rule.name, rule.severity, split, "file", None, None, value, rule.advice)
+            return file_finding(TOO_MUCH_DROPPED, split, Found("file", value))
     return None
 
 
@@ -114,7 +115,7 @@ def _from_coco(box: Box) -> Box:
 def _taken_along(split: str, document: Mapping[str, Any], bad: Mapping[int, list[str]]) -> list[Dropped]:
     """What goes with the bad images: those that share a file with them or an id, and the boxes of all of these."""
     images = document["images"]
-    names = {images[index]["file_name"] for index, rules in bad.items() if "file_name_not_unique" in rules}
+    names = {images[index]["file_name"] for index, rules in bad.items() if _share_a_file(rules)}
     gone = {index for index, image in enumerate(images) if names and file_of(image) in names} | set(bad)
     owners: dict[int, int] = {}
     for index in sorted(gone):
@@ -134,6 +135,10 @@ def _taken_along(split: str, document: Mapping[str, Any], bad: Mapping[int, list
                 Dropped(split, "annotations", index, _shown(file_of(images[owner])), f"images[{owner}] is dropped")
             )
     return dropped
+
+
+def _share_a_file(rules: Iterable[str]) -> bool:
+    return any(RULES[rule].shares_file for rule in rules)
 
 
 def _shown(name: str | None) -> str | None:

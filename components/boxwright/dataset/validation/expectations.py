@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.dataset.validation.rules import Check, Rule
+from boxwright.dataset.validation.checks import ClassCheck, Expectation, RecordCheck
+from boxwright.dataset.validation.rules import Rule
 from boxwright.storage import write_json
 
 if TYPE_CHECKING:
@@ -28,14 +29,19 @@ _ROWS = ("unexpected_list", "unexpected_index_list")
 _KEY = "check"
 _SITE = "boxwright"
 
-Failures = dict[tuple[str, Check], NDArray[np.int64]]
+Failures = dict[tuple[str, Expectation], NDArray[np.int64]]
+
+
+def expectations_of(rule: Rule) -> list[Expectation]:
+    """The checks of a rule that Great Expectations makes."""
+    return [*rule.of_kind(RecordCheck), *rule.of_kind(ClassCheck)]
 
 
 def run_expectations(tables: Mapping[str, pd.DataFrame], rules: Mapping[str, Rule], out_dir: Path | None) -> Failures:
     """Holds each table against the rules that have a check on it.
 
     Args:
-        tables: by name; columns as the checks name them, rows numbered from 0.
+        tables: by name; a column for each rule that asks something of it, rows numbered from 0.
         rules: those of the run.
         out_dir: receives `great_expectations.json` and the site `data_docs/`; None for neither. What is kept there has
             the first 20 failures of each expectation, so that it stays small; the caller gets all of them.
@@ -53,7 +59,7 @@ def run_expectations(tables: Mapping[str, pd.DataFrame], rules: Mapping[str, Rul
         checks = {
             f"{name}-{rule.name}": (rule, check)
             for rule in rules.values()
-            for check in rule.checks
+            for check in expectations_of(rule)
             if check.table == name
         }
         if table.empty or not checks:
@@ -74,12 +80,12 @@ def run_expectations(tables: Mapping[str, pd.DataFrame], rules: Mapping[str, Rul
     return failures
 
 
-def _expectation(gx: Any, key: str, rule: Rule, check: Check) -> Any:
+def _expectation(gx: Any, key: str, rule: Rule, check: Expectation) -> Any:
     limit = check.limit if rule.threshold is None else rule.threshold
     at_least = {"min_value": limit, "strict_min": check.bound == "above"}
     bounds = {"max_value": limit} if check.bound == "max" else at_least
     return gx.expectations.ExpectColumnValuesToBeBetween(
-        column=check.column,
+        column=rule.name,
         **bounds,
         description=f"{rule.name}: {rule.description}",
         severity=_SEVERITIES[rule.severity],

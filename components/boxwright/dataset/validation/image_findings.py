@@ -9,12 +9,9 @@ from dataclasses import replace
 from boxwright.dataset.annotations import Annotations
 from boxwright.dataset.validation.dropping import share_finding
 from boxwright.dataset.validation.findings import Dropped, Finding, Report
-from boxwright.dataset.validation.image_rules import Inspection, Place, Problem, duplicates
+from boxwright.dataset.validation.image_measures import Place
+from boxwright.dataset.validation.image_rules import Inspection, Problem, duplicates
 from boxwright.dataset.validation.rules import RULES
-
-# The listing has told these before the download.
-_OF_LISTING = ("image_missing", "image_empty")
-_RULES = tuple(rule.name for rule in RULES.values() if rule.scope == "images" and rule.name not in _OF_LISTING)
 
 Inspected = Sequence[tuple[Place, Inspection]]
 
@@ -28,8 +25,9 @@ def places_of(split: str, annotations: Annotations, report: Report) -> list[Plac
 
 def add_image_findings(report: Report, inspected: Mapping[str, Inspected]) -> None:
     """Adds a finding for each rule that an image breaks, alone or compared with others; splits in the run's order."""
+    asked = [rule.name for rule in RULES.values() if rule.is_asked_of_images]
     for split, images in inspected.items():
-        for rule in _RULES:
+        for rule in asked:
             report.checked(rule, split, len(images))
         for place, inspection in images:
             for problem in inspection.problems:

@@ -1,4 +1,4 @@
-"""Image files, untrusted: each is read once, hashed, decoded whole, and compared with what is declared."""
+"""Image files, untrusted: each is read once, hashed, decoded whole, and held against the rules about pictures."""
 
 from __future__ import annotations
 
@@ -9,27 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from boxwright.dataset.annotations import ImageRecord
-from boxwright.errors import shorten
-from boxwright.images import is_quarter_turned, on_one_line, open_image, orientation_of, unreadable_reason
+from boxwright.dataset.validation.checks import PictureCheck, TwinCheck
+from boxwright.dataset.validation.image_measures import Picture, Place, Twins
+from boxwright.dataset.validation.rules import IMAGE_MISSING, IMAGE_TOO_LARGE, IMAGE_UNDECODABLE, RULES
+from boxwright.images import on_one_line, open_image, unreadable_reason
 from boxwright.storage import explain_os_error
 
 if TYPE_CHECKING:
     from PIL import Image
 
-_SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}
-_MODE_RULES = {
-    "1": "image_grayscale",
-    "L": "image_grayscale",
-    "LA": "image_rgba",
-    "PA": "image_rgba",
-    "RGBA": "image_rgba",
-    "CMYK": "image_cmyk",
-}
-_PNG_DEPTH = 24  # offset of the bit depth in a PNG file
 _HEADER = 32
 # Above this, few at a time: memory must not grow with the size of the images times the number of cores.
 _LARGE_PIXELS = 16_000_000
@@ -53,20 +45,7 @@ class Inspection:
     @property
     def is_usable(self) -> bool:
         """Whether it could be decoded, so that comparing it with others says something."""
-        unusable = {"image_missing", "image_undecodable", "image_too_large"}
-        return self.digest is not None and not any(rule in unusable for rule, _ in self.problems)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an image stands: `index` is its position in the `images` of the annotations file of `split`."""
-
-    split: str
-    index: int
-    file: str
-
-    def __str__(self) -> str:
-        return f"{self.split}: images[{self.index}] {shorten(self.file, 260)}"
+        return self.digest is not None and not any(RULES[rule].spoils_image for rule, _ in self.problems)
 
 
 def inspect_images(folder: Path, records: Sequence[ImageRecord], max_megapixels: float) -> list[Inspection]:
@@ -108,7 +87,7 @@ def inspect_image(path: Path, record: ImageRecord, max_megapixels: float) -> Ins
             file.seek(0)
             return Inspection(digest, tuple(_problems(file, record, max_megapixels)))
     except FileNotFoundError:
-        return Inspection(None, (("image_missing", None),))
+        return Inspection(None, ((IMAGE_MISSING.name, None),))
     except OSError as error:
         raise explain_os_error(error, str(path)) from error
 
@@ -122,18 +101,18 @@ def duplicates(by_split: Mapping[str, Sequence[tuple[Place, Inspection]]]) -> It
     Yields:
         The later image, with the rule and the earlier image.
     """
+    asked = [(rule.name, check) for rule in RULES.values() for check in rule.of_kind(TwinCheck)]
     before: dict[str, Place] = {}
     for images in by_split.values():
         own: dict[str, Place] = {}
         for place, inspection in images:
             if not inspection.digest or not inspection.is_usable:
                 continue
-            if earlier := before.get(inspection.digest):
-                yield place, ("duplicate_image_across_splits", str(earlier))
-            if twin := own.get(inspection.digest):
-                yield place, ("duplicate_image_within_split", str(twin))
-            else:
-                own[inspection.digest] = place
+            twins = Twins(own.get(inspection.digest), before.get(inspection.digest))
+            for rule, check in asked:
+                if (earlier := check.measure(twins)) is not None:
+                    yield place, (rule, str(earlier))
+            own.setdefault(inspection.digest, place)
         before = {**own, **before}
 
 
@@ -145,16 +124,16 @@ def _problems(file: BinaryIO, record: ImageRecord, max_megapixels: float) -> lis
     try:
         with open_image(file) as image:
             if image.width * image.height > max_megapixels * 1e6:
-                return [("image_too_large", f"{image.width} x {image.height}")]
+                return [(IMAGE_TOO_LARGE.name, f"{image.width} x {image.height}")]
             with _room_for(image):
                 if image.format == "PNG":
                     _verify(file)
                 image.load()
-            return list(_differences(image, header, record))
+            return _differences(Picture(image, header, record))
     except Image.DecompressionBombError as error:
-        return [("image_too_large", on_one_line(error))]
+        return [(IMAGE_TOO_LARGE.name, on_one_line(error))]
     except Exception as error:  # Pillow's decoders raise many types on broken bytes, and this is where they come in
-        return [("image_undecodable", unreadable_reason(file, header, error))]
+        return [(IMAGE_UNDECODABLE.name, unreadable_reason(file, header, error))]
 
 
 def _room_for(image: Image.Image) -> AbstractContextManager[Any]:
@@ -169,31 +148,7 @@ def _verify(file: BinaryIO) -> None:
     file.seek(position)
 
 
-def _differences(image: Image.Image, header: bytes, record: ImageRecord) -> Iterator[Problem]:
-    """What is unusual about a picture that can be decoded."""
-    suffix, kind = PurePosixPath(record.file_name).suffix.lower(), str(image.format)
-    if suffix not in _SUFFIXES[kind]:
-        yield "image_extension_mismatch", f"{kind} in a file {suffix}"
-    if kind == "PNG" and getattr(image, "n_frames", 1) > 1:
-        yield "image_animated", f"{getattr(image, 'n_frames', 0)} frames"
-    if image.mode.startswith(("I", "F")) or (kind == "PNG" and header[_PNG_DEPTH] == 16):
-        yield "image_16bit", f"16 bits a channel, mode {image.mode}"
-    elif image.mode == "P" and "transparency" in image.info:
-        yield "image_rgba", "palette with transparency"
-    elif image.mode in _MODE_RULES:
-        yield _MODE_RULES[image.mode], f"mode {image.mode}"
-    yield from _size_and_orientation(image, record)
-
-
-def _size_and_orientation(image: Image.Image, record: ImageRecord) -> Iterator[Problem]:
-    orientation, declared = orientation_of(image), (record.width, record.height)
-    shown = (image.height, image.width) if is_quarter_turned(orientation) else image.size
-    if declared not in (image.size, shown):
-        yield "image_size_mismatch", f"{_by(image.size)} in the file, {_by(declared)} declared"
-    elif orientation != 1 and (declared != shown or shown == image.size):
-        # Only a quarter turn whose declared size is the turned one proves that the boxes were drawn on what is shown.
-        yield "image_orientation", f"EXIF orientation {orientation}, {_by(declared)} declared, {_by(image.size)} stored"
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
+def _differences(picture: Picture) -> list[Problem]:
+    """What is unusual about a picture that can be decoded, in the order of the rules."""
+    asked = ((rule.name, check.measure(picture)) for rule in RULES.values() for check in rule.of_kind(PictureCheck))
+    return [(rule, value) for rule, value in asked if value is not None]

@@ -8,10 +8,12 @@ from typing import Any
 
 from boxwright.config import RunConfig
 from boxwright.dataset.annotations import SIZE_LIMIT, annotations_uri, read_document
-from boxwright.dataset.validation.checking import check_splits, file_finding
+from boxwright.dataset.validation.checking import check_splits
+from boxwright.dataset.validation.checks import Found
+from boxwright.dataset.validation.describe import file_finding
 from boxwright.dataset.validation.findings import REPORT_FILE, Report
-from boxwright.dataset.validation.rules import RULES, rules_of
-from boxwright.dataset.validation.tables import SplitData
+from boxwright.dataset.validation.rules import FILE_UNREADABLE, rules_of
+from boxwright.dataset.validation.split_data import SplitData
 from boxwright.errors import DataError
 from boxwright.storage import join, list_files, read_bytes
 
@@ -82,13 +84,12 @@ def examine(config: RunConfig, out_dir: Path | None, input_size: int | None = No
 
 def _read(name: str, uri: str, file_name: str, report: Report) -> SplitData | None:
     source = None
-    report.checked("file_unreadable", name, 1)
+    report.checked(FILE_UNREADABLE.name, name, 1)
     try:
         source = annotations_uri(uri, file_name)
         document = read_document(read_bytes(source, SIZE_LIMIT), source)
     except DataError as error:
-        advice = f"{error}; {RULES['file_unreadable'].advice}"
-        report.add(file_finding("file_unreadable", name, source or uri, advice))
+        report.add(file_finding(FILE_UNREADABLE, name, Found("file", source or uri, context=str(error))))
         report.splits[name] = {"annotations": source or uri, "images": 0, "boxes": 0, "bbox_format": None}
         return None
     report.splits[name] = {"annotations": source}
