@@ -112,7 +112,7 @@ def train(training: Training, out_dir: Path) -> dict[str, Any]:
     examples = prepared(config, out_dir / "data" / f"prepared-{training.dataset}")
     curve, predict = SYSTEMS[training.system](config, examples, out_dir / "work" / training.name)
     minutes = (time.monotonic() - started) / 60
-    measured = measure(_truth(examples), predict(sorted((examples / "test").glob("*.tfrecord")))).to_dict()
+    measured = measure(_truth(examples), predict(sorted((examples / "test").glob("*.tfrecord")))).model_dump()
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "dataset": training.dataset,

@@ -106,7 +106,7 @@ def boxwright(annotations: Annotations) -> Callable[[Any], float]:
     def run(results: Any) -> float:
         measurement = Measurement(annotations, Detections.of_results(annotations, results))
         analyse(measurement).model_dump()
-        measurement.metrics.to_dict()
+        measurement.metrics.model_dump()
         return float(measurement.metrics.AP or 0)
 
     return run

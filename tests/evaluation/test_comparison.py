@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from test_metrics import synthetic
 
-from boxwright.evaluation.comparison import Comparison, compare
+from boxwright.evaluation.comparison import compare
 from boxwright.evaluation.detections import Detections
 from boxwright.evaluation.metrics import Measurement
+from boxwright.evaluation.records import Comparison
 
 TRUTH, FOUND = synthetic(4)
 

@@ -14,9 +14,10 @@ from test_metrics import evaluated_by_pycocotools
 from boxwright.config import EvaluationConfig, Gate
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.errors import DataError, GateError
-from boxwright.evaluation.evaluating import Champion, EvaluationSummary, evaluate
+from boxwright.evaluation.evaluating import Champion, evaluate
 from boxwright.evaluation.files import PUBLISHED
 from boxwright.evaluation.gate import check_gate
+from boxwright.evaluation.records import BeatenChampion, EvaluationSummary
 
 GATE = Gate()
 # Blue is half as sure of itself, and red is not known.
@@ -53,11 +54,11 @@ def test_a_right_model_is_measured_as_right_and_leaves_all_files(run: Any, tmp_p
     assert summary.metrics["val_localization_loss"] == 0.15 and summary.metrics["first_epoch_val_loss"] == 0.8
     assert summary.champion is None and summary.comparison is None
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert written == vars(summary)
+    assert written == summary.to_dict() and EvaluationSummary.read(tmp_path / "out") == summary
     assert written["speed"]["latency_ms"] > 0 and written["speed"]["size_bytes"] == 7
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == set(PUBLISHED) - {"champion_detections.json"}
-    assert check_gate(written, GATE).passed
+    assert check_gate(summary, GATE).passed
 
 
 def test_the_written_detections_give_the_same_numbers_to_pycocotools(run: Any, examples: Path, tmp_path: Path) -> None:
@@ -70,24 +71,22 @@ def test_the_written_detections_give_the_same_numbers_to_pycocotools(run: Any, e
 
 def test_the_champion_is_measured_on_the_same_images(run: Any, tmp_path: Path) -> None:
     summary = run(RIGHT, WEAK)
-    difference = summary.comparison["metrics"]["AP"]
-    assert summary.champion["reference"] == "models:/d/1" and summary.champion["problem"] is None
-    assert (
-        summary.champion["metrics"]["AP"] == difference["champion"] < difference["candidate"] == summary.metrics["AP"]
-    )
-    assert summary.comparison["per_class"]["red"]["difference"] == pytest.approx(1)
-    assert difference["low"] > 0
+    difference = summary.comparison.metrics["AP"]
+    assert summary.champion.reference == "models:/d/1" and summary.champion.problem is None
+    assert summary.champion.metrics["AP"] == difference.champion < difference.candidate == summary.metrics["AP"]
+    assert summary.comparison.per_class["red"].difference == pytest.approx(1)
+    assert difference.low > 0
     assert (tmp_path / "out" / "champion_detections.json").exists()
     gate = Gate(must_beat_champion=0.2)
-    assert check_gate(vars(summary), gate).passed
-    worse = check_gate(vars(summary), Gate(must_beat_champion=0.5))
+    assert check_gate(summary, gate).passed
+    worse = check_gate(summary, Gate(must_beat_champion=0.5))
     assert worse.checks[-1].verdict == "worse than champion"
 
 
 def test_a_champion_that_cannot_be_measured_is_told_and_stops_nothing(run: Any) -> None:
     summary = run(RIGHT, beaten=Champion("models:/d/1", None, "the archive is gone"))
-    assert summary.champion == {"reference": "models:/d/1", "problem": "the archive is gone"}
-    assert summary.comparison is None and check_gate(vars(summary), GATE).passed
+    assert summary.champion == BeatenChampion(reference="models:/d/1", problem="the archive is gone")
+    assert summary.comparison is None and check_gate(summary, GATE).passed
 
 
 def test_a_model_of_other_classes_is_refused_with_both_sets(run: Any) -> None:
@@ -121,7 +120,7 @@ def test_a_broken_model_fails_the_gate_for_its_own_reason(
     run: Any, tmp_path: Path, model: Colours, check: str, verdict: str, said: str
 ) -> None:
     summary = run(model, gate=GATE)
-    report = check_gate(vars(summary), GATE)
+    report = check_gate(summary, GATE)
     assert {one.name: one.verdict for one in report.checks}[check] == verdict
     with pytest.raises(GateError, match=said):
         report.raise_if_failed()

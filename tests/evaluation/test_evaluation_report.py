@@ -21,6 +21,7 @@ from boxwright.evaluation.detections import Detections
 from boxwright.evaluation.files import CHART_PICTURES, REPORT_PAGE
 from boxwright.evaluation.gate import GateReport, check_gate
 from boxwright.evaluation.metrics import Measurement
+from boxwright.evaluation.records import BeatenChampion, EvaluationSummary, Speed
 from boxwright.evaluation.report.charts import draw_charts
 from boxwright.evaluation.report.galleries import draw_pairs, sample_images, worst_images
 from boxwright.evaluation.report.page import Background, write_report
@@ -31,22 +32,25 @@ HISTORY = [
     | ({"AP": 0.3, "AP50": 0.5} if number else {})
     for number in range(2)
 ]
-SPEED = {
-    "latency_ms": 31.5, "latency_p95_ms": 40.0, "images_per_second": 50.0, "batch_size": 8, "size_bytes": 2_000_000,
-    "device": "CPU",
-}  # fmt: skip
+SPEED = Speed(
+    latency_ms=31.5, latency_p95_ms=40.0, images_per_second=50.0, batch_size=8, size_bytes=2_000_000, device="CPU"
+)
 
 
 def written(folder: Path, annotations: Annotations, results: list[dict[str, Any]], title: str = "a model") -> Page:
     """A report with everything in it, on grey pictures."""
     measurement = Measurement(annotations, Detections.of_results(annotations, results), voc=True)
     champion = Measurement(annotations, Detections.of_results(annotations, results[::2]))
-    metrics, beaten = measurement.metrics.to_dict(), champion.metrics.to_dict()
-    evaluation = {
-        "split": "test", "threshold": metrics["threshold"], "metrics": metrics, "per_class": metrics["per_class"],
-        "speed": SPEED, "champion": {"reference": title, "problem": None, "metrics": beaten},
-        "comparison": compare(champion, measurement, title).model_dump(),
-    }  # fmt: skip
+    metrics, beaten = (one.metrics.model_dump(exclude={"per_class", "threshold"}) for one in (measurement, champion))
+    evaluation = EvaluationSummary(
+        split="test",
+        threshold=measurement.threshold,
+        metrics=metrics,
+        per_class=measurement.metrics.per_class,
+        speed=SPEED,
+        champion=BeatenChampion(reference=title, metrics=beaten),
+        comparison=compare(champion, measurement, title),
+    )
     analysis: Analysis = analyse(measurement)
     gate: GateReport = check_gate(evaluation, Gate(min_ap=0.99, must_beat_champion=0.0))
     chosen = {"worst": worst_images(analysis, 4), "sample": sample_images(measurement, 3)}
@@ -58,7 +62,7 @@ def written(folder: Path, annotations: Annotations, results: list[dict[str, Any]
         title, {"Run": title}, {"epochs": 3, "gate": {"min_ap": title}}, HISTORY,
         {"training": SplitBoxes.of_records(annotations)},
     )  # fmt: skip
-    write_report(folder, evaluation, analysis, galleries, background, gate)
+    write_report(folder, evaluation.to_dict(), analysis, galleries, background, gate)
     return Page((folder / REPORT_PAGE).read_text(encoding="utf-8"))
 
 

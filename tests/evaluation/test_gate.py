@@ -9,9 +9,10 @@ import pytest
 
 from boxwright.config import Gate, parse_config
 from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
-from boxwright.errors import GateError, UsageError
-from boxwright.evaluation.gate import check_gate, write_gate_report
+from boxwright.errors import DataError, GateError, UsageError
+from boxwright.evaluation.gate import GateReport, check_gate
 from boxwright.evaluation.metrics import measure
+from boxwright.evaluation.records import BeatenChampion, Comparison, Difference, EvaluationSummary, Speed
 
 GATE = Gate(min_ap50=0.5, min_ap=0.3)
 OPEN = Gate(min_ap50=0, min_ap=0)
@@ -25,24 +26,50 @@ DOG = {"image_id": 1, "category_id": 2, "bbox": [40, 2, 20, 28], "score": 0.8}
 GOOD = {"AP": 0.6, "AP50": 0.8, "detections": 5}
 
 
-def evaluated(*detections: dict[str, Any], **more: Any) -> dict[str, Any]:
-    metrics = measure(TRUTH, detections).to_dict()
-    return {"per_class": metrics.pop("per_class"), "metrics": metrics, **more}
+def summary(metrics: dict[str, Any] = GOOD, **more: Any) -> EvaluationSummary:
+    return EvaluationSummary(split="test", metrics=metrics, **more)
 
 
-def verdicts(evaluation: dict[str, Any], gate: Gate) -> dict[str, str]:
+def evaluated(*detections: dict[str, Any], **more: Any) -> EvaluationSummary:
+    measured = measure(TRUTH, detections)
+    metrics = measured.model_dump(exclude={"per_class", "threshold"})
+    return summary(metrics | more, per_class=measured.per_class)
+
+
+def verdicts(evaluation: EvaluationSummary, gate: Gate) -> dict[str, str]:
     return {check.name: check.verdict for check in check_gate(evaluation, gate).checks}
 
 
 def test_a_model_that_reaches_its_bounds_exactly_passes(tmp_path: Path) -> None:
-    report = check_gate({"metrics": {"AP": 0.3, "AP50": 0.5, "detections": 1}}, GATE)
+    report = check_gate(summary({"AP": 0.3, "AP50": 0.5, "detections": 1}), GATE)
     report.raise_if_failed()
     assert report.passed and len(report.checks) == 3
-    write_gate_report(report, tmp_path / "gate.json")
+    report.write(tmp_path)
     written = json.loads((tmp_path / "gate.json").read_text())
     assert written["passed"] is True
     expected = {"name": "AP50", "value": 0.5, "bound": 0.5, "at_most": False, "passed": True, "verdict": "passed"}
     assert written["checks"][1] == expected | {"note": ""}
+    assert GateReport.read(tmp_path) == report
+
+
+def test_the_report_of_an_early_version_is_read() -> None:
+    check = {"name": "AP", "value": 0.3, "bound": 0.5, "passed": False, "verdict": "too low"}
+    report = GateReport.parse(json.dumps({"passed": False, "checks": [check]}).encode(), "gate.json")
+    assert not report.passed and report.checks[0].row() == ("AP", "0.3000", ">= 0.5", "too low")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"verdict": "fine"}, "'checks.0.verdict' is 'fine': input should be 'passed'"),
+        ({"value": math.inf}, r"'checks\[0\].value' is not a finite number"),
+        ({"bound": None}, "'checks.0.bound' is None"),
+    ],
+)
+def test_a_broken_report_is_named_by_file_and_field(change: dict[str, Any], said: str) -> None:
+    check = {"name": "AP", "value": 0.3, "bound": 0.5, "passed": False, "verdict": "too low"} | change
+    with pytest.raises(DataError, match=f"runs/gate.json is not a gate.json of Boxwright: {said}.*clear quality_gate"):
+        GateReport.parse(json.dumps({"checks": [check]}).encode(), "runs/gate.json")
 
 
 def test_measured_metrics_go_straight_in() -> None:
@@ -57,9 +84,7 @@ def test_the_ways_not_to_answer_are_told_apart() -> None:
     assert verdicts(evaluated(CAT), OPEN)["classes detected"] == "classes missing"
     with pytest.raises(GateError, match="never detected: dog"):
         check_gate(evaluated(CAT), OPEN).raise_if_failed()
-    broken = evaluated()
-    broken["metrics"]["not_finite_images"] = 1
-    assert verdicts(broken, OPEN)["detections"] == "not a number"
+    assert verdicts(evaluated(not_finite_images=1), OPEN)["detections"] == "not a number"
     swapped = evaluated(CAT | {"category_id": 2}, DOG | {"category_id": 1})
     assert set(verdicts(swapped, OPEN).values()) == {"passed"}
     assert verdicts(swapped, GATE)["AP50"] == "too low"
@@ -82,8 +107,8 @@ def test_the_ways_not_to_answer_are_told_apart() -> None:
 def test_a_failed_gate_says_which_check_and_how(
     metrics: dict[str, Any], said: list[str], unsaid: list[str], tmp_path: Path
 ) -> None:
-    report = check_gate({"metrics": metrics}, GATE)
-    write_gate_report(report, tmp_path / "gate.json")
+    report = check_gate(summary(metrics), GATE)
+    report.write(tmp_path)
     assert json.loads((tmp_path / "gate.json").read_text())["passed"] is False
     with pytest.raises(GateError) as caught:
         report.raise_if_failed()
@@ -95,7 +120,7 @@ def test_a_failed_gate_says_which_check_and_how(
 
 def test_the_table_is_logged_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "boxwright.evaluation"):
-        write_gate_report(check_gate({"metrics": GOOD | {"AP": 0.2}}, GATE), tmp_path / "gate.json")
+        check_gate(summary(GOOD | {"AP": 0.2}), GATE).write(tmp_path)
     lines = [record.getMessage().split() for record in caplog.records]
     assert lines == [
         ["check", "value", "bound", "verdict"],
@@ -107,7 +132,7 @@ def test_the_table_is_logged_whole(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
 @pytest.mark.parametrize("value", [math.nan, None])
 def test_an_open_gate_still_stops_what_is_no_number(value: float | None) -> None:
-    assert not check_gate({"metrics": {"AP": value, "AP50": 0.5}}, OPEN).passed
+    assert not check_gate(summary({"AP": value, "AP50": 0.5}), OPEN).passed
 
 
 def test_floors_of_single_classes() -> None:
@@ -127,9 +152,11 @@ def test_floors_of_single_classes() -> None:
     ],
 )
 def test_the_champion_must_be_beaten_by_the_margin(margin: float, difference: float | None, verdict: str) -> None:
-    found = {"champion": 0.5, "candidate": 0.5 + (difference or 0), "difference": difference, "low": -0.1, "high": 0.1}
-    champion = {"reference": "models:/d/3", "problem": None}
-    evaluation = {"metrics": GOOD, "champion": champion, "comparison": {"metrics": {"AP": found}}}
+    found = Difference(
+        champion=0.5, candidate=0.5 + (difference or 0), difference=difference, low=-0.1, high=0.1, better=0.5
+    )
+    comparison = Comparison(champion="models:/d/3", metrics={"AP": found}, per_class={}, samples=100, images=1)
+    evaluation = summary(champion=BeatenChampion(reference="models:/d/3"), comparison=comparison)
     gate = OPEN.model_copy(update={"must_beat_champion": margin})
     report = check_gate(evaluation, gate)
     assert report.checks[-1].verdict == verdict
@@ -140,8 +167,8 @@ def test_the_champion_must_be_beaten_by_the_margin(margin: float, difference: fl
 
 def test_without_a_champion_there_is_nothing_to_beat_and_a_broken_one_is_not_beaten() -> None:
     gate = OPEN.model_copy(update={"must_beat_champion": 0.1})
-    assert check_gate({"metrics": GOOD, "champion": None}, gate).passed
-    broken = {"metrics": GOOD, "champion": {"reference": "models:/d/3", "problem": "no common class"}}
+    assert check_gate(summary(), gate).passed
+    broken = summary(champion=BeatenChampion(reference="models:/d/3", problem="no common class"))
     with pytest.raises(GateError, match="models:/d/3: no common class"):
         check_gate(broken, gate).raise_if_failed()
     assert check_gate(broken, OPEN).passed, "nobody asked for it to be beaten"
@@ -150,7 +177,9 @@ def test_without_a_champion_there_is_nothing_to_beat_and_a_broken_one_is_not_bea
 @pytest.mark.parametrize(("latency", "verdict"), [(20.0, "passed"), (20.1, "too high"), (None, "not measured")])
 def test_latency_has_an_upper_bound(latency: float | None, verdict: str) -> None:
     gate = OPEN.model_copy(update={"max_latency_ms": 20.0})
-    check = check_gate({"metrics": GOOD, "speed": {"latency_ms": latency}}, gate).checks[-1]
+    facts = {"latency_p95_ms": 99.0, "images_per_second": None, "batch_size": 8, "size_bytes": 9, "device": "CPU"}
+    speed = None if latency is None else Speed(latency_ms=latency, **facts)
+    check = check_gate(summary(speed=speed), gate).checks[-1]
     assert (check.verdict, check.at_most, check.row()[2]) == (verdict, True, "<= 20")
     if verdict == "too high":
         assert "latency in ms is 20.1000, at most 20 is required" in str(check)

@@ -133,7 +133,7 @@ def test_no_ground_truth_at_all_is_null_and_not_minus_one() -> None:
     annotations = Annotations((ImageRecord(1, "a.jpg", 64, 48),), (), {2: "cat"})
     measured = measure(annotations, [result(1, 2, (1, 1, 10, 10), 0.5)])
     assert measured.AP is None and measured.per_class["cat"].AP50 is None
-    assert "-1" not in json.dumps(measured.to_dict())
+    assert "-1" not in json.dumps(measured.model_dump())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,7 +16,7 @@ from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig
 from boxwright.errors import DataError
 
 if TYPE_CHECKING:
-    from boxwright.evaluation import EvaluationSummary
+    from boxwright.evaluation import Comparison, EvaluationSummary
 
 _MODEL = "models:/NAME/VERSION, models:/NAME@ALIAS, or the URI of a model.tar.gz."
 _SHOWN = ("AP", "AP50", "AP75", "VOC_AP50", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100")
@@ -42,7 +42,7 @@ def evaluate(
 
     summary = measure_model(model, dataset, report, None, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]
     if as_json:
-        typer.echo(json.dumps(vars(summary)))
+        typer.echo(json.dumps(summary.to_dict()))
         return
     _console().print(_metrics_table(summary))
     _console().print(_class_table(summary))
@@ -63,14 +63,14 @@ def compare(
 
     summary = measure_model(model_b, dataset, report, model_a, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]
     if summary.comparison is None:
-        raise DataError(f"{model_a} was not measured: {(summary.champion or {}).get('problem')}")
+        raise DataError(f"{model_a} was not measured: {summary.champion and summary.champion.problem}")
     if as_json:
-        typer.echo(json.dumps(vars(summary)))
+        typer.echo(json.dumps(summary.to_dict()))
         return
     console = _console()
     for letter, model in (("A", model_a), ("B", model_b)):
         console.print(f"{letter}: {model}", soft_wrap=True, markup=False)
-    console.print(_comparison_table(summary))
+    console.print(_comparison_table(summary.comparison))
     _say_report(report)
 
 
@@ -81,7 +81,8 @@ def _metrics_table(summary: EvaluationSummary) -> Table:
             table.add_row(name, _number(summary.metrics[name]))
     table.add_row("threshold", _number(summary.threshold))
     table.add_row("images, boxes", f"{summary.metrics['images']:,}, {summary.metrics['boxes']:,}")
-    table.add_row("ms an image at batch 1", f"{summary.speed['latency_ms']:.1f}")
+    if summary.speed:
+        table.add_row("ms an image at batch 1", f"{summary.speed.latency_ms:.1f}")
     return table
 
 
@@ -89,25 +90,24 @@ def _class_table(summary: EvaluationSummary) -> Table:
     names = ("AP", "AP50", "AP75", *_AT_THRESHOLD)
     table = Table("class", "boxes", *names)
     for name, metrics in summary.per_class.items():
-        table.add_row(escape(name), f"{metrics['boxes']:,}", *(_number(metrics[key]) for key in names))
+        table.add_row(escape(name), f"{metrics.boxes:,}", *(_number(getattr(metrics, key)) for key in names))
     return table
 
 
-def _comparison_table(summary: EvaluationSummary) -> Table:
-    comparison: dict[str, Any] = summary.comparison or {}
+def _comparison_table(comparison: Comparison) -> Table:
     table = Table("metric", "A", "B", "B - A", "95 % interval", "B ahead in")
-    for name, found in comparison["metrics"].items():
-        interval = "-" if found["low"] is None else f"{found['low']:+.4f} to {found['high']:+.4f}"
-        ahead = "-" if found["better"] is None else f"{found['better']:.0%}"
+    for name, found in comparison.metrics.items():
+        interval = "-" if found.low is None else f"{found.low:+.4f} to {found.high:+.4f}"
+        ahead = "-" if found.better is None else f"{found.better:.0%}"
         table.add_row(
-            name, _number(found["champion"]), _number(found["candidate"]), _signed(found["difference"]), interval, ahead
+            name, _number(found.champion), _number(found.candidate), _signed(found.difference), interval, ahead
         )
-    for name, found in comparison["per_class"].items():
+    for name, found in comparison.per_class.items():
         table.add_row(
             f"AP of {escape(name)}",
-            _number(found["champion"]),
-            _number(found["candidate"]),
-            _signed(found["difference"]),
+            _number(found.champion),
+            _number(found.candidate),
+            _signed(found.difference),
         )
     return table
 

@@ -1,6 +1,5 @@
 from .analysis import Analysis as Analysis
 from .evaluating import Champion as Champion
-from .evaluating import EvaluationSummary as EvaluationSummary
 from .evaluating import evaluate as evaluate
 from .files import CHART_PICTURES as CHART_PICTURES
 from .files import DETECTIONS_FILE as DETECTIONS_FILE
@@ -14,7 +13,8 @@ from .files import REPORT_PAGE as REPORT_PAGE
 from .files import gallery_picture as gallery_picture
 from .gate import GateReport as GateReport
 from .gate import check_gate as check_gate
-from .gate import write_gate_report as write_gate_report
 from .metrics import Measurement as Measurement
 from .predict import first_images as first_images
+from .records import Comparison as Comparison
+from .records import EvaluationSummary as EvaluationSummary
 from .validation_ap import validation_ap as validation_ap

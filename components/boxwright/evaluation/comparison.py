@@ -4,50 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from boxwright.config import Frozen
 from boxwright.evaluation.metrics import Measurement
+from boxwright.evaluation.records import Comparison, Difference
 
 CONFIDENCE = 0.95
 SAMPLES, LEAST_SAMPLES = 1000, 100
 # A sample costs about a second for half a million detections: beyond this many in all, fewer are drawn.
 _BUDGET = 50_000_000
 _NAMES = {"AP": "AP", "AP50": "AP50", "AP75": "AP75", "AR100": "AR100"}
-
-
-class Difference(Frozen):
-    """One metric of both models.
-
-    Attributes:
-        champion, candidate: their values; None where the split has no such ground truth.
-        difference: candidate minus champion.
-        low, high: the 95 % interval of the difference, by a paired bootstrap over images.
-        better: share of the samples in which the candidate was ahead.
-    """
-
-    champion: float | None
-    candidate: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    better: float | None
-
-
-class Comparison(Frozen):
-    """Two models on the same images at the same parameters.
-
-    Attributes:
-        champion: what the candidate is compared with, as a reference or URI.
-        metrics: AP, AP50, AP75 and AR100.
-        per_class: AP of each class of both, and their difference.
-        samples: bootstrap samples drawn.
-        images: of the split, drawn with replacement in each sample.
-    """
-
-    champion: str
-    metrics: dict[str, Difference]
-    per_class: dict[str, Difference]
-    samples: int
-    images: int
 
 
 def compare(champion: Measurement, candidate: Measurement, name: str, seed: int = 0) -> Comparison:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from boxwright.config import EvaluationConfig, Gate
 from boxwright.dataset.annotations import Annotations, load_annotations
@@ -25,11 +24,11 @@ from boxwright.evaluation.files import (
     ANALYSIS_FILE,
     CHAMPION_DETECTIONS_FILE,
     DETECTIONS_FILE,
-    METRICS_FILE,
     PREDICTIONS_PICTURE,
 )
 from boxwright.evaluation.gate import check_gate
 from boxwright.evaluation.metrics import Measurement
+from boxwright.evaluation.records import BeatenChampion, EvaluationSummary, Metrics, Speed
 from boxwright.evaluation.report import (
     Background,
     draw_pairs,
@@ -67,46 +66,17 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class EvaluationSummary:
-    """The content of `metrics.json`.
-
-    Attributes:
-        split: the images measured on: `test` or `validation`.
-        threshold: the score at which F1 is largest, kept with the model for serving; None where nothing is right.
-        metrics: AP, AP50, ... (None where there is nothing to measure on), the number of images whose answers are no
-            numbers, and the validation losses under the managed algorithm's names.
-        per_class: the same metrics by class name.
-        swapped: what the objects of each class are named whose names have changed places; empty in a sound model.
-        errors: AP50 that each kind of error costs, by TIDE's name for it.
-        speed: see `boxwright.evaluation.predict.Speed`.
-        champion: `reference`, `metrics` and `threshold` of the model to beat, or `problem`; None where there is none.
-        comparison: see `boxwright.evaluation.comparison.Comparison`.
-    """
-
-    split: str
-    threshold: float | None
-    metrics: dict[str, float | None]
-    per_class: dict[str, Any]
-    swapped: dict[str, str]
-    errors: dict[str, float]
-    speed: dict[str, Any]
-    champion: dict[str, Any] | None
-    comparison: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
 class _Answered:
     """One model on the split."""
 
     measurement: Measurement
     not_finite_images: int
-    speed: dict[str, Any]
+    speed: Speed
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Metrics:
         """Without those by class."""
-        found = self.measurement.metrics.to_dict()
-        del found["per_class"], found["threshold"]
+        found = self.measurement.metrics.model_dump(exclude={"per_class", "threshold"})
         if found["VOC_AP50"] is None:
             del found["VOC_AP50"]
         return found | {"not_finite_images": self.not_finite_images}
@@ -145,24 +115,24 @@ def evaluate(
     answered = _answer(model_dir, annotations, shards, out_dir / DETECTIONS_FILE, settings.voc)
     beaten, described = _answer_of_champion(champion, annotations, shards, out_dir, settings.voc)
     measurement = answered.measurement
-    comparison = compare(beaten.measurement, measurement, described["reference"]) if beaten and described else None
+    comparison = compare(beaten.measurement, measurement, described.reference) if beaten and described else None
     history, analysis = _history(model_dir), analyse(measurement)
     write_json(out_dir / ANALYSIS_FILE, analysis.model_dump())
     summary = EvaluationSummary(
         split=split,
         threshold=measurement.threshold,
         metrics=answered.metrics | _losses(history, _final_epoch(model_dir)),
-        per_class=measurement.metrics.to_dict()["per_class"],
+        per_class=measurement.metrics.per_class,
         swapped=swapped_classes(analysis),
         errors={kind.name: kind.cost for kind in analysis.errors},
         speed=answered.speed,
         champion=described,
-        comparison=comparison.model_dump() if comparison else None,
+        comparison=comparison,
     )
     parts = {name: SplitBoxes.of_records(load_annotations(examples_dir / name / "annotations.json")) for name in splits}
     background = replace(background or Background(title=model_dir.name), history=history, splits=parts)
     _report(summary, measurement, analysis, shards, out_dir, settings, gate, background)
-    write_json(out_dir / METRICS_FILE, vars(summary))
+    summary.write(out_dir)
     return summary
 
 
@@ -174,7 +144,7 @@ def _answer(model_dir: Path, annotations: Annotations, shards: list[Path], resul
     write_json(results, predictions.detections)
     found = Detections.of_results(annotations, predictions.detections)
     speed = measure_speed(detector, shards, predictions, model_dir / WEIGHTS_FILE)
-    return _Answered(Measurement(annotations, found, voc), predictions.not_finite_images, speed.model_dump())
+    return _Answered(Measurement(annotations, found, voc), predictions.not_finite_images, speed)
 
 
 def _category_ids(classes: Sequence[str], annotations: Annotations) -> list[int | None]:
@@ -188,20 +158,20 @@ def _category_ids(classes: Sequence[str], annotations: Annotations) -> list[int 
 
 def _answer_of_champion(
     champion: Champion | None, annotations: Annotations, shards: list[Path], out_dir: Path, voc: bool
-) -> tuple[_Answered | None, dict[str, Any] | None]:
+) -> tuple[_Answered | None, BeatenChampion | None]:
     """What the champion answers, and what is said of it; a champion that cannot be loaded is no reason to fail."""
     if champion is None:
         return None, None
-    described: dict[str, Any] = {"reference": champion.reference, "problem": champion.problem}
+    described = BeatenChampion(reference=champion.reference, problem=champion.problem)
     if champion.folder is None:
         return None, described
     try:
         answered = _answer(champion.folder, annotations, shards, out_dir / CHAMPION_DETECTIONS_FILE, voc)
     except DataError as error:
         log.warning("the champion %s is not measured: %s", champion.reference, error)
-        return None, described | {"problem": str(error)}
+        return None, described.model_copy(update={"problem": str(error)})
     facts = {"metrics": answered.metrics, "threshold": answered.measurement.threshold, "speed": answered.speed}
-    return answered, described | facts
+    return answered, described.model_copy(update=facts)
 
 
 def _history(model_dir: Path) -> list[dict[str, float]]:
@@ -214,11 +184,12 @@ def _final_epoch(model_dir: Path) -> int:
     return int(json.loads(path.read_text())["final_epoch"]) if path.exists() else -1
 
 
-def _losses(history: list[dict[str, float]], final_epoch: int) -> dict[str, float]:
+def _losses(history: list[dict[str, float]], final_epoch: int) -> Metrics:
     """The losses of the epoch whose weights are kept, and of the first, which shows what the seed was worth."""
     if not history:
         return {}
-    return {name: history[final_epoch][name] for name in _LOSSES} | {"first_epoch_val_loss": history[0]["val_loss"]}
+    losses: Metrics = {name: history[final_epoch][name] for name in _LOSSES}
+    return losses | {"first_epoch_val_loss": history[0]["val_loss"]}
 
 
 def _report(
@@ -246,5 +217,5 @@ def _report(
     threshold = PICTURE_THRESHOLD if summary.threshold is None else summary.threshold
     detections = json.loads((out_dir / DETECTIONS_FILE).read_text())
     draw_predictions(pictured, measurement.annotations, detections, out_dir / PREDICTIONS_PICTURE, threshold)
-    verdict = check_gate(vars(summary), gate) if gate else None
-    write_report(out_dir, vars(summary), analysis, galleries, background, verdict)
+    verdict = check_gate(summary, gate) if gate else None
+    write_report(out_dir, summary.to_dict(), analysis, galleries, background, verdict)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from boxwright.config import Frozen, Gate
 from boxwright.errors import GateError
-from boxwright.storage import write_json
+from boxwright.evaluation.records import CocoMetrics, EvaluationSummary, Metrics, Speed
+from boxwright.storage import StoredRecord
 
 log = logging.getLogger("boxwright.evaluation")
 
@@ -75,8 +76,11 @@ class GateCheck(Frozen):
         return repr(value) if (value < self.bound) != (float(rounded) < self.bound) else rounded
 
 
-class GateReport(Frozen):
-    """All checks of a model, those that passed too."""
+class GateReport(StoredRecord):
+    """All checks of a model, those that passed too: the content of `gate.json`."""
+
+    FILE = "gate.json"
+    ADVICE = "clear quality_gate to write it again"
 
     checks: tuple[GateCheck, ...]
 
@@ -105,11 +109,17 @@ class GateReport(Frozen):
             raise GateError(f"{outcome}: {'; '.join(failed)}\n{self.table()}")
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON values."""
-        return {"passed": self.passed, **self.model_dump(mode="json")}
+        """The report as JSON values."""
+        return {"passed": self.passed, **super().to_dict()}
+
+    def write(self, folder: Path) -> None:
+        """Writes the report, and logs its table; that comes before the error of a failed gate."""
+        super().write(folder)
+        for line in self.table().splitlines():
+            log.info("%s", line)
 
 
-def check_gate(evaluation: Mapping[str, Any], gate: Gate) -> GateReport:
+def check_gate(evaluation: EvaluationSummary, gate: Gate) -> GateReport:
     """Holds an evaluation against the gate.
 
     Whatever the bounds are, a model fails whose answers are no numbers, that detects nothing at all, that never
@@ -117,25 +127,24 @@ def check_gate(evaluation: Mapping[str, Any], gate: Gate) -> GateReport:
     not measured.
 
     Args:
-        evaluation: the content of `metrics.json`: `metrics`, and `per_class`, `swapped`, `errors`, `speed` and
-            `comparison` as far as the gate asks for them.
+        evaluation: what was measured.
         gate: the bounds.
     """
-    metrics, per_class = evaluation["metrics"], evaluation.get("per_class", {})
+    metrics, per_class = evaluation.metrics, evaluation.per_class
     return GateReport(
         checks=(
             *_answers(metrics, per_class),
-            *_swapped(evaluation.get("swapped", {}), len(per_class)),
-            _explained(_at_least("AP50", metrics.get("AP50"), gate.min_ap50), evaluation.get("errors", {})),
+            *_swapped(evaluation.swapped, len(per_class)),
+            _explained(_at_least("AP50", metrics.get("AP50"), gate.min_ap50), evaluation.errors),
             _at_least("AP", metrics.get("AP"), gate.min_ap),
             *(_class_floor(name, bound, per_class) for name, bound in gate.min_ap50_per_class.items()),
             *_champion(evaluation, gate.must_beat_champion),
-            *_latency(evaluation, gate.max_latency_ms),
+            *_latency(evaluation.speed, gate.max_latency_ms),
         )
     )
 
 
-def _answers(metrics: Mapping[str, Any], per_class: Mapping[str, Any]) -> Iterator[GateCheck]:
+def _answers(metrics: Metrics, per_class: Mapping[str, CocoMetrics]) -> Iterator[GateCheck]:
     """Whether the model answers at all: in numbers, with detections, with every class."""
     if broken := metrics.get("not_finite_images"):
         note = (
@@ -152,8 +161,8 @@ def _answers(metrics: Mapping[str, Any], per_class: Mapping[str, Any]) -> Iterat
         yield _failed("detections", 0, 1, "nothing detected", note)
         return
     yield GateCheck(name="detections", value=count, bound=1, passed=True, verdict="passed")
-    asked = [name for name, one in per_class.items() if one["boxes"]]
-    missing = [name for name in asked if not per_class[name]["detections"]]
+    asked = [name for name, one in per_class.items() if one.boxes]
+    missing = [name for name in asked if not per_class[name].detections]
     if missing:
         note = f"never detected: {', '.join(missing)}; does training have enough boxes of them?"
         yield _failed("classes detected", len(asked) - len(missing), len(asked), "classes missing", note)
@@ -176,42 +185,42 @@ def _explained(check: GateCheck, errors: Mapping[str, float]) -> GateCheck:
     return check.model_copy(update={"note": f"without its {kind} errors it would be {errors[kind]:.2f} higher"})
 
 
-def _class_floor(name: str, bound: float, per_class: Mapping[str, Any]) -> GateCheck:
+def _class_floor(name: str, bound: float, per_class: Mapping[str, CocoMetrics]) -> GateCheck:
     if name not in per_class:
         note = f"there is no such class; the model's are {', '.join(per_class)}"
         return _failed(f"AP50 of {name}", None, bound, "not measured", note)
-    return _at_least(f"AP50 of {name}", per_class[name]["AP50"], bound)
+    return _at_least(f"AP50 of {name}", per_class[name].AP50, bound)
 
 
-def _champion(evaluation: Mapping[str, Any], margin: float | None) -> Iterator[GateCheck]:
+def _champion(evaluation: EvaluationSummary, margin: float | None) -> Iterator[GateCheck]:
     if margin is None:
         return
-    name, champion = "AP above champion", evaluation.get("champion")
+    name, champion = "AP above champion", evaluation.champion
     if champion is None:
         yield GateCheck(name=name, value=None, bound=margin, passed=True, verdict="no champion")
         return
-    if champion.get("problem"):
-        yield _failed(name, None, margin, "not measured", f"{champion['reference']}: {champion['problem']}")
+    if champion.problem:
+        yield _failed(name, None, margin, "not measured", f"{champion.reference}: {champion.problem}")
         return
-    found = (evaluation.get("comparison") or {}).get("metrics", {}).get("AP", {})
-    check = _at_least(name, found.get("difference"), margin)
+    found = evaluation.comparison.metrics.get("AP") if evaluation.comparison else None
+    check = _at_least(name, found.difference if found else None, margin)
     if check.verdict == "too low":
         check = check.model_copy(update={"verdict": "worse than champion"})
-    if found.get("low") is not None and not check.passed:
+    if found and found.low is not None and not check.passed:
         note = (
-            f"{champion['reference']} has AP {found['champion']:.4f}, this model {found['candidate']:.4f}; 95 % "
-            f"interval of the difference {found['low']:+.4f} to {found['high']:+.4f}"
+            f"{champion.reference} has AP {found.champion:.4f}, this model {found.candidate:.4f}; 95 % "
+            f"interval of the difference {found.low:+.4f} to {found.high:+.4f}"
         )
         check = check.model_copy(update={"note": note})
     yield check
 
 
-def _latency(evaluation: Mapping[str, Any], bound: float | None) -> Iterator[GateCheck]:
+def _latency(speed: Speed | None, bound: float | None) -> Iterator[GateCheck]:
     if bound is None:
         return
-    value = (evaluation.get("speed") or {}).get("latency_ms")
+    value = speed.latency_ms if speed else None
     check = _at_least("latency in ms", value, bound)
-    if check.value is None:
+    if value is None or check.value is None:
         yield check.model_copy(update={"at_most": True})
         return
     verdict: Verdict = "passed" if check.value <= bound else "too high"
@@ -232,10 +241,3 @@ def _at_least(name: str, value: Any, bound: float) -> GateCheck:
 
 def _failed(name: str, value: float | None, bound: float, verdict: Verdict, note: str) -> GateCheck:
     return GateCheck(name=name, value=value, bound=bound, passed=False, verdict=verdict, note=note)
-
-
-def write_gate_report(report: GateReport, path: Path) -> None:
-    """Writes the report as JSON, atomically, and logs its table; that comes before the error of a failed gate."""
-    write_json(path, report.to_dict())
-    for line in report.table().splitlines():
-        log.info("%s", line)

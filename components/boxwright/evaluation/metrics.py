@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.config import Frozen
 from boxwright.dataset.annotations import Annotations
 from boxwright.evaluation.detections import Detections, Truth, at_one_iou
+from boxwright.evaluation.records import CocoMetrics
 from boxwright.evaluation.threshold import MATCH_IOU, best_threshold, right_detections
 
 # Places on the axes of hotcoco's `precision` (IoU, recall, class, area, detections) and `recall` (the same without
@@ -20,42 +20,6 @@ from boxwright.evaluation.threshold import MATCH_IOU, best_threshold, right_dete
 _AREAS = {"AP": 0, "AP_small": 1, "AP_medium": 2, "AP_large": 3}
 _IOUS = {"AP50": 0, "AP75": 5}
 _DETECTIONS = {"AR1": 0, "AR10": 1, "AR100": 2}
-
-
-class CocoMetrics(Frozen):
-    """Metrics of one class or, as means over the classes that have boxes, of all; all in [0, 1].
-
-    None stands for "there is no such ground truth", where COCO's tools write -1: 0.0 means that there was something
-    to find and nothing was found. Small is below 32 x 32 pixels of box area, large above 96 x 96.
-
-    Attributes:
-        AP: mean over IoU 0.50 to 0.95 in steps of 0.05.
-        AP50, AP75: at one IoU.
-        AP_small, AP_medium, AP_large: over boxes of that size.
-        AR1, AR10, AR100: recall with so many detections an image, mean over the same IoUs.
-        VOC_AP50: area under the precision envelope at IoU 0.5, as Pascal VOC has it since 2010; where asked for.
-        precision, recall, F1: at IoU 0.5, of the detections with a score of at least the model's threshold.
-        boxes: ground-truth boxes, crowds left out.
-        detections: all of them, whatever their score.
-        kept: those with a score of at least the threshold; detections in crowds are not counted.
-    """
-
-    AP: float | None
-    AP50: float | None
-    AP75: float | None
-    AP_small: float | None
-    AP_medium: float | None
-    AP_large: float | None
-    AR1: float | None
-    AR10: float | None
-    AR100: float | None
-    VOC_AP50: float | None = None
-    precision: float | None
-    recall: float | None
-    F1: float | None
-    boxes: int
-    detections: int
-    kept: int
 
 
 class DetectionMetrics(CocoMetrics):
@@ -73,10 +37,6 @@ class DetectionMetrics(CocoMetrics):
     per_class: dict[str, CocoMetrics]
     images: int
     threshold: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The metrics as plain JSON values."""
-        return self.model_dump()
 
 
 class Measurement:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from boxwright.config import Frozen
+from boxwright.evaluation.records import Speed
 from boxwright.training import decode_image
 
 log = logging.getLogger("boxwright.evaluation")
@@ -47,26 +47,6 @@ class Predictions:
     not_finite_images: int
     images_per_second: float | None
     batch_size: int
-
-
-class Speed(Frozen):
-    """How fast a detector is on the machine at hand, and how large.
-
-    Attributes:
-        latency_ms: median milliseconds of an image at batch 1, from encoded bytes to detections.
-        latency_p95_ms: 95 of 100 take no longer.
-        images_per_second: over the whole split at `batch_size`; None where the split is one batch.
-        batch_size: images at a time.
-        size_bytes: of the weights on disk.
-        device: what it ran on, CPU or GPU.
-    """
-
-    latency_ms: float
-    latency_p95_ms: float
-    images_per_second: float | None
-    batch_size: int
-    size_bytes: int
-    device: str
 
 
 def device_batch_size() -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from boxwright import __version__
 from boxwright.config import RunConfig
 from boxwright.dataset.examples import ExamplesSummary
-from boxwright.evaluation import METRICS_FILE
+from boxwright.evaluation import METRICS_FILE, EvaluationSummary
 from boxwright.model import MODEL_FILE, WEIGHTS_FILE, hyperparameters_of, read_seed
 from boxwright.packaging.archive import pack
 from boxwright.packaging.exports import export_all
@@ -84,7 +84,7 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
 def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]:
     """What `run.json` says: enough to tell where a model came from without any server."""
     examples = ExamplesSummary.read(parts.examples)
-    evaluation = json.loads((parts.evaluation / METRICS_FILE).read_text())
+    evaluation = EvaluationSummary.read(parts.evaluation)
     seed = read_seed(parts.seed)
     parent = seed.origin if seed.kind == "incremental" else None
     return {
@@ -99,9 +99,9 @@ def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]
         "seed": seed.model_dump(),
         "parent": parent,
         "recipe": recipe_of(config, examples.fingerprint, parent),
-        "split": evaluation["split"],
-        "metrics": evaluation["metrics"],
-        "per_class": evaluation["per_class"],
+        "split": evaluation.split,
+        "metrics": evaluation.metrics,
+        "per_class": {name: one.model_dump() for name, one in evaluation.per_class.items()},
         "hyperparameters": hyperparameters_of(config).model_dump(),
         "config": json.loads(config.to_json()),
         "code_version": __version__,

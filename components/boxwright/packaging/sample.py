@@ -12,7 +12,7 @@ from pydantic import Base64Bytes, Field, ValidationError
 from boxwright.config import Frozen
 from boxwright.dataset.annotations import load_annotations
 from boxwright.errors import DataError
-from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE
+from boxwright.evaluation import DETECTIONS_FILE
 from boxwright.storage import write_json
 
 SAMPLE_FILE = "sample.json"
@@ -56,9 +56,9 @@ def write_sample(examples_dir: Path, evaluation_dir: Path, out_dir: Path) -> Non
 
     Nothing is written where none of them has a detection, or all are large.
     """
-    from boxwright.evaluation import first_images
+    from boxwright.evaluation import EvaluationSummary, first_images
 
-    split = json.loads((evaluation_dir / METRICS_FILE).read_text())["split"]
+    split = EvaluationSummary.read(evaluation_dir).split
     records = {image.id: image for image in load_annotations(examples_dir / split / "annotations.json").images}
     shards = sorted((examples_dir / split).glob("examples-*.tfrecord"))
     images = {key: data for key, data in first_images(shards, _LOOKED_AT) if len(data) <= _LARGEST}

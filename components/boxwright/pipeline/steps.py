@@ -264,14 +264,14 @@ def quality_gate(
     package: InputArtifact[artifacts.ModelPackage],
     verdict: OutputArtifact[artifacts.GateVerdict],
 ) -> None:
-    from boxwright.evaluation import METRICS_FILE, check_gate, write_gate_report
+    from boxwright.evaluation import EvaluationSummary, check_gate
     from boxwright.packaging import publish
     from boxwright.registry import record_failure, register_model
 
     settings, info = RunConfig.model_validate_json(config), RunInfo.model_validate_json(run)
-    report = check_gate(json.loads((Path(evaluation.uri) / METRICS_FILE).read_text()), settings.gate)
-    write_gate_report(report, Path(verdict.uri) / "gate.json")
-    publish(settings, info.run_id, Path(verdict.uri), ["gate.json"])
+    report = check_gate(EvaluationSummary.read(evaluation.uri), settings.gate)
+    report.write(Path(verdict.uri))
+    publish(settings, info.run_id, Path(verdict.uri), [report.FILE])
     outcome = "the model is not registered"
     if not report.passed:
         model = settings, info, Path(package.uri), Path(evaluation.uri), package.archive

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from boxwright.config import RunConfig, RunInfo, Settings
-from boxwright.evaluation import METRICS_FILE, PREDICTIONS_PICTURE
+from boxwright.evaluation import PREDICTIONS_PICTURE, EvaluationSummary
 from boxwright.packaging import output_uri
 from boxwright.registry.mlflow_registry import CHAMPION, Registry, Version
 
@@ -21,7 +21,7 @@ def question(config: RunConfig, run: RunInfo, evaluation_dir: Path) -> str:
         evaluation_dir: folder of `evaluate`.
     """
     settings = Settings.from_environment()
-    measured = json.loads((evaluation_dir / METRICS_FILE).read_text())
+    measured = EvaluationSummary.read(evaluation_dir)
     champion = _champion(Registry(settings.tracking_uri), config.model_name)
     links = [f"[run in Airflow]({run.url})"] if run.url else []
     if champion and settings.tracking_uri.startswith("http"):
@@ -30,9 +30,9 @@ def question(config: RunConfig, run: RunInfo, evaluation_dir: Path) -> str:
     picture = output_uri(config, run.run_id, PREDICTIONS_PICTURE)
     return "\n".join(
         [
-            f"Model `{config.model_id}`, measured on the {measured['split']} images.",
+            f"Model `{config.model_id}`, measured on the {measured.split} images.",
             "",
-            *metric_table(measured["metrics"], champion),
+            *metric_table(measured.metrics, champion),
             "",
             f"Predictions on test images: `{picture}`",
             "",
@@ -41,7 +41,7 @@ def question(config: RunConfig, run: RunInfo, evaluation_dir: Path) -> str:
     ).strip()
 
 
-def metric_table(candidate: dict[str, float | None], champion: Version | None) -> list[str]:
+def metric_table(candidate: Mapping[str, float | None], champion: Version | None) -> list[str]:
     """The lines of a Markdown table, a metric a line."""
     theirs = champion.metrics if champion else {}
     title = f"champion (version {champion.version})" if champion else "champion (none yet)"

@@ -13,7 +13,8 @@ from boxwright.config import Gate, ValidationConfig
 from boxwright.dataset.validation.findings import Finding, Report
 from boxwright.dataset.validation.rules import rules_of
 from boxwright.errors import StorageError
-from boxwright.evaluation.gate import check_gate, write_gate_report
+from boxwright.evaluation.gate import check_gate
+from boxwright.evaluation.records import EvaluationSummary
 from boxwright.registry.epoch_metrics import EpochMetrics
 from boxwright_airflow.runs.training import Source
 
@@ -130,8 +131,8 @@ def test_the_end_of_a_run_has_gate_metrics_report_and_version(make_run: Any, loo
     run.task("evaluate", "success", {"split": "test", "AP": 0.4321, "AP50": 0.75})
     run.task("quality_gate", "success", {"checks": 2})
     run.task("register_model", "success", {"model_name": "detector", "version": 7, "accepted": 1})
-    checks = check_gate({"metrics": {"AP": 0.4321, "AP50": 0.75, "detections": 9}}, Gate(min_ap50=0.5, min_ap=0.5))
-    write_gate_report(checks, run.output / "gate.json")
+    measured = EvaluationSummary(split="test", metrics={"AP": 0.4321, "AP50": 0.75, "detections": 9})
+    check_gate(measured, Gate(min_ap50=0.5, min_ap=0.5)).write(run.output)
     (run.output / "report.html").write_text("<!doctype html><p>the evaluation")
     page = look("done")
     assert 'href="/boxwright/models/detector/7"' in section(page, "state")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from boxwright.config import Settings
-from boxwright.errors import DataError
-from boxwright.evaluation import METRICS_FILE
+from boxwright.evaluation import METRICS_FILE, EvaluationSummary
 from boxwright.model import load_card
 from boxwright.packaging import unpack
 from boxwright.storage import Location, download_file, parse_uri
@@ -108,35 +106,18 @@ def read_info(source: ModelSource, folder: Path) -> ModelInfo:
     """What the files of an unpacked archive say.
 
     Raises:
-        DataError: `model.json` is missing or is not a model's; `metrics.json` or its threshold is broken.
+        DataError: `model.json` is missing or is not a model's; `metrics.json` is broken.
     """
     card = load_card(folder)
-    measured = _read_metrics(folder / METRICS_FILE)
-    info = ModelInfo(
-        source,
-        card.model_id,
-        card.image_size,
-        card.classes,
-        card.category_ids,
-        measured.get("metrics", {}),
-        FALLBACK_THRESHOLD,
-        "fallback",
+    measured = EvaluationSummary.read(folder) if (folder / METRICS_FILE).exists() else None
+    threshold = measured.threshold if measured else None
+    return ModelInfo(
+        source=source,
+        model_id=card.model_id,
+        image_size=card.image_size,
+        classes=card.classes,
+        category_ids=card.category_ids,
+        metrics=measured.metrics if measured else {},
+        threshold=FALLBACK_THRESHOLD if threshold is None else threshold,
+        threshold_origin="fallback" if threshold is None else METRICS_FILE,
     )
-    threshold = measured.get("threshold")
-    if threshold is None:
-        return info
-    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise DataError(f"{folder / METRICS_FILE}: threshold is {threshold!r}, expected a score from 0 to 1")
-    return replace(info, threshold=float(threshold), threshold_origin=METRICS_FILE)
-
-
-def _read_metrics(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        measured = json.loads(path.read_text())
-        if isinstance(measured, dict):
-            return measured
-    except ValueError:
-        pass
-    raise DataError(f"{path} is not the metrics.json of a run; package the model again")

@@ -1,0 +1,151 @@
+"""What an evaluation says, as records: `metrics.json` and its parts. Light: no library that measures is loaded."""
+
+from __future__ import annotations
+
+from boxwright.config import Fraction, Frozen
+from boxwright.evaluation.files import METRICS_FILE
+from boxwright.storage import StoredRecord
+
+# By name; None stands for "there is nothing to measure on".
+Metrics = dict[str, int | float | None]
+
+
+class CocoMetrics(Frozen):
+    """Metrics of one class or, as means over the classes that have boxes, of all; all in [0, 1].
+
+    None stands for "there is no such ground truth", where COCO's tools write -1: 0.0 means that there was something
+    to find and nothing was found. Small is below 32 x 32 pixels of box area, large above 96 x 96. Files of early
+    versions have AP, AP50 and boxes alone.
+
+    Attributes:
+        AP: mean over IoU 0.50 to 0.95 in steps of 0.05.
+        AP50, AP75: at one IoU.
+        AP_small, AP_medium, AP_large: over boxes of that size.
+        AR1, AR10, AR100: recall with so many detections an image, mean over the same IoUs.
+        VOC_AP50: area under the precision envelope at IoU 0.5, as Pascal VOC has it since 2010; where asked for.
+        precision, recall, F1: at IoU 0.5, of the detections with a score of at least the model's threshold.
+        boxes: ground-truth boxes, crowds left out.
+        detections: all of them, whatever their score.
+        kept: those with a score of at least the threshold; detections in crowds are not counted.
+    """
+
+    AP: float | None
+    AP50: float | None
+    AP75: float | None = None
+    AP_small: float | None = None
+    AP_medium: float | None = None
+    AP_large: float | None = None
+    AR1: float | None = None
+    AR10: float | None = None
+    AR100: float | None = None
+    VOC_AP50: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    F1: float | None = None
+    boxes: int
+    detections: int = 0
+    kept: int = 0
+
+
+class Speed(Frozen):
+    """How fast a detector is on the machine at hand, and how large.
+
+    Attributes:
+        latency_ms: median milliseconds of an image at batch 1, from encoded bytes to detections.
+        latency_p95_ms: 95 of 100 take no longer.
+        images_per_second: over the whole split at `batch_size`; None where the split is one batch.
+        batch_size: images at a time.
+        size_bytes: of the weights on disk.
+        device: what it ran on, CPU or GPU.
+    """
+
+    latency_ms: float
+    latency_p95_ms: float
+    images_per_second: float | None
+    batch_size: int
+    size_bytes: int
+    device: str
+
+
+class Difference(Frozen):
+    """One metric of both models.
+
+    Attributes:
+        champion, candidate: their values; None where the split has no such ground truth.
+        difference: candidate minus champion.
+        low, high: the 95 % interval of the difference, by a paired bootstrap over images.
+        better: share of the samples in which the candidate was ahead.
+    """
+
+    champion: float | None
+    candidate: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    better: float | None
+
+
+class Comparison(Frozen):
+    """Two models on the same images at the same parameters.
+
+    Attributes:
+        champion: what the candidate is compared with, as a reference or URI.
+        metrics: AP, AP50, AP75 and AR100.
+        per_class: AP of each class of both, and their difference.
+        samples: bootstrap samples drawn.
+        images: of the split, drawn with replacement in each sample.
+    """
+
+    champion: str
+    metrics: dict[str, Difference]
+    per_class: dict[str, Difference]
+    samples: int
+    images: int
+
+
+class BeatenChampion(Frozen):
+    """The model to beat, as it was measured.
+
+    Attributes:
+        reference: how it is called.
+        problem: why it was not measured; the rest is None then.
+        metrics: see `EvaluationSummary`.
+        threshold: its own.
+        speed: its own.
+    """
+
+    reference: str
+    problem: str | None = None
+    metrics: Metrics | None = None
+    threshold: float | None = None
+    speed: Speed | None = None
+
+
+class EvaluationSummary(StoredRecord):
+    """The content of `metrics.json`; those of early versions have `split`, `metrics` and `per_class` alone.
+
+    Attributes:
+        split: the images measured on: `test` or `validation`.
+        threshold: the score at which F1 is largest, kept with the model for serving; None where nothing is right.
+        metrics: AP, AP50, ... (None where there is nothing to measure on), the number of images whose answers are no
+            numbers, and the validation losses under the managed algorithm's names.
+        per_class: the same metrics by class name.
+        swapped: what the objects of each class are named whose names have changed places; empty in a sound model.
+        errors: AP50 that each kind of error costs, by TIDE's name for it.
+        speed: on the machine that evaluated.
+        champion: the model to beat; None where there is none.
+        comparison: with the champion; None where it was not measured.
+    """
+
+    FILE = METRICS_FILE
+    ADVICE = "evaluate the model again"
+
+    split: str
+    threshold: Fraction | None = None
+    metrics: Metrics
+    per_class: dict[str, CocoMetrics] = {}
+    swapped: dict[str, str] = {}
+    errors: dict[str, float] = {}
+    speed: Speed | None = None
+    champion: BeatenChampion | None = None
+    comparison: Comparison | None = None
