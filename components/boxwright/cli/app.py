@@ -28,10 +28,12 @@ from boxwright.cli import serving as serving_commands
 from boxwright.cli import stack as stack_commands
 from boxwright.cli import weights as weights_commands
 from boxwright.cli.options import RunSettings, described
-from boxwright.config import SEED_MODES, Settings, nest_settings, parse_config, parse_settings, run_fields
+from boxwright.config import Settings, nest_settings, parse_config, parse_settings, run_fields
 from boxwright.errors import BoxwrightError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tunes, measures and registers detectors.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Fine-tunes, evaluates, registers and serves object detectors."
+)
 for command in (
     dataset_commands.rules,
     dataset_commands.validate,
@@ -65,16 +67,16 @@ def run(
     annotations_file: Annotated[str | None, typer.Option(help=described("annotations_file"))] = None,
     model_id: Annotated[str | None, typer.Option(help=described("model_id"))] = None,
     model_name: Annotated[str | None, typer.Option(help=described("model_name"))] = None,
-    seed_mode: Annotated[str | None, typer.Option(help=f"One of {', '.join(SEED_MODES)}.")] = None,
+    seed_mode: Annotated[str | None, typer.Option(help=described("seed_mode"))] = None,
     parent: Annotated[str | None, typer.Option(help=described("parent"))] = None,
     on_class_change: Annotated[str | None, typer.Option(help=described("on_class_change"))] = None,
     force: Annotated[bool, typer.Option("--force", help=described("force"))] = False,
     beam_pipeline_args: Annotated[str | None, typer.Option(help=described("beam_pipeline_args"))] = None,
     weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
     settings: RunSettings = None,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Validates, fine-tunes, evaluates, packages, gates and registers, without Airflow."""
+    """Runs the whole training pipeline without Airflow, from validation to registration."""
     options = {
         "training": dataset,
         "validation": validation,
@@ -105,17 +107,17 @@ def _show_result(result: dict[str, Any]) -> None:
 
     out.print(metrics(result, str(result["version"])))
     if result["status"] == "reused":
-        out.print("made by an earlier run of the same dataset, configuration and parent; --force trains anyway")
+        out.print("reused from an earlier run with the same dataset, configuration and parent; --force trains anew")
     out.print(f"archive {result['model_archive']}", soft_wrap=True)
 
 
 @app.command()
 def sample(
-    out_dir: Annotated[Path, typer.Argument(help="A new or empty folder.")],
-    images: Annotated[int, typer.Option(min=10, help="Images in all splits together.")] = 200,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    out_dir: Annotated[Path, typer.Argument(help="New or empty folder for the dataset.")],
+    images: Annotated[int, typer.Option(min=10, help="Number of images in all splits together.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the images.")] = 0,
 ) -> None:
-    """Draws a dataset of three classes to try things on; the same for the same seed."""
+    """Generates a sample dataset of three classes; equal seeds give equal datasets."""
     from boxwright.dataset.sample import generate_sample
 
     summary = generate_sample(out_dir, images=images, seed=seed)
@@ -126,9 +128,11 @@ def sample(
 
 @app.command()
 def lineage(
-    model: Annotated[str, typer.Argument(help="models:/NAME/VERSION, models:/NAME@ALIAS, or NAME for its newest.")],
+    model: Annotated[
+        str, typer.Argument(help="models:/NAME/VERSION, models:/NAME@ALIAS, or NAME for the newest version.")
+    ],
 ) -> None:
-    """Prints where a model came from: dataset, examples, seed, model, metrics, version, and its parents."""
+    """Prints the lineage of a model: dataset, examples, seed, model, metrics, version, and the same of its parents."""
     from boxwright.pipeline import trace
 
     tree = None

@@ -24,8 +24,8 @@ _SHOWN = 50
 out = Console()
 
 
-def rules(as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False) -> None:
-    """Lists the rules that a dataset must keep, with severity and threshold."""
+def rules(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False) -> None:
+    """Lists the validation rules with their severities and thresholds."""
     if as_json:
         typer.echo(json.dumps([_described(rule) for rule in RULES.values()]))
         return
@@ -44,22 +44,33 @@ def _described(rule: Rule) -> dict[str, Any]:
 
 
 def validate(
-    uri: Annotated[str, typer.Argument(help="Folder or s3:// prefix: a dataset, or its splits as sub-folders.")],
+    uri: Annotated[
+        str,
+        typer.Argument(help="Folder or s3:// prefix of a dataset, or of a folder whose sub-folders are its splits."),
+    ],
     bbox_format: Annotated[str | None, typer.Option(help=described("bbox_format", ValidationConfig))] = None,
     on_invalid: Annotated[str | None, typer.Option(help=described("on_invalid", ValidationConfig))] = None,
     annotations_name: Annotated[
-        str, typer.Option("--annotations-file", "--annotations-name", help="Name of the annotations file.")
+        str, typer.Option("--annotations-file", "--annotations-name", help=described("annotations_file"))
     ] = ANNOTATIONS_FILE,
-    image_size: Annotated[int | None, typer.Option(help="Height and width of the model's input in pixels.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Height and width of the model's input in pixels, for rules about small boxes.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A threshold, or severities=RULE=off; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Threshold such as small_box_pixels=2, or severities=RULE=off; may be repeated.",
+        ),
     ] = None,
-    images: Annotated[bool, typer.Option("--images", help="Fetch the images as well, and check each of them.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Folder for the report, its page and Data Docs.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The whole report as one JSON object on stdout.")] = False,
+    images: Annotated[
+        bool, typer.Option("--images", help="Download the images and check each of them as well.")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder for the report, its HTML page and the Data Docs.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as one JSON object.")] = False,
 ) -> None:
-    """Checks annotations and file listing of a dataset, with --images its images too; names every bad record."""
+    """Validates a dataset: annotations and file names, with --images also the images. Names every bad record."""
     from boxwright.dataset.report import PAGE_FILE, write_early_page
     from boxwright.dataset.validation import examine
 
@@ -97,12 +108,14 @@ def _with_images(config: RunConfig, report: Report, folder: Path | None) -> Repo
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="A COCO file, or the folder of a Pascal VOC or YOLO set.")],
-    out_dir: Annotated[Path, typer.Argument(help="A new or empty folder; it gets images/ and annotations.json.")],
-    kind: Annotated[str, typer.Option("--from", help=f"One of {', '.join(SOURCES)}.")],
-    images: Annotated[Path | None, typer.Option(help="Folder of the images, if not where the format has it.")] = None,
+    source: Annotated[Path, typer.Argument(help="COCO file, or folder of a Pascal VOC or YOLO dataset.")],
+    out_dir: Annotated[Path, typer.Argument(help="New or empty folder for images/ and annotations.json.")],
+    kind: Annotated[str, typer.Option("--from", help=f"Format of the source: {', '.join(SOURCES)}.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images, if it is not the usual one of the format.")
+    ] = None,
 ) -> None:
-    """Writes a COCO, Pascal VOC or YOLO set in the format that Boxwright reads."""
+    """Converts a COCO, Pascal VOC or YOLO dataset to Boxwright's format."""
     summary = convert_dataset(source, out_dir, kind, images)
     out.print(
         f"{out_dir}: {summary.images} images, {summary.boxes} boxes, classes {', '.join(summary.classes)}"

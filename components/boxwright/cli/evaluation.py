@@ -18,14 +18,16 @@ from boxwright.errors import DataError
 if TYPE_CHECKING:
     from boxwright.evaluation import Comparison, EvaluationSummary
 
-_MODEL = "models:/NAME/VERSION, models:/NAME@ALIAS, or the URI of a model.tar.gz."
+_MODEL = "Model to evaluate: models:/NAME/VERSION, models:/NAME@ALIAS, or the URI of a model.tar.gz."
 _SHOWN = ("AP", "AP50", "AP75", "VOC_AP50", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100")
 _AT_THRESHOLD = ("precision", "recall", "F1")
 
-Dataset = Annotated[str, typer.Option(help="Folder or s3:// prefix with images/ and annotations, or with such splits.")]
-AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")]
-Report = Annotated[Path | None, typer.Option(help="Folder for the report, its pictures and all detections.")]
-AnnotationsFile = Annotated[str, typer.Option(help="Name of the annotations file.")]
+Dataset = Annotated[
+    str, typer.Option(help="Folder or s3:// prefix of a dataset, or of a folder whose sub-folders are its splits.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Report = Annotated[Path | None, typer.Option(help="Folder for the report with its pictures and all detections.")]
+AnnotationsFile = Annotated[str, typer.Option(help=described("annotations_file"))]
 Voc = Annotated[bool, typer.Option("--voc", help=described("voc", EvaluationConfig))]
 
 
@@ -37,7 +39,7 @@ def evaluate(
     voc: Voc = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measures a model on a dataset: COCO metrics, error kinds, speed, and a report."""
+    """Evaluates a model on a dataset: COCO metrics, kinds of errors, speed, and a report."""
     from boxwright.registry import measure_model
 
     summary = measure_model(model, dataset, report, None, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]
@@ -51,14 +53,14 @@ def evaluate(
 
 def compare(
     model_a: Annotated[str, typer.Argument(help=_MODEL)],
-    model_b: Annotated[str, typer.Argument(help="The other one; differences are B minus A.")],
+    model_b: Annotated[str, typer.Argument(help="Second model; differences are B minus A.")],
     dataset: Dataset,
     report: Report = None,
     annotations_file: AnnotationsFile = ANNOTATIONS_FILE,
     voc: Voc = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measures two models on the same images: the differences, with their 95 % intervals."""
+    """Compares two models on the same images: differences of the metrics with 95 % confidence intervals."""
     from boxwright.registry import measure_model
 
     summary = measure_model(model_b, dataset, report, model_a, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""The command line's view of the models."""
+"""`boxwright models`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from boxwright.model.weights import weights_ready
 
 def models(
     weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
-    """Lists the model ids: size, published accuracy, defaults, and whether their weights are there now."""
+    """Lists the models with size, published accuracy, defaults, and whether their weights are available."""
     rows = [_described(spec, weights_uri) for spec in MODELS.values()]
     if as_json:
         typer.echo(json.dumps(rows))

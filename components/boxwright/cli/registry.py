@@ -15,18 +15,18 @@ from boxwright.config import Settings
 if TYPE_CHECKING:
     from boxwright.registry import Registry, Version
 
-app = typer.Typer(no_args_is_help=True, help="Looks into the model registry, and moves its champion.")
+app = typer.Typer(no_args_is_help=True, help="Shows the model registry and changes the champion.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _CLASSES_SHOWN = 20
 
 
 @app.command("list")
 def list_versions(
-    name: Annotated[str | None, typer.Argument(help="Registered model; every one's champion if unset.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Registered model; if unset, the champions of all models.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lists the versions of a model, the newest first, or all models."""
+    """Lists the versions of a model, newest first, or the champions of all models."""
     registry = _registry()
     names = registry.model_names() if name is None else (name,)
     rows = [row for one in names for row in _rows(registry, one, champion_only=name is None)]
@@ -54,7 +54,7 @@ def show(
     reference: Annotated[str, typer.Argument(help="models:/NAME/VERSION or models:/NAME@ALIAS.")],
     as_json: AsJson = False,
 ) -> None:
-    """Shows all that is known of one version."""
+    """Shows everything that the registry holds about a version."""
     registry = _registry()
     version = registry.resolve(reference)
     facts = _facts(version, registry.aliases(version.name)) | _details(version)
@@ -70,12 +70,10 @@ def show(
 @app.command()
 def promote(
     reference: Annotated[str, typer.Argument(help="models:/NAME/VERSION, or models:/NAME@candidate.")],
-    expect: Annotated[
-        int | None, typer.Option(help="Only if the champion still is this version: the one that you looked at.")
-    ] = None,
+    expect: Annotated[int | None, typer.Option(help="Promote only if the champion still is this version.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Makes a version the champion; the champion until now becomes `previous`."""
+    """Makes a version the champion; the former champion gets the alias `previous`."""
     version, before = _registry().promote(reference, expect)
     _moved(version, before, as_json)
 
@@ -84,11 +82,11 @@ def promote(
 def rollback(
     name: Annotated[str, typer.Argument(help="Registered model.")],
     reject: Annotated[
-        bool, typer.Option("--reject", help="Withdraw the champion that goes: no later run starts from it.")
+        bool, typer.Option("--reject", help="Reject the replaced champion, so that no later run starts from it.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Makes the champion before the champion again."""
+    """Makes the previous champion the champion again."""
     went, came = _registry().rollback(name, reject)
     _moved(came, went, as_json)
 

@@ -35,15 +35,16 @@ Model = Annotated[str, typer.Option(help=_MODEL_HELP)]
 
 
 def predict(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders and s3:// prefixes.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files, folders and s3:// prefixes.")],
     model: Model = BatchInferenceConfig.model_fields["model"].default,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score; the model's own if unset.")
+        float | None,
+        typer.Option(min=0, max=1, help="Minimum score of a detection; if unset, the model's own threshold."),
     ] = None,
-    draw: Annotated[Path | None, typer.Option(help="Folder for the images with their boxes drawn.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line and image.")] = False,
+    draw: Annotated[Path | None, typer.Option(help="Folder for copies of the images with the boxes drawn in.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per image.")] = False,
 ) -> None:
-    """Detects objects on images: what is seen goes to stdout, an image that cannot be looked at ends with 1."""
+    """Detects objects in images and prints them; the exit code is 1 if an image could not be processed."""
     from boxwright.serving.batch import images_at, look_at, record
     from boxwright.serving.engine import load_predictor, resolve_model
 
@@ -64,7 +65,7 @@ def predict(
             _draw(looked, predictor, least, draw / names[looked.uri])
         _tell(told, as_json)
     if refused:
-        raise DataError(f"{refused} of {len(uris)} images could not be looked at; they are named above")
+        raise DataError(f"{refused} of {len(uris)} images could not be processed; they are named above")
 
 
 def _tell(told: dict[str, Any], as_json: bool) -> None:
@@ -130,7 +131,7 @@ def serve(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A limit: "
+            help="Limit, by default "
             + ", ".join(
                 f"{name}={field.default}" for name, field in _SERVING.items() if name not in ("host", "port", "follow")
             )
@@ -138,7 +139,7 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serves a model over HTTP until it is stopped; BOXWRIGHT_TOKEN in the environment is what clients must bear."""
+    """Serves a model over HTTP until stopped. If BOXWRIGHT_TOKEN is set, clients must send it as a bearer token."""
     values: dict[str, Any] = {"host": host, "port": port, "follow": follow}
     config = parse_record(ServingConfig, values | parse_settings(settings or [], _SERVING))
     from boxwright.serving.http import serve as run_server
@@ -153,5 +154,7 @@ def _token() -> str | None:
     """The token, from the environment: a command line is for everybody to see."""
     token = os.environ.get(TOKEN_VARIABLE) or None
     if token is not None and (len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable()):
-        raise UsageError(f"{TOKEN_VARIABLE} is too easily guessed: use {_SHORTEST_TOKEN} printable characters or more")
+        raise UsageError(
+            f"{TOKEN_VARIABLE} is too easy to guess: use at least {_SHORTEST_TOKEN} printable ASCII characters"
+        )
     return token

@@ -1,4 +1,4 @@
-"""`boxwright up`, `down`, `status`, `demo` and `trigger`: thin, so that `boxwright.cli.app` only has to mount them."""
+"""`boxwright up`, `down`, `status`, `demo` and `trigger`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from boxwright.config import Settings, parse_settings, run_fields
 
 
 def up(
-    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the configured ones.")] = False,
+    free_ports: Annotated[
+        bool, typer.Option("--free-ports", help="Use free ports instead of the configured ones.")
+    ] = False,
 ) -> None:
-    """Starts S3, MLflow and Airflow on this machine and leaves them running; what runs is left alone."""
+    """Starts S3, MLflow and Airflow on this machine and leaves them running; services that run are left alone."""
     from boxwright.stack import manager, progress
 
     console = Console()
@@ -28,7 +30,7 @@ def up(
 
 
 def down() -> None:
-    """Stops what `up` started; the data stays."""
+    """Stops the services that `up` started; their data is kept."""
     from boxwright.stack import manager
 
     stopped = manager.down(Settings.from_environment())
@@ -36,7 +38,7 @@ def down() -> None:
 
 
 def status() -> None:
-    """Shows which services of the local stack run and where their logs are."""
+    """Shows which services of the local stack run, and where their logs are."""
     from boxwright.stack import manager, progress
 
     Console().print(progress.states(manager.status(Settings.from_environment())), soft_wrap=True)
@@ -45,12 +47,17 @@ def status() -> None:
 def demo(
     dataset: Annotated[
         str | None,
-        typer.Option(help="Folder or s3:// URI with images/ and annotations.json, or with splits; a sample if unset."),
+        typer.Option(
+            help="Folder or s3:// prefix of a dataset, or of a folder whose sub-folders are its splits; if unset, "
+            "a generated sample."
+        ),
     ] = None,
-    images: Annotated[int | None, typer.Option(min=10, help="Images of the sample, in all splits.")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=10, help="Number of images of the sample, in all splits together.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
 ) -> None:
-    """Trains a detector end to end through Airflow: starts the stack, runs the DAG, shows the result, stops it."""
+    """Trains a detector end to end in Airflow: starts the stack, runs the DAG, shows the result, stops the stack."""
     from boxwright.stack import demo as demo_module
     from boxwright.stack import progress
 
@@ -64,14 +71,16 @@ def demo(
 
 def trigger(
     dataset: Annotated[
-        str | None, typer.Option(help="Training data; the Airflow Variable boxwright_training_uri if unset.")
+        str | None, typer.Option(help="Training dataset; if unset, the Airflow Variable boxwright_training_uri.")
     ] = None,
     settings: RunSettings = None,
-    run_id: Annotated[str | None, typer.Option(help="Name of the run; a new one if unset.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Show the run until it ends, and end as it does.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")] = False,
+    run_id: Annotated[str | None, typer.Option(help="Id of the run; if unset, a new one.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the run until it ends; the exit code is that of its result.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Starts a run of the training DAG in Airflow: the local one, or BOXWRIGHT_AIRFLOW_URL, _USER and _PASSWORD."""
+    """Starts a run of the training DAG: locally, or in the Airflow of BOXWRIGHT_AIRFLOW_URL, _USER and _PASSWORD."""
     from boxwright.airflow_api import trigger as work
     from boxwright.stack import connect, outcome, progress
 

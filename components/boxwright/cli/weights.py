@@ -1,4 +1,4 @@
-"""`boxwright weights import | list | pull | verify`: published weights and the store that training takes them from."""
+"""`boxwright weights import | list | pull | verify`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LARGEST_ARCHIVE = 2 << 30
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0
 
-app = typer.Typer(no_args_is_help=True, help="Published weights: brings them into the store that training starts from.")
+app = typer.Typer(no_args_is_help=True, help="Manages the store of published weights that training starts from.")
 out = Console()
 log = logging.getLogger("boxwright.weights")
 
@@ -37,10 +37,10 @@ WeightsUri = Annotated[str | None, typer.Option(help=described("weights_uri"))]
 @app.command("import")
 def import_archive(
     model_id: ModelId,
-    file: Annotated[Path, typer.Argument(help="The published archive, a .tar.gz.", exists=True, dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="Published archive, a .tar.gz.", exists=True, dir_okay=False)],
     weights_uri: WeightsUri = None,
 ) -> None:
-    """Puts the weights of a published archive into the store; every variable of it must fit the model."""
+    """Imports the weights of a published archive into the store; all of its variables must fit the model."""
     _import(_stored_spec(model_id), file, weights_uri)
 
 
@@ -48,9 +48,11 @@ def import_archive(
 def pull(
     model_id: ModelId,
     weights_uri: WeightsUri = None,
-    url: Annotated[str, typer.Option(help="Folder that holds the archives: the publisher's, or a mirror.")] = ZOO_URL,
+    url: Annotated[
+        str, typer.Option(help="URL of the folder with the archives, of the publisher or of a mirror.")
+    ] = ZOO_URL,
 ) -> None:
-    """Fetches a model's published archive over the network and imports it."""
+    """Downloads a model's published archive and imports it."""
     spec = _stored_spec(model_id)
     assert spec.weights is not None  # else it would not be stored
     with TemporaryDirectory(prefix="boxwright-weights-") as folder:
@@ -61,9 +63,9 @@ def pull(
 
 @app.command("list")
 def list_weights(
-    weights_uri: WeightsUri = None, as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False
+    weights_uri: WeightsUri = None, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False
 ) -> None:
-    """Lists the models that start from the store, and whether their weights are there."""
+    """Lists the models whose weights come from the store, and whether the store has them."""
     rows = [(spec, find_manifest(store_uri(weights_uri, spec.model_id))) for spec in _stored_specs()]
     if as_json:
         typer.echo(
@@ -82,10 +84,10 @@ def list_weights(
 
 @app.command("verify")
 def verify_weights(
-    model_id: Annotated[str | None, typer.Argument(help="One model; all that are in the store if unset.")] = None,
+    model_id: Annotated[str | None, typer.Argument(help="Model id; if unset, all models in the store.")] = None,
     weights_uri: WeightsUri = None,
 ) -> None:
-    """Reads the stored files and compares them with the SHA-256 that they were imported with."""
+    """Compares the stored files with the SHA-256 digests of their import."""
     specs = [_stored_spec(model_id)] if model_id else _stored_specs()
     checked, broken = 0, []
     for spec in specs:
@@ -95,7 +97,7 @@ def verify_weights(
                 verify(uri, manifest)
                 checked += 1
                 out.print(
-                    f"{spec.model_id}: whole, {manifest.variables} variables of {manifest.origin}", soft_wrap=True
+                    f"{spec.model_id}: intact, {manifest.variables} variables of {manifest.origin}", soft_wrap=True
                 )
             elif model_id:
                 raise DataError(f"{uri} holds no weights")
@@ -115,7 +117,7 @@ def _stored_spec(model_id: str) -> ModelSpec:
     spec = model_spec(model_id)
     if spec not in _stored_specs():
         known = ", ".join(spec.model_id for spec in _stored_specs())
-        raise UsageError(f"{model_id} does not start from a published archive; those that do are {known}")
+        raise UsageError(f"{model_id} does not start from a published archive; valid are {known}")
     return spec
 
 

@@ -9,7 +9,6 @@ from .parsing import parse_settings as parse_settings
 from .parsing import run_fields as run_fields
 from .run import ANNOTATIONS_FILE as ANNOTATIONS_FILE
 from .run import SECTIONS as SECTIONS
-from .run import SEED_MODES as SEED_MODES
 from .run import SPLITS as SPLITS
 from .run import EvaluationConfig as EvaluationConfig
 from .run import Gate as Gate

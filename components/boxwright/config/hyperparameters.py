@@ -19,56 +19,84 @@ class Hyperparameters(Frozen):
     """
 
     batch_size: Positive = Field(3, description="Images per training step.")
-    beta_1: Fraction = Field(0.9, description="Adam's first-moment decay.")
-    beta_2: Fraction = Field(0.999, description="Adam's second-moment decay.")
-    early_stopping: bool = Field(False, description="Stop when early_stopping_metric no longer improves.")
-    early_stopping_min_delta: Fraction = Field(0.0, description="A smaller change is no improvement.")
-    early_stopping_patience: Positive = Field(5, description="Epochs to go on without improvement.")
+    beta_1: Fraction = Field(0.9, description="Decay rate of Adam's first moment.")
+    beta_2: Fraction = Field(0.999, description="Decay rate of Adam's second moment.")
+    early_stopping: bool = Field(False, description="Stop training when early_stopping_metric no longer improves.")
+    early_stopping_min_delta: Fraction = Field(
+        0.0, description="Minimum change of early_stopping_metric that counts as an improvement."
+    )
+    early_stopping_patience: Positive = Field(
+        5, description="Number of epochs without improvement before training stops."
+    )
     epochs: Positive = Field(5, description="Passes over the training images.")
-    epsilon: Fraction = Field(1e-7, description="Numerical constant of adam, rmsprop, adadelta and adagrad.")
-    initial_accumulator_value: Fraction = Field(0.1, description="Adagrad's starting accumulator.")
-    learning_rate: Fraction = Field(0.001, description="Peak learning rate.")
+    epsilon: Fraction = Field(
+        1e-7, description="Constant for numerical stability in adam, rmsprop, adadelta and adagrad."
+    )
+    initial_accumulator_value: Fraction = Field(0.1, description="Initial value of Adagrad's accumulators.")
+    learning_rate: Fraction = Field(0.001, description="Peak learning rate, reached at the end of the warm-up.")
     momentum: Fraction = Field(0.9, description="Momentum of sgd and nesterov.")
-    optimizer: Optimizer = Field("adam", description="The optimizer.")
+    optimizer: Optimizer = Field("adam", description="Optimization algorithm.")
     reinitialize_top_layer: Switch = Field(
         "Auto",
-        description="Fresh classification layer? Auto: yes from pretrained weights, no in incremental training.",
+        description="Start with a fresh classification layer. Auto: yes with pretrained weights, no in "
+        "incremental training.",
     )
-    rho: Fraction = Field(0.95, description="Decay of adadelta and rmsprop.")
-    train_only_on_top_layer: bool = Field(False, description="Train the final prediction layers only.")
+    rho: Fraction = Field(0.95, description="Decay rate of adadelta and rmsprop.")
+    train_only_on_top_layer: bool = Field(False, description="Train only the final prediction layers.")
 
-    seed: int = Field(0, ge=0, description="Seed of every random choice of the run.")
+    seed: int = Field(0, ge=0, description="Random seed of the run.")
     image_size: int | None = Field(
-        None, ge=64, le=2048, multiple_of=32, description="Input height and width in pixels; the model's own if unset."
+        None,
+        ge=64,
+        le=2048,
+        multiple_of=32,
+        description="Height and width of the model's input in pixels; if unset, the model's own.",
     )
     backbone_learning_rate_multiplier: Fraction = Field(
         1.0,
-        description="Learning rate of the pretrained image encoder as a share of learning_rate; 0 leaves it as it is. "
-        "1 where training starts from random weights.",
+        description="Learning rate of the pretrained image encoder as a share of learning_rate; 0 freezes the "
+        "encoder. Always 1 if training starts from random weights.",
     )
-    learning_rate_schedule: Literal["cosine", "constant"] = Field("cosine", description="After the warm-up.")
-    warmup_epochs: float = Field(1.0, ge=0, description="Epochs over which the learning rate rises from zero.")
-    weight_decay: Fraction = Field(0.0, description="Decoupled decay of kernels; biases and norms are spared.")
-    gradient_clip_norm: float = Field(1.0, ge=0, description="Largest global norm of a step's gradient; 0: any.")
+    learning_rate_schedule: Literal["cosine", "constant"] = Field(
+        "cosine",
+        description="Course of the learning rate after the warm-up. cosine: it falls to a hundredth of its "
+        "peak; constant: it stays there.",
+    )
+    warmup_epochs: float = Field(
+        1.0, ge=0, description="Number of epochs in which the learning rate rises from zero to its peak."
+    )
+    weight_decay: Fraction = Field(
+        0.0, description="Decoupled weight decay of kernels; biases and normalization layers have none."
+    )
+    gradient_clip_norm: float = Field(
+        1.0, ge=0, description="Maximum global norm of a step's gradient; 0 for no limit."
+    )
     augmentation: Literal["none", "flip", "standard"] = Field(
-        "standard", description="standard: flip, scale jitter and crop, colour."
+        "standard",
+        description="Random changes of the training images. flip: horizontal flips; standard: flips, scale jitter "
+        "with cropping, and colour jitter.",
     )
     freeze_batch_norm: Switch = Field(
-        "Auto", description="Keep batch statistics as they are? Auto: yes, unless training starts from random weights."
+        "Auto",
+        description="Keep the statistics of batch normalization fixed. Auto: yes, unless training starts from "
+        "random weights.",
     )
     mixed_precision: Switch = Field(
-        "Auto", description="Compute in half precision? Auto: on GPUs (float16); True on a CPU takes bfloat16."
+        "Auto", description="Compute in half precision. Auto: on GPUs only, in float16; True on a CPU uses bfloat16."
     )
-    jit_compile: Switch = Field("Auto", description="Compile the training step by XLA? Auto: on GPUs.")
+    jit_compile: Switch = Field("Auto", description="Compile the training step with XLA. Auto: on GPUs only.")
     early_stopping_metric: Literal["val_loss", "AP"] = Field(
-        "val_loss", description="What decides which epoch is best; AP is of the validation images."
+        "val_loss", description="Metric that decides which epoch is best: loss or AP of the validation images."
     )
     final_weights: Literal["Auto", "last", "best"] = Field(
-        "Auto", description="The epoch whose weights are handed on. Auto: the best with early stopping, else the last."
+        "Auto", description="Epoch whose weights the run keeps. Auto: the best with early stopping, else the last."
     )
     validation_ap_epochs: int = Field(
-        5, ge=0, description="Epochs between two measurements of the validation AP; the last one has it too; 0: never."
+        5,
+        ge=0,
+        description="Number of epochs between two measurements of the validation AP; the last epoch is measured "
+        "too; 0 for no measurement.",
     )
     validation_split: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="Share of the training images held out where no validation dataset is given."
+        0.2, description="Share of the training images held out for validation if no validation dataset is given."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -11,7 +11,6 @@ from boxwright.config.hyperparameters import Hyperparameters
 
 Severity = Literal["error", "warning", "off"]
 SeedMode = Literal["auto", "pretrained", "incremental"]
-SEED_MODES: tuple[str, ...] = get_args(SeedMode)
 ANNOTATIONS_FILE = "annotations.json"
 SPLITS = ("training", "validation", "test")
 
@@ -19,30 +18,36 @@ SPLITS = ("training", "validation", "test")
 class Gate(Frozen):
     """What a model must reach to be registered."""
 
-    min_ap50: Fraction = Field(0.05, description="Least AP50 on the evaluation images: it must detect something.")
-    min_ap: Fraction = Field(0.0, description="Least AP (mean over IoU 0.50 to 0.95) on the evaluation images.")
+    min_ap50: Fraction = Field(
+        0.05,
+        description="Minimum AP50 on the evaluation images; the default only requires that the model detects "
+        "something.",
+    )
+    min_ap: Fraction = Field(0.0, description="Minimum AP (mean over IoU 0.50 to 0.95) on the evaluation images.")
     min_ap50_per_class: Annotated[dict[str, Fraction], BeforeValidator(pairs)] = Field(
-        {}, description='Least AP50 of single classes, as {"bolt": 0.4, "nut": 0.3}.'
+        {}, description='Minimum AP50 of single classes, such as {"bolt": 0.4, "nut": 0.3}.'
     )
     must_beat_champion: Annotated[float | None, Field(ge=-1, le=1), BeforeValidator(off_is_unset)] = Field(
         None,
-        description="Least AP above that of the champion on the same images, such as 0.01, or -0.02 to let a model "
-        "pass that is hardly worse; off if unset.",
+        description="Minimum difference to the champion's AP on the same images, such as 0.01, or -0.02 to accept "
+        "a model that is slightly worse; off if unset.",
     )
     max_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Most milliseconds an image at batch 1 on the machine that evaluates."
+        None, description="Maximum latency in milliseconds per image, with batch size 1 on the machine that evaluates."
     )
     on_failure: Literal["leave", "reject"] = Field(
-        "leave", description="leave: a model that fails is not registered; reject: it is, as a rejected version."
+        "leave",
+        description="Treatment of a model that fails. leave: it is not registered; reject: it is registered as a "
+        "rejected version.",
     )
 
 
 class EvaluationConfig(Frozen):
     """What is measured beside COCO's metrics, and what the report shows."""
 
-    voc: bool = Field(False, description="Measure AP50 as Pascal VOC defines it, too.")
-    gallery_images: int = Field(12, ge=0, le=200, description="Images of the report's random sample.")
-    worst_images: int = Field(24, ge=0, le=200, description="Images with most errors that the report shows.")
+    voc: bool = Field(False, description="Also measure AP50 as Pascal VOC defines it.")
+    gallery_images: int = Field(12, ge=0, le=200, description="Number of randomly chosen images in the report.")
+    worst_images: int = Field(24, ge=0, le=200, description="Number of images in the report that have the most errors.")
 
 
 class ValidationConfig(Frozen):
@@ -50,23 +55,31 @@ class ValidationConfig(Frozen):
 
     bbox_format: Literal["corners", "coco", "auto"] = Field(
         "corners",
-        description="corners: [xmin, ymin, xmax, ymax]; coco: [x, y, width, height]; auto: the one that is possible.",
+        description="Format of the boxes. corners: [xmin, ymin, xmax, ymax]; coco: [x, y, width, height]; auto: "
+        "whichever of the two is possible.",
     )
     on_invalid: Literal["fail", "drop"] = Field(
-        "fail", description="fail: any error ends the run; drop: go on without the records that have errors."
+        "fail",
+        description="Treatment of invalid records. fail: any error ends the run; drop: the run goes on without them.",
     )
-    max_drop_share: Fraction = Field(0.1, description="Largest share of a split's images or boxes to drop.")
-    box_tolerance: float = Field(1.0, ge=0, description="Pixels that a box may reach over its image's edge.")
-    small_box_pixels: float = Field(4.0, ge=0, description="Least side of a box in pixels at the model's input size.")
-    large_box_share: Fraction = Field(0.95, description="Largest share of its image that a box covers.")
-    max_megapixels: float = Field(80.0, gt=0, description="Largest image, in million pixels.")
-    min_boxes_per_class: int = Field(1, ge=0, description="Least boxes of a class in training.")
-    max_imbalance: float = Field(100.0, ge=1, description="Largest ratio of two classes' boxes in training.")
+    max_drop_share: Fraction = Field(0.1, description="Maximum share of a split's images or boxes that may be dropped.")
+    box_tolerance: float = Field(
+        1.0, ge=0, description="Maximum distance in pixels that a box may extend beyond its image."
+    )
+    small_box_pixels: float = Field(
+        4.0, ge=0, description="Minimum side of a box, in pixels at the model's input size."
+    )
+    large_box_share: Fraction = Field(0.95, description="Maximum share of its image that a box may cover.")
+    max_megapixels: float = Field(80.0, gt=0, description="Maximum size of an image in megapixels.")
+    min_boxes_per_class: int = Field(1, ge=0, description="Minimum number of boxes of each class in training.")
+    max_imbalance: float = Field(
+        100.0, ge=1, description="Maximum ratio between the numbers of boxes of two classes in training."
+    )
     format_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.1, description="Share of impossible boxes from which another format is looked for."
+        0.1, description="Share of impossible boxes at which validation looks for another box format."
     )
     severities: Annotated[dict[str, Severity], BeforeValidator(pairs)] = Field(
-        {}, description='Severity of a rule, as {"box_duplicate": "warning"}: error, warning or off.'
+        {}, description='Severity of single rules (error, warning or off), such as {"box_duplicate": "warning"}.'
     )
 
 
@@ -74,18 +87,22 @@ class StorageConfig(Frozen):
     """How S3 is reached, beside boto3's standard chain (`AWS_*`, profiles, instance roles). Nothing here is secret."""
 
     connection: str | None = Field(
-        None, description="Airflow connection (type aws) that has the credentials; the worker's own if unset."
+        None, description="Airflow connection of type aws with the credentials; if unset, the worker's own."
     )
     endpoint_url: str | None = Field(
-        None, pattern=r"^https?://[^/@\s]+/?$", description="S3 server, as http://host:port; AWS itself if unset."
+        None,
+        pattern=r"^https?://[^/@\s]+/?$",
+        description="URL of the S3 server, such as http://host:port; AWS if unset.",
     )
     region: str | None = Field(None, pattern=r"^[A-Za-z0-9-]+$", description="Region of the buckets.")
     addressing_style: Literal["path", "virtual"] = Field(
-        "path", description="path: bucket after the host name; virtual: bucket before it."
+        "path", description="Place of the bucket in URLs. path: after the host name; virtual: before it."
     )
-    requester_pays: bool = Field(False, description="Pay for requests to buckets that ask their readers to.")
+    requester_pays: bool = Field(False, description="Accept the charges of buckets whose requester pays.")
     role_arn: str | None = Field(
-        None, pattern=r"^arn:[^\s]+$", description="Role to assume with the credentials, and to keep renewing."
+        None,
+        pattern=r"^arn:[^\s]+$",
+        description="ARN of a role to assume with the credentials; its session is renewed before it expires.",
     )
 
 
@@ -93,48 +110,54 @@ class RunConfig(Frozen):
     """Everything a person decides about one run."""
 
     training: str = Field(
-        description="Folder or s3:// prefix with images/ and the annotations file. This and the other URIs may hold "
-        "{data_interval_end:%Y-%m-%d}, {data_interval_start} or {as_of}."
+        description="Training dataset: folder or s3:// prefix with images/ and the annotations file. This and the "
+        "other URIs may contain {data_interval_end:%Y-%m-%d}, {data_interval_start} or {as_of}."
     )
-    validation: str | None = Field(None, description="Dataset for validation while training; split off if unset.")
-    test: str | None = Field(None, description="Dataset for the final metrics; validation is used if unset.")
+    validation: str | None = Field(
+        None, description="Dataset for validation during training; if unset, a share of the training images."
+    )
+    test: str | None = Field(None, description="Dataset for the final metrics; if unset, the validation dataset.")
     annotations_file: str = Field(
         ANNOTATIONS_FILE, pattern=r"^[^/\\]+\.json$", description="Name of the annotations file in each dataset."
     )
-    output: str = Field(description="Folder or s3:// prefix that receives {run_id}/output/model.tar.gz.")
+    output: str = Field(
+        description="Folder or s3:// prefix for the results; the model becomes {run_id}/output/model.tar.gz."
+    )
     model_id: str = Field(
-        "retinanet-efficientnet-lite0-320", description="Architecture; `boxwright models` lists them."
+        "retinanet-efficientnet-lite0-320", description="Model architecture; `boxwright models` lists the ids."
     )
     model_name: str = Field(
         "detector", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name in the model registry."
     )
     seed_mode: SeedMode = Field(
-        "auto", description="Start from pretrained weights, from an earlier run, or from the newest one there is."
+        "auto",
+        description="Starting point of training. pretrained: published weights; incremental: an earlier model; "
+        "auto: an earlier model if there is one, else published weights.",
     )
     parent: str | None = Field(
         None,
-        description="Earlier model to start from: models:/name/3, models:/name@champion or a model.tar.gz; "
-        "the newest accepted version of model_name if unset.",
+        description="Earlier model to start from: models:/name/3, models:/name@champion or a model.tar.gz; if "
+        "unset, the newest accepted version of model_name.",
     )
     weights_uri: str | None = Field(
-        None, description="Weights store: folder or s3:// prefix with published weights, a folder a model id."
+        None, description="Store of published weights: folder or s3:// prefix with one folder for each model id."
     )
     on_class_change: Literal["fail", "extend"] = Field(
         "fail",
-        description="When the parent knows other classes. fail: stop; extend: keep the weights of the classes that "
-        "stay, and give fresh ones to those that are new.",
+        description="Treatment of a parent with other classes. fail: the run stops; extend: classes of both keep "
+        "their weights, and new classes start with fresh ones.",
     )
     force: bool = Field(
-        False, description="Train even where a finished run had the same dataset, configuration and parent."
+        False, description="Train even if a finished run had the same dataset, configuration and parent."
     )
     approve: bool = Field(False, description="Ask a person before the model is registered (Airflow only).")
     approve_within_hours: float = Field(
-        72.0, gt=0, description="Hours to wait for the answer; silence rejects the model."
+        72.0, gt=0, description="Time limit for the approval in hours; a model without an answer is rejected."
     )
     beam_pipeline_args: str | None = Field(
         None,
-        description="Arguments of Apache Beam, as --runner=FlinkRunner --flink_master=host:8081, to build examples on "
-        "a cluster; processes of the worker build them if unset.",
+        description="Arguments of Apache Beam, such as --runner=FlinkRunner --flink_master=host:8081, to build "
+        "examples on a cluster; if unset, processes of the worker build them.",
     )
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
     evaluation: EvaluationConfig = EvaluationConfig()  # type: ignore[call-arg]

@@ -10,20 +10,28 @@ from boxwright.config.fields import Fraction, Frozen, Positive
 class ServingConfig(Frozen):
     """How a model is served over HTTP."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every network.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for a free one.")
-    max_batch: Positive = Field(8, description="Most images that the model sees at a time, as far as that is faster.")
-    max_delay_ms: float = Field(
-        10.0, ge=0, description="Longest wait, in milliseconds, of an image for others that are on their way."
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all network interfaces.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
+    max_batch: Positive = Field(
+        8, description="Maximum number of images per model call; fewer are used where that is faster."
     )
-    max_queue: Positive = Field(64, description="Most images in the house; above it the answer is 503.")
-    max_body_mb: float = Field(10.0, gt=0, description="Largest image, in million bytes as sent.")
-    max_megapixels: float = Field(50.0, gt=0, description="Largest image, in million pixels.")
-    max_files: Positive = Field(32, description="Most images in one request to /invocations/batch.")
-    body_timeout: float = Field(30.0, gt=0, description="Seconds that a client may take to send its request.")
-    stop_timeout: Positive = Field(30, description="Seconds that a stop waits for what is under way.")
-    follow: bool = Field(False, description="Switch to what the model reference means when that changes.")
-    follow_seconds: float = Field(15.0, gt=0, description="Seconds between two looks at the registry.")
+    max_delay_ms: float = Field(
+        10.0, ge=0, description="Maximum time in milliseconds that an image waits for others to share a model call."
+    )
+    max_queue: Positive = Field(
+        64, description="Maximum number of requests in progress; further ones are answered with 503."
+    )
+    max_body_mb: float = Field(10.0, gt=0, description="Maximum size of an image file in megabytes.")
+    max_megapixels: float = Field(50.0, gt=0, description="Maximum size of an image in megapixels.")
+    max_files: Positive = Field(32, description="Maximum number of images in one request to /invocations/batch.")
+    body_timeout: float = Field(30.0, gt=0, description="Time limit in seconds for receiving a request.")
+    stop_timeout: Positive = Field(
+        30, description="Time limit in seconds for requests in progress when the server stops."
+    )
+    follow: bool = Field(False, description="Switch to the new version when the model reference points to another one.")
+    follow_seconds: float = Field(
+        15.0, gt=0, description="Interval in seconds between two checks of the model reference."
+    )
 
     @property
     def max_pixels(self) -> int:
@@ -39,13 +47,18 @@ class ServingConfig(Frozen):
 class BatchInferenceConfig(Frozen):
     """A prefix of images, the model that looks at them, and where its detections go."""
 
-    images: str = Field(description="Folder or s3:// prefix; every .jpg, .jpeg and .png below it is looked at.")
-    output: str = Field(description="Folder or s3:// prefix that receives {run_id}/detections/manifest.json.")
+    images: str = Field(
+        description="Folder or s3:// prefix of the images; all .jpg, .jpeg and .png files below it are used."
+    )
+    output: str = Field(
+        description="Folder or s3:// prefix for the results; the manifest becomes {run_id}/detections/manifest.json."
+    )
     model: str = Field(
         "models:/detector@champion",
-        description="models:/name/3, models:/name@champion, a model.tar.gz, or a folder with what is in one.",
+        description="Model to use: models:/name/3, models:/name@champion, a model.tar.gz, or the folder of an "
+        "unpacked one.",
     )
     threshold: Fraction | None = Field(
-        None, description="Least score of a detection that is written; the model's own threshold if unset."
+        None, description="Minimum score of the detections to write; if unset, the model's own threshold."
     )
-    shard_images: Positive = Field(500, description="Images in one shard, which is one task.")
+    shard_images: Positive = Field(500, description="Number of images per shard, which is one task.")

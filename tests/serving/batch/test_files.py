@@ -57,7 +57,7 @@ def test_predict_tells_what_it_sees_and_names_what_it_cannot(photos: Path, boxwr
     assert code == 1
     assert "red thing" in out and "blue" not in out  # below the model's threshold
     assert out.count("1 found") == 2
-    assert "b.JPEG" in err and "c.png" in err and "2 of 4 images could not be looked at" in err
+    assert "b.JPEG" in err and "c.png" in err and "2 of 4 images could not be processed" in err
     assert boxwright(photos / "a.jpg")[0] == 0
 
 

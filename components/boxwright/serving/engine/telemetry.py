@@ -30,54 +30,57 @@ class Telemetry:
         )
         self._request_seconds = Histogram(
             "boxwright_request_seconds",
-            "From a request's first byte to its answer's last.",
+            "Seconds from the first byte of a request to the last of its answer.",
             ["route"],
             buckets=_SECONDS,
             registry=self._registry,
         )
         self._batch_images = Histogram(
-            "boxwright_batch_images", "Images that went through the model together.", buckets=_IMAGES,
+            "boxwright_batch_images", "Number of images in one model call.", buckets=_IMAGES,
             registry=self._registry,
         )  # fmt: skip
         self._batch_seconds = Histogram(
-            "boxwright_batch_seconds", "Time of the model for one batch.", buckets=_SECONDS, registry=self._registry
+            "boxwright_batch_seconds", "Seconds of one model call.", buckets=_SECONDS, registry=self._registry
         )
-        self._in_house = Gauge("boxwright_requests_in_house", "Requests under way.", registry=self._registry)
+        self._in_house = Gauge("boxwright_requests_in_house", "Requests in progress.", registry=self._registry)
         self._refused = Counter(
-            "boxwright_images_refused", "Images that could not be looked at.", ["error"], registry=self._registry
+            "boxwright_images_refused", "Images that could not be processed.", ["error"], registry=self._registry
         )
         self._switches = Counter(
-            "boxwright_model_switches", "New models that were taken or refused.", ["outcome"], registry=self._registry
+            "boxwright_model_switches",
+            "Switches to a new model.",
+            ["outcome"],
+            registry=self._registry,
         )
-        self._model = Gauge("boxwright_model", "1 for the model that answers.", ["reference"], registry=self._registry)
+        self._model = Gauge("boxwright_model", "1 for the model in use.", ["reference"], registry=self._registry)
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """One answered request."""
+        """Counts an answered request."""
         self._requests.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
     def batch(self, images: int, seconds: float) -> None:
-        """One run of the model."""
+        """Counts a model call."""
         self._batch_images.observe(images)
         self._batch_seconds.observe(seconds)
 
     def in_house(self, requests: int) -> None:
-        """How many requests are under way."""
+        """Sets the number of requests in progress."""
         self._in_house.set(requests)
 
     def refused(self, code: str) -> None:
-        """An image that could not be looked at."""
+        """Counts an image that could not be processed."""
         self._refused.labels(code).inc()
 
     def switch(self, outcome: str) -> None:
-        """A new model was `taken` or `refused`."""
+        """Counts a switch to a new model; `outcome` is `taken` or `refused`."""
         self._switches.labels(outcome).inc()
 
     def model(self, reference: str) -> None:
-        """Which model answers from now on."""
+        """Sets the model in use."""
         self._model.clear()
         self._model.labels(reference).set(1)
 
     def exposition(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self._registry)

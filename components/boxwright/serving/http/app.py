@@ -1,4 +1,4 @@
-"""The HTTP application: the managed algorithm's two routes, and those that it lacks."""
+"""The HTTP application: the two routes of the managed algorithm, and further ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from boxwright.serving.http.problems import ProblemError
 
 Threshold = Annotated[
     Fraction | Literal["model"] | None,
-    Query(description="Least score of a box; `model` for the model's own. Without it all boxes are told, best first."),
+    Query(description="Minimum score of a box; `model` for the model's own. If unset, all boxes, best first."),
 ]
 Accept = Annotated[str, Header(description=f"One of {', '.join(contract.ANSWER_TYPES)}.")]
 
@@ -35,12 +35,12 @@ _FORM_BODY = {"requestBody": {"required": True, "content": {"multipart/form-data
 _STATUS = {
     400: "The body is empty, is not a JPEG or PNG, or is broken.",
     401: "The token is missing or wrong.",
-    406: "`Accept` names nothing that can be given.",
+    406: "`Accept` names no content type that the server can produce.",
     408: "The request was too slow.",
     413: "The body or the image is too large.",
     415: "The content type is not that of an image.",
     422: "A parameter is not valid.",
-    503: "Too many requests are under way; see `Retry-After`.",
+    503: "Too many requests are in progress; see `Retry-After`.",
 }
 _ERROR = {
     "type": "object",
@@ -55,11 +55,11 @@ def _responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def create_app(engine: Engine, token: str | None = None) -> FastAPI:
-    """The application around an engine, which it starts and stops.
+    """The HTTP application of an engine, which it starts and stops.
 
     Args:
-        engine: with a model that is warm, and its limits.
-        token: that clients must bear; none if None.
+        engine: the engine, with a model that is warm.
+        token: token that clients must send; None to admit everybody.
     """
 
     @asynccontextmanager
@@ -72,7 +72,7 @@ def create_app(engine: Engine, token: str | None = None) -> FastAPI:
     app = FastAPI(
         title="Boxwright",
         version=__version__,
-        description="Object detection. One image a request, as the managed algorithm takes it, or several.",
+        description="Object detection in one image per request, as in the managed algorithm, or in several.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -88,13 +88,13 @@ def create_app(engine: Engine, token: str | None = None) -> FastAPI:
 def _add_invocations(app: FastAPI, engine: Engine) -> None:
     responses = _responses(400, 401, 406, 408, 413, 415, 422, 503)
 
-    @app.post("/invocations", summary="Detect objects on one image", openapi_extra=_IMAGE_BODY, responses=responses)
+    @app.post("/invocations", summary="Detect objects in one image", openapi_extra=_IMAGE_BODY, responses=responses)
     async def invoke(request: Request, accept: Accept = "", threshold: Threshold = None) -> Response:
         """One line of JSON with `normalized_boxes`, `classes` and `scores`, or the image with its boxes drawn."""
         return await answer_one(engine, request, accept, threshold)
 
     @app.post(
-        "/invocations/batch", summary="Detect objects on several images", openapi_extra=_FORM_BODY, responses=responses
+        "/invocations/batch", summary="Detect objects in several images", openapi_extra=_FORM_BODY, responses=responses
     )
     async def invoke_batch(request: Request, accept: Accept = "", threshold: Threshold = None) -> Response:
         """`predictions`, one for each file in order: its `file_name` and either the answer or an `error`."""
@@ -102,16 +102,16 @@ def _add_invocations(app: FastAPI, engine: Engine) -> None:
 
 
 def _add_facts(app: FastAPI, engine: Engine) -> None:
-    @app.get("/ping", summary="Whether the model is loaded and answers")
+    @app.get("/ping", summary="Health of the server")
     async def ping() -> Response:
         """200 as soon as the model is warm."""
         if not engine.batcher.is_running:
             raise ProblemError(503, "stopping", "the model does not take images", {"Retry-After": "1"})
         return json_response({"status": "ok", "model": engine.current.info.source.reference})
 
-    @app.get("/model", summary="The model that answers", responses=_responses(401))
+    @app.get("/model", summary="Facts about the model", responses=_responses(401))
     async def model() -> Response:
-        """Name, version, classes, input size, metrics, and the threshold from which a box is worth showing."""
+        """Name, version, classes, input size, metrics, and the recommended minimum score."""
         info = engine.current.info
         told = {
             "reference": info.source.reference,
@@ -127,14 +127,14 @@ def _add_facts(app: FastAPI, engine: Engine) -> None:
         }
         return json_response(told)
 
-    @app.get("/metrics", summary="Counters, for Prometheus", responses=_responses(401))
+    @app.get("/metrics", summary="Metrics for Prometheus", responses=_responses(401))
     async def metrics() -> Response:
-        """Prometheus' text format."""
+        """Metrics in the text format of Prometheus."""
         return Response(engine.telemetry.exposition(), media_type=CONTENT_TYPE)
 
-    @app.get("/docs", summary="This page", response_class=HTMLResponse, responses=_responses(401))
+    @app.get("/docs", summary="Documentation of the API", response_class=HTMLResponse, responses=_responses(401))
     async def docs() -> HTMLResponse:
-        """The API for people; `/openapi.json` has it for programs."""
+        """Documentation for people; `/openapi.json` is for programs."""
         return HTMLResponse(
             api_page(app.openapi()),
             headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
