@@ -14,6 +14,7 @@ from docs.generator.http_api import http_page
 from docs.generator.models import models_page
 from docs.generator.rules import rules_page
 from docs.generator.settings import settings_page
+from docs.generator.steps import steps_page, steps_picture
 
 FOLDER = Path(__file__).resolve().parents[1]
 
@@ -25,6 +26,8 @@ FILES: Mapping[str, Callable[[], str]] = {
     "reference/http.md": http_page,
     "reference/errors.md": errors_page,
     "reference/imports.md": lambda: house_page(read_house()),
+    "reference/steps.md": steps_page,
+    "images/pipeline.svg": steps_picture,
     "images/imports.svg": lambda: house_picture(read_house()),
     "images/dataset.svg": lambda: wings_picture(read_house()),
 }

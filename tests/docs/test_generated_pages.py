@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from docs.generator.files import FILES, FOLDER
-from docs.generator.house import House, read_house, sources
+from docs.generator.house import PACKAGE, REPOSITORY, House, parse, read_house, sources
 from docs.generator.house_picture import house_picture
 from docs.generator.markdown import cell, table
+
+HAND_WRITTEN = sorted(path for path in FOLDER.rglob("*.md") if str(path.relative_to(FOLDER)) not in FILES)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -36,6 +39,39 @@ def environment_variables() -> Iterator[str]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 if re.fullmatch(r"BOXWRIGHT_[A-Z0-9_]+", node.value):
                     yield node.value
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_of_pages_outside_of_the_site_lead_to_files(name: str) -> None:
+    text = (REPOSITORY / name).read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if not link.startswith("http")]
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", HAND_WRITTEN, ids=lambda path: path.name)
+def test_code_that_pages_name_is_there(path: Path) -> None:
+    """`folder/module.py` and `folder/module.py::name`, from the package's folder or from the root."""
+    missing = []
+    for file, name in re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", path.read_text("utf-8")):
+        found = next((root / file for root in (PACKAGE, REPOSITORY) if (root / file).is_file()), None)
+        if found is None or (name and name not in defined(found)):
+            missing.append(f"{file}::{name}")
+    assert missing == [], f"{path.name} names code that is not there"
+
+
+def defined(path: Path) -> set[str]:
+    body = parse(path).body
+    names = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    targets = [
+        node.targets if isinstance(node, ast.Assign) else [node.target]
+        for node in body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+    ]
+    return names | {target.id for some in targets for target in some if isinstance(target, ast.Name)}
+
+
+def test_the_readme_is_short() -> None:
+    assert (REPOSITORY / "README.md").stat().st_size <= 12_000
 
 
 def test_an_import_that_goes_down_is_drawn_in_red() -> None:
