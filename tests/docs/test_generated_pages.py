@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def test_every_environment_variable_is_in_the_operations() -> None:
         beginning = name.rpartition("_")[0] if name.endswith("_") else name
         suffix = f"`_{name.rpartition('_')[2]}`"
         assert beginning in told or suffix in told, f"{name} is named by the code; docs/operations.md does not name it"
+
+
+def test_every_extra_is_in_the_operations() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    told = (FOLDER / "operations.md").read_text("utf-8")
+    assert [extra for extra in project["optional-dependencies"] if f"| `{extra}` |" not in told] == []
 
 
 def environment_variables() -> Iterator[str]:
