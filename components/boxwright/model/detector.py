@@ -171,12 +171,13 @@ class Detector(keras.Model):
         return {name: value[None] for name, value in metrics.items()} if self._on_several_machines else metrics
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        if not self._on_several_machines:
-            super()._maybe_symbolic_build(iterator, data_batch)
-        elif not self.optimizer.built:
-            # Keras would ask all machines for the mean of their batches, to learn the shapes of a model that is built.
+        # A detector is built, and its optimizer can be. Keras would leave that to the first step, which it would then
+        # trace a second time, or with several devices would first trace a step for the shapes alone.
+        del iterator, data_batch
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is not None and not optimizer.built:
             with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
+                optimizer.build(self.trainable_variables)
 
     @property
     def _on_several_machines(self) -> bool:
