@@ -4,12 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Named after the content of what is installed, so that set-up runs again when that changes and only then.
 STAMP := $(VENV)/.setup-$(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
+# How pytest shares the tests among processes: by file, in the order in which tests/conftest.py puts them.
+IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs up down lock clean
+.PHONY: help setup demo test test-quick lint docs up down lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install everything from requirements.lock into .venv
 
@@ -40,8 +42,11 @@ test: $(STAMP) ## run the test suite [LONG=1: with the scenarios that take an ho
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
 	  echo "test: chromium is missing, so no page is looked at; on Debian: apt-get install chromium" >&2
 	@echo "test: running the whole suite in two processes"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-	  $(if $(LONG),,-m "not long")
+	@$(BIN)/python -m pytest $(IN_TWO) --durations=25 -rs $(if $(LONG),--long)
+
+test-quick: $(STAMP) ## run the tests that need no stack, no browser and little time
+	@echo "test-quick: running the quick part of the suite in two processes"
+	@$(BIN)/python -m pytest $(IN_TWO) --quick -rs
 
 lint: $(STAMP) ## check style, types and declared dependencies
 	@echo "lint: ruff check, ruff format, mypy, deptry"

@@ -15,6 +15,19 @@ from benchmarks.zoo_reference import reference_folder
 from boxwright.config import Settings
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One core for each of the processes that share the tests: their threads would only wait for each other.
+    for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+TESTS = Path(__file__).resolve().parent
+# Files and folders that take long, the longest first: two processes start them in this order and so end together.
+# `make test-quick` leaves them out.
+SLOW = (
+    "live",
+    "pipeline/test_runner.py",
+    "training/test_fine_tune.py",
+)
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +102,8 @@ def odapi() -> Path:
 
 
 CHROMIUM = shutil.which("chromium")
+# Seconds for a test that is marked as long, of which each is many runs.
+LONG_TIMEOUT = 3 * 3600
 # Nothing leaves the machine: no updates, no sync, no first-run pages.
 _CHROMIUM_OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -124,11 +139,52 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("boxwright", "how much of the suite runs")
+    group.addoption("--long", action="store_true", help="run the scenarios that take an hour more as well")
+    group.addoption("--quick", action="store_true", help="leave out what takes long, the stack and the browser")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Puts the tests with the stack first, which take longest; leaves out what lacks its data, reference or browser."""
-    items.sort(key=lambda item: "live" not in item.path.parts)
-    folders = {"bccd": _bccd_folder(), "odapi": reference_folder()}
-    missing = {name for name, folder in folders.items() if not folder.exists()} | (set() if CHROMIUM else {"browser"})
-    absent = [item for item in items if missing & set(getattr(item, "fixturenames", ()))]
-    config.hook.pytest_deselected(items=absent)
-    items[:] = [item for item in items if item not in absent]
+    """Puts what takes longest first; skips what this machine cannot check, each with its reason."""
+    missing = [name for name in SLOW if not (TESTS / name).exists()]
+    if missing:
+        raise pytest.UsageError(f"SLOW in tests/conftest.py names {', '.join(missing)}, which is not in tests/")
+    items.sort(key=lambda item: _place(item.path))
+    if config.getoption("quick"):
+        left_out = [item for item in items if _place(item.path) < len(SLOW) or "browser" in _fixtures(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+    lacking = _lacking()
+    for item in items:
+        for name in sorted(lacking.keys() & _fixtures(item)):
+            item.add_marker(pytest.mark.skip(reason=lacking[name]))
+        if item.get_closest_marker("long"):
+            _prepare_long(item, run=config.getoption("long"))
+
+
+def _place(path: Path) -> int:
+    """Place of a test file in `SLOW`; the number of its entries where it is not among them."""
+    own = path.relative_to(TESTS).as_posix()
+    return next((i for i, slow in enumerate(SLOW) if own == slow or own.startswith(f"{slow}/")), len(SLOW))
+
+
+def _fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
+
+
+def _lacking() -> dict[str, str]:
+    """Why a test with a fixture cannot run on this machine, by the fixture's name."""
+    needs = {
+        "bccd": (_bccd_folder().exists(), f"no blood-cell dataset at {_bccd_folder()}: set BOXWRIGHT_BCCD"),
+        "odapi": (reference_folder().exists(), f"no reference numbers at {reference_folder()}: set BOXWRIGHT_ODAPI"),
+        "browser": (bool(CHROMIUM), "no chromium: on Debian apt-get install chromium"),
+    }
+    return {name: reason for name, (there, reason) in needs.items() if not there}
+
+
+def _prepare_long(item: pytest.Item, run: bool) -> None:
+    if run:
+        item.add_marker(pytest.mark.timeout(LONG_TIMEOUT))
+    else:
+        item.add_marker(pytest.mark.skip(reason="takes an hour more: make test LONG=1"))
