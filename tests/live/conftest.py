@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from urllib.parse import quote
 
 import boto3
 import pytest
-from live_runs import DATASET, trigger
+from live_runs import DATASET, RUN_SECONDS, STEP_SECONDS, TEST_SECONDS, FirstRun, log_in
+from pages import Visit, visiting
+from weekly_runs import CONF, backfill, dataset_of, register_todays_champion
 
 from boxwright.airflow_api.client import AirflowClient
 from boxwright.airflow_api.trigger import DAG_ID
@@ -22,8 +25,12 @@ from boxwright.stack import manager
 from boxwright.stack.demo import upload_folder
 from boxwright.stack.environment import Stack, added_environment
 
-# Seconds until what is awaited is late, on a machine that does much else.
-DEADLINE = 1800
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives the tests here the time that runs take."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @dataclass(frozen=True)
@@ -61,19 +68,19 @@ class LiveStack:
     def registry(self) -> Registry:
         return Registry(self.env["MLFLOW_TRACKING_URI"])
 
-    def wait_for(self, condition: Callable[[], Any]) -> Any:
-        """Calls `condition` until it returns something, and returns that."""
-        deadline = time.monotonic() + DEADLINE
+    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = STEP_SECONDS) -> Any:
+        """Calls `condition` until it returns something, and returns that; fails with `what` was awaited."""
+        deadline = time.monotonic() + seconds
         while not (found := condition()):
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
             time.sleep(0.2)
         return found
 
     def finish(self, run_id: str, dag_id: str = DAG_ID) -> tuple[str, dict[str, str]]:
         """Waits for the end of a run; its state, and those of its tasks."""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + RUN_SECONDS
         for state, tasks in self.airflow.follow(dag_id, run_id):
-            assert time.monotonic() < deadline, f"run {run_id} is still {state}: {tasks}"
+            assert time.monotonic() < deadline, f"run {run_id} is still {state} after {RUN_SECONDS} s: {tasks}"
         return state, {task.task_id: task.state for task in tasks}
 
     def switch_on(self) -> None:
@@ -118,27 +125,68 @@ def ready(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveSta
 
 
 @pytest.fixture(scope="session")
-def first(ready: LiveStack) -> dict[str, str]:
-    """The run `live-first`, from pretrained weights: the state of each task."""
-    trigger(ready, "live-first")
-    state, tasks = ready.finish("live-first")
-    assert state == "success", tasks
-    return tasks
+def first_run(ready: LiveStack) -> FirstRun:
+    """The run `live-first`, started or not."""
+    return FirstRun(ready)
 
 
 @pytest.fixture(scope="session")
-def second(ready: LiveStack, first: dict[str, str]) -> dict[str, str]:
-    """The run `live-second`, from the first one's model."""
-    trigger(ready, "live-second", seed_mode="auto")
-    state, tasks = ready.finish("live-second")
-    assert state == "success", tasks
-    return tasks
+def first(first_run: FirstRun) -> dict[str, str]:
+    """The run `live-first`, ended: the state of each task."""
+    return first_run.finish()
 
 
 @pytest.fixture(scope="session")
-def bad(ready: LiveStack, first: dict[str, str]) -> dict[str, str]:
-    """The run `live-bad`, whose dataset is not there."""
-    trigger(ready, "live-bad", annotations_file="missing.json", training="s3://boxwright/datasets/nowhere")
-    state, tasks = ready.finish("live-bad")
+def weekly(ready: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveStack:
+    """With a dataset for each of six weeks, and a champion of today."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ready.env.items():
+            patch.setenv(name, value)
+        for week in range(6):
+            folder = tmp_path_factory.mktemp("weekly") / "sample"
+            generate_sample(folder, images=12, seed=week)
+            upload_folder(folder / "training", dataset_of(week))
+        register_todays_champion(ready, tmp_path_factory.mktemp("champion") / "picture.png")
+    return ready
+
+
+@pytest.fixture(scope="session")
+def two_weeks(weekly: LiveStack) -> dict[int, str]:
+    """A backfill of two weeks, whose runs may be active at once: the state of each week's run."""
+    return backfill(weekly, 0, 1, max_active_runs=2)
+
+
+@pytest.fixture(scope="session")
+def bad(ready: LiveStack) -> str:
+    """The id of a run on an announced dataset that is not there; it has failed."""
+    (asset,) = ready.airflow.request("GET", "/assets", params={"name_pattern": "object_detection_dataset"})["assets"]
+    ready.airflow.request("POST", "/variables", json={"key": "boxwright_output_uri", "value": CONF["output"]})
+    extra = {"training": "s3://boxwright/announced/nothing-here", "annotations_file": "missing.json"}
+    ready.airflow.request("POST", "/assets/events", json={"asset_id": asset["id"], "extra": extra})
+    (run_id, *_) = ready.wait_for(
+        lambda: [name for name in ready.airflow.runs(DAG_ID) if name.startswith("asset_triggered__")],
+        "a run that the announced dataset starts",
+    )
+    state, _ = ready.finish(run_id)
     assert state == "failed"
-    return tasks
+    return str(run_id)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a picture of each page is kept: `BOXWRIGHT_SCREENSHOTS`, or a folder of the test session."""
+    return Path(os.environ.get("BOXWRIGHT_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+
+
+@pytest.fixture
+def visit(browser: Any, ready: LiveStack) -> Iterator[Visit]:
+    """A visit of the administrator's."""
+    with visiting(browser, ready.stack, log_in(ready.stack)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> list[Path]:
+    """Images of the kind that the models were trained on."""
+    generate_sample(tmp_path / "sample", images=10, seed=9)
+    return sorted((tmp_path / "sample").rglob("*.jpg"))

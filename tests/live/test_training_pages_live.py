@@ -1,11 +1,8 @@
-"""The pages in Airflow's own UI, over real runs: sound, watched live, promoted, tried, and with parts of it missing."""
+"""The pages in Airflow's own UI, over real runs: sound, promoted, tried, and with parts of it missing."""
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -13,12 +10,12 @@ from urllib.parse import quote
 import httpx
 import psutil
 import pytest
-from live_runs import MODEL, SETTINGS, log_in
+from live_runs import FIRST, MODEL, PATIENCE, log_in
 from pages import Visit, keep, out_of_reach, serious_findings, viewer_cookie, visiting
-from served import serving
+from weekly_runs import MODEL as WEEKLY
+from weekly_runs import by_week, run_of
 
 from boxwright.airflow_api.trigger import DAG_ID
-from boxwright.dataset.sample.generate import generate_sample
 from boxwright.stack import manager
 from boxwright.stack.processes import ProcessTable
 
@@ -26,47 +23,24 @@ if TYPE_CHECKING:
     from conftest import LiveStack
 
 RUN = f"/dags/{DAG_ID}/runs"
-WATCHED = "by-form"
-# Milliseconds in which a step of a run has to end, on a machine that does much else.
-PATIENCE = 1_800_000
-# Name in Airflow's form, section, value.
-FORM = {
-    "Data": ("training", "test", "output"),
-    "Model": ("model_id", "model_name", "seed_mode"),
-    "Hyperparameters: basic": ("epochs", "image_size", "augmentation"),
-    "Quality gate": ("gate_min_ap50",),
-}
-CHOICES = ("model_id", "seed_mode", "augmentation")
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a picture of each page is kept: `BOXWRIGHT_SCREENSHOTS`, or a folder of the test session."""
-    return Path(os.environ.get("BOXWRIGHT_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
-
-
-@pytest.fixture
-def visit(browser: Any, ready: LiveStack) -> Iterator[Visit]:
-    with visiting(browser, ready.stack, log_in(ready.stack)) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def pages(ready: LiveStack, second: dict[str, str], bad: dict[str, str]) -> dict[str, str]:
+def pages(ready: LiveStack, first: dict[str, str], two_weeks: dict[int, str], bad: str) -> dict[str, str]:
     """Address of every page by a name for its picture."""
-    (version,) = [one for one in ready.registry.versions(MODEL) if one.run_id == "live-second"]
-    number, fingerprint = version.version, quote(version.tags["boxwright.fingerprint"])
+    versions = by_week(ready)
+    number, fingerprint = versions[1].version, quote(versions[1].tags["boxwright.fingerprint"])
     return {
         "models": "/models",
-        "version": f"/models/{MODEL}/{number}",
-        "promote": f"/models/{MODEL}/{number}/promote",
-        "compare": f"/compare?v={MODEL}/1&v={MODEL}/{number}",
+        "version": f"/models/{WEEKLY}/{number}",
+        "promote": f"/models/{WEEKLY}/{number}/promote",
+        "compare": f"/compare?v={WEEKLY}/{versions[0].version}&v={WEEKLY}/{number}",
         "datasets": "/datasets",
         "dataset": f"/datasets/{fingerprint}",
         "try": "/try",
-        "try-version": f"/try/{MODEL}/{number}",
-        "run": f"/runs/{DAG_ID}/live-second",
-        "run-failed": f"/runs/{DAG_ID}/live-bad",
+        "try-version": f"/try/{WEEKLY}/{number}",
+        "run": f"/runs/{DAG_ID}/{FIRST}",
+        "run-failed": f"/runs/{DAG_ID}/{quote(bad, safe='')}",
     }
 
 
@@ -85,15 +59,13 @@ def test_every_page_is_sound(browser: Any, ready: LiveStack, pages: dict[str, st
     assert faults == {}
 
 
-def test_airflow_shows_them_in_its_frame(
-    browser: Any, ready: LiveStack, second: dict[str, str], pictures: Path
-) -> None:
+def test_airflow_shows_them_in_its_frame(browser: Any, ready: LiveStack, first: dict[str, str], pictures: Path) -> None:
     for theme in ("light", "dark"):
         with visiting(browser, ready.stack, log_in(ready.stack), theme) as visit:
             models = visit.open_in_airflow("/plugin/models")
             models.get_by_role("link", name=MODEL, exact=False).first.wait_for()
             keep(visit, pictures, f"airflow-models-{theme}", whole=False)
-            run = visit.open_in_airflow(f"{RUN}/live-second/plugin/boxwright-run")
+            run = visit.open_in_airflow(f"{RUN}/{FIRST}/plugin/boxwright-run")
             run.get_by_role("img", name=re.compile("Loss: training")).wait_for()
             keep(visit, pictures, f"airflow-run-{theme}", whole=False)
             assert visit.problems == []
@@ -115,22 +87,16 @@ def test_who_may_do_what(ready: LiveStack, pages: dict[str, str]) -> None:
     assert viewer.post(f"{base}/try/{MODEL}/1/start", headers=same).status_code == 403  # without the page's token
 
 
-def test_a_failed_run_says_why(visit: Visit, bad: dict[str, str]) -> None:
-    run = visit.open_in_airflow(f"{RUN}/live-bad/plugin/boxwright-run")
+def test_a_failed_run_says_why(visit: Visit, bad: str) -> None:
+    run = visit.open_in_airflow(f"{RUN}/{quote(bad, safe='')}/plugin/boxwright-run")
     alert = run.get_by_role("alert").inner_text()
-    assert "validate_annotations failed:" in alert and "nowhere" in alert
+    assert "validate_annotations failed:" in alert and "nothing-here" in alert
     assert "file_unreadable" in run.locator("#validation").inner_text()
     assert visit.problems == []
 
 
-@pytest.fixture
-def sample(tmp_path: Path) -> list[Path]:
-    generate_sample(tmp_path / "sample", images=10, seed=9)
-    return sorted((tmp_path / "sample").rglob("*.jpg"))
-
-
 def test_a_model_is_tried_on_an_image(
-    visit: Visit, ready: LiveStack, second: dict[str, str], pictures: Path, sample: list[Path], tmp_path: Path
+    visit: Visit, ready: LiveStack, first: dict[str, str], pictures: Path, sample: list[Path], tmp_path: Path
 ) -> None:
     page = visit.open(f"/try/{MODEL}/1")
     page.set_input_files("#file", str(sample[0]))
@@ -159,80 +125,38 @@ def test_a_model_is_tried_on_an_image(
     assert len(loaded) == 1 and "boxwright.serving.http.private_server" in loaded[0].cmdline()
 
 
-def test_a_run_from_the_form_is_watched_promoted_and_served(
-    visit: Visit, ready: LiveStack, second: dict[str, str], pictures: Path, sample: list[Path]
+def test_a_version_is_promoted_and_rolled_back(
+    visit: Visit, ready: LiveStack, two_weeks: dict[int, str], pictures: Path
 ) -> None:
-    _trigger_by_form(visit)
-    run = visit.open_in_airflow(f"{RUN}/{WATCHED}/plugin/boxwright-run")
-    # The page is never loaded again: a mark on its window stays.
-    run.locator("html").evaluate("() => { window.marked = true; }")
-    run.locator("#progress-text", has_text="Epoch").wait_for(timeout=PATIENCE)
-    keep(visit, pictures, "airflow-run-live", whole=False)
-    run.get_by_role("img", name=re.compile("Loss: training")).wait_for(timeout=PATIENCE)
-    run.locator("#gate table").wait_for(timeout=PATIENCE)
-    run.locator("#state[data-ended=yes]").wait_for(timeout=PATIENCE)
-    assert run.locator("html").evaluate("() => window.marked")
-    assert run.locator(".state").inner_text() == "success"
-    assert "epochs trained" in run.locator("#progress-text").inner_text()
-    report = run.frame_locator("iframe.report")
-    report.locator("h1").wait_for()
-    keep(visit, pictures, "airflow-run-ended", whole=False)
-
-    run.locator("#to-version").click()
-    (version,) = [one for one in ready.registry.versions(MODEL) if one.run_id == WATCHED]
-    run.get_by_role("heading", name=f"{MODEL}, version {version.version}").wait_for()
-    command = run.locator(".command code").first.inner_text()
-    if ready.registry.aliases(MODEL)["champion"] != version.version:
-        run.get_by_role("link", name="Promote to champion").click()
-        run.get_by_role("button", name=f"Make version {version.version} the champion").click()
-        run.get_by_text("This version is the champion now").wait_for()
-    assert ready.registry.aliases(MODEL)["champion"] == version.version
-    keep(visit, pictures, "airflow-version-promoted", whole=False)
+    champion, number = ready.registry.aliases(WEEKLY)["champion"], by_week(ready)[1].version
+    assert champion != number
+    page = visit.open_in_airflow(f"{RUN}/{quote(run_of(1), safe='')}/plugin/boxwright-run")
+    page.locator("#to-version").click()
+    page.get_by_role("heading", name=f"{WEEKLY}, version {number}").wait_for()
+    try:
+        page.get_by_role("link", name="Promote to champion").click()
+        page.get_by_role("button", name=f"Make version {number} the champion").click()
+        page.get_by_text("This version is the champion now").wait_for()
+        assert ready.registry.aliases(WEEKLY)["champion"] == number
+        keep(visit, pictures, "airflow-version-promoted", whole=False)
+        page.get_by_role("link", name=f"Roll back to version {champion}").click()
+        page.get_by_role("button", name=f"Make version {champion} the champion again").click()
+        page.get_by_role("heading", name=f"{WEEKLY}, version {champion}").wait_for()
+        assert ready.registry.aliases(WEEKLY)["champion"] == champion
+    finally:
+        if ready.registry.aliases(WEEKLY)["champion"] != champion:
+            ready.registry.promote(f"models:/{WEEKLY}/{champion}")
     assert visit.problems == []
-    _serve(command, ready, sample[0])
 
 
-def _trigger_by_form(visit: Visit) -> None:
-    page = visit.page
-    page.goto(f"{visit.origin}/dags/{DAG_ID}")
-    page.get_by_role("button", name=re.compile("Trigger")).first.click()
-    form = page.get_by_role("dialog")
-    values = {name: str(value) for name, value in SETTINGS.items()} | {"seed_mode": "pretrained", "epochs": "3"}
-    for section, names in FORM.items():
-        form.get_by_role("button", name=section, exact=True).click()
-        for name in names:
-            field = form.locator(f"[name=element_{name}]")
-            if name in CHOICES:
-                choice = field.locator("xpath=..").get_by_role("combobox")
-                choice.click()
-                choice.fill(values[name])
-                choice.press("Enter")
-                assert field.input_value() == values[name]
-            else:
-                field.fill(values[name])
-    form.get_by_role("button", name="Advanced Options").click()
-    form.locator("[name=dagRunId]").fill(WATCHED)
-    form.get_by_role("button", name="Trigger", exact=True).click()
-    form.wait_for(state="detached")
-
-
-def _serve(command: str, stack: LiveStack, image: Path) -> None:
-    """Runs the command that the page shows, on a free port, and asks the server for boxes."""
-    program, verb, *arguments = shlex.split(command)
-    assert (program, verb) == ("boxwright", "serve")
-    with serving(*arguments, environment=stack.env) as served, served.client() as client:
-        answer = client.post("/invocations", content=image.read_bytes(), headers={"Content-Type": "image/jpeg"})
-    assert answer.status_code == 200 and "normalized_boxes" in answer.json()
-
-
-def test_what_was_deleted_is_named(visit: Visit, ready: LiveStack, second: dict[str, str]) -> None:
-    key = "runs/live-second/output/report.html"
+def test_what_was_deleted_is_named(visit: Visit, ready: LiveStack, first: dict[str, str]) -> None:
+    key = f"runs/{FIRST}/output/report.html"
     kept = ready.s3.get_object(Bucket="boxwright", Key=key)["Body"].read()
     ready.s3.delete_object(Bucket="boxwright", Key=key)
     try:
-        page = visit.open(f"/runs/{DAG_ID}/live-second/evaluation", 404)
+        page = visit.open(f"/runs/{DAG_ID}/{FIRST}/evaluation", 404)
         assert "report.html cannot be read" in page.locator("main").inner_text()
-        assert "Quality gate" in visit.open(f"/runs/{DAG_ID}/live-second").locator("main").inner_text()
+        assert "Quality gate" in visit.open(f"/runs/{DAG_ID}/{FIRST}").locator("main").inner_text()
     finally:
         ready.s3.put_object(Bucket="boxwright", Key=key, Body=kept)
 
@@ -251,7 +175,7 @@ def test_without_mlflow_airflow_works_and_the_pages_say_what_is_missing(
         keep(visit, pictures, "run-without-mlflow")
         visit.open(pages["try"], 503)
         assert ready.airflow.request("GET", "/monitor/health")["metadatabase"]["status"] == "healthy"
-        assert ready.airflow.runs(DAG_ID)["live-second"] == "success"
+        assert ready.airflow.runs(DAG_ID)[FIRST] == "success"
     finally:
         manager.up(ready.settings, free_ports=True)
     assert MODEL in visit.open(pages["models"]).locator("main").inner_text()
