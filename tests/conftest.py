@@ -15,10 +15,6 @@ from benchmarks.zoo_reference import reference_folder
 from boxwright.config import Settings
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # One core for each of the processes that share the tests: their threads would only wait for each other.
-    for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
 
 TESTS = Path(__file__).resolve().parent
 # Files and folders that take long, the longest first: two processes start them in this order and so end together.
@@ -27,6 +23,20 @@ SLOW = (
     "live",
     "pipeline/test_runner.py",
     "training/test_fine_tune.py",
+    "model/test_detectors.py",
+    "training/test_machines.py",
+    "model/zoo",
+    "registry/test_registry_server.py",
+    "serving/engine",
+    "serving/http",
+    "training/test_distribution.py",
+    "cli/test_cli.py",
+    "cli/test_evaluation_commands.py",
+    "model/test_dfine.py",
+    "registry/test_mlflow_registry.py",
+    "plugins/trial",
+    "pipeline/test_killed_runs.py",
+    "training/test_kills.py",
 )
 
 
