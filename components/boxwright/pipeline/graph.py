@@ -1,7 +1,7 @@
 """The pipeline: its nodes and what flows between them, in one place.
 
-TFX names a node as its function in `steps.py` is named; the table in `nodes.py` has the same names. Which of the two
-seeds runs is decided outside, per run; training takes whichever is there.
+TFX names a node as its function is named; the table in `nodes.py` has the same names. Which of the two seeds runs is
+decided outside, per run; training takes whichever is there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types.channel_utils import union
 
 from boxwright.config import PIPELINE, RunConfig, RunInfo, Settings
-from boxwright.pipeline import steps
+from boxwright.pipeline import data_steps, model_steps
 from boxwright.pipeline.lineage import connection_config
 
 
@@ -28,18 +28,18 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
     shared: dict[str, Any] = {"config": config.to_json(), "run_id": run.run_id}
     dated = {"config": config.to_json(), "run": run.model_dump_json()}
 
-    validation = steps.validate_annotations(**shared)
-    dataset = steps.download_dataset(**shared, report=validation.outputs["report"])
-    examples = steps.build_examples(**shared, dataset=dataset.outputs["dataset"])
-    pretrained = steps.fetch_pretrained(**shared, examples=examples.outputs["examples"])
-    parent = steps.resolve_parent(**dated, examples=examples.outputs["examples"])
+    validation = data_steps.validate_annotations(**shared)
+    dataset = data_steps.download_dataset(**shared, report=validation.outputs["report"])
+    examples = data_steps.build_examples(**shared, dataset=dataset.outputs["dataset"])
+    pretrained = model_steps.fetch_pretrained(**shared, examples=examples.outputs["examples"])
+    parent = model_steps.resolve_parent(**dated, examples=examples.outputs["examples"])
     seed = union([pretrained.outputs["seed"], parent.outputs["seed"]])
-    detector = steps.fine_tune(**shared, examples=examples.outputs["examples"], seed=seed)
-    evaluation = steps.evaluate(
+    detector = model_steps.fine_tune(**shared, examples=examples.outputs["examples"], seed=seed)
+    evaluation = model_steps.evaluate(
         **dated, examples=examples.outputs["examples"], seed=seed, detector=detector.outputs["detector"]
     )
-    label_map = steps.export_label_map(**shared, examples=examples.outputs["examples"])
-    package = steps.package_model(
+    label_map = model_steps.export_label_map(**shared, examples=examples.outputs["examples"])
+    package = model_steps.package_model(
         **shared,
         examples=examples.outputs["examples"],
         seed=seed,
@@ -47,17 +47,17 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
         evaluation=evaluation.outputs["evaluation"],
         label_map=label_map.outputs["label_map"],
     )
-    verdict = steps.quality_gate(
+    verdict = model_steps.quality_gate(
         **dated, evaluation=evaluation.outputs["evaluation"], package=package.outputs["package"]
     )
-    version = steps.register_model(
+    version = model_steps.register_model(
         **dated,
         package=package.outputs["package"],
         evaluation=evaluation.outputs["evaluation"],
         verdict=verdict.outputs["verdict"],
     )
 
-    reused = steps.reuse_version(**dated, examples=examples.outputs["examples"])
+    reused = model_steps.reuse_version(**dated, examples=examples.outputs["examples"])
 
     nodes: list[BaseNode] = [
         validation, dataset, examples, pretrained, parent, reused, detector, evaluation, label_map, package,

@@ -1,8 +1,9 @@
 """The one table of a run's steps: nodes of the pipeline, and tasks of the Airflow DAG.
 
 The graph, `boxwright run`, the DAG with its links and pages, and the commands that follow a run read it; nothing else
-knows a step by its name. A step is added as a row here, as the function of the same name in `steps.py`, and at its
-place in `graph.py`. Airflow reads this module each time it parses the DAG, so it imports nothing heavy.
+knows a step by its name. A step is added as a row here, as the function of the same name in `data_steps.py` or
+`model_steps.py` with the type of its artifact, and at its place in `graph.py`. Airflow reads this module each time it
+parses the DAG, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Node:
     """One step of a run.
 
     Attributes:
-        id: of the TFX node, of the Airflow task, and of the function in `steps.py`.
+        id: of the TFX node, of the Airflow task, and of the step's function.
         title: its name for people.
         does: what it does, as a sentence that begins with its name.
         phase: where in the run it belongs; nodes of a phase run in the order of the table.

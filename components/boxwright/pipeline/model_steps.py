@@ -1,127 +1,37 @@
-"""The steps as TFX components: each hands folders to a pure function and records what lineage needs.
+"""The steps after the data as TFX components: seed, training, measurement, package, gate and version of a model.
 
-Work and its libraries are imported inside a step, so that reading the graph costs nothing. A step that fails keeps
-no output of its own; what a person needs then (validation report, gate table) is beside the run's output.
+They have the shape that `data_steps.py` describes.
 """
 # TFX reads the annotations of these functions, so they must not be strings.
 # ruff: noqa: D103
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.types.artifact import Artifact
 
 from boxwright.config import RunConfig, RunInfo
-from boxwright.errors import BoxwrightError, DataError
-from boxwright.pipeline import artifacts
+from boxwright.pipeline.data_steps import Examples, anchors_of
+from boxwright.pipeline.properties import REAL, TEXT, WHOLE
 
 
-@component
-def validate_annotations(
-    config: Parameter[str], run_id: Parameter[str], report: OutputArtifact[artifacts.ValidationReport]
-) -> None:
-    from boxwright.dataset.report import PAGE_FILE, write_early_page
-    from boxwright.dataset.validation import REPORT_FILE, Report
-    from boxwright.dataset.validation import validate_annotations as work
-    from boxwright.model import hyperparameters_of
+class SeedModel(Artifact):
+    """What training starts from. One type for both kinds: a TFX union channel joins channels of one type only."""
 
-    run, folder = RunConfig.model_validate_json(config), Path(report.uri)
-    size = hyperparameters_of(run).image_size  # an unknown model or setting is told now, not after the download
-    with _published_report(run, run_id, folder):
-        try:
-            summary = work(run, folder, size)
-        finally:
-            if (folder / REPORT_FILE).exists():
-                write_early_page(folder / PAGE_FILE, Report.read(folder / REPORT_FILE), _anchors(run))
-    report.images = sum(split["images"] for split in summary.splits.values())
-    report.boxes = sum(split["boxes"] for split in summary.splits.values())
-    report.report = _page_uri(run, run_id)
-
-
-@component
-def download_dataset(
-    config: Parameter[str],
-    run_id: Parameter[str],
-    report: InputArtifact[artifacts.ValidationReport],
-    dataset: OutputArtifact[artifacts.Dataset],
-) -> None:
-    from boxwright.dataset.snapshot import download_dataset as work
-    from boxwright.dataset.validation import REPORT_FILE
-
-    run, folder = RunConfig.model_validate_json(config), Path(dataset.uri)
-    with _published_report(run, run_id, folder):
-        summary = work(run, folder, Path(report.uri) / REPORT_FILE, _anchors(run))
-    dataset.fingerprint = summary.fingerprint
-    dataset.images = sum(split["images"] for split in summary.splits.values())
-    dataset.boxes = sum(split["boxes"] for split in summary.splits.values())
-    dataset.report = _page_uri(run, run_id)
-
-
-@contextmanager
-def _published_report(run: RunConfig, run_id: str, folder: Path) -> Iterator[None]:
-    """Publishes the validation report that the block leaves in `folder`, also where the dataset fails."""
-    from boxwright.dataset.report import PAGE_FILE
-    from boxwright.dataset.validation import DOCS_FOLDER, REPORT_FILE, RESULT_FILE
-    from boxwright.packaging import publish
-
-    names = [REPORT_FILE, PAGE_FILE, RESULT_FILE, DOCS_FOLDER]
-    try:
-        yield
-    except DataError as error:
-        try:
-            publish(run, run_id, folder, names)
-        except BoxwrightError:
-            raise error from None
-        raise DataError(f"{error}; see {_page_uri(run, run_id)}") from None
-    publish(run, run_id, folder, names)
-
-
-def _page_uri(run: RunConfig, run_id: str) -> str:
-    from boxwright.dataset.report import PAGE_FILE
-    from boxwright.packaging import output_uri
-
-    return output_uri(run, run_id, PAGE_FILE)
-
-
-def _anchors(run: RunConfig) -> Any:
-    """The detector's anchors, where it has such, as plain numbers: the dataset's code knows no models."""
-    from boxwright.dataset.report import Anchors
-    from boxwright.model import hyperparameters_of, model_spec
-
-    spec = model_spec(run.model_id)
-    if spec.anchors is None:
-        return None
-    size = hyperparameters_of(run).image_size or spec.image_size
-    return Anchors(size, spec.anchors.sizes, spec.anchors.aspect_ratios)
-
-
-@component
-def build_examples(
-    config: Parameter[str],
-    run_id: Parameter[str],
-    dataset: InputArtifact[artifacts.Dataset],
-    examples: OutputArtifact[artifacts.Examples],
-) -> None:
-    from boxwright.dataset.examples import build_examples as work
-    from boxwright.model import hyperparameters_of
-
-    run = RunConfig.model_validate_json(config)
-    chosen = hyperparameters_of(run)
-    summary = work(Path(dataset.uri), Path(examples.uri), chosen.validation_split, chosen.seed, run.beam_pipeline_args)
-    examples.fingerprint, examples.classes = dataset.fingerprint, json.dumps(list(summary.classes))
+    TYPE_NAME = "BoxwrightSeedModel"
+    PROPERTIES = {"kind": TEXT, "origin": TEXT, "reason": TEXT}
 
 
 @component
 def fetch_pretrained(
     config: Parameter[str],
     run_id: Parameter[str],
-    examples: InputArtifact[artifacts.Examples],
-    seed: OutputArtifact[artifacts.SeedModel],
+    examples: InputArtifact[Examples],
+    seed: OutputArtifact[SeedModel],
 ) -> None:
     from boxwright.model import fetch_pretrained as work
 
@@ -133,8 +43,8 @@ def fetch_pretrained(
 def resolve_parent(
     config: Parameter[str],
     run: Parameter[str],
-    examples: InputArtifact[artifacts.Examples],
-    seed: OutputArtifact[artifacts.SeedModel],
+    examples: InputArtifact[Examples],
+    seed: OutputArtifact[SeedModel],
 ) -> None:
     from boxwright.registry import resolve_parent as work
 
@@ -143,13 +53,20 @@ def resolve_parent(
     seed.kind, seed.origin, seed.reason = found.kind, found.origin, found.reason
 
 
+class Detector(Artifact):
+    """Trained weights and how to build the network around them."""
+
+    TYPE_NAME = "BoxwrightDetector"
+    PROPERTIES = {"model_id": TEXT, "epochs": WHOLE}
+
+
 @component
 def fine_tune(
     config: Parameter[str],
     run_id: Parameter[str],
-    examples: InputArtifact[artifacts.Examples],
-    seed: InputArtifact[artifacts.SeedModel],
-    detector: OutputArtifact[artifacts.Detector],
+    examples: InputArtifact[Examples],
+    seed: InputArtifact[SeedModel],
+    detector: OutputArtifact[Detector],
 ) -> None:
     from boxwright.config import Settings
     from boxwright.evaluation import validation_ap
@@ -165,14 +82,21 @@ def fine_tune(
     detector.model_id, detector.epochs = run.model_id, summary.epochs
 
 
+class Evaluation(Artifact):
+    """Metrics, detections and pictures."""
+
+    TYPE_NAME = "BoxwrightEvaluation"
+    PROPERTIES = {"split": TEXT, "AP": REAL, "AP50": REAL}
+
+
 @component
 def evaluate(
     config: Parameter[str],
     run: Parameter[str],
-    examples: InputArtifact[artifacts.Examples],
-    seed: InputArtifact[artifacts.SeedModel],
-    detector: InputArtifact[artifacts.Detector],
-    evaluation: OutputArtifact[artifacts.Evaluation],
+    examples: InputArtifact[Examples],
+    seed: InputArtifact[SeedModel],
+    detector: InputArtifact[Detector],
+    evaluation: OutputArtifact[Evaluation],
 ) -> None:
     from boxwright.evaluation import PUBLISHED
     from boxwright.evaluation import evaluate as work
@@ -218,16 +142,23 @@ def _background(config: RunConfig, run: RunInfo, examples_dir: Path, seed_dir: P
     settings = json.loads(config.to_json()) | {"hyperparameters": hyperparameters_of(config).model_dump()}
     links = (METRICS_FILE, DETECTIONS_FILE, PAGE_FILE)
     return Background(
-        f"{config.model_name}, run {run.run_id}", lineage, settings, anchors=_anchors(config), links=links
+        f"{config.model_name}, run {run.run_id}", lineage, settings, anchors=anchors_of(config), links=links
     )
+
+
+class LabelMap(Artifact):
+    """Class names by index, as JSON and as protobuf text."""
+
+    TYPE_NAME = "BoxwrightLabelMap"
+    PROPERTIES = {"classes": TEXT}
 
 
 @component
 def export_label_map(
     config: Parameter[str],
     run_id: Parameter[str],
-    examples: InputArtifact[artifacts.Examples],
-    label_map: OutputArtifact[artifacts.LabelMap],
+    examples: InputArtifact[Examples],
+    label_map: OutputArtifact[LabelMap],
 ) -> None:
     from boxwright.dataset.examples import ExamplesSummary
     from boxwright.packaging import export_label_map as work
@@ -237,16 +168,23 @@ def export_label_map(
     label_map.classes = json.dumps(list(described.classes))
 
 
+class ModelPackage(Artifact):
+    """The archive that was uploaded, and what went into it."""
+
+    TYPE_NAME = "BoxwrightModelPackage"
+    PROPERTIES = {"archive": TEXT, "sha256": TEXT}
+
+
 @component
 def package_model(
     config: Parameter[str],
     run_id: Parameter[str],
-    examples: InputArtifact[artifacts.Examples],
-    seed: InputArtifact[artifacts.SeedModel],
-    detector: InputArtifact[artifacts.Detector],
-    evaluation: InputArtifact[artifacts.Evaluation],
-    label_map: InputArtifact[artifacts.LabelMap],
-    package: OutputArtifact[artifacts.ModelPackage],
+    examples: InputArtifact[Examples],
+    seed: InputArtifact[SeedModel],
+    detector: InputArtifact[Detector],
+    evaluation: InputArtifact[Evaluation],
+    label_map: InputArtifact[LabelMap],
+    package: OutputArtifact[ModelPackage],
 ) -> None:
     from boxwright.packaging import RunParts
     from boxwright.packaging import package_model as work
@@ -256,13 +194,20 @@ def package_model(
     package.archive, package.sha256 = packed.archive, packed.sha256
 
 
+class GateVerdict(Artifact):
+    """The quality gate's checks; it exists only when all passed."""
+
+    TYPE_NAME = "BoxwrightGateVerdict"
+    PROPERTIES = {"checks": WHOLE}
+
+
 @component
 def quality_gate(
     config: Parameter[str],
     run: Parameter[str],
-    evaluation: InputArtifact[artifacts.Evaluation],
-    package: InputArtifact[artifacts.ModelPackage],
-    verdict: OutputArtifact[artifacts.GateVerdict],
+    evaluation: InputArtifact[Evaluation],
+    package: InputArtifact[ModelPackage],
+    verdict: OutputArtifact[GateVerdict],
 ) -> None:
     from boxwright.evaluation import EvaluationSummary, check_gate
     from boxwright.packaging import publish
@@ -283,14 +228,21 @@ def quality_gate(
     verdict.checks = len(report.checks)
 
 
+class RegisteredModel(Artifact):
+    """A version in the model registry; `metrics` is a JSON object, `accepted` 1 or 0."""
+
+    TYPE_NAME = "BoxwrightRegisteredModel"
+    PROPERTIES = {"model_name": TEXT, "version": WHOLE, "archive": TEXT, "metrics": TEXT, "accepted": WHOLE}
+
+
 @component
 def register_model(
     config: Parameter[str],
     run: Parameter[str],
-    package: InputArtifact[artifacts.ModelPackage],
-    evaluation: InputArtifact[artifacts.Evaluation],
-    verdict: InputArtifact[artifacts.GateVerdict],
-    version: OutputArtifact[artifacts.RegisteredModel],
+    package: InputArtifact[ModelPackage],
+    evaluation: InputArtifact[Evaluation],
+    verdict: InputArtifact[GateVerdict],
+    version: OutputArtifact[RegisteredModel],
 ) -> None:
     from boxwright.registry import register_model as work
 
@@ -308,8 +260,8 @@ def register_model(
 def reuse_version(
     config: Parameter[str],
     run: Parameter[str],
-    examples: InputArtifact[artifacts.Examples],
-    version: OutputArtifact[artifacts.RegisteredModel],
+    examples: InputArtifact[Examples],
+    version: OutputArtifact[RegisteredModel],
 ) -> None:
     from boxwright.registry import reuse_version as work
 
