@@ -154,7 +154,7 @@ def measure(count: int, repeats: int) -> None:
         table.add_row(name, f"{statistics.median(taken):.0f}", f"{max(taken):.0f}", f"{size:.0f}")
     console = Console(width=100)
     console.print(table)
-    console.print(f"first page after the server's start, if the registry was not read ahead: {first:.0f} ms")
+    console.print(f"first page after the server's start, if the registry could not be prefetched: {first:.0f} ms")
     promoting, after = promote(client, f"/models/{MODEL}/{count}")
     console.print(f"promoting: {promoting:.0f} ms; the version's page after it: {after:.0f} ms")
     for module in ("mlflow", "boxwright.registry.rest"):

@@ -104,7 +104,7 @@ def test_splits_below_a_bucket(boxwright: Any, tmp_path: Path, s3: Seaweed, name
         (["ftp://host/p"], 2, ["ftp:// is not supported"]),
         (["nowhere", "--bbox-format", "yolo"], 2, ["bbox_format='yolo'", "coco"]),
         (["nowhere", "--set", "small_box=3"], 2, ["small_box", "small_box_pixels"]),
-        (["nowhere", "--set", "severities=box_to_small=off"], 2, ["box_to_small is no rule"]),
+        (["nowhere", "--set", "severities=box_to_small=off"], 2, ["box_to_small is not a rule"]),
     ],
 )
 def test_mistakes(boxwright: Any, s3: Seaweed, arguments: list[str], code: int, words: list[str]) -> None:

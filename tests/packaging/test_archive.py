@@ -162,7 +162,7 @@ def test_a_size_that_lies_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "more.tar.gz"
     with gzip.open(path, "wb") as zipped:
         zipped.write(member("model.json", size=1 << 20).tobuf() + b"only this")
-    refused(path, tmp_path, "no whole .tar.gz|ends within")
+    refused(path, tmp_path, "not a complete .tar.gz|ends within")
     path = tmp_path / "less.tar.gz"
     with gzip.open(path, "wb") as zipped:
         zipped.write(member("model.json", size=3).tobuf() + b"abc".ljust(512, b"\0") + bytes(8 << 20))
@@ -190,7 +190,7 @@ def _flip(data: bytes) -> bytes:
 def test_a_damaged_archive_is_refused(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
     pack(model_folder(tmp_path / "source"), tmp_path / "good.tar.gz")
     (tmp_path / "bad.tar.gz").write_bytes(damage((tmp_path / "good.tar.gz").read_bytes()))
-    refused(tmp_path / "bad.tar.gz", tmp_path, "no whole .tar.gz|is empty")
+    refused(tmp_path / "bad.tar.gz", tmp_path, "not a complete .tar.gz|is empty")
 
 
 def test_a_missing_archive_and_a_taken_target_are_named(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_what_is_not_whole_is_not_taken(s3: Seaweed, bucket: str, tmp_path: Path
     (tmp_path / "made" / "a").write_bytes(b"1")
     publish_folder(tmp_path / "made", f"{bucket}/x")
     s3.client().delete_object(Bucket=bucket[5:], Key="x/complete.json")
-    with pytest.raises(StorageError, match="x is not there, or not whole; clear the step"):
+    with pytest.raises(StorageError, match="x is missing or incomplete; clear the step"):
         bring_folder(f"{bucket}/x", tmp_path / "elsewhere")
     publish_folder(tmp_path / "made", f"{bucket}/x")
     bring_folder(f"{bucket}/x", tmp_path / "elsewhere")

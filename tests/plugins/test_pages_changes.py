@@ -115,7 +115,7 @@ def test_a_change_in_between_is_not_overwritten(visit: Make, three: None, regist
     registry.promote("models:/detector/1")
     for path, form in (("/models/detector/3/promote", promote), ("/models/detector/rollback", back)):
         answer = post(client, path, form)
-        assert answer.status_code == 409 and "moved meanwhile" in answer.text
+        assert answer.status_code == 409 and "has changed in the meantime" in answer.text
     assert registry.aliases("detector")["champion"] == 1
 
 

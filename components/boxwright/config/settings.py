@@ -83,5 +83,5 @@ def _cache_bytes(gigabytes: str) -> int:
     except ValueError:
         number = -1
     if not 0 <= number < 1e9:
-        raise UsageError(f"BOXWRIGHT_CACHE_GB={gigabytes!r}: expected a number of gigabytes, as 100 or 0.5")
+        raise UsageError(f"BOXWRIGHT_CACHE_GB={gigabytes!r}: expected a number of gigabytes, such as 100 or 0.5")
     return int(number * 1e9)

@@ -126,7 +126,7 @@ def choose_seed(config: RunConfig, run: RunInfo) -> str:
     """
     done = run_outputs(run.run_id, Settings.from_environment())
     if chosen := next((node.id for node in nodes_of(Phase.SEED, Phase.REUSE) if node.id in done), None):
-        log.info("the run has %s done already", chosen)
+        log.info("the run has already done %s", chosen)
         return chosen
     start = find_start(config, run)
     fingerprint = next((facts["fingerprint"] for facts in reversed(done.values()) if "fingerprint" in facts), None)

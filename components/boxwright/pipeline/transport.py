@@ -48,7 +48,7 @@ def bring_folder(uri: str, folder: Path, shards_ahead: bool = False) -> None:
     if COMPLETE_FILE not in entries:
         if folder.exists() and any(folder.iterdir()):
             return  # made here, before there was a place to share it
-        raise StorageError(f"{uri} is not there, or not whole; clear the step that makes it")
+        raise StorageError(f"{uri} is missing or incomplete; clear the step that writes it")
     later = [entry for entry in entries.values() if shards_ahead and Path(entry.key).match(f"training/{SHARDS}")]
     last = entries.pop(COMPLETE_FILE)
     download(uri, [entry for entry in entries.values() if entry not in later], folder)

@@ -98,7 +98,9 @@ class Registry:
         """
         match = _REFERENCE.fullmatch(reference)
         if match is None:
-            raise UsageError(f"{reference!a} is no model reference; expected models:/name/3 or models:/name@{CHAMPION}")
+            raise UsageError(
+                f"{reference!a} is not a model reference; expected models:/name/3 or models:/name@champion"
+            )
         name = match["name"]
         found = {version.version: version for version in self.versions(name)}
         if not found:
@@ -216,5 +218,5 @@ def _check_pictures(release: Release) -> None:
 
 def _checked(model_name: str) -> str:
     if not _REFERENCE.fullmatch(f"models:/{model_name}/1"):
-        raise UsageError(f"{model_name!a} is no model name; use letters, digits, _, . and - only")
+        raise UsageError(f"{model_name!a} is not a model name; use letters, digits, _, . and - only")
     return model_name

@@ -95,9 +95,9 @@ class Aliases:
         champion, previous = self._champion(), self._named(PREVIOUS)
         self._check_expected(champion, expected)
         if champion is None or previous is None or previous.version == champion.version:
-            raise UsageError(f"{self._name} has no version that was champion before; promote one by its number")
+            raise UsageError(f"{self._name} has no previous champion; promote a version by its number")
         if not previous.accepted:
-            raise UsageError(f"{previous.reference} was champion before and was rejected since; promote another")
+            raise UsageError(f"the previous champion {previous.reference} was rejected; promote another version")
         if reject:
             self._client.set_model_version_tag(self._name, str(champion.version), ACCEPTED, "false")
         # The champion first: after a kill in between, a second roll back must not lose where to go.
@@ -114,8 +114,8 @@ class Aliases:
         if expected is not None and (champion is None or champion.version != expected):
             now = champion.reference if champion else "none"
             raise UsageError(
-                f"the champion of {self._name} is {now}, expected was version {expected}: it was moved meanwhile; "
-                "look at it again"
+                f"the champion of {self._name} is {now}, not version {expected}: it has changed in the meantime; "
+                "check it again"
             )
 
     def _move(self, champion: Version | None, version: Version) -> None:
@@ -149,8 +149,8 @@ class Aliases:
         champion = self._champion()
         if champion is None or champion.version != version.version:
             raise StorageError(
-                f"{version.reference} was made champion, and at the same moment another machine made "
-                f"{champion.reference if champion else 'none'} so; look at the registry, then try again"
+                f"another machine made {champion.reference if champion else 'no version'} the champion just after "
+                f"{version.reference}; check the registry, then try again"
             )
 
     def _champion(self) -> Version | None:

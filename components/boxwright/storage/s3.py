@@ -94,7 +94,7 @@ def read(location: Location, limit: int) -> bytes:
         hasher = check.hasher()
         hasher.update(data)
         if hasher.result() != check.value:
-            raise StorageError(f"{location}: the bytes that came are not those of the object; run again")
+            raise StorageError(f"{location}: the received bytes differ from those of the object; run again")
     return data
 
 
@@ -185,7 +185,7 @@ def send(path: Path, location: Location, new: bool) -> bool:
         Whether it was put.
 
     Raises:
-        StorageError: what arrived is not what was sent.
+        StorageError: the stored bytes differ from those that were sent.
     """
     import obstore
     from obstore.exceptions import AlreadyExistsError, PreconditionError
@@ -216,4 +216,4 @@ def _verify_sent(path: Path, location: Location, size: int, told: Check | None) 
     # An encrypting server's ETag is no hash; it has checked each request's own signature over the bytes' hash.
     opaque = told is None or found.get("ServerSideEncryption") in _OPAQUE
     if found["ContentLength"] != size or not opaque:
-        raise StorageError(f"{location}: what arrived is not what was sent ({size:,} bytes); run again")
+        raise StorageError(f"{location}: the stored bytes differ from those that were sent ({size:,} bytes); run again")

@@ -92,7 +92,9 @@ def unpack(archive_path: Path, target_dir: Path, layout: Layout, max_bytes: int,
         temporary.chmod(0o755)
         os.replace(temporary, target_dir)
     except _BROKEN as error:
-        raise DataError(f"{archive_path} is no whole .tar.gz ({type(error).__name__}); {layout.remedy}") from error
+        raise DataError(
+            f"{archive_path} is not a complete .tar.gz ({type(error).__name__}); {layout.remedy}"
+        ) from error
     except OSError as error:
         raise explain_os_error(error, str(archive_path)) from error
     finally:

@@ -120,7 +120,7 @@ class EpochLog(keras.callbacks.Callback):
 
 
 class LossGuard(keras.callbacks.Callback):
-    """Ends a training whose loss is no number, or `DIVERGED` times what it was in the first step.
+    """Ends a training whose loss is not a number, or `DIVERGED` times what it was in the first step.
 
     Keras hands on the mean loss of an epoch so far. A first loss below one counts as one: a batch without boxes has
     next to none.

@@ -56,7 +56,7 @@ def router() -> APIRouter:
         model = find_model(shelf.models(), name)
         champion, previous = _named(model, CHAMPION), _named(model, PREVIOUS)
         if champion is None or previous is None or champion == previous:
-            raise HTTPException(409, f"{name} has no version that was champion before; promote one instead")
+            raise HTTPException(409, f"{name} has no previous champion; promote a version instead")
         return page(request, "rollback.html", champion=champion, previous=previous, token=token, field=TOKEN_FIELD)
 
     @routes.post("/rollback", dependencies=[SAME_ORIGIN])

@@ -83,7 +83,7 @@ def _cards(models: Sequence[Model], named: Sequence[str]) -> list[Card]:
     for text in dict.fromkeys(named):
         name, _, number = text.rpartition("/")
         if not number.isascii() or not number.isdigit() or len(number) > 9:
-            raise HTTPException(422, f"{text[:100]!a} is no version; expected a name, / and a number")
+            raise HTTPException(422, f"{text[:100]!a} is not a version; expected a name, / and a number")
         cards.append(find_card(models, name, int(number)))
     return cards
 

@@ -91,7 +91,7 @@ def router() -> APIRouter:
         found = _find(find_datasets(shelf.models()), fingerprint)
         source = read_content(found)[2]
         if source is None:
-            raise HTTPException(404, "no run over this dataset has its validation report any more")
+            raise HTTPException(404, "no run of this dataset still has its validation report")
         return stored_report(Results(source).uri(VALIDATION_PAGE))
 
     return routes

@@ -91,7 +91,7 @@ class Shelf:
         with self._changing(name, versions) as aliases:
             found = next(one for one in versions() if one.version == number)
             if champion is None and CHAMPION in aliases.read():
-                raise UsageError(f"{name} had no champion and has one now; look at it again")
+                raise UsageError(f"{name} had no champion and has one now; check it again")
             return found, aliases.promote(found, champion)
 
     def rollback(self, name: str, champion: int, reject: bool) -> tuple[Version, Version]:
@@ -190,7 +190,7 @@ def warm() -> None:
         try:
             _shelf().models()
         except BoxwrightError as error:
-            log.info("the registry was not read ahead: %s", error)
+            log.info("the registry could not be prefetched: %s", error)
 
     threading.Thread(target=read, daemon=True, name="boxwright-shelf").start()
 
@@ -227,5 +227,5 @@ def _key(version: Version) -> tuple[str, int]:
 
 def _quotable(name: str) -> str:
     if "'" in name or "\\" in name:
-        raise UsageError(f"{name!a} is no model name; use letters, digits, _, . and - only")
+        raise UsageError(f"{name!a} is not a model name; use letters, digits, _, . and - only")
     return name

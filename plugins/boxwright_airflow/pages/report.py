@@ -31,7 +31,7 @@ def router() -> APIRouter:
         """The validation report of a task's run, for those who may read the DAG."""
         uri = _report_uri(dag_id, run_id, task_id)
         if uri is None:
-            raise HTTPException(404, f"task {task_id} of run {run_id} has told of no report; has it started?")
+            raise HTTPException(404, f"task {task_id} of run {run_id} has no report yet; has it started?")
         return stored_report(uri)
 
     return routes

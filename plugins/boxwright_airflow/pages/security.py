@@ -69,7 +69,7 @@ def same_origin_header(
 def check_same_origin(request: Request, user: Any, token: str | None) -> None:
     """What `same_origin` does, with a token from wherever it came."""
     if not _is_of_this_origin(request):
-        raise HTTPException(403, "this change was asked for by another site; open the page in Airflow and try again")
+        raise HTTPException(403, "this change was requested by another site; open the page in Airflow and try again")
     try:
         named = _serializer().loads(token or "", max_age=TOKEN_SECONDS)
     except BadSignature:

@@ -71,7 +71,7 @@ def router() -> APIRouter:
         try:
             process = bench.use(_reference(name, version))
             if process is None:
-                raise ProblemError(409, "not_loaded", "the model is not loaded (any more); it has to be started first")
+                raise ProblemError(409, "not_loaded", "the model is not loaded; start it first")
             async with turn:
                 return await _ask(process, await _image(request, limits))
         except ProblemError as problem:
@@ -96,7 +96,7 @@ async def _ask(process: ModelProcess, image: tuple[str, bytes]) -> Response:
     except httpx.TimeoutException:
         raise ProblemError(504, "too_slow", f"the model has not answered in {_ANSWER_SECONDS:.0f} s") from None
     except httpx.HTTPError:
-        raise ProblemError(409, "not_loaded", "the model's process has ended; it has to be started again") from None
+        raise ProblemError(409, "not_loaded", "the model's process has ended; start it again") from None
     process.use()
     return Response(answer.content, answer.status_code, media_type=JSON_TYPE)
 

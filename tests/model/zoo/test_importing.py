@@ -152,10 +152,10 @@ def _another_models(archive, spec, values, folder):
 _STEM = "model/_feature_extractor/classification_backbone/layer_with_weights-0/kernel"
 
 BAD = {
-    "truncated": (_truncated, "is no whole .tar.gz"),
+    "truncated": (_truncated, "is not a complete .tar.gz"),
     "not an archive": (
         lambda archive, spec, values, folder: _written(folder / "x.tar.gz", b"no"),
-        "is no whole .tar.gz",
+        "is not a complete .tar.gz",
     ),
     "a path that escapes": (_with_entry("../../evil"), "unsafe path"),
     "a link": (_with_entry("x/checkpoint/ckpt-1", kind=tarfile.SYMTYPE), "neither a regular file nor a folder"),
@@ -218,9 +218,9 @@ def test_a_checkpoint_that_ends_early_is_told(spec, values, tmp_path):
     write_checkpoint(tmp_path / "ckpt-0", values)
     data = tmp_path / "ckpt-0.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:1000])
-    with pytest.raises(DataError, match="ckpt-0 of the archive is no whole TensorFlow checkpoint"):
+    with pytest.raises(DataError, match="ckpt-0 of the archive is not a complete TensorFlow checkpoint"):
         read_checkpoint(tmp_path / "ckpt-0", {key: value.shape for key, value in values.items()})
-    with pytest.raises(DataError, match="no whole TensorFlow checkpoint"):
+    with pytest.raises(DataError, match="not a complete TensorFlow checkpoint"):
         read_checkpoint(tmp_path / "none", {})
 
 

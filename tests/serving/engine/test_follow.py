@@ -141,7 +141,9 @@ def test_the_champion_is_switched_under_load_without_a_failed_request(following:
 
 
 @pytest.mark.parametrize(
-    ("bad", "why"), [(len(SCORES) + 1, "not finite"), (len(SCORES) + 2, "no whole .tar.gz")], ids=["nan", "truncated"]
+    ("bad", "why"),
+    [(len(SCORES) + 1, "not finite"), (len(SCORES) + 2, "not a complete .tar.gz")],
+    ids=["nan", "truncated"],
 )
 def test_a_bad_champion_is_refused_once_and_the_old_one_stays(
     following: Served, models: Models, bad: int, why: str
@@ -155,7 +157,7 @@ def test_a_bad_champion_is_refused_once_and_the_old_one_stays(
     assert load.failures == []
     assert set(load.answers) == {("models:/detector/1", SCORES[0])}
     told = [line for line in following.log if f"models:/detector/{bad} is refused" in line]
-    assert len(told) == 1 and why in told[0] and "models:/detector/1 goes on" in told[0]
+    assert len(told) == 1 and why in told[0] and "models:/detector/1 stays in use" in told[0]
     models.crown(2)
     wait_for(following, "models:/detector/2")
 

@@ -201,7 +201,7 @@ def test_a_model_that_sees_what_it_was_measured_with_is_taken(trained: Trained, 
     (tmp_path / "model").mkdir()
     save_detector(build_detector(card), card, tmp_path / "model")
     export_saved_model(tmp_path / "model", spoilt)
-    with pytest.raises(DataError, match="not the model that was measured"):
+    with pytest.raises(DataError, match="not the model that was evaluated"):
         load(spoilt)
     (spoilt / SAMPLE_FILE).unlink()
     load(spoilt)

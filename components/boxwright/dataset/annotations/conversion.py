@@ -47,7 +47,7 @@ def convert_dataset(source: Path, out_dir: Path, kind: str, images: Path | None 
     if not source.exists():
         raise UsageError(f"{source} does not exist; expected a {kind} set")
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
-        raise UsageError(f"{out_dir} is there already; give a new or an empty folder")
+        raise UsageError(f"{out_dir} already exists; give a new or empty folder")
     read, folders = SOURCES[kind]
     found = _first_folder([images] if images else [_base(source) / name for name in folders], source)
     dataset = _read(read, source, found)

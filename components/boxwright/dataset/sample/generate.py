@@ -65,7 +65,7 @@ def generate_sample(out_dir: Path, images: int = 200, seed: int = 0) -> SampleSu
 
 def _check(out_dir: Path, images: int, seed: int) -> None:
     if out_dir.exists() and not (out_dir.is_dir() and not any(out_dir.iterdir())):
-        raise UsageError(f"{out_dir} must be a new or an empty folder, and it holds something; choose another one")
+        raise UsageError(f"{out_dir} is not empty; choose a new or an empty folder")
     if images < MIN_IMAGES:
         raise UsageError(f"images={images}: at least {MIN_IMAGES} are needed, one for each of {', '.join(SPLITS)}")
     if seed < 0:

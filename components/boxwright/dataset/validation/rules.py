@@ -239,7 +239,7 @@ def rules_of(config: ValidationConfig) -> dict[str, Rule]:
         UsageError: `severities` names a rule that does not exist.
     """
     if unknown := sorted(set(config.severities) - set(RULES)):
-        raise UsageError(f"severities: {', '.join(unknown)} is no rule; the rules are {', '.join(RULES)}")
+        raise UsageError(f"severities: {', '.join(unknown)} is not a rule; valid are {', '.join(RULES)}")
     chosen = {}
     for name, rule in RULES.items():
         severity = config.severities.get(name, rule.severity)

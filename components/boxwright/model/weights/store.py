@@ -78,7 +78,7 @@ def find_manifest(uri: str) -> WeightsManifest | None:
         return WeightsManifest(**json.loads(read_bytes(manifest_uri, _MANIFEST_LIMIT)))
     except (ValueError, TypeError, ValidationError) as error:
         line = str(error).splitlines()[0]
-        raise DataError(f"{manifest_uri} is no manifest of weights ({line}); import the archive again") from None
+        raise DataError(f"{manifest_uri} is not a manifest of weights ({line}); import the archive again") from None
 
 
 def put(uri: str, folder: Path, manifest: WeightsManifest) -> None:

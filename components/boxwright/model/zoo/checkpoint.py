@@ -84,7 +84,7 @@ def read_checkpoint(prefix: Path, expected: Shapes) -> dict[str, NDArray[Any]]:
             raise DataError(f"{where}: expected float32, got {types[other[0] + SUFFIX].name} in {other[0]}")
         values = {key: np.asarray(reader.get_tensor(key + SUFFIX)) for key in expected}
     except (tf.errors.OpError, ValueError, LookupError, RuntimeError) as error:
-        raise DataError(f"{where} is no whole TensorFlow checkpoint: {_first_line(error)}") from None
+        raise DataError(f"{where} is not a complete TensorFlow checkpoint: {_first_line(error)}") from None
     if broken := [key for key, value in values.items() if not np.isfinite(value).all()]:
         raise DataError(f"{where}: {broken[0]} holds values that are not finite")
     return values

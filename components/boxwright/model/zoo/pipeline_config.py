@@ -160,7 +160,7 @@ def _value(text: str, path: Path) -> Any:
     try:
         return float(text) if re.search(r"[.eEn]", text) else int(text)
     except ValueError:
-        raise _broken(path, f"{text!a} is no number") from None
+        raise _broken(path, f"{text!a} is not a number") from None
 
 
 def _broken(path: Path, problem: str) -> DataError:

@@ -63,7 +63,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{path.name} is no whole file of weights ({str(error).splitlines()[0]}); import the archive again"
+            f"{path.name} is not a complete file of weights ({str(error).splitlines()[0]}); import the archive again"
         ) from None
 
 

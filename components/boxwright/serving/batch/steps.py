@@ -94,7 +94,7 @@ def read_plan(config: BatchInferenceConfig, run_id: str) -> Plan:
     try:
         return Plan.model_validate_json(read_bytes(target, _LARGEST))
     except ValidationError:
-        raise DataError(f"{target} is no plan of this version; start a new run") from None
+        raise DataError(f"{target} is not a plan of this version; start a new run") from None
 
 
 def predict_shard(config: BatchInferenceConfig, run_id: str, shard: int) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def write_manifest(config: BatchInferenceConfig, run_id: str) -> dict[str, Any]:
         "shards": shards,
     }
     if totals["errors"] == totals["images"]:
-        raise DataError(f"none of {totals['images']} images could be looked at; the first: {errors[0]}")
+        raise DataError(f"none of {totals['images']} images could be processed; the first: {errors[0]}")
     _put(f"{json.dumps(manifest, indent=1)}\n".encode(), _uri(config, run_id, MANIFEST_FILE))
     return {"model": plan.reference, "manifest": _uri(config, run_id, MANIFEST_FILE), **totals}
 

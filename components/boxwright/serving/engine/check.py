@@ -82,8 +82,8 @@ def _compare(seen: Detections, sample: Sample, predictor: Predictor) -> None:
         found += bool((same & (_iou(boxes, np.array([x, y, x + width, y + height])) >= MIN_IOU)).any())
     if found < MIN_SHARE * len(expected):
         raise DataError(
-            f"{predictor.info.source.reference}: of the {len(expected)} best detections that the evaluation saw on the "
-            f"sample image, the model finds {found}; it is not the model that was measured, package it again"
+            f"{predictor.info.source.reference}: the model finds {found} of the {len(expected)} best "
+            "detections of its evaluation in the sample image; it is not the model that was evaluated, package it again"
         )
 
 

@@ -61,7 +61,7 @@ def parse_accept(header: str) -> Wanted:
             return _wanted("json", parameters)
         if media_type in (PICTURE_TYPE, "image/*"):
             return _wanted("picture", parameters)
-    raise NotAcceptableError(f"Accept {header[:200]!a} cannot be given; valid are {', '.join(ANSWER_TYPES)}")
+    raise NotAcceptableError(f"Accept {header[:200]!a} is not available; valid are {', '.join(ANSWER_TYPES)}")
 
 
 def _parts(choice: str) -> tuple[str, dict[str, str]]:

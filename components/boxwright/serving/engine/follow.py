@@ -69,14 +69,14 @@ class Follower:
             if loading and not error.retryable:
                 self._refused.add(loading)
                 engine.telemetry.switch("refused")
-                _log.error("%s is refused, %s goes on: %s", loading, engine.current.info.source.reference, error)
+                _log.error("%s is refused; %s stays in use: %s", loading, engine.current.info.source.reference, error)
             else:
-                _log.warning("%s could not be looked at, trying again: %s", self._reference, error)
+                _log.warning("%s could not be resolved, trying again: %s", self._reference, error)
             return False
         engine.current = predictor
         engine.telemetry.switch("taken")
         engine.telemetry.model(source.reference)
-        _log.info("%s answers now", source.reference)
+        _log.info("%s is in use now", source.reference)
         # The old model is in cycles with its functions.
         await asyncio.to_thread(settle_memory)
         return True

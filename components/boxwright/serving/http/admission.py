@@ -85,6 +85,6 @@ class Entrance:
                 return ProblemError(401, "unauthorized", reason, {"WWW-Authenticate": "Bearer"})
         if path in _BOUNDED and self._in_house >= self.engine.config.max_queue:
             seconds = self.engine.batcher.seconds_until_free(self._in_house)
-            reason = f"{self._in_house} requests are under way, which is the limit; try again in {seconds} s"
+            reason = f"{self._in_house} requests are in progress, which is the limit; try again in {seconds} s"
             return ProblemError(503, "busy", reason, {"Retry-After": str(seconds)})
         return None

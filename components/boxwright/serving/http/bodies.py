@@ -99,7 +99,7 @@ async def _within(seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise ProblemError(
-            408, "too_slow", f"the request was not whole after {seconds:g} s", {"Connection": "close"}
+            408, "too_slow", f"the request was not complete after {seconds:g} s", {"Connection": "close"}
         ) from None
 
 

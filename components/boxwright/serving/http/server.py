@@ -104,7 +104,7 @@ def listening(config: ServingConfig) -> Iterator[socket.socket]:
         listener.bind((config.host, config.port))
     except socket.gaierror as error:
         listener.close()
-        raise UsageError(f"host {config.host!a} is no address of this machine: {error.strerror}") from None
+        raise UsageError(f"host {config.host!a} is not an address of this machine: {error.strerror}") from None
     except OSError as error:
         listener.close()
         kind = UsageError if isinstance(error, PermissionError) else StorageError
