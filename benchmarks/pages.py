@@ -56,14 +56,15 @@ def main() -> None:
 
 def make_versions(folder: Path, count: int) -> None:
     """Registers versions with as many tags as a run's have, and results of two of them."""
-    from mlflow import MlflowClient
-
-    from boxwright.registry import tracking
-    from boxwright.registry.versions import Release, version_tags
+    from boxwright.registry.mlflow_library import LibraryClient
+    from boxwright.registry.port import Release
+    from boxwright.registry.tags import version_tags
+    from boxwright.registry.tracking import key
+    from boxwright.registry.writer_lock import WriterLock
 
     uri = f"sqlite:///{folder / 'mlflow.sqlite'}"
-    client: MlflowClient = tracking.connect(uri, tracking.writer_lock(uri))
-    client.create_registered_model(MODEL)
+    client = LibraryClient(uri, WriterLock(uri))
+    client.create_model(MODEL)
     metrics = [f"metric_{number}" for number in range(22)]
     for number in range(1, count + 1):
         output = folder / f"run-{number}" / "output"
@@ -86,11 +87,10 @@ def make_versions(folder: Path, count: int) -> None:
             run_url=f"http://localhost/dags/d/runs/run-{number}",
             pictures=[],
         )
-        tags = version_tags(release, tracking.key)
-        client.create_model_version(MODEL, str(output), tags=tags, await_creation_for=0)
+        client.create_version(MODEL, str(output), None, version_tags(release, key))
         if number in (1, count):
             write_results(output)
-    client.set_registered_model_alias(MODEL, "champion", str(count - 1))
+    client.set_alias(MODEL, "champion", count - 1)
 
 
 def write_results(output: Path) -> None:

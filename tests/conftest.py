@@ -76,10 +76,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with all tables and nothing in them, to be copied: making it takes seconds."""
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry.opening import open_registry
 
     path = tmp_path_factory.mktemp("registry") / "mlflow.sqlite"
-    assert Registry(f"sqlite:///{path}").versions("nothing") == ()
+    assert open_registry(f"sqlite:///{path}").versions("nothing") == ()
     return path
 
 

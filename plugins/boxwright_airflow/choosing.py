@@ -89,10 +89,9 @@ def _refusal(run_id: str, stuck: Sequence[str]) -> str:
 
 
 def _registered_runs(model_name: str) -> set[str]:
-    from boxwright.config import Settings
-    from boxwright.registry import Registry
+    from boxwright.registry import open_registry
 
-    return {version.run_id for version in Registry(Settings.from_environment().tracking_uri).versions(model_name)}
+    return {version.run_id for version in open_registry().versions(model_name)}
 
 
 def _unfinished(dag_run: Any) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from boxwright.config import RunInfo
+from boxwright.config import ModelReference, RunInfo
 from boxwright.errors import BoxwrightError
 from boxwright.pipeline import Leaves, find_node
 from boxwright_airflow.connection import lent_credentials
@@ -95,12 +95,10 @@ class BoxwrightStepOperator(BaseOperator):
     def _find_training(self, config: RunConfig, run_id: str) -> None:
         """Finds the MLflow run, of a training that failed too; without MLflow there is no link, and no failure."""
         if self.result is Leaves.TRAINING_CURVES:
-            from boxwright.config import Settings
-            from boxwright.registry import RestClient
+            from boxwright.registry import open_registry
 
             try:
-                client = RestClient(Settings.from_environment().tracking_uri)
-                self.mlflow_run = client.run_address(config.model_name, run_id)
+                self.mlflow_run = open_registry(quick=True).run_page(config.model_name, run_id)
             except BoxwrightError as error:
                 self.log.info("There is no link to MLflow: %s", error)
 
@@ -175,7 +173,7 @@ def _model_event(run_id: str, registered: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model_name": name,
         "version": version,
-        "reference": f"models:/{name}/{version}",
+        "reference": str(ModelReference(name, version)),
         "archive": registered["archive"],
         "metrics": json.loads(registered["metrics"]),
         "run_id": run_id,

@@ -20,7 +20,8 @@ from boxwright.airflow_api.client import AirflowClient
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.config.settings import Settings
 from boxwright.dataset.sample.generate import generate_sample
-from boxwright.registry.mlflow_registry import Registry
+from boxwright.registry.opening import open_registry
+from boxwright.registry.port import Registry
 from boxwright.stack import manager
 from boxwright.stack.demo import upload_folder
 from boxwright.stack.environment import Stack, added_environment
@@ -66,7 +67,7 @@ class LiveStack:
 
     @property
     def registry(self) -> Registry:
-        return Registry(self.env["MLFLOW_TRACKING_URI"])
+        return open_registry(self.env["MLFLOW_TRACKING_URI"])
 
     def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = STEP_SECONDS) -> Any:
         """Calls `condition` until it returns something, and returns that; fails with `what` was awaited."""

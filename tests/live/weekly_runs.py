@@ -11,7 +11,7 @@ from live_runs import RUN_SECONDS
 from boxwright.airflow_api.client import AirflowClient
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.errors import StorageError
-from boxwright.registry.mlflow_registry import Release, Version
+from boxwright.registry.port import Release, Version
 from boxwright.stack.environment import ADMIN
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from boxwright.config.run_info import new_run
-from boxwright.config.settings import Settings
 
 
 def train_killable(home, config_json, log_path):
@@ -31,7 +30,7 @@ def train_killable(home, config_json, log_path):
 @pytest.mark.long
 def test_a_training_killed_ten_times_resumes_and_ends_in_one_version(settings_of, home, tmp_path):
     from boxwright.pipeline.runner import run_node
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry.opening import open_registry
 
     epochs, kills = 80, 10
     config = settings_of(hyperparameters={"epochs": epochs, "image_size": 64}, model_name="killed")
@@ -62,7 +61,7 @@ def test_a_training_killed_ten_times_resumes_and_ends_in_one_version(settings_of
     for node_id in ("fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "register_model"):
         outputs = run_node(config, new_run("killed"), node_id)
     assert outputs["version"] == 1
-    assert len(Registry(Settings.from_environment().tracking_uri).versions("killed")) == 1
+    assert len(open_registry().versions("killed")) == 1
     history = json.loads(Path(run_node(config, new_run("killed"), "fine_tune")["uri"], "history.json").read_text())
     assert [record["epoch"] for record in history] == list(range(epochs))
     assert not state.exists()

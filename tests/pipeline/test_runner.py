@@ -118,12 +118,12 @@ def test_lineage_reads_back_the_chain(second):
 def test_repeating_any_finished_step_changes_nothing(first, settings_of):
     from boxwright.pipeline.lineage import run_outputs
     from boxwright.pipeline.runner import run_node
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry.opening import open_registry
 
     before = run_outputs("run:first+0", Settings.from_environment())
     for node_id in ("build_examples", "register_model"):
         assert run_node(settings_of(), new_run("run:first+0"), node_id) == before[node_id]
-    versions = Registry(Settings.from_environment().tracking_uri).versions("detector")
+    versions = open_registry().versions("detector")
     assert [version.version for version in versions if version.run_id == "run:first+0"] == [1]
 
 
@@ -221,12 +221,12 @@ def test_a_model_below_the_gate_is_not_registered_or_only_as_rejected(first, set
     from mlflow import MlflowClient
 
     from boxwright.pipeline.runner import run_node, run_pipeline
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry.opening import open_registry
 
     config = settings_of(gate={"min_ap50": 1.0}, model_name="gated")
     with pytest.raises(GateError, match=r"AP50|ap50"):
         run_pipeline(config, "gated")
-    registry = Registry(Settings.from_environment().tracking_uri)
+    registry = open_registry()
     assert not registry.versions("gated")
     client = MlflowClient(tracking_uri=registry.tracking_uri)
     (tracked,) = client.search_runs([client.get_experiment_by_name("gated").experiment_id])
@@ -254,12 +254,12 @@ def again(first, second, settings_of):
 
 
 def test_a_run_that_would_make_the_same_model_points_at_it(first, again):
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry.opening import open_registry
 
     assert (again["status"], again["version"], again["model_archive"]) == ("reused", 1, first["model_archive"])
     assert again["metrics"] == first["metrics"]
     assert "fine_tune" not in again["seconds"] and "reuse_version" in again["seconds"]
-    versions = Registry(Settings.from_environment().tracking_uri).versions("detector")
+    versions = open_registry().versions("detector")
     assert "again" not in [version.run_id for version in versions]
     (reused,) = Path(first["model_archive"]).parents[2].glob("again/output/reused.json")
     assert json.loads(reused.read_text())["version"] == "models:/detector/1"

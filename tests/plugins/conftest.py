@@ -58,8 +58,10 @@ def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     from mlflow.server import app, handlers
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
-    from boxwright.registry.mlflow_registry import Registry
+    from boxwright.registry.mlflow_registry import MlflowRegistry
+    from boxwright.registry.opening import open_registry
     from boxwright.registry.rest import RestClient
+    from boxwright.registry.writer_lock import WriterLock
     from boxwright_airflow.pages.app import build
     from boxwright_airflow.pages.registered_models import Shelf, open_shelf
 
@@ -67,15 +69,15 @@ def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(handlers, "_model_registry_store", SqlAlchemyStore(uri))
     address = "http://localhost:5000"
     client = RestClient(address, transport=httpx.WSGITransport(app=app))
-    opened = Shelf(client, uri)
+    opened = Shelf(MlflowRegistry(client, WriterLock(uri)))
     monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: opened)
-    return Registry(uri)
+    return open_registry(uri)
 
 
 @pytest.fixture
 def make_version(registry: Any, tmp_path: Path) -> Callable[..., Any]:
     """Registers a version as a run does, with the results of the run in a folder."""
-    from boxwright.registry.mlflow_registry import Release
+    from boxwright.registry.port import Release
 
     def make(run_id: str, as_of: str = "2026-03-01", ap: float = 0.4, **changes: Any) -> Any:
         folder = tmp_path / run_id / "output"

@@ -14,7 +14,8 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from boxwright.config import parse_config
 from boxwright.config.run_info import RunInfo
 from boxwright.registry.approval import metric_table, question
-from boxwright.registry.mlflow_registry import Version
+from boxwright.registry.mlflow_registry import MlflowRegistry
+from boxwright.registry.port import Version
 from boxwright_airflow import approval
 from boxwright_airflow.approval import ApproveModelOperator
 
@@ -102,7 +103,7 @@ def test_the_table_has_the_champion_beside_the_candidate() -> None:
 def test_the_question_links_to_what_there_is_to_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"split": "test", "metrics": {"AP": 0.5}}))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example/")
-    monkeypatch.setattr("boxwright.registry.approval._champion", lambda registry, name: champion(AP=0.4))
+    monkeypatch.setattr(MlflowRegistry, "named", lambda registry, name, alias: champion(AP=0.4))
     text = question(parse_config({"training": "/t", "output": "s3://bucket/out"}), RUN, tmp_path)
     assert "measured on the test images" in text and "| AP | 0.5 | 0.4 | +0.1 |" in text
     assert "(https://airflow.example/dags/d/runs/r1)" in text

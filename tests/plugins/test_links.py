@@ -90,21 +90,22 @@ def test_a_training_links_to_its_mlflow_run_even_where_it_failed(
     from mlflow.server import app, handlers
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    from boxwright.registry import rest, tracking
+    from boxwright.registry import mlflow_http, tracking
+    from boxwright.registry.opening import open_registry
 
     def run_node(*_: Any) -> None:
         raise DataError("no image is left")
 
     uri = f"sqlite:///{tmp_path / 'mlflow.sqlite'}"
-    made = tracking.run_of(tracking.connect(uri, tracking.writer_lock(uri)), uri, "detector", "run-1")
+    made = tracking.run_of(open_registry(uri)._client, "detector", "run-1")
     monkeypatch.setattr(handlers, "_tracking_store", SqlAlchemyStore(uri, str(tmp_path)))
-    over_network = rest.RestClient
-    transport = httpx.WSGITransport(app=app)
-    monkeypatch.setattr("boxwright.registry.RestClient", lambda address: over_network(address, transport=transport))
+    over_network = httpx.Client
+    monkeypatch.setattr(
+        mlflow_http.httpx, "Client", lambda **given: over_network(**given | {"transport": httpx.WSGITransport(app=app)})
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@localhost:5000")
     operator = run_step(monkeypatch, "fine_tune", run_node)
-    experiment = made.info.experiment_id
-    address = f"http://localhost:5000/#/experiments/{experiment}/runs/{made.info.run_id}"
+    address = f"http://localhost:5000/#/experiments/{made.experiment_id}/runs/{made.run_id}"
     assert TrainingLink().get_link(operator, ti_key=KEY) == address  # type: ignore[arg-type]
 
 

@@ -106,7 +106,7 @@ def test_the_theme_follows_airflows_choice_at_once(open_tab: Make, server: str) 
 
 
 def test_a_link_to_a_run_leaves_the_frame(open_tab: Make, server: str, registry: Any) -> None:
-    registry._client.set_model_version_tag("detector", "3", "boxwright.run_url", f"{server}/dags/d/runs/run-3")
+    registry._client.set_version_tag("detector", 3, "boxwright.run_url", f"{server}/dags/d/runs/run-3")
     tab, said = open_tab()
     tab.goto(f"{server}/frame?src=/boxwright/models/detector/3")
     tab.frame_locator("iframe").get_by_role("link", name="run-3", exact=True).click()

@@ -121,13 +121,13 @@ def test_a_change_in_between_is_not_overwritten(visit: Make, three: None, regist
 
 def test_a_champion_that_came_meanwhile_stays(visit: Make, make_version: Make, registry: Any) -> None:
     make_version("run-1")
-    registry._client.delete_registered_model_alias("detector", "champion")
+    registry._client.delete_alias("detector", "champion")
     client = visit("editor")
     form = form_of(client, "/models/detector/1/promote")
     assert form["champion"] == ""
     registry.promote("models:/detector/1")
     assert post(client, "/models/detector/1/promote", form).status_code == 409
-    registry._client.delete_registered_model_alias("detector", "champion")
+    registry._client.delete_alias("detector", "champion")
     assert post(client, "/models/detector/1/promote", form).status_code == 303
 
 

@@ -70,7 +70,7 @@ def test_unknown_sortings_are_refused(visit: Make, registry: Any) -> None:
 
 def test_what_others_wrote_is_escaped_and_breaks_nothing(visit: Make, make_version: Make, registry: Any) -> None:
     made = make_version("run-1", classes=[HOSTILE, "nut"], parent=HOSTILE, run_url="javascript:alert(1)")
-    client = registry._client
+    client = registry._client._client
     for name, value in (
         ("metric.AP", "<b>much</b>"), ("classes", "{no json"), ("fingerprint", HOSTILE), ("as_of", HOSTILE),
         ("hyperparameters", "[]"), ("label_map", '{"category_ids": 3}'),
@@ -98,7 +98,7 @@ def test_new_versions_and_moved_aliases_show_at_once(visit: Make, make_version: 
 
 
 def test_long_lists_come_in_parts(visit: Make, registry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = registry._client
+    client = registry._client._client
     client.create_registered_model("many")
     for number in range(7):
         client.create_model_version("many", f"s3://models/{number}/model.tar.gz", await_creation_for=0)
@@ -109,12 +109,12 @@ def test_long_lists_come_in_parts(visit: Make, registry: Any, monkeypatch: pytes
 
 
 def test_a_registry_that_does_not_answer_is_named(visit: Make, registry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from boxwright.registry.rest import RestClient
+    from boxwright.registry.opening import open_registry
     from boxwright_airflow.pages.app import build
     from boxwright_airflow.pages.registered_models import Shelf, open_shelf
 
     uri = "http://user:secret@127.0.0.1:9"
-    monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: Shelf(RestClient(uri), uri))
+    monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: Shelf(open_registry(uri, quick=True)))
     for path in ("/models", "/models/detector/1"):
         answer = visit("viewer").get(path)
         assert answer.status_code == 503

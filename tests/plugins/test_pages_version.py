@@ -112,13 +112,13 @@ def test_a_tag_can_point_nowhere_but_to_results_of_runs(
     from boxwright_airflow.pages.registered_models import Shelf, open_shelf
 
     overrides = build().dependency_overrides
-    server = overrides[open_shelf]().client
-    monkeypatch.setitem(overrides, open_shelf, lambda: Shelf(server, "nothing is written"))  # reads all for each page
+    over_rest = overrides[open_shelf]()._registry
+    monkeypatch.setitem(overrides, open_shelf, lambda: Shelf(over_rest))  # reads all for each page
     make_version("run-1")
     (tmp_path / "passwords").write_text("secret")
     client = visit("viewer")
     for uri in (str(tmp_path / "passwords"), "https://elsewhere.example/model.tar.gz", "", "model.tar.gz"):
-        registry._client.set_model_version_tag("detector", "1", "boxwright.archive", uri)
+        registry._client.set_version_tag("detector", 1, "boxwright.archive", uri)
         for below in ("", "/report", "/archive"):
             answer = client.get(f"/models/detector/1{below}")
             assert answer.status_code == (200 if below == "" else 404), (uri, below)

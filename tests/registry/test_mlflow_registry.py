@@ -13,23 +13,22 @@ import pytest
 from mlflow import MlflowClient
 
 from boxwright.errors import DataError, StorageError, UsageError
-from boxwright.registry import tracking
-from boxwright.registry.mlflow_registry import Registry, Release
+from boxwright.registry import opening
+from boxwright.registry.opening import open_registry
+from boxwright.registry.port import Registry, Release
+from boxwright.registry.writer_lock import WriterLock
 
 MakeRelease = Callable[..., Release]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def client_of(registry: Registry) -> MlflowClient:
-    return MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
+def mlflow_runs(mlflow: MlflowClient) -> list[Any]:
+    return list(mlflow.search_runs([experiment.experiment_id for experiment in mlflow.search_experiments()]))
 
 
-def mlflow_runs(registry: Registry) -> list[Any]:
-    client = client_of(registry)
-    return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
-
-
-def test_a_version_holds_the_facts_of_its_run(registry: Registry, release: MakeRelease, tmp_path: Path) -> None:
+def test_a_version_holds_the_facts_of_its_run(
+    registry: Registry, mlflow: MlflowClient, release: MakeRelease, tmp_path: Path
+) -> None:
     made = release("scheduled__2025-03-01T00:00:00+00:00")
     version = registry.register(made)
     assert (version.name, version.version, version.reference) == ("detector", 1, "models:/detector/1")
@@ -42,73 +41,85 @@ def test_a_version_holds_the_facts_of_its_run(registry: Registry, release: MakeR
     assert version.tags["boxwright.fingerprint"] == "sha256:abc"
     assert version.tags["boxwright.parent"] == "models:/detector/1"
 
-    (run,) = mlflow_runs(registry)
+    (run,) = mlflow_runs(mlflow)
     assert run.info.status == "FINISHED"
     assert run.data.metrics == made.metrics
     assert run.data.params == {"model_id": made.model_id, "epochs": "3"}
-    (picture,) = client_of(registry).list_artifacts(run.info.run_id, "pictures")
+    (picture,) = mlflow.list_artifacts(run.info.run_id, "pictures")
     assert picture.path == "pictures/predictions.png"
-    assert list(tmp_path.glob("mlartifacts/detector/*/artifacts/pictures/predictions.png")), "not beside the database"
-    assert client_of(registry).get_model_version("detector", "1").run_id == run.info.run_id
+    assert mlflow.get_model_version("detector", "1").run_id == run.info.run_id
 
 
-def test_a_run_without_a_version_ends_as_failed_until_it_gets_one(registry: Registry, release: MakeRelease) -> None:
+def test_a_database_file_has_its_pictures_beside_it(store: Path, release: MakeRelease, tmp_path: Path) -> None:
+    open_registry(f"sqlite:///{store}").register(release("run-1"))
+    assert list(tmp_path.glob("mlartifacts/detector/*/artifacts/pictures/predictions.png"))
+
+
+def test_a_run_without_a_version_ends_as_failed_until_it_gets_one(
+    registry: Registry, mlflow: MlflowClient, release: MakeRelease
+) -> None:
     for _ in range(2):
         registry.record_failure(release("run-1"))
-        (run,) = mlflow_runs(registry)
+        (run,) = mlflow_runs(mlflow)
         assert run.info.status == "FAILED" and run.data.metrics == release("run-1").metrics
-        assert client_of(registry).list_artifacts(run.info.run_id, "pictures")
+        assert mlflow.list_artifacts(run.info.run_id, "pictures")
     assert not registry.versions("detector")
     registry.register(release("run-1"))
-    assert [run.info.status for run in mlflow_runs(registry)] == ["FINISHED"]
+    assert [run.info.status for run in mlflow_runs(mlflow)] == ["FINISHED"]
 
 
-def test_registering_again_finds_the_version(registry: Registry, release: MakeRelease) -> None:
+def test_registering_again_finds_the_version(registry: Registry, mlflow: MlflowClient, release: MakeRelease) -> None:
     first = registry.register(release("run-1"))
     second = registry.register(release("run-2"))
     assert registry.register(release("run-1")) == first
     assert registry.register(release("run-1", ap=0.9)) == first
     assert registry.versions("detector") == (first, second)
-    assert len(mlflow_runs(registry)) == 2
+    assert len(mlflow_runs(mlflow)) == 2
     assert registry.resolve("models:/detector@candidate") == second, "an older run must not take candidate back"
 
 
-@pytest.mark.parametrize("crash_in", ["create_model_version", "set_registered_model_alias", "set_terminated"])
+@pytest.mark.parametrize("crash_in", ["create_version", "set_alias", "end_run"])
 def test_a_crash_halfway_is_repaired(
-    crash_in: str, registry: Registry, release: MakeRelease, monkeypatch: pytest.MonkeyPatch
+    crash_in: str,
+    registry: Registry,
+    tracking_uri: str,
+    mlflow: MlflowClient,
+    release: MakeRelease,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The call itself is done, and then the process is gone."""
-    real = getattr(MlflowClient, crash_in)
+    client = registry._client
+    real = getattr(client, crash_in)
 
-    def crash(self: MlflowClient, *args: Any, **kwargs: Any) -> None:
-        real(self, *args, **kwargs)
+    def crash(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(MlflowClient, crash_in, crash)
+        patched.setattr(client, crash_in, crash)
         with pytest.raises(KeyboardInterrupt):
             registry.register(release("run-1"))
-    version = Registry(registry.tracking_uri).register(release("run-1"))
+    version = open_registry(tracking_uri).register(release("run-1"))
     assert registry.versions("detector") == (version,)
     assert registry.resolve("models:/detector@champion") == registry.resolve("models:/detector@candidate") == version
-    (run,) = mlflow_runs(registry)
+    (run,) = mlflow_runs(mlflow)
     assert run.info.status == "FINISHED"
 
 
 def test_a_crash_while_logging_doubles_no_metric(
-    registry: Registry, release: MakeRelease, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, mlflow: MlflowClient, release: MakeRelease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(MlflowClient, "log_artifact", crash)
+        patched.setattr(registry._client, "log_file", crash)
         with pytest.raises(KeyboardInterrupt):
             registry.register(release("run-1"))
     assert registry.versions("detector") == ()
     registry.register(release("run-1"))
-    (run,) = mlflow_runs(registry)
-    assert len(client_of(registry).get_metric_history(run.info.run_id, "AP")) == 1
+    (run,) = mlflow_runs(mlflow)
+    assert len(mlflow.get_metric_history(run.info.run_id, "AP")) == 1
 
 
 def test_champion_goes_to_the_better_and_later(registry: Registry, release: MakeRelease) -> None:
@@ -141,15 +152,17 @@ def test_a_rejected_version_is_kept_and_is_nobodys_champion_or_parent(registry: 
     assert newest is not None and newest.run_id == "good"
 
 
-def test_a_persons_choice_of_champion_stands(registry: Registry, release: MakeRelease) -> None:
+def test_a_persons_choice_of_champion_stands(registry: Registry, mlflow: MlflowClient, release: MakeRelease) -> None:
     registry.register(release("first", "2025-03-01", ap=0.4))
     registry.register(release("second", "2025-03-02", ap=0.5))
-    client_of(registry).set_registered_model_alias("detector", "champion", "1")
+    mlflow.set_registered_model_alias("detector", "champion", "1")
     registry.register(release("second", "2025-03-02", ap=0.5))
     assert registry.resolve("models:/detector@champion").run_id == "first"
 
 
-def test_the_newest_accepted_version_is_found_as_of_a_date(registry: Registry, release: MakeRelease) -> None:
+def test_the_newest_accepted_version_is_found_as_of_a_date(
+    registry: Registry, mlflow: MlflowClient, release: MakeRelease
+) -> None:
     for run_id, as_of in (
         ("march", "2025-03-01"),
         ("may", "2025-05-01"),
@@ -167,7 +180,7 @@ def test_the_newest_accepted_version_is_found_as_of_a_date(registry: Registry, r
     assert newest("2025-04-20") == "april", "a backfill must not see may"
     assert newest("2026-01-01") == "may2", "of equal dates the later version"
     assert newest("2026-01-01", "may2") == "may"
-    client_of(registry).set_model_version_tag("detector", "3", "boxwright.accepted", "false")
+    mlflow.set_model_version_tag("detector", "3", "boxwright.accepted", "false")
     assert newest("2025-04-20") == "march"
     assert registry.newest_accepted("other", datetime(2026, 1, 1, tzinfo=UTC)) is None
 
@@ -181,13 +194,14 @@ def test_dates_are_compared_across_time_zones(registry: Registry, release: MakeR
         registry.newest_accepted("detector", datetime(2025, 3, 1))
 
 
-def test_what_others_registered_is_listed_and_never_taken(registry: Registry, release: MakeRelease) -> None:
-    client = client_of(registry)
-    client.create_registered_model("detector")
-    client.create_model_version("detector", "s3://elsewhere/model.tar.gz", tags={"boxwright.as_of": "last week"})
+def test_what_others_registered_is_listed_and_never_taken(
+    registry: Registry, mlflow: MlflowClient, release: MakeRelease
+) -> None:
+    mlflow.create_registered_model("detector")
+    mlflow.create_model_version("detector", "s3://elsewhere/model.tar.gz", tags={"boxwright.as_of": "last week"})
     assert registry.versions("detector")[0].archive_uri == "s3://elsewhere/model.tar.gz"
     assert registry.newest_accepted("detector", datetime(2100, 1, 1, tzinfo=UTC)) is None
-    client.set_registered_model_alias("detector", "champion", "1")
+    mlflow.set_registered_model_alias("detector", "champion", "1")
     registry.register(release("run-1"))
     assert registry.resolve("models:/detector@champion").version == 1
 
@@ -205,19 +219,62 @@ def test_a_wrong_reference_lists_what_there_is(registry: Registry, release: Make
             registry.resolve(reference)
 
 
-def test_a_missing_picture_registers_nothing(registry: Registry, release: MakeRelease, tmp_path: Path) -> None:
+def test_a_bare_name_is_its_newest_accepted_version(registry: Registry, release: MakeRelease) -> None:
+    made = registry.register(release("run-1"))
+    registry.register(release("failed-its-gate", accepted=False))
+    assert registry.resolve("detector") == registry.named("detector", "candidate") == made
+    assert registry.named("detector", "previous") is registry.named("other", "champion") is None
+    assert [(model.name, model.aliases) for model in registry.models()] == [
+        ("detector", {"candidate": 1, "champion": 1})
+    ]
+
+
+def test_versions_are_read_newest_first_a_page_at_a_time(registry: Registry, release: MakeRelease) -> None:
+    made = [registry.register(release(f"run-{number}", model_name=f"model-{number % 2}")) for number in range(5)]
+    pages = list(registry.recent(2))
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [one.run_id for page in pages for one in page] == [one.run_id for one in reversed(made)]
+
+
+def test_what_a_recipe_made_is_found(registry: Registry, release: MakeRelease) -> None:
+    first, _, third = (registry.register(release(f"run-{place}", recipe=recipe)) for place, recipe in enumerate("aba"))
+    assert registry.made_by("detector", "a") == (first, third)
+    assert registry.made_by("detector", "A") == registry.made_by("other", "a") == ()
+
+
+def test_pages_are_where_there_is_a_server(
+    registry: Registry, mlflow: MlflowClient, tracking_uri: str, release: MakeRelease
+) -> None:
+    version = registry.register(release("run-1"))
+    (run,) = mlflow_runs(mlflow)
+    pages = registry.run_page("detector", "run-1"), registry.version_page(version)
+    if tracking_uri.startswith("sqlite"):
+        assert pages == (None, None)
+    else:
+        root = f"{tracking_uri}/#"
+        experiment = run.info.experiment_id
+        assert pages == (
+            f"{root}/experiments/{experiment}/runs/{run.info.run_id}", f"{root}/models/detector/versions/1"
+        )  # fmt: skip
+        assert registry.run_page("detector", "run-2") is registry.run_page("other", "run-1") is None
+
+
+def test_a_missing_picture_registers_nothing(
+    registry: Registry, mlflow: MlflowClient, release: MakeRelease, tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match="none.png of run run-1 does not exist"):
         registry.register(release("run-1", pictures=[tmp_path / "none.png"]))
-    assert registry.versions("detector") == () and mlflow_runs(registry) == []
+    assert registry.versions("detector") == () and mlflow_runs(mlflow) == []
 
 
 REGISTER = """
 import sys, time
 from pathlib import Path
-from boxwright.registry.mlflow_registry import Registry, Release
+from boxwright.registry.opening import open_registry
+from boxwright.registry.port import Release
 
 uri, facts, mine, other = sys.argv[1:]
-registry = Registry(uri)
+registry = open_registry(uri)
 registry.versions("detector")
 Path(mine).touch()
 deadline = time.monotonic() + 120
@@ -227,12 +284,14 @@ print(registry.register(Release.model_validate_json(facts)).version)
 """
 
 
-def test_two_processes_make_one_version(registry: Registry, release: MakeRelease, tmp_path: Path) -> None:
+def test_two_processes_make_one_version(
+    registry: Registry, tracking_uri: str, mlflow: MlflowClient, release: MakeRelease, tmp_path: Path
+) -> None:
     flags = [str(tmp_path / "a"), str(tmp_path / "b")]
     facts = release("run-1").model_dump_json()
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", REGISTER, registry.tracking_uri, facts, *order],
+            [sys.executable, "-c", REGISTER, tracking_uri, facts, *order],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -242,23 +301,31 @@ def test_two_processes_make_one_version(registry: Registry, release: MakeRelease
     ]
     answers = [process.communicate(timeout=240) for process in processes]
     assert answers == [("1\n", ""), ("1\n", "")], "and nothing of MLflow's chatter"
-    assert len(registry.versions("detector")) == len(mlflow_runs(registry)) == 1
+    assert len(registry.versions("detector")) == len(mlflow_runs(mlflow)) == 1
 
 
-def test_a_server_that_is_away_is_one_retryable_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("only_by_library", [False, True])
+def test_a_server_that_is_away_is_one_retryable_line(only_by_library: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(StorageError, match=r"http://\*\*\*@127.0.0.1:9 did not answer") as caught:
-        Registry("http://user:hunter2@127.0.0.1:9").versions("detector")
+    if only_by_library:
+        monkeypatch.setattr(opening, "_REGISTRIES", {})
+    with pytest.raises(StorageError, match=r"http://(\*\*\*@)?127.0.0.1:9 did not answer") as caught:
+        open_registry("http://user:hunter2@127.0.0.1:9").versions("detector")
     assert "\n" not in str(caught.value) and "hunter2" not in str(caught.value)
     assert caught.value.retryable
 
 
-def test_a_lock_that_hangs_is_one_retryable_line(
-    registry: Registry, release: MakeRelease, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tracking, "LOCK_SECONDS", 0.1)
-    waiting = Registry(registry.tracking_uri)
-    with registry._lock, pytest.raises(StorageError, match=r"held .*mlflow.sqlite.lock for 0.1 s"):
+@pytest.mark.parametrize("uri", ["sqlite:////data/mlflow.sqlite", "databricks", "file:///data"])
+def test_a_store_that_takes_seconds_to_load_is_refused_where_people_wait(uri: str) -> None:
+    with pytest.raises(UsageError, match="boxwright up"):
+        open_registry(uri, quick=True)
+
+
+def test_a_lock_that_hangs_is_one_retryable_line(store: Path, release: MakeRelease) -> None:
+    uri = f"sqlite:///{store}"
+    waiting = open_registry(uri)
+    waiting._lock = WriterLock(uri, 0.1)
+    with WriterLock(uri), pytest.raises(StorageError, match=r"held .*mlflow.sqlite.lock for 0.1 s"):
         waiting.register(release("run-1"))
 
 

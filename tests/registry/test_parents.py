@@ -17,8 +17,8 @@ from boxwright.config.run_info import RunInfo
 from boxwright.errors import DataError, UsageError
 from boxwright.model.seeds import read_seed
 from boxwright.packaging.archive import pack
-from boxwright.registry.mlflow_registry import Registry, Release
 from boxwright.registry.parents import find_start, resolve_parent
+from boxwright.registry.port import Registry, Release
 
 MakeRelease = Callable[..., Release]
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
@@ -34,9 +34,11 @@ def week(number: int) -> RunInfo:
 
 
 @pytest.fixture
-def models(registry: Registry, release: MakeRelease, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def models(
+    registry: Registry, tracking_uri: str, release: MakeRelease, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
     """Registers what runs have made."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
 
     def make(*runs: RunInfo, **changes: Any) -> None:
         for run in runs:

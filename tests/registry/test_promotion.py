@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from boxwright.cli import app as cli
 from boxwright.errors import StorageError, UsageError
-from boxwright.registry.mlflow_registry import Registry, Release
+from boxwright.registry.opening import open_registry
+from boxwright.registry.port import Registry, Release
 
 MakeRelease = Callable[..., Release]
 
@@ -54,6 +53,10 @@ def test_a_promotion_compares_before_it_sets(three: Registry) -> None:
     with pytest.raises(UsageError, match="champion of detector is models:/detector/3, not version 2"):
         three.promote("models:/detector/1", expected=2)
     assert alias(three, "champion") == 3
+    with pytest.raises(UsageError, match="champion of detector is models:/detector/3, not none"):
+        three.promote("models:/detector/1", expected=0)
+    with pytest.raises(UsageError, match="champion of detector is models:/detector/3, not version 2"):
+        three.rollback("detector", expected=2)
     three.promote("models:/detector/1", expected=3)
     assert alias(three, "champion") == 1
 
@@ -77,14 +80,14 @@ def test_rolling_back_needs_a_model(registry: Registry) -> None:
 
 
 def test_a_crash_in_a_roll_back_loses_no_champion(three: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = MlflowClient.set_registered_model_alias
+    real = three._client.set_alias
 
-    def crash(self: MlflowClient, *arguments: Any) -> None:
-        real(self, *arguments)
+    def crash(*arguments: Any) -> None:
+        real(*arguments)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(MlflowClient, "set_registered_model_alias", crash)
+        patched.setattr(three._client, "set_alias", crash)
         with pytest.raises(KeyboardInterrupt):
             three.rollback("detector")
     assert alias(three, "champion") == 2
@@ -93,88 +96,91 @@ def test_a_crash_in_a_roll_back_loses_no_champion(three: Registry, monkeypatch: 
 
 
 class Overtaken:
-    """Another machine, which no lock holds back, acts right before this process writes the champion."""
+    """Another machine, which no lock holds back, acts right before this one writes the champion."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
+    def __init__(self, machine: Registry, act: Callable[[], Any]) -> None:
         self.act: Callable[[], Any] | None = act
-        real = MlflowClient.set_registered_model_alias
+        real = machine._client.set_alias
 
-        def overtaken(client: MlflowClient, name: str, alias: str, version: str) -> None:
+        def overtaken(name: str, alias: str, version: int) -> None:
             if alias == "champion" and self.act:
                 act, self.act = self.act, None
                 act()
-            real(client, name, alias, version)
+            real(name, alias, version)
 
-        monkeypatch.setattr(MlflowClient, "set_registered_model_alias", overtaken)
+        machine._client.set_alias = overtaken
 
 
-def unlocked(registry: Registry) -> Registry:
-    machine = Registry(registry.tracking_uri)
-    machine._lock = contextlib.nullcontext()  # type: ignore[assignment]
-    return machine
+@pytest.fixture
+def machine(tracking_uri: str) -> Callable[[], Registry]:
+    """Opens the registry as another machine does, which no lock holds back."""
+
+    def opened() -> Registry:
+        other = open_registry(tracking_uri)
+        other._lock = contextlib.nullcontext()
+        return other
+
+    return opened
 
 
 @pytest.mark.parametrize(("mine", "theirs", "champion"), [(0.6, 0.7, 3), (0.7, 0.6, 2)])
 def test_of_two_machines_neither_loses_a_better_champion(
-    mine: float, theirs: float, champion: int, registry: Registry, release: MakeRelease, monkeypatch: pytest.MonkeyPatch
+    mine: float, theirs: float, champion: int, machine: Callable[[], Registry], release: MakeRelease
 ) -> None:
+    registry, other = machine(), machine()
     registry.register(release("first", "2025-03-01", ap=0.5))
-    other = unlocked(registry)
-    overtaken = Overtaken(monkeypatch, lambda: other.register(release("theirs", "2025-03-02", ap=theirs)))
-    unlocked(registry).register(release("mine", "2025-03-02", ap=mine))
+    overtaken = Overtaken(registry, lambda: other.register(release("theirs", "2025-03-02", ap=theirs)))
+    registry.register(release("mine", "2025-03-02", ap=mine))
     assert overtaken.act is None
     assert [version.run_id for version in registry.versions("detector")] == ["first", "mine", "theirs"]
     assert registry.aliases("detector") | {"previous": 0} == {"candidate": 3, "champion": champion, "previous": 0}
 
 
 def test_a_machine_that_overwrites_a_roll_back_does_not_bring_the_bad_one_back(
-    three: Registry, release: MakeRelease, monkeypatch: pytest.MonkeyPatch
+    three: Registry, release: MakeRelease, machine: Callable[[], Registry]
 ) -> None:
     three.rollback("detector")  # 3 is the best by AP, and a person took it down
-    Overtaken(monkeypatch, lambda: unlocked(three).register(release("theirs", "2025-04-01", ap=0.51)))
-    unlocked(three).register(release("mine", "2025-04-01", ap=0.52))
+    mine, theirs = machine(), machine()
+    Overtaken(mine, lambda: theirs.register(release("theirs", "2025-04-01", ap=0.51)))
+    mine.register(release("mine", "2025-04-01", ap=0.52))
     assert alias(three, "champion") == 4, "mine; 3 was settled before"
 
 
-def test_two_people_on_two_machines_are_told(three: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Registry.aliases
-    other = unlocked(three)
-    machine = unlocked(three)
+def test_two_people_on_two_machines_are_told(three: Registry, machine: Callable[[], Registry]) -> None:
+    mine, theirs = machine(), machine()
+    real = mine._client.set_alias
 
-    def late(client: MlflowClient, name: str, alias: str, version: str) -> None:
-        set_alias(client, name, alias, version)
-        if alias == "champion" and version == "1":
-            other.promote("models:/detector/2")
+    def late(name: str, alias: str, version: int) -> None:
+        real(name, alias, version)
+        if alias == "champion":
+            theirs.promote("models:/detector/2")
 
-    set_alias = MlflowClient.set_registered_model_alias
-    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", late)
+    mine._client.set_alias = late
     with pytest.raises(StorageError, match="made models:/detector/2 the champion just after models:/detector/1;"):
-        machine.promote("models:/detector/1")
-    assert real(three, "detector")["champion"] == 2
+        mine.promote("models:/detector/1")
+    assert three.aliases("detector")["champion"] == 2
 
 
-def test_an_alias_that_another_machine_makes_at_once_is_set_again(
-    registry: Registry, release: MakeRelease, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = MlflowClient.set_registered_model_alias
+def test_an_alias_that_another_machine_makes_at_once_is_set_again(registry: Registry, release: MakeRelease) -> None:
+    real = registry._client.set_alias
     failed: list[str] = []
 
-    def clash(client: MlflowClient, name: str, alias: str, version: str) -> None:
+    def clash(name: str, alias: str, version: int) -> None:
         if alias not in failed:
             failed.append(alias)
-            raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: registered_model_aliases")
-        real(client, name, alias, version)
+            raise StorageError("(sqlite3.IntegrityError) UNIQUE constraint failed: registered_model_aliases")
+        real(name, alias, version)
 
-    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", clash)
+    registry._client.set_alias = clash
     registry.register(release("run-1"))
     assert failed == ["candidate", "champion"]
     assert registry.aliases("detector") == {"candidate": 1, "champion": 1}
 
 
 @pytest.fixture
-def boxwright(registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def boxwright(tracking_uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs the command line in this process: (exit code, stdout, stderr)."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["boxwright", "registry", *arguments])

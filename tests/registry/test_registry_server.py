@@ -3,87 +3,94 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
-from boxwright.registry.mlflow_registry import Registry, Release
+from boxwright.registry.opening import open_registry
+from boxwright.registry.port import Release
 
 MakeRelease = Callable[..., Release]
 
 
-@pytest.fixture
-def server(store: Path, tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path / "server.log").open("wb")
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{store}"]
-    command += ["--artifacts-destination", str(tmp_path / "artifacts"), "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(
-        [*command, "--workers", "1"],
-        cwd=tmp_path,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health", process, tmp_path / "server.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-        log.close()
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    raise AssertionError(f"no MLflow server: {log.read_text()[-2000:]}")
-
-
-def test_a_server_registers_local_and_remote_archives(
-    server: str, store: Path, release: MakeRelease, tmp_path: Path
-) -> None:
-    registry = Registry(server)
+def test_a_server_registers_local_and_remote_archives(server: Any, release: MakeRelease, tmp_path: Path) -> None:
+    registry = open_registry(server.address)
     local = registry.register(release("run-1", archive_uri=f"{tmp_path}/run-1/model.tar.gz"))
     remote = registry.register(release("run-2", archive_uri="s3://models/run-2/output/model.tar.gz", ap=0.5))
     assert registry.register(release("run-1")) == local
     assert local.archive_uri == f"{tmp_path}/run-1/model.tar.gz"
     assert remote.archive_uri == "s3://models/run-2/output/model.tar.gz"
     assert registry.resolve("models:/detector@champion") == remote
-    client = MlflowClient(tracking_uri=server, registry_uri=server)
+    client = MlflowClient(tracking_uri=server.address, registry_uri=server.address)
     assert client.get_model_version("detector", "2").source == remote.archive_uri
     run_id = client.get_model_version("detector", "1").run_id
     assert [file.path for file in client.list_artifacts(run_id, "pictures")] == ["pictures/predictions.png"]
-    assert Registry(f"sqlite:///{store}").versions("detector") == (local, remote), "the same store, opened as a file"
+    assert open_registry(f"sqlite:///{server.store}").versions("detector") == (local, remote), (
+        "the same store, opened as a file"
+    )
+
+
+LOOKING_IN = """
+import sys
+from boxwright.registry import find_start, open_registry
+from boxwright.config import RunInfo, parse_config
+from datetime import UTC, datetime
+
+registry = open_registry()
+champion = registry.resolve("models:/detector@champion")
+listed = [version.version for version in registry.versions("detector")]
+registry.promote("models:/detector/1")
+registry.rollback("detector")
+registry.log_epoch("detector", "training", {"epoch": 0.0, "loss": 1.0})
+config = parse_config({"training": "/t", "output": "/o"})
+start = find_start(config, RunInfo(run_id="next", as_of=datetime(2030, 1, 1, tzinfo=UTC)))
+print(champion.version, listed, start.parent, "mlflow" in sys.modules)
+"""
+
+
+def test_a_process_that_asks_a_server_does_not_load_mlflow(server: Any, release: MakeRelease) -> None:
+    for number in (1, 2):
+        open_registry(server.address).register(release(f"run-{number}", f"2025-0{number}-01", ap=number / 10))
+    asked = subprocess.run(
+        [sys.executable, "-c", LOOKING_IN],
+        env=os.environ | {"MLFLOW_TRACKING_URI": server.address},
+        capture_output=True,
+        text=True,
+    )
+    assert (asked.stdout, asked.returncode) == ("2 [1, 2] models:/detector/2 False\n", 0), asked.stderr
+
+
+def test_a_process_that_registers_at_a_server_does_not_load_mlflow(server: Any, release: MakeRelease) -> None:
+    registering = (
+        "import sys\n"
+        "from boxwright.registry.opening import open_registry\n"
+        "from boxwright.registry.port import Release\n"
+        "version = open_registry(sys.argv[1]).register(Release.model_validate_json(sys.argv[2]))\n"
+        "print(version.reference, 'mlflow' in sys.modules)"
+    )
+    facts = release("run-1").model_dump_json()
+    asked = subprocess.run(
+        [sys.executable, "-c", registering, server.address, facts], capture_output=True, text=True, check=True
+    )
+    assert asked.stdout == "models:/detector/1 False\n"
+    client = MlflowClient(tracking_uri=server.address, registry_uri=server.address)
+    (picture,) = client.list_artifacts(client.get_model_version("detector", "1").run_id, "pictures")
+    assert (picture.path, picture.file_size) == ("pictures/predictions.png", len(b"a picture"))
 
 
 RACE = """
 import sys, time
 from pathlib import Path
-from boxwright.registry.mlflow_registry import Registry, Release
+from boxwright.registry.opening import open_registry
+from boxwright.registry.port import Release
 
 uri, me, other, rounds, *facts = sys.argv[1:]
-registry = Registry(uri)
+registry = open_registry(uri)
 registry.versions("nothing")
 for number in range(int(rounds)):
     release = Release.model_validate_json(facts[0]).model_copy(update={"model_name": f"race-{number}"})
@@ -98,7 +105,7 @@ ROUNDS = 6
 
 @pytest.mark.parametrize("machines", ["one machine", "two machines"])
 def test_two_runs_that_register_and_promote_at_once(
-    machines: str, server: str, release: MakeRelease, tmp_path: Path
+    machines: str, server: Any, release: MakeRelease, tmp_path: Path
 ) -> None:
     processes = []
     for name, other, ap in (("a", "b", 0.5), ("b", "a", 0.6)):
@@ -112,7 +119,7 @@ def test_two_runs_that_register_and_promote_at_once(
                     sys.executable,
                     "-c",
                     RACE,
-                    server,
+                    server.address,
                     tmp_path / f"{name}-at",
                     tmp_path / f"{other}-at",
                     str(ROUNDS),
@@ -126,7 +133,7 @@ def test_two_runs_that_register_and_promote_at_once(
         )
     answers = [(process.communicate(timeout=600)[1], process.returncode) for process in processes]
     assert answers == [("", 0), ("", 0)]
-    registry = Registry(server)
+    registry = open_registry(server.address)
     for number in range(ROUNDS):
         versions = registry.versions(f"race-{number}")
         assert sorted(version.run_id for version in versions) == ["run-a", "run-b"]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from boxwright.errors import StorageError, UsageError
+from boxwright.registry.mlflow_client import ExistsError, MissingError
 from boxwright.registry.rest import RestClient
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
-def client(answer: Answer, uri: str = "http://user:secret@mlflow.example") -> RestClient:
-    return RestClient(uri, transport=httpx.MockTransport(answer))
+def client(answer: Answer, uri: str = "http://user:secret@mlflow.example", quick: bool = True) -> RestClient:
+    return RestClient(uri, quick, transport=httpx.MockTransport(answer))
 
 
 def test_all_pages_are_read() -> None:
@@ -29,12 +31,12 @@ def test_all_pages_are_read() -> None:
         return httpx.Response(200, json={"model_versions": [version]} | ({} if last else {"next_page_token": "more"}))
 
     found = [one for page in client(answer).version_pages("name = 'detector'", page=1) for one in page]
-    assert [(one.version, one.tags) for one in found] == [("2", {"a": "b"}), ("1", {"a": "b"})]
+    assert [(one.version, one.tags) for one in found] == [(2, {"a": "b"}), (1, {"a": "b"})]
     assert [one["max_results"] for one in asked] == ["1", "1"] and asked[1]["page_token"] == "more"
 
 
 def test_empty_answers_are_empty() -> None:
-    assert client(lambda _: httpx.Response(200, json={})).registered_models() == []
+    assert client(lambda _: httpx.Response(200, json={})).models() == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_it_says_who_asks_as_mlflows_client_does(
         return httpx.Response(200, json={})
 
     address = "http://mlflow.example" if variables else "http://user:secret@mlflow.example"
-    client(answer, address).set_registered_model_alias("detector", "champion", "3")
+    client(answer, address).set_alias("detector", "champion", 3)
     assert seen == [header]
 
 
@@ -74,14 +76,14 @@ def test_failures_are_typed_and_without_the_password(
     status: int, body: dict[str, str], kind: type[Exception], said: str
 ) -> None:
     with pytest.raises(kind, match=said) as raised:
-        client(lambda _: httpx.Response(status, json=body)).get_registered_model("detector")
+        client(lambda _: httpx.Response(status, json=body)).model("detector")
     assert "secret" not in str(raised.value) and "http://mlflow.example" in str(raised.value)
 
 
 @pytest.mark.parametrize("content", [b"<html>a proxy's page</html>", b"\xff"])
 def test_what_is_no_answer_of_mlflows_is_named(content: bytes) -> None:
     with pytest.raises(StorageError, match="start MLflow"):
-        client(lambda _: httpx.Response(200, content=content)).registered_models()
+        client(lambda _: httpx.Response(200, content=content)).models()
 
 
 def test_a_server_that_is_away_is_named() -> None:
@@ -89,13 +91,86 @@ def test_a_server_that_is_away_is_named() -> None:
         raise httpx.ConnectError("refused", request=request)
 
     with pytest.raises(StorageError, match="ConnectError.*MLFLOW_TRACKING_URI"):
-        client(refuse).registered_models()
+        client(refuse).models()
 
 
-@pytest.mark.parametrize("uri", ["sqlite:////data/mlflow.sqlite", "databricks", "file:///data"])
-def test_stores_without_a_server_are_refused(uri: str) -> None:
-    with pytest.raises(UsageError, match="boxwright up"):
-        RestClient(uri)
+class Flaky:
+    """A server that fails some times before it answers."""
+
+    def __init__(self, *failures: int | Exception) -> None:
+        self.failures, self.asked = list(failures), 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        failure = self.failures.pop(0) if self.failures else 200
+        if isinstance(failure, Exception):
+            raise failure
+        return httpx.Response(
+            failure, json={"experiment_id": "1", "run": {"info": {"run_id": "", "experiment_id": ""}}}
+        )
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0.001")
+
+
+def test_a_task_asks_again(at_once: None) -> None:
+    server = Flaky(503, httpx.ReadTimeout("slow"))
+    assert client(server, quick=False).create_experiment("detector") == "1"
+    assert server.asked == 3
+    with pytest.raises(StorageError, match="answered 503"):
+        client(Flaky(503, 503, 503), quick=False).models()
+    with pytest.raises(StorageError, match="answered 503"):
+        client(Flaky(503), quick=True).models()
+
+
+def test_what_may_have_been_made_is_not_made_again(at_once: None) -> None:
+    for failure in (500, httpx.ReadTimeout("slow")):
+        server = Flaky(failure)
+        with pytest.raises(StorageError):
+            client(server, quick=False).create_run("1", {})
+        assert server.asked == 1
+    server = Flaky(httpx.ConnectError("refused"))
+    client(server, quick=False).create_run("1", {})
+    assert server.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (404, "RESOURCE_DOES_NOT_EXIST", MissingError),
+        (400, "RESOURCE_ALREADY_EXISTS", ExistsError),
+        (400, "INVALID_PARAMETER_VALUE", UsageError),
+        (400, "BAD_REQUEST", StorageError),
+        (500, "INTERNAL_ERROR", StorageError),
+    ],
+)
+def test_mlflows_error_codes_are_typed(status: int, code: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind) as raised:
+        client(lambda _: httpx.Response(status, json={"error_code": code, "message": "no"})).model("detector")
+    assert type(raised.value) is kind
+
+
+def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "long")
+    with pytest.raises(UsageError, match="MLFLOW_HTTP_REQUEST_TIMEOUT='long': expected a number"):
+        client(Flaky(), quick=False).models()
+
+
+def test_credentials_may_lie_in_mlflows_own_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".mlflow").mkdir()
+    written = "[mlflow]\nmlflow_tracking_username = me\nmlflow_tracking_password = p%w\n"
+    (tmp_path / ".mlflow" / "credentials").write_text(written)
+    seen = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["authorization"])
+        return httpx.Response(200, json={})
+
+    client(answer, "http://mlflow.example").models()
+    assert seen == ["Basic bWU6cCV3"]
 
 
 def test_changes_name_what_they_change() -> None:
@@ -106,8 +181,8 @@ def test_changes_name_what_they_change() -> None:
         return httpx.Response(200, json={})
 
     opened = client(answer)
-    opened.delete_registered_model_alias("detector", "previous")
-    opened.set_model_version_tag("detector", "2", "boxwright.accepted", "false")
+    opened.delete_alias("detector", "previous")
+    opened.set_version_tag("detector", 2, "boxwright.accepted", "false")
     assert sent == [
         ("DELETE", "registered-models/alias", {"name": "detector", "alias": "previous"}),
         (

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from boxwright.config import Settings
+from boxwright.config import CHAMPION
 
 if TYPE_CHECKING:
     from boxwright.registry import Registry, Version
@@ -28,8 +28,7 @@ def list_versions(
 ) -> None:
     """Lists the versions of a model, newest first, or the champions of all models."""
     registry = _registry()
-    names = registry.model_names() if name is None else (name,)
-    rows = [row for one in names for row in _rows(registry, one, champion_only=name is None)]
+    rows = _champions(registry) if name is None else _rows(registry, name)
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -92,9 +91,9 @@ def rollback(
 
 
 def _registry() -> Registry:
-    from boxwright.registry import Registry
+    from boxwright.registry import open_registry
 
-    return Registry(Settings.from_environment().tracking_uri)
+    return open_registry()
 
 
 def _console() -> Console:
@@ -103,10 +102,14 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=250)
 
 
-def _rows(registry: Registry, name: str, champion_only: bool) -> list[dict[str, Any]]:
+def _rows(registry: Registry, name: str) -> list[dict[str, Any]]:
     aliases = registry.aliases(name)
-    rows = [_facts(version, aliases) for version in reversed(registry.versions(name))]
-    return [row for row in rows if "champion" in row["aliases"]] if champion_only else rows
+    return [_facts(version, aliases) for version in reversed(registry.versions(name))]
+
+
+def _champions(registry: Registry) -> list[dict[str, Any]]:
+    found = ((registry.named(model.name, CHAMPION), model.aliases) for model in registry.models())
+    return [_facts(version, aliases) for version, aliases in found if version]
 
 
 def _facts(version: Version, aliases: dict[str, int]) -> dict[str, Any]:

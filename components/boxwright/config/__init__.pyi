@@ -1,6 +1,13 @@
 from .fields import Fraction as Fraction
 from .fields import Frozen as Frozen
 from .hyperparameters import Hyperparameters as Hyperparameters
+from .model_reference import CANDIDATE as CANDIDATE
+from .model_reference import CHAMPION as CHAMPION
+from .model_reference import MODEL_NAME as MODEL_NAME
+from .model_reference import PREVIOUS as PREVIOUS
+from .model_reference import ModelReference as ModelReference
+from .model_reference import checked_name as checked_name
+from .model_reference import is_registered as is_registered
 from .parsing import flat_names as flat_names
 from .parsing import nest_settings as nest_settings
 from .parsing import parse_config as parse_config

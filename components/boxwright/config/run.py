@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from boxwright.config.fields import Fraction, Frozen, off_is_unset, pairs
 from boxwright.config.hyperparameters import Hyperparameters
+from boxwright.config.model_reference import MODEL_NAME
 
 Severity = Literal["error", "warning", "off"]
 SeedMode = Literal["auto", "pretrained", "incremental"]
@@ -126,9 +127,7 @@ class RunConfig(Frozen):
     model_id: str = Field(
         "retinanet-efficientnet-lite0-320", description="Model architecture; `boxwright models` lists the ids."
     )
-    model_name: str = Field(
-        "detector", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name in the model registry."
-    )
+    model_name: str = Field("detector", pattern=rf"^{MODEL_NAME}$", description="Name in the model registry.")
     seed_mode: SeedMode = Field(
         "auto",
         description="Starting point of training. pretrained: published weights; incremental: an earlier model; "

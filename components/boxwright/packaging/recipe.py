@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from boxwright import __version__
-from boxwright.config import RunConfig
+from boxwright.config import RunConfig, is_registered
 from boxwright.model import hyperparameters_of
 from boxwright.storage import stat
 
@@ -38,4 +38,4 @@ def recipe_of(config: RunConfig, fingerprint: str, parent: str | None) -> str:
 
 def _identity(parent: str) -> str:
     """A registered version never changes; a file may be written again."""
-    return parent if parent.startswith("models:/") else f"{parent}#{stat(parent).etag}"
+    return parent if is_registered(parent) else f"{parent}#{stat(parent).etag}"

@@ -7,11 +7,10 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from boxwright.config import Settings
+from boxwright.config import Settings, is_registered
 from boxwright.pipeline.nodes import NODES
 
 _RUN_CONTEXT = "pipeline_run"
-_REGISTERED = "models:/"
 _LIVE_EXECUTIONS = ("COMPLETE", "CACHED")
 
 
@@ -99,15 +98,15 @@ def trace(model: str, settings: Settings) -> list[TracedVersion]:
     Raises:
         UsageError: when there is no such version.
     """
-    from boxwright.registry import Registry
+    from boxwright.registry import open_registry
 
-    registry = Registry(settings.tracking_uri)
-    version = registry.resolve(model if model.startswith(_REGISTERED) else f"models:/{model}@candidate")
+    registry = open_registry(settings.tracking_uri)
+    version = registry.resolve(model)
     chain: list[TracedVersion] = []
     while True:
         facts, origin = _facts(run_outputs(version.run_id, settings))
         chain.append(TracedVersion(version.reference, version.run_id, facts))
-        if not origin.startswith(_REGISTERED) or origin in [link.reference for link in chain]:
+        if not is_registered(origin) or origin in [link.reference for link in chain]:
             return chain
         version = registry.resolve(origin)
 

@@ -76,7 +76,7 @@ def fine_tune(
     from boxwright.training import fine_tune as work
 
     run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
-    watch = Watch(validation_ap(Path(examples.uri)), EpochMetrics(settings.tracking_uri, run.model_name, run_id))
+    watch = Watch(validation_ap(Path(examples.uri)), EpochMetrics(run.model_name, run_id))
     checkpoints, mirror = settings.checkpoints(run_folder(run_id))
     summary = work(run, Path(examples.uri), Path(seed.uri), Path(detector.uri), checkpoints, watch, mirror)
     detector.model_id, detector.epochs = run.model_id, summary.epochs

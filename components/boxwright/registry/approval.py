@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.config import CHAMPION, RunConfig, RunInfo
 from boxwright.evaluation import PREDICTIONS_PICTURE, EvaluationSummary
 from boxwright.packaging import output_uri
-from boxwright.registry.mlflow_registry import CHAMPION, Registry, Version
+from boxwright.registry.opening import open_registry
+from boxwright.registry.port import Version
 
 
 def question(config: RunConfig, run: RunInfo, evaluation_dir: Path) -> str:
@@ -20,12 +21,11 @@ def question(config: RunConfig, run: RunInfo, evaluation_dir: Path) -> str:
         run: whose model it is.
         evaluation_dir: folder of `evaluate`.
     """
-    settings = Settings.from_environment()
     measured = EvaluationSummary.read(evaluation_dir)
-    champion = _champion(Registry(settings.tracking_uri), config.model_name)
+    registry = open_registry()
+    champion = registry.named(config.model_name, CHAMPION)
     links = [f"[run in Airflow]({run.url})"] if run.url else []
-    if champion and settings.tracking_uri.startswith("http"):
-        page = f"{settings.tracking_uri.rstrip('/')}/#/models/{champion.name}/versions/{champion.version}"
+    if champion and (page := registry.version_page(champion)):
         links.append(f"[champion in MLflow]({page})")
     picture = output_uri(config, run.run_id, PREDICTIONS_PICTURE)
     return "\n".join(
@@ -51,11 +51,6 @@ def metric_table(candidate: Mapping[str, float | None], champion: Version | None
         change = f"{value - other:+.4g}" if value is not None and other is not None else ""
         rows.append(f"| {name} | {_shown(value)} | {_shown(other)} | {change} |")
     return rows
-
-
-def _champion(registry: Registry, model_name: str) -> Version | None:
-    number = registry.aliases(model_name).get(CHAMPION)
-    return next((one for one in registry.versions(model_name) if one.version == number), None)
 
 
 def _shown(value: Any) -> str:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.config import RunConfig, RunInfo, is_registered
 from boxwright.errors import DataError, UsageError
 from boxwright.evaluation import Champion
 from boxwright.packaging import unpack
+from boxwright.registry.opening import open_registry
 from boxwright.storage import download_file
-
-if TYPE_CHECKING:
-    from boxwright.registry.mlflow_registry import Registry
 
 log = logging.getLogger("boxwright.release")
 
@@ -34,8 +31,8 @@ def fetch_model(model: str, folder: Path) -> str:
         DataError: its archive is none.
     """
     reference, archive = model, model
-    if model.startswith("models:/"):
-        version = _registry().resolve(model)
+    if is_registered(model):
+        version = open_registry().resolve(model)
         reference, archive = version.reference, version.archive_uri
     _unpack(archive, folder)
     return reference
@@ -55,7 +52,7 @@ def fetch_champion(config: RunConfig, run: RunInfo, folder: Path) -> Champion | 
     Raises:
         StorageError: storage or the registry does not answer.
     """
-    version = _registry().newest_accepted(config.model_name, run.parents_until, exclude_run_id=run.run_id)
+    version = open_registry().newest_accepted(config.model_name, run.parents_until, exclude_run_id=run.run_id)
     if version is None:
         return None
     try:
@@ -72,9 +69,3 @@ def _unpack(archive: str, folder: Path) -> None:
         fetched = Path(temporary, "model.tar.gz")
         download_file(archive, fetched)
         unpack(fetched, folder)
-
-
-def _registry() -> Registry:
-    from boxwright.registry.mlflow_registry import Registry
-
-    return Registry(Settings.from_environment().tracking_uri)

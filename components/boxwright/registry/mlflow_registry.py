@@ -1,85 +1,101 @@
-"""The model registry: MLflow, opened as a database file or through a server alike.
+"""The model registry that MLflow keeps, opened as a database file or through a server alike.
 
 A run has one version, however often and by however many processes it is registered.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
+from boxwright.config import ModelReference, checked_name
 from boxwright.errors import DataError, UsageError
 from boxwright.registry import tracking
-from boxwright.registry.promotion import CANDIDATE, CHAMPION, PREVIOUS, Aliases
-from boxwright.registry.versions import AS_OF, RECIPE, RUN_ID, Release, Version, read_version, version_tags
-
-__all__ = ["CANDIDATE", "CHAMPION", "PREVIOUS", "Registry", "Release", "Version"]
-
-_REFERENCE = re.compile(r"models:/(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)(?:/(?P<version>[0-9]{1,9})|@(?P<alias>[\w.-]+))")
+from boxwright.registry.mlflow_client import FAILED, ExistsError, MissingError, MlflowClient, MlflowRun
+from boxwright.registry.port import AS_OF, RECIPE, RUN_ID, RegisteredModel, Release, Version
+from boxwright.registry.promotion import Aliases
+from boxwright.registry.tags import version_tags
 
 
-class Registry:
-    """The registry behind one tracking URI.
+class MlflowRegistry:
+    """The `Registry` behind one tracking URI: every method's contract stands there.
 
-    Every method raises StorageError where the server or database does not answer, and UsageError where it refuses.
+    Args:
+        client: reaches MLflow.
+        lock: held while something is decided and written; may be held again by who holds it.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
-        self.tracking_uri = tracking_uri
-        self._lock = tracking.writer_lock(tracking_uri)
-
-    @cached_property
-    def _client(self) -> Any:
-        return tracking.connect(self.tracking_uri, self._lock)
+    def __init__(self, client: MlflowClient, lock: AbstractContextManager[Any]) -> None:
+        self._client, self._lock = client, lock
+        self._runs: dict[tuple[str, str], MlflowRun] = {}
 
     def register(self, release: Release) -> Version:
-        """Makes, or finds, the version of a run, and gives it its aliases.
-
-        `candidate` moves to the newest accepted version. `champion` moves to this one when there is none, or when its
-        AP is at least the champion's and it does not stand for an earlier time. Both are decided once: a repeated call
-        does not undo what a person changed since.
-
-        Raises:
-            DataError: a picture is missing.
-        """
+        """See `Registry`."""
         _check_pictures(release)
-        with tracking.explained(self.tracking_uri), self._lock:
-            version = self._version_of_run(release.model_name, release.run_id)
+        with self._lock:
+            version = self._version_of_run(checked_name(release.model_name), release.run_id)
             if version is None:
-                mlflow_run = tracking.log_run(self._client, self.tracking_uri, release)
-                version = self._create(release, mlflow_run)
+                version = self._create(release, tracking.log_run(self._client, release))
             if not version.settled:
-                self._aliases_of(version.name).settle(version)
-            return self._get(version.name, version.version)
+                Aliases(self._client, version.name).settle(version)
+            return self._client.version(version.name, version.version)
 
     def record_failure(self, release: Release) -> None:
-        """Ends the MLflow run of a run that gets no version: failed, with its metrics and pictures.
-
-        Raises:
-            DataError: a picture is missing.
-        """
+        """See `Registry`."""
         _check_pictures(release)
-        with tracking.explained(self.tracking_uri), self._lock:
-            tracking.log_run(self._client, self.tracking_uri, release, status="FAILED")
+        with self._lock:
+            tracking.log_run(self._client, release, status=FAILED)
+
+    def log_epoch(self, model_name: str, run_id: str, record: dict[str, float]) -> None:
+        """See `Registry`."""
+        if (model_name, run_id) not in self._runs:
+            with self._lock:
+                self._runs[model_name, run_id] = tracking.run_of(self._client, model_name, run_id)
+        tracking.log_epoch(self._client, self._runs[model_name, run_id], record)
+
+    def epochs(self, model_name: str, run_id: str) -> list[dict[str, float]]:
+        """See `Registry`."""
+        run = tracking.find_run(self._client, model_name, run_id)
+        return tracking.read_epochs(self._client, run) if run else []
+
+    def models(self) -> tuple[RegisteredModel, ...]:
+        """See `Registry`."""
+        return tuple(sorted(self._client.models(), key=lambda model: model.name))
+
+    def aliases(self, model_name: str) -> dict[str, int]:
+        """See `Registry`."""
+        try:
+            return self._client.model(model_name).aliases
+        except MissingError:
+            return {}
 
     def versions(self, model_name: str) -> tuple[Version, ...]:
-        """All versions of a model, by rising number; none where there is no such model."""
-        with tracking.explained(self.tracking_uri):
-            return self._search(f"name = '{_checked(model_name)}'")
+        """See `Registry`."""
+        return self._search(f"name = '{checked_name(model_name)}'")
+
+    def recent(self, page: int) -> Iterator[tuple[Version, ...]]:
+        """See `Registry`."""
+        return map(tuple, self._client.version_pages(page=page))
+
+    def resolve(self, reference: str) -> Version:
+        """See `Registry`."""
+        found = ModelReference.parse(reference)
+        try:
+            number = self.aliases(found.name).get(found.alias) if found.alias else found.version
+            if number is not None:
+                return self._client.version(found.name, number)
+        except MissingError:
+            pass
+        raise UsageError(self._what_there_is(found))
+
+    def named(self, model_name: str, alias: str) -> Version | None:
+        """See `Registry`."""
+        return Aliases(self._client, model_name).named(alias)
 
     def newest_accepted(self, model_name: str, as_of: datetime, exclude_run_id: str | None = None) -> Version | None:
-        """The accepted version that stands for the latest time not after `as_of`, or None.
-
-        Args:
-            model_name: the registered model.
-            as_of: with a time zone.
-            exclude_run_id: a run that shall not find itself.
-
-        Raises:
-            UsageError: `as_of` has no time zone.
-        """
+        """See `Registry`."""
         if as_of.tzinfo is None:
             raise UsageError(f"as_of={as_of.isoformat()} has no time zone; add one, such as +00:00")
         found = [
@@ -90,133 +106,69 @@ class Registry:
         ]
         return max(found, key=lambda version: (version.as_of, version.version), default=None)
 
-    def resolve(self, reference: str) -> Version:
-        """The version that `models:/name/3` or `models:/name@champion` names.
-
-        Raises:
-            UsageError: there is none; the message lists what there is.
-        """
-        match = _REFERENCE.fullmatch(reference)
-        if match is None:
-            raise UsageError(
-                f"{reference!a} is not a model reference; expected models:/name/3 or models:/name@champion"
-            )
-        name = match["name"]
-        found = {version.version: version for version in self.versions(name)}
-        if not found:
-            raise UsageError(f"{reference}: {self._no_versions(name)}")
-        aliases = self.aliases(name)
-        number = int(match["version"]) if match["version"] else aliases.get(match["alias"])
-        if number not in found:
-            listed = [str(one) for one in found] + [f"@{alias} ({one})" for alias, one in sorted(aliases.items())]
-            raise UsageError(f"{reference} does not exist; {name} has {', '.join(listed[-20:])}")
-        return found[number]
-
-    def aliases(self, model_name: str) -> dict[str, int]:
-        """Version by alias; empty where there is no such model."""
-        with tracking.explained(self.tracking_uri):
-            return self._aliases_of(model_name).read() if self.versions(model_name) else {}
-
-    def model_names(self) -> tuple[str, ...]:
-        """Every registered model, by name."""
-        with tracking.explained(self.tracking_uri):
-            return tuple(sorted(model.name for model in _pages(self._client.search_registered_models)))
-
     def made_by(self, model_name: str, recipe: str) -> tuple[Version, ...]:
-        """The versions that were made by a recipe (`boxwright.packaging.recipe`), by rising number."""
-        with tracking.explained(self.tracking_uri):
-            found = self._search(f"name = '{_checked(model_name)}' AND tags.`{RECIPE}` = '{recipe}'")
+        """See `Registry`."""
+        found = self._search(f"name = '{checked_name(model_name)}' AND tags.`{RECIPE}` = '{recipe}'")
         return tuple(version for version in found if version.tags.get(RECIPE) == recipe)
 
     def promote(self, reference: str, expected: int | None = None) -> tuple[Version, Version | None]:
-        """Makes a version the champion; the champion until now becomes `previous`.
-
-        Args:
-            reference: `models:/name/3` or `models:/name@candidate`.
-            expected: number of the champion that the caller has seen; unset, whichever it is.
-
-        Returns:
-            The version and the champion before, which is the version itself where it was champion already.
-
-        Raises:
-            UsageError: there is no such version, it is not accepted, or the champion is another than expected.
-            StorageError: another machine moved the champion at the same time.
-        """
-        with tracking.explained(self.tracking_uri), self._lock:
+        """See `Registry`."""
+        with self._lock:
             version = self.resolve(reference)
-            return version, self._aliases_of(version.name).promote(version, expected)
+            return version, Aliases(self._client, version.name).promote(version, expected)
 
-    def rollback(self, model_name: str, reject: bool = False) -> tuple[Version, Version]:
-        """Makes `previous` the champion again and the champion `previous`.
-
-        Args:
-            model_name: the registered model.
-            reject: withdraw the champion that goes: it is no longer accepted, and no later run starts from it.
-
-        Returns:
-            The version that went and the one that came.
-
-        Raises:
-            UsageError: there is no previous champion, or it was rejected.
-            StorageError: another machine moved the champion at the same time.
-        """
-        with tracking.explained(self.tracking_uri), self._lock:
-            if not self.versions(model_name):
+    def rollback(self, model_name: str, reject: bool = False, expected: int | None = None) -> tuple[Version, Version]:
+        """See `Registry`."""
+        with self._lock:
+            if not self.aliases(model_name) and not self.versions(model_name):
                 raise UsageError(self._no_versions(model_name))
-            return self._aliases_of(model_name).rollback(reject)
+            went, came = Aliases(self._client, model_name).rollback(reject, expected)
+            return self._client.version(model_name, went.version), came
 
-    def _create(self, release: Release, mlflow_run: Any) -> Version:
-        tracking.ensure_model(self._client, release.model_name)
-        made = self._client.create_model_version(
-            name=release.model_name,
-            source=tracking.source_of(release.archive_uri, mlflow_run),
-            run_id=mlflow_run.info.run_id,
-            # In one transaction with the version: no crash can leave a version that its run does not find again.
-            tags=version_tags(release, tracking.key),
-            await_creation_for=0,
-        )
-        return read_version(made)
+    def run_page(self, model_name: str, run_id: str) -> str | None:
+        """See `Registry`."""
+        address = self._client.address
+        run = tracking.find_run(self._client, model_name, run_id) if address else None
+        return f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}" if run else None
 
-    def _aliases_of(self, name: str) -> Aliases:
-        from mlflow.exceptions import MlflowException
+    def version_page(self, version: Version) -> str | None:
+        """See `Registry`."""
+        address = self._client.address
+        return f"{address}/#/models/{version.name}/versions/{version.version}" if address else None
 
-        return Aliases(self._client, name, lambda: self._search(f"name = '{name}'"), MlflowException)
+    def _create(self, release: Release, run: MlflowRun) -> Version:
+        try:
+            self._client.create_model(release.model_name)
+        except ExistsError:
+            pass
+        source = tracking.source_of(release.archive_uri, run)
+        # Tags in one transaction with the version: no crash can leave a version that its run does not find again.
+        tags = version_tags(release, tracking.key)
+        return self._client.create_version(release.model_name, source, run.run_id, tags)
 
     def _version_of_run(self, model_name: str, run_id: str) -> Version | None:
-        found = self._search(f"name = '{_checked(model_name)}' AND tags.`{RUN_ID}` = '{run_id}'")
+        found = self._search(f"name = '{model_name}' AND tags.`{RUN_ID}` = '{run_id}'")
         # Some databases compare without case.
         return next((version for version in found if version.run_id == run_id), None)
 
     def _search(self, query: str) -> tuple[Version, ...]:
-        found = [read_version(one) for one in _pages(self._client.search_model_versions, query)]
+        found = [version for page in self._client.version_pages(query) for version in page]
         return tuple(sorted(found, key=lambda version: version.version))
 
-    def _get(self, name: str, version: int) -> Version:
-        return read_version(self._client.get_model_version(name, str(version)))
+    def _what_there_is(self, reference: ModelReference) -> str:
+        name, aliases = reference.name, self.aliases(reference.name)
+        listed = [str(version.version) for version in self.versions(name)]
+        if not listed:
+            return f"{reference}: {self._no_versions(name)}"
+        listed += [f"@{alias} ({number})" for alias, number in sorted(aliases.items())]
+        return f"{reference} does not exist; {name} has {', '.join(listed[-20:])}"
 
     def _no_versions(self, name: str) -> str:
-        return f"no model {name} has a version; registered are {', '.join(self.model_names()[:20]) or 'none'}"
-
-
-def _pages(search: Any, *arguments: Any) -> list[Any]:
-    """All results of one of MLflow's paged searches."""
-    found: list[Any] = []
-    token = None
-    while True:
-        page = search(*arguments, page_token=token)
-        found.extend(page)
-        token = page.token
-        if not token:
-            return found
+        names = [model.name for model in self.models()]
+        return f"no model {name} has a version; registered are {', '.join(names[:20]) or 'none'}"
 
 
 def _check_pictures(release: Release) -> None:
     missing = [str(path) for path in release.pictures if not path.is_file()]
     if missing:
         raise DataError(f"{', '.join(missing)} of run {release.run_id} does not exist; run the evaluation again")
-
-
-def _checked(model_name: str) -> str:
-    if not _REFERENCE.fullmatch(f"models:/{model_name}/1"):
-        raise UsageError(f"{model_name!a} is not a model name; use letters, digits, _, . and - only")
-    return model_name

@@ -6,16 +6,14 @@ import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.config import RunConfig, RunInfo, is_registered
 from boxwright.errors import UsageError
 from boxwright.model import MODEL_FILE, WEIGHTS_FILE, Seed, check_parent, load_card, write_seed
 from boxwright.packaging import unpack
+from boxwright.registry.opening import open_registry
 from boxwright.storage import download_file
-
-if TYPE_CHECKING:
-    from boxwright.registry.mlflow_registry import Registry
 
 log = logging.getLogger("boxwright.release")
 
@@ -48,13 +46,13 @@ def find_start(config: RunConfig, run: RunInfo) -> Start:
     """
     if config.seed_mode == "pretrained":
         return Start(None, None, "seed_mode=pretrained")
-    if config.parent and not config.parent.startswith("models:/"):
+    if config.parent and not is_registered(config.parent):
         return Start(config.parent, config.parent, "named by the run")
     if config.parent:
-        version = _registry().resolve(config.parent)
+        version = open_registry().resolve(config.parent)
         return Start(version.reference, version.archive_uri, f"named by the run as {config.parent}")
     until = run.parents_until.isoformat()
-    newest = _registry().newest_accepted(config.model_name, run.parents_until, exclude_run_id=run.run_id)
+    newest = open_registry().newest_accepted(config.model_name, run.parents_until, exclude_run_id=run.run_id)
     if newest is not None:
         return Start(newest.reference, newest.archive_uri, f"newest accepted version as of {until}")
     if config.seed_mode == "incremental":
@@ -94,9 +92,3 @@ def resolve_parent(config: RunConfig, run: RunInfo, classes: tuple[str, ...], ou
     seed = Seed(kind="incremental", model_id=card.model_id, origin=start.parent, reason=start.reason)
     write_seed(seed, out_dir)
     return seed
-
-
-def _registry() -> Registry:
-    from boxwright.registry.mlflow_registry import Registry
-
-    return Registry(Settings.from_environment().tracking_uri)

@@ -10,14 +10,13 @@ the champion is one that none of the new versions outdoes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
+from boxwright.config import CANDIDATE, CHAMPION, PREVIOUS
 from boxwright.errors import StorageError, UsageError
-from boxwright.registry.versions import ACCEPTED, SETTLED, Version
+from boxwright.registry.mlflow_client import MissingError, MlflowClient
+from boxwright.registry.port import ACCEPTED, SETTLED, Version
 
 ATTEMPTS = 3
-CHAMPION, CANDIDATE, PREVIOUS = "champion", "candidate", "previous"
 
 
 def outdoes(version: Version, champion: Version) -> bool:
@@ -34,21 +33,20 @@ class Aliases:
     """The aliases of one registered model; the caller holds the registry's lock.
 
     Args:
-        client: an `MlflowClient`.
+        client: of the registry.
         name: the registered model.
-        versions: reads all its versions.
-        failure: what the client raises where MLflow fails.
     """
 
-    def __init__(
-        self, client: Any, name: str, versions: Callable[[], tuple[Version, ...]], failure: type[Exception]
-    ) -> None:
-        self._client, self._name, self._versions, self._failure = client, name, versions, failure
+    def __init__(self, client: MlflowClient, name: str) -> None:
+        self._client, self._name = client, name
 
-    def read(self) -> dict[str, int]:
-        """Version by alias."""
-        aliases = self._client.get_registered_model(self._name).aliases
-        return {alias: int(version) for alias, version in aliases.items()}
+    def named(self, alias: str) -> Version | None:
+        """The version that an alias points at, or None."""
+        try:
+            number = self._client.model(self._name).aliases.get(alias)
+            return None if number is None else self._client.version(self._name, number)
+        except MissingError:
+            return None
 
     def settle(self, version: Version) -> None:
         """Decides about the aliases of a new version; repeated after a crash halfway, it decides the same."""
@@ -60,7 +58,7 @@ class Aliases:
             if champion is None or (champion.version != version.version and outdoes(version, champion)):
                 self._move(champion, version)
                 self._give_way(settled)
-        self._client.set_model_version_tag(self._name, str(version.version), SETTLED, "true")
+        self._client.set_version_tag(self._name, version.version, SETTLED, "true")
 
     def promote(self, version: Version, expected: int | None = None) -> Version | None:
         """Makes a version the champion because a person says so; returns the champion before.
@@ -92,18 +90,18 @@ class Aliases:
             UsageError: there is no champion before, or the champion is not the expected one.
             StorageError: another machine moved the champion at the same time.
         """
-        champion, previous = self._champion(), self._named(PREVIOUS)
+        champion, previous = self._champion(), self.named(PREVIOUS)
         self._check_expected(champion, expected)
         if champion is None or previous is None or previous.version == champion.version:
             raise UsageError(f"{self._name} has no previous champion; promote a version by its number")
         if not previous.accepted:
             raise UsageError(f"the previous champion {previous.reference} was rejected; promote another version")
         if reject:
-            self._client.set_model_version_tag(self._name, str(champion.version), ACCEPTED, "false")
+            self._client.set_version_tag(self._name, champion.version, ACCEPTED, "false")
         # The champion first: after a kill in between, a second roll back must not lose where to go.
         self._set(CHAMPION, previous)
         if reject:
-            self._client.delete_registered_model_alias(self._name, PREVIOUS)
+            self._client.delete_alias(self._name, PREVIOUS)
             self._move_candidate()
         else:
             self._set(PREVIOUS, champion)
@@ -111,11 +109,11 @@ class Aliases:
         return champion, previous
 
     def _check_expected(self, champion: Version | None, expected: int | None) -> None:
-        if expected is not None and (champion is None or champion.version != expected):
+        if expected is not None and expected != (champion.version if champion else 0):
             now = champion.reference if champion else "none"
+            seen = f"version {expected}" if expected else "none"
             raise UsageError(
-                f"the champion of {self._name} is {now}, not version {expected}: it has changed in the meantime; "
-                "check it again"
+                f"the champion of {self._name} is {now}, not {seen}: it has changed in the meantime; check it again"
             )
 
     def _move(self, champion: Version | None, version: Version) -> None:
@@ -138,9 +136,9 @@ class Aliases:
         """Brings `candidate` to the newest accepted version; read again, for another machine's may have come."""
         while True:
             newest = max((one for one in self._versions() if one.accepted), key=lambda one: one.version, default=None)
-            current = self._named(CANDIDATE)
+            current = self.named(CANDIDATE)
             if current and not current.accepted and newest is None:
-                self._client.delete_registered_model_alias(self._name, CANDIDATE)
+                self._client.delete_alias(self._name, CANDIDATE)
             if newest is None or (current and current.accepted and current.version >= newest.version):
                 return
             self._set(CANDIDATE, newest)
@@ -154,19 +152,18 @@ class Aliases:
             )
 
     def _champion(self) -> Version | None:
-        return self._named(CHAMPION)
+        return self.named(CHAMPION)
 
-    def _named(self, alias: str) -> Version | None:
-        number = self.read().get(alias)
-        return next((one for one in self._versions() if one.version == number), None)
+    def _versions(self) -> list[Version]:
+        return [one for page in self._client.version_pages(f"name = '{self._name}'") for one in page]
 
     def _set(self, alias: str, version: Version) -> None:
         """Sets an alias; again where MLflow fails, which it does when two machines make the same alias at once."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                self._client.set_registered_model_alias(self._name, alias, str(version.version))
+                self._client.set_alias(self._name, alias, version.version)
                 return
-            except self._failure:
+            except StorageError:
                 if attempt == ATTEMPTS:
                     raise
                 time.sleep(0.2 * attempt)

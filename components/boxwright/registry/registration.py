@@ -6,20 +6,17 @@ import json
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.config import RunConfig, RunInfo
 from boxwright.errors import StorageError, UsageError
 from boxwright.evaluation import PICTURES, REPORT_PAGE
 from boxwright.packaging import RUN_FILE, publish
+from boxwright.registry.opening import open_registry
 from boxwright.registry.parents import find_start
+from boxwright.registry.port import Release, Version
 from boxwright.registry.reuse import find_finished
 from boxwright.storage import write_json
 from boxwright.training import HISTORY_FILE
-
-if TYPE_CHECKING:
-    from boxwright.registry.mlflow_registry import Version
-    from boxwright.registry.versions import Release
 
 log = logging.getLogger("boxwright.release")
 
@@ -44,10 +41,8 @@ def register_model(
         archive_uri: the uploaded `model.tar.gz`.
         accepted: False for a model that did not pass its gate.
     """
-    from boxwright.registry.mlflow_registry import Registry
-
     release = _release(config, run, package_dir, evaluation_dir, archive_uri, accepted)
-    return Registry(Settings.from_environment().tracking_uri).register(release)
+    return open_registry().register(release)
 
 
 def record_failure(config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str) -> None:
@@ -55,11 +50,9 @@ def record_failure(config: RunConfig, run: RunInfo, package_dir: Path, evaluatio
 
     Takes what `register_model` takes. A registry that does not answer costs a warning.
     """
-    from boxwright.registry.mlflow_registry import Registry
-
     release = _release(config, run, package_dir, evaluation_dir, archive_uri, accepted=False)
     try:
-        Registry(Settings.from_environment().tracking_uri).record_failure(release)
+        open_registry().record_failure(release)
     except StorageError as error:
         log.warning("MLflow does not know that this run failed: %s", error)
 
@@ -67,8 +60,6 @@ def record_failure(config: RunConfig, run: RunInfo, package_dir: Path, evaluatio
 def _release(
     config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str, accepted: bool
 ) -> Release:
-    from boxwright.registry.versions import Release
-
     facts = json.loads((package_dir / RUN_FILE).read_text())
     return Release(
         model_name=config.model_name,

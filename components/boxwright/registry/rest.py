@@ -1,212 +1,196 @@
-"""The registry over MLflow's REST API, for processes that may not pay for MLflow's own client.
+"""MLflow through the REST API of its server, for every process that has one to ask.
 
-That one takes five seconds and 140 MB to import, in every process of Airflow's server. This one has only what looking
-at the registry and moving aliases need, under the names of `MlflowClient`.
+MLflow's own client takes five seconds and 140 MB to import.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
-from boxwright.errors import StorageError, UsageError
-from boxwright.registry.versions import RUN_ID
+from boxwright.registry.mlflow_client import VERSIONS_PAGE, Metric, MissingError, MlflowRun
+from boxwright.registry.mlflow_http import MlflowHttp
+from boxwright.registry.port import RegisteredModel, Version
+from boxwright.registry.tags import read_version
 
-SECONDS = 10.0
-_API = "/api/2.0/mlflow"
-_PAGE = 500
 _MODELS_PAGE = 100
 _RUNS = 10
 _HISTORY = 5000
 
 
-@dataclass(frozen=True)
-class RestVersion:
-    """One version, as `boxwright.registry.versions.read_version` takes it."""
-
-    name: str
-    version: str
-    source: str
-    run_id: str
-    creation_timestamp: int
-    tags: dict[str, str] = field(repr=False)
-
-    @classmethod
-    def of_json(cls, found: Mapping[str, Any]) -> RestVersion:
-        """Reads what MLflow answers."""
-        return cls(
-            name=str(found["name"]),
-            version=str(found["version"]),
-            source=str(found.get("source", "")),
-            run_id=str(found.get("run_id", "")),
-            creation_timestamp=int(found.get("creation_timestamp", 0)),
-            tags={str(tag["key"]): str(tag.get("value", "")) for tag in found.get("tags", ())},
-        )
-
-
-@dataclass(frozen=True)
-class RestRun:
-    """One run: its id, its tags, and the names of its metrics."""
-
-    run_id: str
-    experiment_id: str
-    tags: dict[str, str] = field(repr=False)
-    metrics: tuple[str, ...] = ()
-
-    @classmethod
-    def of_json(cls, found: Mapping[str, Any]) -> RestRun:
-        """Reads what MLflow answers."""
-        data = found.get("data", {})
-        return cls(
-            run_id=str(found["info"]["run_id"]),
-            experiment_id=str(found["info"]["experiment_id"]),
-            tags={str(tag["key"]): str(tag.get("value", "")) for tag in data.get("tags", ())},
-            metrics=tuple(str(metric["key"]) for metric in data.get("metrics", ())),
-        )
-
-
-@dataclass(frozen=True)
-class RestModel:
-    """One registered model; `aliases` is version by alias."""
-
-    name: str
-    aliases: dict[str, str]
-    description: str = ""
-
-    @classmethod
-    def of_json(cls, found: Mapping[str, Any]) -> RestModel:
-        """Reads what MLflow answers."""
-        aliases = {str(one["alias"]): str(one["version"]) for one in found.get("aliases", ())}
-        return cls(str(found["name"]), aliases, str(found.get("description", "")))
-
-
 class RestClient:
-    """The registry of one MLflow server.
-
-    Every method raises StorageError where the server does not answer, and UsageError where it refuses.
+    """The `MlflowClient` of a server.
 
     Args:
-        tracking_uri: address of the server; user and password may be part of it, or are `MLFLOW_TRACKING_USERNAME` and
-            `MLFLOW_TRACKING_PASSWORD`, or `MLFLOW_TRACKING_TOKEN`, as for MLflow's own client.
+        tracking_uri: address of the server, see `MlflowHttp`.
+        quick: for a process that others wait for, see `MlflowHttp`.
         transport: other than the network, for tests.
-
-    Raises:
-        UsageError: the address is no server's.
     """
 
-    def __init__(self, tracking_uri: str, transport: httpx.BaseTransport | None = None) -> None:
-        if urlsplit(tracking_uri).scheme not in ("http", "https"):
-            kind = tracking_uri.partition(":")[0]
-            raise UsageError(
-                f"the registry is opened as {kind}:, which these pages cannot read; start an MLflow server over it and "
-                "set MLFLOW_TRACKING_URI to its address (`boxwright up` does both)"
-            )
-        self._uri, self._transport = tracking_uri.rstrip("/"), transport
-
-    @cached_property
-    def _http(self) -> httpx.Client:
-        environment = os.environ
-        user, token = environment.get("MLFLOW_TRACKING_USERNAME"), environment.get("MLFLOW_TRACKING_TOKEN")
-        return httpx.Client(
-            base_url=self._uri,
-            auth=(user, environment.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None,
-            headers={"Authorization": f"Bearer {token}"} if token and not user else {},
-            timeout=SECONDS,
-            transport=self._transport,
-        )
+    def __init__(self, tracking_uri: str, quick: bool = False, transport: httpx.BaseTransport | None = None) -> None:
+        self._uri = tracking_uri
+        self._http = MlflowHttp(tracking_uri, quick, transport)
 
     @property
     def shown(self) -> str:
-        """The server's address without a password."""
-        parts = urlsplit(self._uri)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        """See `MlflowClient`."""
+        return self._http.shown
 
-    def registered_models(self) -> list[RestModel]:
-        """All registered models."""
-        pages = self._pages("registered-models/search", "registered_models", {"max_results": _MODELS_PAGE})
-        return [RestModel.of_json(one) for page in pages for one in page]
+    @property
+    def address(self) -> str:
+        """See `MlflowClient`."""
+        return self._http.shown
 
-    def get_registered_model(self, name: str) -> RestModel:
-        """One registered model."""
-        return RestModel.of_json(self._get("registered-models/get", {"name": name})["registered_model"])
+    def models(self) -> list[RegisteredModel]:
+        """See `MlflowClient`."""
+        pages = self._http.pages("registered-models/search", "registered_models", {"max_results": _MODELS_PAGE})
+        return [_model(one) for page in pages for one in page]
 
-    def version_pages(self, query: str = "", page: int = _PAGE) -> Iterator[list[RestVersion]]:
-        """The versions that match a filter of MLflow's, newest first, a page at a time."""
+    def model(self, name: str) -> RegisteredModel:
+        """See `MlflowClient`."""
+        return _model(self._http.get("registered-models/get", {"name": name})["registered_model"])
+
+    def create_model(self, name: str) -> None:
+        """See `MlflowClient`."""
+        self._http.post("registered-models/create", {"name": name})
+
+    def version_pages(self, query: str = "", page: int = VERSIONS_PAGE) -> Iterator[list[Version]]:
+        """See `MlflowClient`."""
         asked = {"filter": query, "max_results": page, "order_by": "creation_timestamp DESC"}
-        for found in self._pages("model-versions/search", "model_versions", asked):
-            yield [RestVersion.of_json(one) for one in found]
+        for found in self._http.pages("model-versions/search", "model_versions", asked):
+            yield [_version(one) for one in found]
 
-    def get_model_version(self, name: str, version: str) -> RestVersion:
-        """One version."""
-        found = self._get("model-versions/get", {"name": name, "version": version})
-        return RestVersion.of_json(found["model_version"])
+    def version(self, name: str, number: int) -> Version:
+        """See `MlflowClient`."""
+        asked = {"name": name, "version": str(number)}
+        return _version(self._http.get("model-versions/get", asked)["model_version"])
 
-    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
-        """Makes or moves an alias."""
-        self._ask("POST", "registered-models/alias", json={"name": name, "alias": alias, "version": version})
+    def create_version(self, name: str, source: str, run_id: str | None, tags: Mapping[str, str]) -> Version:
+        """See `MlflowClient`."""
+        made = {"name": name, "source": source, "run_id": run_id, "tags": _pairs(tags)}
+        return _version(self._http.post("model-versions/create", made, again=False)["model_version"])
 
-    def delete_registered_model_alias(self, name: str, alias: str) -> None:
-        """Removes an alias."""
-        self._ask("DELETE", "registered-models/alias", json={"name": name, "alias": alias})
+    def set_version_tag(self, name: str, number: int, key: str, value: str) -> None:
+        """See `MlflowClient`."""
+        written = {"name": name, "version": str(number), "key": key, "value": value}
+        self._http.post("model-versions/set-tag", written)
 
-    def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
-        """Writes a tag of a version."""
-        self._ask("POST", "model-versions/set-tag", json={"name": name, "version": version, "key": key, "value": value})
+    def set_alias(self, name: str, alias: str, number: int) -> None:
+        """See `MlflowClient`."""
+        self._http.post("registered-models/alias", {"name": name, "alias": alias, "version": str(number)})
 
-    def run_address(self, model_name: str, run_id: str) -> str | None:
-        """The page of a run's MLflow run, for a browser; None where there is none."""
-        run = self.find_run(model_name, run_id)
-        return f"{self.shown}/#/experiments/{run.experiment_id}/runs/{run.run_id}" if run else None
+    def delete_alias(self, name: str, alias: str) -> None:
+        """See `MlflowClient`."""
+        self._http.ask("DELETE", "mlflow/registered-models/alias", json={"name": name, "alias": alias})
 
-    def find_run(self, model_name: str, run_id: str) -> RestRun | None:
-        """The MLflow run of a run; None where there is none."""
-        asked = {"filter": f"name = '{model_name}'", "max_results": 1}
-        experiments = self._get("experiments/search", asked).get("experiments", ())
-        if not experiments:
+    def experiment(self, name: str) -> str | None:
+        """See `MlflowClient`."""
+        try:
+            found = self._http.get("experiments/get-by-name", {"experiment_name": name})
+        except MissingError:
             return None
-        ids = [str(experiments[0]["experiment_id"])]
-        query = {"experiment_ids": ids, "filter": f"tags.`{RUN_ID}` = '{run_id}'", "max_results": _RUNS}
-        runs = self._ask("POST", "runs/search", json=query).get("runs", ())
-        # Some databases compare without case.
-        return next((run for run in map(RestRun.of_json, runs) if run.tags.get(RUN_ID) == run_id), None)
+        return str(found["experiment"]["experiment_id"])
 
-    def metric_history(self, run: RestRun, name: str) -> list[tuple[int, float]]:
-        """(step, value) of a metric of a run, as they were logged."""
-        asked = {"run_id": run.run_id, "metric_key": name, "max_results": _HISTORY}
-        pages = self._pages("metrics/get-history", "metrics", asked)
+    def create_experiment(self, name: str) -> str:
+        """See `MlflowClient`."""
+        return str(self._http.post("experiments/create", {"name": name})["experiment_id"])
+
+    def runs(self, experiment_id: str, query: str) -> list[MlflowRun]:
+        """See `MlflowClient`."""
+        asked = {"experiment_ids": [experiment_id], "filter": query, "max_results": _RUNS}
+        return [_run(one) for one in self._http.post("runs/search", asked).get("runs", ())]
+
+    def create_run(self, experiment_id: str, tags: Mapping[str, str]) -> MlflowRun:
+        """See `MlflowClient`."""
+        made = {"experiment_id": experiment_id, "start_time": _now(), "tags": _pairs(tags)}
+        return _run(self._http.post("runs/create", made, again=False)["run"])
+
+    def log(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """See `MlflowClient`."""
+        values = [
+            {"key": one.name, "value": _number(one.value), "timestamp": one.time, "step": one.step} for one in metrics
+        ]
+        written = {"run_id": run_id, "metrics": values, "params": _pairs(params or {}), "tags": _pairs(tags or {})}
+        self._http.post("runs/log-batch", written)
+
+    def log_file(self, run: MlflowRun, path: Path, folder: str) -> None:
+        """See `MlflowClient`; a server that does not take files itself leaves them to MLflow's own client."""
+        place = urlsplit(run.artifacts)
+        if place.scheme != "mlflow-artifacts" or place.netloc:
+            from boxwright.registry.mlflow_library import LibraryClient
+
+            LibraryClient(self._uri, nullcontext()).log_file(run, path, folder)
+            return
+        target = quote(f"{place.path.strip('/')}/{folder}/{path.name}")
+        self._http.ask("PUT", f"mlflow-artifacts/artifacts/{target}", content=path.read_bytes())
+
+    def end_run(self, run_id: str, status: str) -> None:
+        """See `MlflowClient`."""
+        self._http.post("runs/update", {"run_id": run_id, "status": status, "end_time": _now()})
+
+    def metric_history(self, run_id: str, name: str) -> list[tuple[int, float]]:
+        """See `MlflowClient`."""
+        asked = {"run_id": run_id, "metric_key": name, "max_results": _HISTORY}
+        pages = self._http.pages("metrics/get-history", "metrics", asked)
         return [(int(one.get("step", 0)), float(one["value"])) for page in pages for one in page]
 
-    def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> Iterator[list[Any]]:
-        token = None
-        while True:
-            found = self._get(path, {**asked, **({"page_token": token} if token else {})})
-            yield list(found.get(key, ()))
-            token = found.get("next_page_token")
-            if not token:
-                return
 
-    def _get(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        return self._ask("GET", path, params=dict(asked))
+def _model(found: Mapping[str, Any]) -> RegisteredModel:
+    aliases = {str(one["alias"]): int(one["version"]) for one in found.get("aliases", ())}
+    return RegisteredModel(str(found["name"]), aliases)
 
-    def _ask(self, method: str, path: str, **given: Any) -> dict[str, Any]:
-        try:
-            answer = self._http.request(method, f"{_API}/{path}", **given)
-            found = answer.json() if answer.content else {}
-        except (httpx.HTTPError, ValueError) as error:
-            raise StorageError(
-                f"the model registry {self.shown} did not answer as it should ({type(error).__name__}); start MLflow, "
-                "or correct MLFLOW_TRACKING_URI of Airflow's server, then load the page again"
-            ) from None
-        if answer.is_success and isinstance(found, dict):
-            return found
-        said = str(found.get("message", ""))[:300] if isinstance(found, dict) else ""
-        text = f"the model registry {self.shown} answered {answer.status_code}: {said or answer.reason_phrase}"
-        if answer.status_code in (429, 500, 502, 503, 504):
-            raise StorageError(f"{text}; try again, and look at MLflow's log if it goes on")
-        raise UsageError(text)
+
+def _version(found: Mapping[str, Any]) -> Version:
+    return read_version(
+        name=str(found["name"]),
+        number=str(found["version"]),
+        source=str(found.get("source", "")),
+        created=int(found.get("creation_timestamp", 0)),
+        tags=_named(found.get("tags", ())),
+    )
+
+
+def _run(found: Mapping[str, Any]) -> MlflowRun:
+    info, data = found["info"], found.get("data", {})
+    return MlflowRun(
+        run_id=str(info["run_id"]),
+        experiment_id=str(info["experiment_id"]),
+        status=str(info.get("status", "")),
+        started=int(info.get("start_time", 0)),
+        artifacts=str(info.get("artifact_uri", "")),
+        tags=_named(data.get("tags", ())),
+        params=_named(data.get("params", ())),
+        metrics=tuple(str(metric["key"]) for metric in data.get("metrics", ())),
+    )
+
+
+def _named(pairs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {str(pair["key"]): str(pair.get("value", "")) for pair in pairs}
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def _number(value: float) -> float | str:
+    """JSON has no NaN and no infinity; MLflow takes their names."""
+    if math.isfinite(value):
+        return float(value)
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.config import RunConfig, RunInfo
 from boxwright.packaging import recipe_of
+from boxwright.registry.opening import open_registry
+from boxwright.registry.port import Version
 from boxwright.storage import exists
-
-if TYPE_CHECKING:
-    from boxwright.registry.versions import Version
 
 
 def find_finished(config: RunConfig, run: RunInfo, fingerprint: str, parent: str | None) -> Version | None:
@@ -18,11 +15,8 @@ def find_finished(config: RunConfig, run: RunInfo, fingerprint: str, parent: str
     A version that stands for a later time than the run is none of them: a backfill that took it would leave a hole in
     the past, where the next interval's run looks for its parent.
     """
-    from boxwright.registry.mlflow_registry import Registry
-
     if config.force:
         return None
-    registry = Registry(Settings.from_environment().tracking_uri)
-    made = registry.made_by(config.model_name, recipe_of(config, fingerprint, parent))
+    made = open_registry().made_by(config.model_name, recipe_of(config, fingerprint, parent))
     usable = [one for one in made if one.accepted and one.as_of <= run.as_of and one.run_id != run.run_id]
     return next((version for version in reversed(usable) if exists(version.archive_uri)), None)

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from boxwright.config import CHAMPION, PREVIOUS
 from boxwright.errors import UsageError
-from boxwright.registry import CHAMPION, PREVIOUS
 from boxwright_airflow.pages.registered_models import Model, OpenShelf, find_model
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import CHANGE, SAME_ORIGIN, TOKEN_FIELD, csrf_token, user_name

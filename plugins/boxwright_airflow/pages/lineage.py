@@ -79,7 +79,7 @@ def graph_of(card: Card, chain: Sequence[Card], origin: str, run: Mapping[str, A
     steps = [
         ("Dataset", [card.fingerprint[:12] or "unknown"], dataset),
         ("Examples", [f"{len(card.classes)} classes", splits], ""),
-        ("Seed", [(card.parent or "pretrained").removeprefix("models:/"), reason], chain[0].path if chain else ""),
+        ("Seed", [card.parent_shown or "pretrained", reason], chain[0].path if chain else ""),
         ("Model", [card.model_id, f"{card.hyperparameters.get('epochs', '?')} epochs"], ""),
         ("Metrics", [f"AP {_shown(card.ap)}", f"AP50 {_shown(card.ap50)}"], f"{card.path}/report"),
         ("Version", [f"{card.name} {card.number}", ", ".join(card.aliases)], card.path),

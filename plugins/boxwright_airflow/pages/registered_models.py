@@ -10,24 +10,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated
 
 from fastapi import Depends, HTTPException
-from filelock import Timeout
 
-from boxwright.config import Settings
-from boxwright.errors import BoxwrightError, StorageError, UsageError
-from boxwright.registry import CHAMPION, Aliases, RestClient, RestModel, Version, read_version, writer_lock
+from boxwright.config import ModelReference
+from boxwright.errors import BoxwrightError, UsageError
+from boxwright.registry import RegisteredModel, Registry, Version, open_registry
 
 log = logging.getLogger("boxwright.pages")
 
 FRESH_SECONDS = 30.0
-LOCK_SECONDS = 20.0
-_NEWEST_PAGE = 4
+_NEWEST_PAGE, _ALL_PAGE = 4, 500
 
 
 @dataclass(frozen=True)
@@ -44,18 +41,17 @@ class Model:
 
 
 class Shelf:
-    """The models behind one MLflow server.
+    """The models of one registry.
 
-    Every method raises StorageError or UsageError where the server does not answer, or refuses.
+    Every method raises StorageError or UsageError where the registry does not answer, or refuses.
 
     Args:
-        client: opens the server.
-        tracking_uri: its address, which names the lock between writers of this machine.
+        registry: to read.
         clock: seconds, for tests.
     """
 
-    def __init__(self, client: RestClient, tracking_uri: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.client, self._tracking_uri, self._clock = client, tracking_uri, clock
+    def __init__(self, registry: Registry, clock: Callable[[], float] = time.monotonic) -> None:
+        self._registry, self._clock = registry, clock
         self._lock = threading.Lock()
         self._known: dict[tuple[str, int], Version] = {}
         self._read_at: float | None = None
@@ -63,7 +59,7 @@ class Shelf:
 
     def models(self) -> list[Model]:
         """All models that have a version, by name."""
-        registered = self.client.registered_models()
+        registered = self._registry.models()
         with self._lock:
             if self._read_at is None:
                 self._read_all()
@@ -84,15 +80,9 @@ class Shelf:
         Raises:
             UsageError: there is no such version, it is not accepted, or the champion is another one by now.
         """
-
-        def versions() -> tuple[Version, ...]:
-            return self._aliased(name, number)
-
-        with self._changing(name, versions) as aliases:
-            found = next(one for one in versions() if one.version == number)
-            if champion is None and CHAMPION in aliases.read():
-                raise UsageError(f"{name} had no champion and has one now; check it again")
-            return found, aliases.promote(found, champion)
+        version, before = self._registry.promote(str(ModelReference(name, number)), champion or 0)
+        self._keep([version, *([before] if before else [])])
+        return version, before
 
     def rollback(self, name: str, champion: int, reject: bool) -> tuple[Version, Version]:
         """Makes `previous` the champion again; returns the version that went and the one that came.
@@ -105,30 +95,9 @@ class Shelf:
         Raises:
             UsageError: the champion is another one by now, or there is none before it.
         """
-        # Who withdraws a version may have to find another candidate, among all.
-        with self._changing(name, lambda: self._named(name) if reject else self._aliased(name)) as aliases:
-            return aliases.rollback(reject, champion)
-
-    @contextmanager
-    def _changing(self, name: str, versions: Callable[[], tuple[Version, ...]]) -> Iterator[Aliases]:
-        try:
-            with writer_lock(self._tracking_uri).acquire(timeout=LOCK_SECONDS):
-                yield Aliases(self.client, name, versions, StorageError)
-                self._keep(versions())
-        except Timeout:
-            raise StorageError(
-                f"another process has been changing the registry for {LOCK_SECONDS:.0f} s; try again"
-            ) from None
-
-    def _aliased(self, name: str, *more: int) -> tuple[Version, ...]:
-        """The versions that have an alias, and some more, read anew: all that moving an alias looks at."""
-        numbers = {*more, *map(int, self.client.get_registered_model(name).aliases.values())}
-        return tuple(read_version(self.client.get_model_version(name, str(number))) for number in sorted(numbers))
-
-    def _named(self, name: str) -> tuple[Version, ...]:
-        """All versions of a model, read anew."""
-        pages = self.client.version_pages(f"name = '{_quotable(name)}'")
-        return tuple(read_version(one) for page in pages for one in page)
+        went, came = self._registry.rollback(name, reject, champion)
+        self._keep([went, came])
+        return went, came
 
     def _keep(self, versions: Sequence[Version]) -> None:
         with self._lock:
@@ -140,13 +109,12 @@ class Shelf:
         self._read_at = started
 
     def _all(self) -> dict[tuple[str, int], Version]:
-        return {_key(one): one for page in self.client.version_pages() for one in map(read_version, page)}
+        return {_key(one): one for page in self._registry.recent(_ALL_PAGE) for one in page}
 
     def _read_newer(self) -> None:
-        for page in self.client.version_pages(page=_NEWEST_PAGE):
-            read = [read_version(one) for one in page]
-            seen = [_key(one) in self._known for one in read]
-            self._known.update({_key(one): one for one in read})
+        for page in self._registry.recent(_NEWEST_PAGE):
+            seen = [_key(one) in self._known for one in page]
+            self._known.update({_key(one): one for one in page})
             if any(seen):
                 return
 
@@ -209,23 +177,16 @@ def open_shelf() -> Shelf:
 
 @cache
 def _shelf() -> Shelf:
-    uri = Settings.from_environment().tracking_uri
-    return Shelf(RestClient(uri), uri)
+    return Shelf(open_registry(quick=True))
 
 
 OpenShelf = Annotated[Shelf, Depends(open_shelf)]
 
 
-def _model(found: RestModel, known: list[Version]) -> Model:
+def _model(found: RegisteredModel, known: list[Version]) -> Model:
     versions = sorted((one for one in known if one.name == found.name), key=lambda one: -one.version)
-    return Model(found.name, tuple(versions), {alias: int(number) for alias, number in found.aliases.items()})
+    return Model(found.name, tuple(versions), found.aliases)
 
 
 def _key(version: Version) -> tuple[str, int]:
     return version.name, version.version
-
-
-def _quotable(name: str) -> str:
-    if "'" in name or "\\" in name:
-        raise UsageError(f"{name!a} is not a model name; use letters, digits, _, . and - only")
-    return name

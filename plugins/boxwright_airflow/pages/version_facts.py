@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from boxwright.config import ModelReference
 from boxwright.packaging import ARCHIVE
 from boxwright.registry import Version
 from boxwright_airflow.pages.registered_models import Model
 
 FINGERPRINT = re.compile(r"[A-Za-z0-9:._-]{1,100}")
-_REFERENCE = re.compile(r"models:/(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)/(?P<version>[0-9]{1,9})")
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,13 @@ class Card:
     @property
     def parent_version(self) -> tuple[str, int] | None:
         """The parent, where it is a registered version."""
-        return parse_reference(self.parent)
+        found = ModelReference.find(self.parent)
+        return (found.name, found.version) if found and found.version is not None else None
+
+    @property
+    def parent_shown(self) -> str:
+        """The parent in few letters: `detector/3` of a registered version."""
+        return "/".join(map(str, self.parent_version)) if self.parent_version else self.parent
 
     @property
     def archive(self) -> str:
@@ -150,12 +156,6 @@ class Card:
 def cards_of(model: Model) -> list[Card]:
     """All versions of a model, newest first."""
     return [Card(version, tuple(model.aliases_of(version.version))) for version in model.versions]
-
-
-def parse_reference(text: str) -> tuple[str, int] | None:
-    """Name and number of `models:/name/3`."""
-    match = _REFERENCE.fullmatch(text)
-    return (match["name"], int(match["version"])) if match else None
 
 
 def version_path(name: str, number: int) -> str:

@@ -14,7 +14,7 @@ from boxwright.training import Record
 from boxwright_airflow.runs.tasks import Run
 
 if TYPE_CHECKING:
-    from boxwright.registry import EpochReader
+    from boxwright.registry import Registry
 
 # So long nobody waits for an MLflow that did not answer.
 _SECONDS_LEFT_ALONE = 15.0
@@ -76,26 +76,26 @@ def progress_of(run: Run) -> Progress:
 @lru_cache(maxsize=4)
 def source_of(tracking_uri: str) -> Source:
     """The one source of a server, which keeps its connection."""
-    from boxwright.registry import EpochReader, RestClient
+    from boxwright.registry import open_registry
 
-    return Source(EpochReader(RestClient(tracking_uri)))
+    return Source(open_registry(tracking_uri, quick=True))
 
 
 class Source:
-    """Asks MLflow, and leaves it alone for a while where it did not answer: pages ask every few seconds."""
+    """Asks the registry, and leaves it alone for a while where it did not answer: pages ask every few seconds."""
 
-    def __init__(self, reader: EpochReader) -> None:
-        self._reader = reader
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self._lock = threading.Lock()
         self._problem, self._silent_until = "", 0.0
 
     def read(self, model_name: str, run_id: str) -> list[Record]:
-        """See `EpochReader.read`."""
+        """See `Registry.epochs`."""
         with self._lock:
             if time.monotonic() < self._silent_until:
                 raise StorageError(self._problem)
             try:
-                return self._reader.read(model_name, run_id)
+                return self._registry.epochs(model_name, run_id)
             except StorageError as error:
                 self._problem, self._silent_until = str(error), time.monotonic() + _SECONDS_LEFT_ALONE
                 raise

@@ -7,7 +7,6 @@ are asked for by our own page only, as changes are.
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ import httpx
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from boxwright.config import ServingConfig, parse_record
+from boxwright.config import MODEL_NAME, ModelReference, ServingConfig, parse_record
 from boxwright.serving.engine import IMAGE_TYPES, JSON_TYPE, check_content_type
 from boxwright.serving.http import LIMITS, ProblemError, read_body
 from boxwright_airflow.pages.registered_models import OpenShelf
@@ -24,14 +23,13 @@ from boxwright_airflow.pages.security import READ, SAME_ORIGIN_HEADER, TOKEN_HEA
 from boxwright_airflow.trial.current_model import the_bench
 from boxwright_airflow.trial.process import ModelProcess
 
-Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=200)]
+Name = Annotated[str, Path(pattern=rf"^{MODEL_NAME}$", max_length=200)]
 Number = Annotated[int, Path(ge=1, le=999_999_999)]
 Token = Annotated[str, Depends(csrf_token)]
 # Images that may be on their way at a time; each is at most `max_bytes` in memory.
 _AT_A_TIME = 4
 _ANSWER_SECONDS = 120.0
 _MOST_LISTED = 20
-_REFERENCE = re.compile(r"models:/(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)/(?P<version>[0-9]{1,9})")
 # The order that an image's own coordinates have.
 _ACCEPT = f"{JSON_TYPE};box_order=xyxy"
 
@@ -45,8 +43,8 @@ def router() -> APIRouter:
     @routes.get("")
     def choose(request: Request, shelf: OpenShelf, model: str = "") -> Response:
         """The models that can be tried; with `model`, a reference, the page of that one."""
-        if chosen := _REFERENCE.fullmatch(model):
-            return RedirectResponse(f"{request.scope.get('root_path', '')}/try/{chosen['name']}/{chosen['version']}")
+        if (chosen := ModelReference.find(model)) and chosen.version is not None:
+            return RedirectResponse(f"{request.scope.get('root_path', '')}/try/{chosen.name}/{chosen.version}")
         return page(request, "trial_models.html", models=shelf.models(), most=_MOST_LISTED)
 
     @routes.get("/{name}/{version}")
@@ -102,7 +100,7 @@ async def _ask(process: ModelProcess, image: tuple[str, bytes]) -> Response:
 
 
 def _reference(name: str, version: int) -> str:
-    return f"models:/{name}/{version}"
+    return str(ModelReference(name, version))
 
 
 def _json(values: dict[str, Any]) -> JSONResponse:

@@ -112,11 +112,12 @@ def tracking(tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     from mlflow.server import app, handlers
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    from boxwright.registry.epoch_metrics import EpochReader
+    from boxwright.registry.mlflow_registry import MlflowRegistry
     from boxwright.registry.rest import RestClient
+    from boxwright.registry.writer_lock import WriterLock
     from boxwright_airflow.runs import training
 
     monkeypatch.setattr(handlers, "_tracking_store", SqlAlchemyStore(tracking_uri, str(tmp_path)))
     client = RestClient("http://localhost:5000", transport=httpx.WSGITransport(app=app))
-    monkeypatch.setattr(training, "source_of", lambda uri: training.Source(EpochReader(client)))
+    monkeypatch.setattr(training, "source_of", lambda uri: training.Source(MlflowRegistry(client, WriterLock(uri))))
     return tracking_uri

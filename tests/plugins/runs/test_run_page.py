@@ -63,7 +63,7 @@ def test_a_training_before_its_first_epoch(make_run: Any, look: Any, tracking: s
 
 def test_a_training_is_watched_epoch_by_epoch(make_run: Any, look: Any, tracking: str) -> None:
     make_run("alive", model_id="tiny", model_name="watched", epochs=8).task("fine_tune", "running")
-    report = EpochMetrics(tracking, "watched", "alive")
+    report = EpochMetrics("watched", "alive", tracking)
     report(epoch(0))
     report(epoch(1, AP=0.125, AP50=0.375))
     training = section(look("alive", "/live"), "training")

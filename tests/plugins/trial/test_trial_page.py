@@ -9,7 +9,7 @@ from typing import Any
 import finder as finder_model
 import pytest
 
-from boxwright.registry.rest import RestClient
+from boxwright.registry.opening import open_registry
 from boxwright_airflow.pages.app import build
 from boxwright_airflow.pages.registered_models import Shelf, open_shelf
 from boxwright_airflow.trial.current_model import the_bench
@@ -97,7 +97,7 @@ def test_a_model_that_has_ended_is_asked_to_be_started(visitor: Visitor, monkeyp
 
 
 def test_a_registry_that_is_down_is_said(visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    down = Shelf(RestClient("http://127.0.0.1:9"), "http://127.0.0.1:9")
+    down = Shelf(open_registry("http://127.0.0.1:9", quick=True))
     monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: down)
     answer = visit("viewer").get("/try")
     assert answer.status_code == 503

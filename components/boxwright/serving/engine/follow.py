@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from boxwright.config import ModelReference
 from boxwright.errors import BoxwrightError, UsageError
 from boxwright.serving.engine.engine import Engine, settle_memory
 from boxwright.serving.engine.loading import load_predictor
-from boxwright.serving.engine.model import REGISTRY, resolve_model
+from boxwright.serving.engine.model import resolve_model
 
 _log = logging.getLogger("boxwright")
 
@@ -19,7 +20,7 @@ def followed(reference: str) -> None:
     Raises:
         UsageError: it names one version for ever.
     """
-    if not reference.startswith(REGISTRY) or "@" not in reference:
+    if (found := ModelReference.find(reference)) is None or not found.alias:
         raise UsageError(
             f"--follow needs a reference that can move, such as models:/detector@champion, got {reference}"
         )

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boxwright.config import Settings
+from boxwright.config import is_registered
 from boxwright.evaluation import METRICS_FILE, EvaluationSummary
 from boxwright.model import load_card
 from boxwright.packaging import unpack
 from boxwright.storage import Location, download_file, parse_uri
 
-REGISTRY = "models:/"
 # Where the archive has no threshold of its own: the score from which the evaluation's pictures show a box.
 FALLBACK_THRESHOLD = 0.3
 
@@ -69,12 +68,12 @@ def resolve_model(reference: str) -> ModelSource:
         UsageError: there is no such version, or the URI is not one.
         StorageError: the registry does not answer.
     """
-    if not reference.startswith(REGISTRY):
+    if not is_registered(reference):
         location = parse_uri(reference)
         return ModelSource(str(location), str(location), location.key.rpartition("/")[2], None)
-    from boxwright.registry import Registry
+    from boxwright.registry import open_registry
 
-    version = Registry(Settings.from_environment().tracking_uri).resolve(reference)
+    version = open_registry().resolve(reference)
     return ModelSource(version.reference, version.archive_uri, version.name, version.version)
 
 

@@ -1,0 +1,240 @@
+"""What the rest of the system asks of a model registry, and the records that go in and out.
+
+`boxwright.registry.opening` lists the registries there are. Another one is a module with a class of these methods, and
+a row there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import AwareDatetime, Field
+
+from boxwright.config import Frozen, ModelReference
+
+# A version's facts are tags of these names: an accepted one is told from a rejected one in any registry alike.
+RUN_ID = "boxwright.run_id"
+ACCEPTED, AS_OF, ARCHIVE, SETTLED = (f"boxwright.{name}" for name in ("accepted", "as_of", "archive", "settled"))
+PARENT, RECIPE = "boxwright.parent", "boxwright.recipe"
+METRIC = "boxwright.metric."
+
+
+class Release(Frozen):
+    """The facts of one run's model, as they are registered.
+
+    Attributes:
+        run_id: the run, which gets one version.
+        archive_uri: its `model.tar.gz`.
+        as_of: the time that the run stands for, with a time zone; a backfill's lies in the past.
+        interval_start: where the run's data interval begins, if it has one; it ends at `as_of`.
+        metrics: `AP` among them decides about the champion.
+        fingerprint: of the dataset.
+        parent: what it started from, if from an earlier model.
+        classes: names by 0-based index.
+        category_ids: the dataset's own id of each class.
+        config_json: the run's configuration as it was given.
+        hyperparameters: what it was trained with, defaults included.
+        recipe: digest of all that determines the model, see `boxwright.packaging.recipe`.
+        run_url: the run's page in Airflow.
+        pictures: files that are kept with the run.
+        curves: values by epoch, by name.
+        accepted: False for a model that did not pass its gate or that a person turned down: it is kept to be looked
+            at, and becomes neither candidate, nor champion, nor a parent.
+        rejected_by: who turned it down.
+    """
+
+    model_name: str
+    run_id: str = Field(pattern=r"^[^'\"`\\\s]+$")
+    archive_uri: str
+    as_of: AwareDatetime
+    interval_start: AwareDatetime | None = None
+    metrics: dict[str, float]
+    fingerprint: str
+    parent: str | None
+    model_id: str
+    classes: list[str]
+    category_ids: list[int] = []
+    config_json: str
+    hyperparameters: dict[str, Any] = {}
+    recipe: str = ""
+    code_version: str
+    run_url: str | None = None
+    pictures: list[Path]
+    curves: dict[str, list[float]] = {}
+    accepted: bool = True
+    rejected_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model.
+
+    Attributes:
+        as_of: the time its run stands for, in UTC; of a version that others made, when it was made.
+        run_id: of Boxwright; empty for a version that others made.
+    """
+
+    name: str
+    version: int
+    archive_uri: str
+    run_id: str
+    as_of: datetime
+    tags: dict[str, str]
+
+    @property
+    def reference(self) -> str:
+        """How this version is named: `models:/NAME/3`."""
+        return str(ModelReference(self.name, self.version))
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it passed its gate, and nobody withdrew it since."""
+        return self.tags.get(ACCEPTED) == "true"
+
+    @property
+    def settled(self) -> bool:
+        """Whether its aliases were decided."""
+        return SETTLED in self.tags
+
+    @property
+    def parent(self) -> str | None:
+        """What it started from, if from an earlier model."""
+        return self.tags.get(PARENT)
+
+    @property
+    def ap(self) -> float | None:
+        """AP on its evaluation images."""
+        return self.metrics.get("AP")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every metric that was registered; a tag that a person wrote over with something else counts as none."""
+        written = {tag.removeprefix(METRIC): value for tag, value in self.tags.items() if tag.startswith(METRIC)}
+        return {name: number for name, value in written.items() if (number := _number(value)) is not None}
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """One registered model; `aliases` is version by alias."""
+
+    name: str
+    aliases: dict[str, int]
+
+
+class Registry(Protocol):
+    """A model registry.
+
+    Every method raises StorageError where the registry does not answer, and UsageError where it refuses.
+    """
+
+    def register(self, release: Release) -> Version:
+        """Makes, or finds, the version of a run, and gives it its aliases.
+
+        `candidate` moves to the newest accepted version. `champion` moves to this one when there is none, or when its
+        AP is at least the champion's and it does not stand for an earlier time. Both are decided once: a repeated call
+        does not undo what a person changed since.
+
+        Raises:
+            DataError: a picture is missing.
+        """
+
+    def record_failure(self, release: Release) -> None:
+        """Keeps the metrics and pictures of a run that gets no version, as those of a failed one.
+
+        Raises:
+            DataError: a picture is missing.
+        """
+
+    def log_epoch(self, model_name: str, run_id: str, record: dict[str, float]) -> None:
+        """Keeps what was measured in an epoch of a training; `record["epoch"]` is its number.
+
+        Written again, the record stands there once more at its epoch.
+        """
+
+    def epochs(self, model_name: str, run_id: str) -> list[dict[str, float]]:
+        """The records that `log_epoch` kept, by rising epoch; empty before the first epoch has ended."""
+
+    def models(self) -> tuple[RegisteredModel, ...]:
+        """Every registered model, by name."""
+
+    def aliases(self, model_name: str) -> dict[str, int]:
+        """Version by alias; empty where there is no such model."""
+
+    def versions(self, model_name: str) -> tuple[Version, ...]:
+        """All versions of a model, by rising number; none where there is no such model."""
+
+    def recent(self, page: int) -> Iterator[tuple[Version, ...]]:
+        """The versions of all models, newest first, read `page` at a time."""
+
+    def resolve(self, reference: str) -> Version:
+        """The version that a reference names; see `ModelReference.parse`.
+
+        Raises:
+            UsageError: there is none; the message lists what there is.
+        """
+
+    def named(self, model_name: str, alias: str) -> Version | None:
+        """The version that has an alias, or None."""
+
+    def newest_accepted(self, model_name: str, as_of: datetime, exclude_run_id: str | None = None) -> Version | None:
+        """The accepted version that stands for the latest time not after `as_of`, or None.
+
+        Args:
+            model_name: the registered model.
+            as_of: with a time zone.
+            exclude_run_id: a run that shall not find itself.
+
+        Raises:
+            UsageError: `as_of` has no time zone.
+        """
+
+    def made_by(self, model_name: str, recipe: str) -> tuple[Version, ...]:
+        """The versions that were made by a recipe (`boxwright.packaging.recipe`), by rising number."""
+
+    def promote(self, reference: str, expected: int | None = None) -> tuple[Version, Version | None]:
+        """Makes a version the champion; the champion until now becomes `previous`.
+
+        Args:
+            reference: of the version.
+            expected: number of the champion that the caller has seen, 0 for none; unset, whichever it is.
+
+        Returns:
+            The version and the champion before, which is the version itself where it was champion already.
+
+        Raises:
+            UsageError: there is no such version, it is not accepted, or the champion is another than expected.
+            StorageError: another machine moved the champion at the same time.
+        """
+
+    def rollback(self, model_name: str, reject: bool = False, expected: int | None = None) -> tuple[Version, Version]:
+        """Makes `previous` the champion again and the champion `previous`.
+
+        Args:
+            model_name: the registered model.
+            reject: withdraw the champion that goes: it is no longer accepted, and no later run starts from it.
+            expected: number of the champion that the caller has seen; unset, whichever it is.
+
+        Returns:
+            The version that went and the one that came, as they are now.
+
+        Raises:
+            UsageError: there is no previous champion, it was rejected, or the champion is another than expected.
+            StorageError: another machine moved the champion at the same time.
+        """
+
+    def run_page(self, model_name: str, run_id: str) -> str | None:
+        """Address of the page of a run's metrics, for a browser; None where there is none."""
+
+    def version_page(self, version: Version) -> str | None:
+        """Address of the page of a version, for a browser; None where there is none."""
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
