@@ -28,17 +28,21 @@ log = logging.getLogger("boxwright.release")
 _RUN_FILE_LIMIT = 10_000_000
 
 
+# TFX imports them where it can, which takes longer than most steps do, and does without them as well.
+_SPARED = ("tensorflow", "apache_beam")
+
+
 @contextmanager
-def _without_tensorflow() -> Iterator[None]:
-    """Makes `import tensorflow` fail: TFX imports it when it can, ten seconds long, and does without it as well."""
-    if "tensorflow" in sys.modules:
-        yield
-        return
-    sys.modules["tensorflow"] = None  # type: ignore[assignment]
+def _light_imports() -> Iterator[None]:
+    """Makes imports of what TFX can do without fail, unless it is loaded already."""
+    spared = [name for name in _SPARED if name not in sys.modules]
+    for name in spared:
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        del sys.modules["tensorflow"]
+        for name in spared:
+            del sys.modules[name]
 
 
 def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
@@ -58,7 +62,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
     """
     settings = Settings.from_environment()
     settings.home.mkdir(parents=True, exist_ok=True)
-    with _without_tensorflow():
+    with _light_imports():
         from tfx.orchestration import metadata
         from tfx.orchestration.local import runner_utils
         from tfx.orchestration.portable import launcher
