@@ -12,14 +12,13 @@ from typing import Any
 from airflow.sdk import TriggerRule
 
 from boxwright.config import PIPELINE
-from boxwright.pipeline import Node, Phase, nodes_of
+from boxwright.pipeline import GPU_POOL, Node, Phase, nodes_of
 from boxwright_airflow.operators import BoxwrightStepOperator
 from boxwright_airflow.schedule import MODEL
 
 __all__ = ["APPROVE", "CHOOSE_SEED", "PIPELINE", "AirflowTask", "Phase", "described", "in_order", "tasks_of"]
 
-# A task in a pool that does not exist never starts: set-up creates it. LocalExecutor ignores queues.
-GPU_POOL = "gpu"
+# Workers with an accelerator listen to it; LocalExecutor ignores queues.
 GPU_QUEUE = "gpu"
 
 

@@ -1,4 +1,5 @@
 from .lineage import trace as trace
+from .nodes import GPU_POOL as GPU_POOL
 from .nodes import NODES as NODES
 from .nodes import Leaves as Leaves
 from .nodes import Node as Node

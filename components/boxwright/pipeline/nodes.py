@@ -14,6 +14,9 @@ from typing import Literal
 
 from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError
 
+# Airflow's pool of slots on accelerators. A task in a pool that does not exist never starts: set-up creates it.
+GPU_POOL = "gpu"
+
 
 class Phase(Enum):
     """The parts of a run, in the order in which they run."""
@@ -60,7 +63,7 @@ class Node:
         ends_as: the status of a run that ends with it.
         traced: its part of a model's lineage.
         failure: the error, and with it the exit code, of a run that it fails.
-        needs_gpu: whether it waits for a slot on an accelerator.
+        needs_gpu: whether it waits for a slot of `GPU_POOL`.
         shards_ahead: whether it fetches the examples' shards while it works, rather than before.
     """
 
@@ -133,7 +136,7 @@ NODES: tuple[Node, ...] = (
     Node(
         "fine_tune",
         "Fine-tune",
-        "trains the detector; it needs a slot of the pool `gpu`",
+        f"trains the detector; it needs a slot of the pool `{GPU_POOL}`",
         Phase.MODEL,
         leaves=Leaves.TRAINING_CURVES,
         traced=Traced("model", ("model_id", "epochs", "uri")),

@@ -16,6 +16,7 @@ from pathlib import Path
 from boxwright.airflow_api import AirflowClient
 from boxwright.config import Settings
 from boxwright.errors import StorageError
+from boxwright.pipeline import GPU_POOL
 from boxwright.stack import ports as ports_module
 from boxwright.stack.environment import ADMIN, Stack, open_stack, stack_environment, write_files
 from boxwright.stack.processes import ProcessTable
@@ -23,7 +24,6 @@ from boxwright.stack.services import SERVICES, Service, migrate_command
 
 START_TIMEOUT = 240.0
 POLL = 0.25
-GPU_POOL = "gpu"
 GPU_SLOTS = 1
 
 OnReady = Callable[[str, float], None]
