@@ -55,7 +55,7 @@ def version_of(checkout: Path) -> str | None:
 
 
 def _next(version: str) -> str:
-    """What development after a version works towards: 0.1.3 after 0.1.2, and 0.2.0 after 0.2.0.dev0."""
+    """The version that development works towards: 0.1.3 after 0.1.2, and 0.2.0 after 0.2.0.dev0."""
     if version.endswith(".dev0"):
         return version.removesuffix(".dev0")
     head, _, last = version.rpartition(".")

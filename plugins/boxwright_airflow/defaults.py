@@ -1,4 +1,4 @@
-"""What all tasks of Boxwright's DAGs have in common."""
+"""Defaults of all tasks of Boxwright's DAGs."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class BoxwrightStepOperator(BaseOperator):
 
     @property
     def result(self) -> Leaves | None:
-        """What the node leaves for people.
+        """The results of the node for people.
 
         Raises:
             ValueError: the pipeline has no such node.
@@ -168,7 +168,7 @@ def resolve_config(params: Mapping[str, Any], event: Mapping[str, Any] = Mapping
 
 
 def _model_event(run_id: str, registered: Mapping[str, Any]) -> dict[str, Any]:
-    """What those who deploy need to know of a new version."""
+    """The facts of a new version for those who deploy it."""
     name, version = registered["model_name"], registered["version"]
     return {
         "model_name": name,

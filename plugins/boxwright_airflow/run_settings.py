@@ -79,7 +79,7 @@ def batch_inference_params() -> dict[str, Param]:
 
 
 def batch_inference_config(params: Mapping[str, Any]) -> BatchInferenceConfig:
-    """What a filled form of batch inference asks for; None and empty text stand for "not set".
+    """The settings of a filled form of batch inference; None and empty text stand for "not set".
 
     Raises:
         UsageError: naming every unknown, missing or invalid parameter.

@@ -1,4 +1,4 @@
-"""When the training DAG runs: by a clock that a Variable sets, and when a new dataset is announced."""
+"""The schedule of the training DAG: a clock that a Variable sets, and announcements of new datasets."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _check(cron: str) -> None:
 
 
 def params_of_event(dag_run: Any) -> dict[str, Any]:
-    """Where the data is, as the newest event that started the run says; empty where none did, or it says nothing.
+    """The URIs of the newest event that started the run; empty if no event did, or if it names none.
 
     Only what describes a dataset is taken: who may announce data need not be one who may set parameters.
     """

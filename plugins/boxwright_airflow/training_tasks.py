@@ -24,7 +24,7 @@ GPU_QUEUE = "gpu"
 
 @dataclass(frozen=True)
 class AirflowTask:
-    """A task that is no node of the pipeline; its fields are those of `boxwright.pipeline.Node`."""
+    """A task that is not a node of the pipeline; its fields are those of `boxwright.pipeline.Node`."""
 
     id: str
     title: str
@@ -47,7 +47,7 @@ _AFTER = {Phase.DATA: CHOOSE_SEED, Phase.MODEL: APPROVE}
 
 
 def in_order() -> list[Node | AirflowTask]:
-    """What every task of the DAG runs, in the order in which they run."""
+    """The nodes and tasks of the DAG, in the order in which they run."""
     found: list[Node | AirflowTask] = []
     for phase in Phase:
         found += nodes_of(phase)

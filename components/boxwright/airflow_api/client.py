@@ -56,7 +56,7 @@ class AirflowClient:
         self._token = ""
 
     def request(self, method: str, path: str, **arguments: Any) -> Any:
-        """Calls `/api/v2{path}` and returns the decoded answer, None where there is no content.
+        """Calls `/api/v2{path}` and returns the decoded answer, or None if it has no content.
 
         Args:
             method: HTTP method.
@@ -141,7 +141,7 @@ class AirflowClient:
         return [_task_state(task) for task in found]
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """What a task returned (its XCom), None if it returned nothing."""
+        """The value that a task returned (its XCom), or None."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/return_value"
         answer = self._send("GET", path, {"params": {"deserialize": "false", "stringify": "false"}})
         if answer.status_code == 404:

@@ -126,7 +126,7 @@ def _facts(version: Version, aliases: dict[str, int]) -> dict[str, Any]:
 
 
 def _details(version: Version) -> dict[str, Any]:
-    """What `list` leaves out, by the names of the tags."""
+    """The facts that `list` leaves out, by the names of the tags."""
     tags = {name.removeprefix("boxwright."): value for name, value in version.tags.items()}
     texts = ("model_id", "interval_start", "run_url", "code_version", "recipe")
     objects = ("label_map", "hyperparameters", "config")

@@ -1,4 +1,4 @@
-"""What people decide, where this machine keeps its state, and what is told of a run."""
+"""Configuration: the settings of runs and servers, the state folders of this machine, and the identity of a run."""
 
 import lazy_loader
 

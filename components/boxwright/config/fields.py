@@ -1,4 +1,4 @@
-"""What the records of the configuration are made of: the base class, and types that several of them have."""
+"""Building blocks of the configuration records: the base class and shared field types."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ Optimizer = Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"]
 
 
 class Hyperparameters(Frozen):
-    """How the detector is fine-tuned.
+    """Settings of fine-tuning.
 
     The first 15 carry the names, ranges and defaults of the managed algorithm. A model id may bring better
     defaults of its own (`boxwright models`); what a user sets always wins.

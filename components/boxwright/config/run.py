@@ -17,7 +17,7 @@ SPLITS = ("training", "validation", "test")
 
 
 class Gate(Frozen):
-    """What a model must reach to be registered."""
+    """Requirements that a model must meet to be registered."""
 
     min_ap50: Fraction = Field(
         0.05,
@@ -44,7 +44,7 @@ class Gate(Frozen):
 
 
 class EvaluationConfig(Frozen):
-    """What is measured beside COCO's metrics, and what the report shows."""
+    """Settings of the evaluation: metrics beside COCO's, and the size of the report."""
 
     voc: bool = Field(False, description="Also measure AP50 as Pascal VOC defines it.")
     gallery_images: int = Field(12, ge=0, le=200, description="Number of randomly chosen images in the report.")
@@ -52,7 +52,7 @@ class EvaluationConfig(Frozen):
 
 
 class ValidationConfig(Frozen):
-    """How strict validation is. `boxwright rules` lists the rules with their severities and thresholds."""
+    """Strictness of data validation. `boxwright rules` lists the rules with their severities and thresholds."""
 
     bbox_format: Literal["corners", "coco", "auto"] = Field(
         "corners",
@@ -85,7 +85,7 @@ class ValidationConfig(Frozen):
 
 
 class StorageConfig(Frozen):
-    """How S3 is reached, beside boto3's standard chain (`AWS_*`, profiles, instance roles). Nothing here is secret."""
+    """Access to S3, beside boto3's standard chain (`AWS_*`, profiles, instance roles). Nothing here is secret."""
 
     connection: str | None = Field(
         None, description="Airflow connection of type aws with the credentials; if unset, the worker's own."

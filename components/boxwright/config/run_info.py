@@ -1,4 +1,4 @@
-"""What is known of one run beside its configuration: its id, the time it stands for, where a person finds it."""
+"""The identity of one run beside its configuration: its id, the time it stands for, and its page."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from boxwright.config.fields import Fraction, Frozen, Positive
 
 
 class ServingConfig(Frozen):
-    """How a model is served over HTTP."""
+    """Settings of the HTTP server."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all network interfaces.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
@@ -45,7 +45,7 @@ class ServingConfig(Frozen):
 
 
 class BatchInferenceConfig(Frozen):
-    """A prefix of images, the model that looks at them, and where its detections go."""
+    """Settings of batch inference: the images, the model, and the destination of the detections."""
 
     images: str = Field(
         description="Folder or s3:// prefix of the images; all .jpg, .jpeg and .png files below it are used."

@@ -1,4 +1,4 @@
-"""Where this machine keeps its state."""
+"""Paths and addresses of this machine's state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from boxwright.errors import UsageError
 
 @dataclass(frozen=True)
 class Settings:
-    """Where this machine keeps state, from the environment.
+    """Paths and addresses of this machine's state, from the environment.
 
     S3 endpoint, region and credentials are not here: boto3's standard chain (`AWS_*`) has them.
     """
@@ -45,16 +45,16 @@ class Settings:
 
     @property
     def cache(self) -> Path:
-        """Where fetched files are kept."""
+        """Folder of the cache for fetched files."""
         return self.cache_folder or self.home / "cache"
 
     @property
     def pipeline_root(self) -> Path:
-        """Where steps write their artifacts, and read those of others."""
+        """Folder in which steps write their artifacts, and read those of others."""
         return self.home / "pipeline"
 
     def checkpoints(self, name: str) -> tuple[Path, str | None]:
-        """Where a training keeps its state: a folder in the pipeline root, and a mirror of it.
+        """The places of a training's state: a folder in the pipeline root, and a mirror of it.
 
         `BOXWRIGHT_CHECKPOINT_URI`, an `s3://` prefix, lets a training that lost its machine go on at another one.
         """

@@ -1,4 +1,4 @@
-"""What a detector gets wrong: error kinds, confusion, calibration, curves, and the images with most errors. By hotcoco.
+"""Analysis of a detector's errors by hotcoco: kinds, confusion, calibration, curves, and the images with the most.
 
 All of it becomes `analysis.json`, from which the report is drawn.
 """

@@ -22,7 +22,7 @@ _RECORD = "{image_id: int, category_id: int, bbox: [x, y, width, height] in pixe
 
 @dataclass(frozen=True)
 class Detections:
-    """What a model found on a split.
+    """The detections of a model on a split.
 
     Attributes:
         image_rows: of each detection, its image's place in the rising order of the split's image ids, `(n,)`.
@@ -76,7 +76,7 @@ class Detections:
 
 
 def _places(known: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where each value stands in the sorted `known`, and whether it does."""
+    """The position of each value in the sorted `known`, and whether it is in there."""
     if not len(known):
         return np.zeros(len(values), np.int64), np.zeros(len(values), np.bool_)
     rows = np.minimum(np.searchsorted(known, values), len(known) - 1)
@@ -169,6 +169,6 @@ class Truth:
 
 
 def at_one_iou(params: Any, iou: float) -> None:
-    """Sets `hotcoco.Params` to one overlap, over boxes of all sizes and all detections that COCO looks at."""
+    """Sets `hotcoco.Params` to one overlap, over boxes of all sizes and all detections that COCO counts."""
     params.iou_thrs, params.max_dets = [iou], [MAX_DETECTIONS]
     params.area_rng, params.area_rng_lbl = [[0.0, 1e10]], ["all"]

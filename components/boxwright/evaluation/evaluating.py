@@ -159,7 +159,7 @@ def _category_ids(classes: Sequence[str], annotations: Annotations) -> list[int 
 def _answer_of_champion(
     champion: Champion | None, annotations: Annotations, shards: list[Path], out_dir: Path, voc: bool
 ) -> tuple[_Answered | None, BeatenChampion | None]:
-    """What the champion answers, and what is said of it; a champion that cannot be loaded is no reason to fail."""
+    """The champion's detections and facts; a champion that cannot be loaded does not fail the evaluation."""
     if champion is None:
         return None, None
     described = BeatenChampion(reference=champion.reference, problem=champion.problem)

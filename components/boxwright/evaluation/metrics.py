@@ -69,7 +69,7 @@ class Measurement:
 
     @cached_property
     def kept_detections(self) -> Detections:
-        """Those of at least the threshold; none where there is no threshold."""
+        """The detections of at least the threshold; none without a threshold."""
         return self.detections.at_least(self.threshold if self.threshold is not None else np.inf)
 
     @cached_property
@@ -141,7 +141,7 @@ def _coco(tables: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
-    """Over what there is; COCO's tools write -1 where there is no ground truth."""
+    """The mean over existing values; COCO's tools write -1 where there is no ground truth."""
     known = values[values > -1]
     return float(known.mean()) if known.size else None
 

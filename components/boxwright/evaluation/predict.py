@@ -31,7 +31,7 @@ _WARM_UP, _TIMED, _LEAST_TIMED, _TIMING_SECONDS = 3, 50, 5, 10.0
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a detector answers on a split.
+    """The predictions of a detector on a split.
 
     Attributes:
         detections: records of `image_id`, `category_id`, `bbox` `[x, y, width, height]` in pixels of the image, and

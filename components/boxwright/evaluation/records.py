@@ -1,4 +1,4 @@
-"""What an evaluation says, as records: `metrics.json` and its parts. Light: no library that measures is loaded."""
+"""The results of an evaluation as records: `metrics.json` and its parts. Loads no library that measures."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CocoMetrics(Frozen):
 
 
 class Speed(Frozen):
-    """How fast a detector is on the machine at hand, and how large.
+    """The speed of a detector on the machine at hand, and its size.
 
     Attributes:
         latency_ms: median milliseconds of an image at batch 1, from encoded bytes to detections.

@@ -46,7 +46,7 @@ def encoded_image(data: bytes, declared: tuple[int, int]) -> Encoded:
 
 
 def plain_image(data: bytes, image: Image.Image, turned: bool) -> Encoded:
-    """What TensorFlow's decoders read alike: `data` itself where that is 8-bit RGB or gray, else converted.
+    """Image bytes that TensorFlow's decoders read alike: `data` itself if it is 8-bit RGB or gray, else converted.
 
     Args:
         data: an encoded image.

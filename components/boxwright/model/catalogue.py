@@ -65,7 +65,7 @@ class PublishedWeights:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What builds one detector.
+    """The definition of one detector.
 
     Attributes:
         model_id: the name users write.

@@ -42,7 +42,7 @@ class ClassWeights:
     background: int = 0
 
     def rows(self) -> NDArray[Any]:
-        """What belongs to each class: `(num_classes, groups, ...)`, the variable's other axes last."""
+        """The values of each class: `(num_classes, groups, ...)`, the variable's other axes last."""
         return np.moveaxis(self._grouped()[..., self.background :], (-1, -2), (0, 1))
 
     def assign_rows(self, rows: NDArray[Any]) -> None:
@@ -218,7 +218,7 @@ class Detector(keras.Model):
 
 
 def _over_all_devices(count: Any) -> tuple[float, Any]:
-    """How many devices train together, and the sum of their `count`."""
+    """The number of devices that train together, and the sum of their `count`."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return 1.0, count

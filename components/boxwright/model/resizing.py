@@ -10,7 +10,7 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class Resizing:
-    """How an image becomes the model's input. A family that needs another kernel overrides `scale`.
+    """Conversion of an image to the model's input. A family that needs another kernel overrides `scale`.
 
     An image covers a share of the square, from the top left corner: its *extent*, `(height, width)` in [0, 1]. A box in
     shares of the image, times the extent, is in shares of the square.
@@ -52,7 +52,7 @@ class Resizing:
         return self.place(self.scale(image, size), tf.zeros((2,), tf.int32)), extent
 
     def place(self, image: Any, offset: Any) -> Any:
-        """An image that is no larger than the square, at `offset` `(y, x)` in it, on the fill colour."""
+        """An image of at most the size of the square, at `offset` `(y, x)` in it, on the fill colour."""
         after = self.image_size - tf.shape(image)[:2] - offset
         padding = tf.concat([tf.stack([offset, after], axis=1), [[0, 0]]], axis=0)
         padded = tf.pad(image - tf.constant(self.fill), padding) + tf.constant(self.fill)

@@ -23,7 +23,7 @@ PRETRAINED_FOLDER = "pretrained"
 
 
 class Seed(Frozen):
-    """What training starts from.
+    """The starting point of a training.
 
     Attributes:
         kind: pretrained backbone or an earlier model.

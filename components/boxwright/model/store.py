@@ -24,7 +24,7 @@ _CARD_LIMIT = 10_000_000
 
 
 class ModelCard(Frozen):
-    """What a detector is built from.
+    """The facts that a detector is built from.
 
     Attributes:
         model_id: row of the catalogue.

@@ -73,7 +73,7 @@ def orientation(encoded: Any) -> Any:
 
 
 def _after(data: Any, mark: bytes) -> Any:
-    """Where the bytes behind the first `mark` begin; -1 where there is none."""
+    """The position after the first `mark`, or -1 if there is none."""
     length = tf.maximum(tf.shape(data)[0] - len(mark) + 1, 0)
     found = tf.ones((length,), tf.bool)
     for i, byte in enumerate(mark):

@@ -1,4 +1,4 @@
-"""Where a run's results lie for people: `{output}/{run}/output/`."""
+"""The place of a run's results for people: `{output}/{run}/output/`."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Packed:
 
 
 def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path) -> Packed:
-    """Builds `model.tar.gz` and uploads it, and beside it what people look at without unpacking.
+    """Builds `model.tar.gz` and uploads it, together with files that people read without unpacking.
 
     Args:
         config: the run's configuration.
@@ -82,7 +82,7 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
 
 
 def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]:
-    """What `run.json` says: enough to tell where a model came from without any server."""
+    """The content of `run.json`: the origin of a model, readable without any server."""
     examples = ExamplesSummary.read(parts.examples)
     evaluation = EvaluationSummary.read(parts.evaluation)
     seed = read_seed(parts.seed)

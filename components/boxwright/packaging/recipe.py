@@ -1,4 +1,4 @@
-"""What determines a model, as one digest: runs of the same recipe make the same model, so one of them is enough."""
+"""The recipe of a model, as one digest: runs of the same recipe make the same model, so one of them is enough."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _LIVE_EXECUTIONS = ("COMPLETE", "CACHED")
 
 
 def connection_config(settings: Settings) -> Any:
-    """How ML Metadata opens its store."""
+    """The configuration with which ML Metadata opens its store."""
     from ml_metadata.proto import metadata_store_pb2
 
     config = metadata_store_pb2.ConnectionConfig()
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def _facts(outputs: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], str]:
-    """What lineage shows of a run's outputs, and the origin of its seed."""
+    """The facts of a run's outputs that lineage shows, and the origin of its seed."""
     facts: dict[str, dict[str, Any]] = {}
     origin = ""
     for node in NODES:

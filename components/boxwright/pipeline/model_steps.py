@@ -20,7 +20,7 @@ from boxwright.pipeline.properties import REAL, TEXT, WHOLE
 
 
 class SeedModel(Artifact):
-    """What training starts from. One type for both kinds: a TFX union channel joins channels of one type only."""
+    """The start of a training. One type for both kinds: a TFX union channel joins channels of one type only."""
 
     TYPE_NAME = "BoxwrightSeedModel"
     PROPERTIES = {"kind": TEXT, "origin": TEXT, "reason": TEXT}
@@ -122,7 +122,7 @@ def evaluate(
 
 
 def _background(config: RunConfig, run: RunInfo, examples_dir: Path, seed_dir: Path) -> Any:
-    """What the report says of the run."""
+    """The facts of the run for its report."""
     from boxwright import __version__
     from boxwright.dataset.examples import ExamplesSummary
     from boxwright.dataset.report import PAGE_FILE

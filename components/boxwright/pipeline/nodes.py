@@ -29,7 +29,7 @@ class Phase(Enum):
 
 
 class Leaves(Enum):
-    """What a node leaves for people to see, apart from its artifact."""
+    """A result of a node for people, apart from its artifact."""
 
     VALIDATION_REPORT = auto()
     TRAINING_CURVES = auto()
@@ -40,7 +40,7 @@ class Leaves(Enum):
 
 @dataclass(frozen=True)
 class Traced:
-    """What the lineage of a model shows of a node's artifact: these properties, under this name."""
+    """The properties of a node's artifact that the lineage of a model shows, and their name there."""
 
     name: str
     properties: tuple[str, ...]

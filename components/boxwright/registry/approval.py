@@ -1,4 +1,4 @@
-"""What a person reads before deciding about a model: the candidate's metrics beside the champion's."""
+"""The text for a person who decides about a model: the candidate's metrics beside the champion's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which earlier model a run starts from."""
+"""The choice of the earlier model that a run starts from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger("boxwright.release")
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run starts from.
+    """The starting point of a run.
 
     Attributes:
         parent: reference or URI of the earlier model; None for pretrained weights.

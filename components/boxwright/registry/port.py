@@ -102,7 +102,7 @@ class Version:
 
     @property
     def parent(self) -> str | None:
-        """What it started from, if from an earlier model."""
+        """The earlier model that it started from, or None."""
         return self.tags.get(PARENT)
 
     @property
@@ -162,10 +162,10 @@ class Registry(Protocol):
         """Every registered model, by name."""
 
     def aliases(self, model_name: str) -> dict[str, int]:
-        """Version by alias; empty where there is no such model."""
+        """Version by alias; empty if there is no such model."""
 
     def versions(self, model_name: str) -> tuple[Version, ...]:
-        """All versions of a model, by rising number; none where there is no such model."""
+        """All versions of a model, by rising number; empty if there is no such model."""
 
     def recent(self, page: int) -> Iterator[tuple[Version, ...]]:
         """The versions of all models, newest first, read `page` at a time."""

@@ -1,4 +1,4 @@
-"""Which version is `candidate`, `champion` and `previous`: three aliases of a registered model.
+"""The aliases `candidate`, `champion` and `previous` of a registered model.
 
 MLflow moves an alias without looking at where it was, so compare-and-set is made here. Processes of one machine take
 turns by a lock that the caller holds. Between machines a decision may be overtaken between its reading and its

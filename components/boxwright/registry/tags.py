@@ -14,7 +14,7 @@ from boxwright.registry.port import ACCEPTED, ARCHIVE, AS_OF, METRIC, PARENT, RE
 
 
 def lineage_tags(release: Release) -> dict[str, str]:
-    """Where a model comes from, as tags; what is not known has none."""
+    """The origin of a model, as tags; unknown facts have none."""
     facts = {
         "boxwright.fingerprint": release.fingerprint,
         PARENT: release.parent,

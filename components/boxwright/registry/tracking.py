@@ -15,7 +15,7 @@ _TRAINING = "training/"
 
 
 def source_of(archive_uri: str, mlflow_run: MlflowRun) -> str:
-    """What MLflow shows as the version's source: the archive, or the run where the archive is a local path.
+    """The source of a version in MLflow: the archive, or the run if the archive is a local path.
 
     A server refuses local paths outside its own artifacts.
     """

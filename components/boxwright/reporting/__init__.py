@@ -1,4 +1,4 @@
-"""What every HTML report is made of: pages, tables, charts."""
+"""Parts of HTML reports: pages, tables, charts."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What every report's page is made of: one HTML file without scripts, for a mail, a bucket or a browser."""
+"""The page of a report: one HTML file without scripts, for a mail, a bucket or a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Airflow commands talk to: the local stack's, or one that the environment names."""
+"""The Airflow that commands talk to: the local stack's, or one that the environment names."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ RUN_FILE_LIMIT = 10_000_000
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What a demo ended with.
+    """The result of a demo.
 
     Attributes:
         run_id: the run in Airflow.

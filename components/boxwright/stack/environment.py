@@ -1,4 +1,4 @@
-"""What every process of the local stack sees: addresses, credentials, Airflow's settings."""
+"""The environment of all processes of the local stack: addresses, credentials, Airflow's settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DROPPED = (
 
 @dataclass(frozen=True)
 class Stack:
-    """Where a stack lives and what opens it.
+    """The addresses and credentials of a stack.
 
     Attributes:
         home: `Settings.home`; state goes to its sub-folders.

@@ -31,7 +31,7 @@ OnReady = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class State:
-    """What is known of one service: its pid (None: not running), whether it does its work, where its log is."""
+    """The state of one service: its pid (None: not running), whether it does its work, the path of its log."""
 
     name: str
     pid: int | None

@@ -1,4 +1,4 @@
-"""What a run of the training DAG has come to: the version that it ended with, or the error of the step that failed."""
+"""The outcome of a run of the training DAG: the version that it ended with, or the error of the step that failed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def failure_of(client: AirflowClient, run_id: str, tasks: list[TaskState]) -> Bo
 
 
 def outcome(client: AirflowClient, run_id: str, state: str, tasks: list[TaskState]) -> dict[str, Any]:
-    """What a run that ended well has come to.
+    """The outcome of a run that ended well.
 
     Returns:
         `run_id`, and `status`: "registered" or "reused" with `model_name`, `version` and `archive`; or "rejected".

@@ -35,7 +35,7 @@ class ProcessTable:
     home: Path
 
     def log_path(self, name: str) -> Path:
-        """Where the output of a process goes; a new start appends."""
+        """The log file of a process; a new start appends to it."""
         return self.home / "logs" / f"{name}.log"
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -105,7 +105,7 @@ class ProcessTable:
         return leader is not None
 
     def _orphans(self, name: str) -> list[psutil.Process]:
-        """What a process that died left behind: its session, as far as it still writes to the process's log."""
+        """The processes that a dead one left behind: its session, as far as it still writes to its log."""
         try:
             session = json.loads(self._record_path(name).read_text("utf-8"))["pid"]
         except (FileNotFoundError, json.JSONDecodeError):

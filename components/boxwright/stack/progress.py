@@ -1,4 +1,4 @@
-"""What `up`, `status` and `demo` show on a terminal; plain lines where there is none."""
+"""The output of `up`, `status` and `demo` on a terminal; plain lines without one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ready_line(console: Console) -> Callable[[str, float], None]:
 
 
 def addresses(stack: Stack) -> Table:
-    """Where the stack is and how one logs in."""
+    """The addresses of the stack, and its log-in."""
     table = Table("service", "address", "log-in")
     table.add_row("Airflow", stack.airflow_url, f"{ADMIN} / {stack.password}")
     table.add_row("MLflow", stack.mlflow_url, "none")

@@ -91,7 +91,7 @@ class Cache:
                 continue
 
     def path_of(self, address: str) -> Path:
-        """Where content with this address is kept, whether it is there or not."""
+        """The path of content with this address, whether it exists or not."""
         kind, _, value = address.partition("-")
         return Path(self.folder, kind, value[:2], address)
 
@@ -170,7 +170,7 @@ class Cache:
         return int(str(row[0])) if row else 0
 
     def trim(self, coming: int = 0) -> None:
-        """Drops what was used least recently until the cache, and `coming` bytes more, keep the limit."""
+        """Drops the least recently used files until the cache, and `coming` bytes more, keep the limit."""
         surplus = self.size() + coming - self._limit
         with self._transaction() as database:
             with closing(database.execute("SELECT address, size FROM contents ORDER BY used")) as rows:

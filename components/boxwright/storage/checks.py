@@ -1,4 +1,4 @@
-"""What the bytes of a file must hash to, in the forms that S3 tells it in.
+"""Checksums of files, in the forms in which S3 states them.
 
 An object that was uploaded whole has the MD5 of its bytes as ETag. One that was uploaded in parts has the MD5 over the
 MD5s of its parts, `-` and the number of parts; S3's SHA-256 checksums are given in the same two forms (see "Checking
@@ -63,7 +63,7 @@ class Hasher:
 
 @dataclass(frozen=True)
 class Check:
-    """What a file must hash to.
+    """The expected checksum of a file.
 
     Attributes:
         algorithm: "md5" or "sha256".
@@ -94,7 +94,7 @@ class Check:
 
 
 def check_of_etag(etag: str, part_size: int | None = None) -> Check | None:
-    """The check that an ETag is; None where it is no MD5, or one over parts of unknown size."""
+    """The check of an ETag; None if it is not an MD5, or is one over parts of unknown size."""
     if not (found := _MD5.fullmatch(etag)):
         return None
     if found[1] is None:

@@ -1,4 +1,4 @@
-"""What a listing says of one file."""
+"""One file of a listing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FileEntry:
 
 
 class ChangedError(StorageError):
-    """A file is no longer what the listing said: it was written, or deleted, while the run was reading."""
+    """A file differs from its listing: it was written, or deleted, while the run was reading."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} changed after it was listed; wait until nobody writes there, and run again")

@@ -35,7 +35,7 @@ ReadRange = Callable[[Location, FileEntry, int, int], Any]
 
 
 class Source(Protocol):
-    """Where files come from: `boxwright.storage.s3` or `boxwright.storage.files`."""
+    """A source of files: `boxwright.storage.s3` or `boxwright.storage.files`."""
 
     def identity(self, location: Location, entry: FileEntry) -> str:
         """Names one content of one file."""
@@ -44,10 +44,10 @@ class Source(Protocol):
         """The content address that the listing tells by itself, if it tells one."""
 
     def check(self, location: Location, entry: FileEntry, doubted: bool = False) -> Check:
-        """What the bytes must hash to; `doubted` asks again after they did not."""
+        """The expected checksum of the bytes; `doubted` asks again after a mismatch."""
 
     def reader(self, location: Location) -> ReadRange:
-        """What reads the bytes [start, stop) of any file of this one's bucket, as it was listed, into a buffer."""
+        """A function that reads the bytes [start, stop) of any file of this one's bucket, as listed, into a buffer."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Job:
 
 @dataclass
 class TransferStats:
-    """What transfers cost.
+    """The costs of transfers.
 
     Attributes:
         files: that came over the network, or from another disk.
@@ -77,7 +77,7 @@ class TransferStats:
 
 
 class WrongBytesError(StorageError):
-    """What came is not what was asked for."""
+    """The received bytes are not the requested ones."""
 
     def __init__(self, location: Location) -> None:
         super().__init__(f"{location}: the bytes that came do not have the checksum of the object; run again")

@@ -107,13 +107,13 @@ def address(_: FileEntry) -> str | None:
 
 
 def check(_: Location, __: FileEntry, doubted: bool = False) -> Check:
-    """What the file's bytes must hash to: nothing is known beforehand."""
+    """The expected checksum of a file: none is known beforehand."""
     del doubted
     return Check("sha256")
 
 
 def reader(_: Location) -> Callable[[Location, FileEntry, int, int], bytes]:
-    """What reads the bytes [start, stop) of a file as it was listed.
+    """A function that reads the bytes [start, stop) of a file as it was listed.
 
     It raises:
         ChangedError: it is another one by now.

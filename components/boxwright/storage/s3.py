@@ -110,7 +110,7 @@ def address(entry: FileEntry) -> str | None:
 
 
 def check(location: Location, entry: FileEntry, doubted: bool = False) -> Check:
-    """What the object's bytes must hash to.
+    """The expected checksum of the object.
 
     Args:
         location: the object.
@@ -136,7 +136,7 @@ def check(location: Location, entry: FileEntry, doubted: bool = False) -> Check:
 
 
 def reader(location: Location) -> Callable[[Location, FileEntry, int, int], Any]:
-    """What reads the bytes [start, stop) of any object of this one's bucket, as it was listed, into a buffer.
+    """A function that reads the bytes [start, stop) of any object of this one's bucket, as listed, into a buffer.
 
     It raises:
         ChangedError: the object is another one by now.
@@ -165,7 +165,7 @@ def _read_range(bucket: S3Store, location: Location, entry: FileEntry, start: in
 
 @contextmanager
 def _as_listed(location: Location) -> Iterator[None]:
-    """What was listed and is missing now has been deleted meanwhile."""
+    """The error of an object that was listed and has been deleted since."""
     try:
         with explained(location):
             yield

@@ -25,7 +25,7 @@ _BROKEN = (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError, ValueError,
 
 @dataclass(frozen=True)
 class Layout:
-    """What an archive may hold.
+    """The allowed content of an archive.
 
     Attributes:
         folders, files: at its top.
@@ -43,7 +43,7 @@ class Layout:
     in_folder: bool = False
 
     def problem(self, name: str, is_folder: bool) -> str | None:
-        """What is wrong with an entry of this name, if anything."""
+        """The problem with an entry of this name, or None."""
         top, *below = PurePosixPath(name).parts
         if top in self.folders and (below or is_folder):
             return None

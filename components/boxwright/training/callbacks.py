@@ -1,4 +1,4 @@
-"""What training says and when it ends early: the managed algorithm's log lines, the history, stops."""
+"""Callbacks of training: the managed algorithm's log lines, the history, early stops."""
 
 from __future__ import annotations
 

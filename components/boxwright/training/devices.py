@@ -1,4 +1,4 @@
-"""What the machine offers, and what a training makes of it: devices, number format, compiler, memory."""
+"""The machine's resources and their use in training: devices, number format, compiler, memory."""
 
 from __future__ import annotations
 

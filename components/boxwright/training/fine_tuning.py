@@ -34,7 +34,7 @@ _XLA_BOX_MULTIPLE = 64
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
         epochs: epochs trained, the resumed ones counted.
@@ -49,7 +49,7 @@ class TrainingSummary:
 
 @dataclass(frozen=True)
 class Watch:
-    """What later stages lend to a training.
+    """Functions of later stages that a training calls.
 
     Attributes:
         measure: AP and AP50 of a detector on the validation images.

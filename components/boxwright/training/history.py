@@ -1,4 +1,4 @@
-"""What the records of a training say: one an epoch, with losses and, where it was measured, AP."""
+"""The history of a training: one record per epoch, with losses and, where measured, AP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ Record = dict[str, float]
 
 
 def score(record: Record, metric: str) -> float | None:
-    """How good an epoch was, the more the better; None where the metric was not measured.
+    """The score of an epoch, higher is better; None if the metric was not measured.
 
     Args:
         record: of the epoch.

@@ -1,4 +1,4 @@
-"""How long a training waits for its input."""
+"""The time that a training waits for its input."""
 
 from __future__ import annotations
 

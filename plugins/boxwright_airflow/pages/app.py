@@ -45,7 +45,7 @@ def build() -> Any:
 
 
 def views() -> list[dict[str, Any]]:
-    """What Airflow's UI shows in a frame of its own, as an AirflowPlugin's `external_views`."""
+    """The pages that Airflow's UI shows in a frame, as an AirflowPlugin's `external_views`."""
     return [
         {
             "name": "Models",

@@ -32,7 +32,7 @@ def router() -> APIRouter:
 
     @routes.get("/{number}/promote")
     def ask_to_promote(request: Request, shelf: OpenShelf, token: Token, name: Name, number: Number) -> HTMLResponse:
-        """What would change."""
+        """A page that shows the change before it is made."""
         models = shelf.models()
         card, champion = find_card(models, name, number), _named(find_model(models, name), CHAMPION)
         return page(request, "promote.html", card=card, champion=champion, token=token, field=TOKEN_FIELD)
@@ -52,7 +52,7 @@ def router() -> APIRouter:
 
     @routes.get("/rollback")
     def ask_to_roll_back(request: Request, shelf: OpenShelf, token: Token, name: Name) -> HTMLResponse:
-        """What would change."""
+        """A page that shows the change before it is made."""
         model = find_model(shelf.models(), name)
         champion, previous = _named(model, CHAMPION), _named(model, PREVIOUS)
         if champion is None or previous is None or champion == previous:

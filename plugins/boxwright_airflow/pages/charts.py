@@ -62,7 +62,7 @@ class TimeChart:
 
 
 def time_chart(series: dict[str, Sequence[Point]]) -> TimeChart | None:
-    """Draws series by name; None where there is no point."""
+    """Draws series by name; None without a point."""
     points = [point for of_series in series.values() for point in of_series]
     if not points:
         return None
@@ -99,7 +99,7 @@ def _in_time(points: Sequence[Point]) -> list[Point]:
 
 
 def _round_up(value: float) -> float:
-    """The least of 0.1, 0.2, ... 1.0 that is not below, or a whole number above."""
+    """The smallest of 0.1, 0.2, ... 1.0 that is not below, or a whole number above."""
     return max(0.1, math.ceil(value * 10 - 1e-9) / 10) if value <= 1 else float(math.ceil(value))
 
 

@@ -110,7 +110,7 @@ def _best(values: Sequence[float | None], lower: bool) -> frozenset[int]:
 
 
 def settings_of(card: Card) -> dict[str, Any]:
-    """What a version was trained with, by name: hyperparameters, and what else its run was told."""
+    """The settings of a version's training by name: hyperparameters and the run's other settings."""
     told = {name: value for name, value in card.config.items() if name not in ("hyperparameters", "output")}
     flat = {
         f"{name}.{key}" if isinstance(value, dict) else name: inner

@@ -34,7 +34,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Content:
-    """What is in a dataset, as its validation found it.
+    """The content of a dataset, as its validation found it.
 
     Attributes:
         splits: counts of `images` and `boxes` by split, and where its annotations lie.

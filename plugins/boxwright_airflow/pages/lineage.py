@@ -1,4 +1,4 @@
-"""Where a version comes from, as a graph: its own steps, and the chain of versions that it was trained from."""
+"""The lineage of a version as a graph: its own steps, and the chain of versions that it was trained from."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _shown(value: float | None) -> str:
 
 
 def metadata_of(run_id: str) -> dict[str, dict[str, Any]]:
-    """What ML Metadata has of a run, by step.
+    """The entries of a run in ML Metadata, by step.
 
     Read by a process of its own: where its file is locked, ML Metadata holds Python's lock for half a minute, and
     with it all of Airflow's server.

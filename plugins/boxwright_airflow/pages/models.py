@@ -45,7 +45,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the visitor asked for; an empty value asks for nothing."""
+    """The filter and the order that a visitor asked for; an empty value filters nothing."""
 
     sort: str
     order: str

@@ -1,4 +1,4 @@
-"""What a run has left in its folder beside the archive, read with the server's own storage credentials.
+"""The files of a run beside its archive, read with the server's own storage credentials.
 
 Files there are small and never change once the version is registered, so the last of them are kept in memory.
 """
@@ -81,7 +81,7 @@ class Results:
         return [{"file": "", "caption": "", **one} for one in known]
 
     def uri(self, name: str) -> str:
-        """Where a file of the run lies."""
+        """The URI of a file of the run."""
         return join(self.card.folder, name)
 
     def _mapping(self, name: str) -> dict[str, Any] | None:

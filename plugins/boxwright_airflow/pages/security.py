@@ -1,4 +1,4 @@
-"""Who may see and change what, by Airflow's own permissions; and that a change was asked for on these pages.
+"""Access by Airflow's own permissions, and protection against changes requested by other sites.
 
 The functions of Airflow that check rights are not part of its public interface: they are imported here only. Airflow
 takes a browser's log-in from a cookie, which another site's form would carry too. So a change asks for two things
@@ -62,12 +62,12 @@ def same_origin(
 def same_origin_header(
     request: Request, user: GetUserDep, header_token: Annotated[str | None, Header(alias=TOKEN_HEADER)] = None
 ) -> None:
-    """`same_origin` for a body that is no form: the token comes as the header `X-Boxwright-Token`."""
+    """`same_origin` for a body that is not a form: the token comes as the header `X-Boxwright-Token`."""
     check_same_origin(request, user, header_token)
 
 
 def check_same_origin(request: Request, user: Any, token: str | None) -> None:
-    """What `same_origin` does, with a token from wherever it came."""
+    """The check of `same_origin`, with a token from any source."""
     if not _is_of_this_origin(request):
         raise HTTPException(403, "this change was requested by another site; open the page in Airflow and try again")
     try:
@@ -96,5 +96,5 @@ def _serializer() -> URLSafeTimedSerializer:
 
 
 def user_name(user: GetUserDep) -> str:
-    """Who asks, for the log."""
+    """The name of the user, for the log."""
     return str(user.get_name())

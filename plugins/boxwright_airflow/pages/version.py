@@ -106,7 +106,7 @@ def router() -> APIRouter:
 
     @routes.get("/metadata")
     def metadata(request: Request, shelf: OpenShelf, name: Name, number: Number) -> HTMLResponse:
-        """What ML Metadata has of the version's run."""
+        """The entries of the version's run in ML Metadata."""
         card = find_card(shelf.models(), name, number)
         if not card.version.run_id:
             raise HTTPException(404, f"{card.version.reference} was not made by a run of Boxwright")

@@ -1,4 +1,4 @@
-"""What a page says of a version, read from its tags. People and other tools write tags too: nothing here may fail."""
+"""The facts of a version for its pages, from its tags. People and other tools write tags too: nothing here may fail."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Card:
 
     @property
     def path(self) -> str:
-        """Where its page lies, below the pages' own root."""
+        """The path of its page, below the pages' own root."""
         return version_path(self.name, self.number)
 
     @property
@@ -73,7 +73,7 @@ class Card:
 
     @property
     def rejected_by(self) -> str:
-        """Who turned it down."""
+        """The person or check that rejected it."""
         return self._tag("rejected_by")
 
     @cached_property
@@ -92,7 +92,7 @@ class Card:
 
     @cached_property
     def hyperparameters(self) -> dict[str, Any]:
-        """What it was trained with."""
+        """The hyperparameters of its training."""
         return self._mapping("hyperparameters")
 
     @cached_property
@@ -108,7 +108,7 @@ class Card:
 
     @property
     def parent(self) -> str:
-        """What it started from, if from an earlier model."""
+        """The earlier model that it started from, or None."""
         return self._tag("parent")
 
     @property
@@ -159,5 +159,5 @@ def cards_of(model: Model) -> list[Card]:
 
 
 def version_path(name: str, number: int) -> str:
-    """Where a version's page lies, below the pages' own root."""
+    """The path of a version's page, below the pages' own root."""
     return f"/models/{quote(name, safe='')}/{number}"

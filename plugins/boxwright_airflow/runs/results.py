@@ -1,4 +1,4 @@
-"""What a run has left in its output for people: the validation report, the gate's verdict, the metrics."""
+"""The results of a run for people: the validation report, the gate's verdict, the metrics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Result(Generic[Value]):
 
 
 def validation(run: Run) -> Result[Report]:
-    """What validation found; the download's report, which has looked at the images too, where there is one."""
+    """The validation report; that of the download, which covers the images too, if there is one."""
     for task in reversed(run.tasks_leaving(Leaves.VALIDATION_REPORT)):
         if task.report and task.state in ("success", "failed"):
             return _read(run, task, REPORT_FILE, Report.parse)

@@ -1,4 +1,4 @@
-"""What Airflow knows of a run: its state, its tasks, what they returned, and why one failed.
+"""The facts of a run in Airflow: its state, its tasks, their results, and the error of one that failed.
 
 Airflow's tables are not part of its public interface; for this page they are read here only.
 """
@@ -94,7 +94,7 @@ class Run:
         return next(reversed(self.tasks_leaving(result)), None)
 
     def config(self) -> RunConfig:
-        """What the run was started with, with defaults for the rest.
+        """The settings that the run was started with, and defaults for the rest.
 
         Raises:
             UsageError: it was started with something that is not valid.
@@ -103,7 +103,7 @@ class Run:
 
 
 def read_run(dag_id: str, run_id: str, order: Sequence[str]) -> Run | None:
-    """A run with those of its tasks that `order` names, in that order; None where there is no such run."""
+    """A run with those of its tasks that `order` names, in that order; None if there is no such run."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
@@ -143,7 +143,7 @@ def _seconds(start: datetime | None, end: datetime | None) -> float:
 
 
 def error_line(run: Run, task: Task) -> str:
-    """Why a task failed, in one line, from the log of its last try; says so where there is no log."""
+    """The error of a task in one line, from the log of its last try; says so without a log."""
     from boxwright.airflow_api import error_in_log
 
     if task.try_number < 1:

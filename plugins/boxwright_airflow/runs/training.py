@@ -1,4 +1,4 @@
-"""How far a training is, from the records that it leaves in MLflow after each epoch."""
+"""The progress of a training, from the records that it leaves in MLflow after each epoch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """What the epochs to come will take, at the speed of the last three."""
+        """The estimated seconds for the remaining epochs, at the speed of the last three."""
         recent = [record["seconds"] for record in self.records[-3:] if "seconds" in record]
         if not recent or self.planned is None:
             return None
@@ -57,7 +57,7 @@ class Progress:
 
 
 def progress_of(run: Run) -> Progress:
-    """How far a run's training is; a failure is told in it."""
+    """The progress of a run's training, with any failure."""
     from boxwright.config import Settings
     from boxwright.model import hyperparameters_of
 

@@ -1,4 +1,4 @@
-"""What the page of a run shows: everything a template needs, in words."""
+"""The content of a run's page: everything that the template needs, in words."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Training:
 
 
 def page_values(run: Run) -> dict[str, Any]:
-    """What the template `run.html` shows of a run."""
+    """The values of a run for the template `run.html`."""
     failed, titles = run.failed_task, {task.id: task.title for task in in_order()}
     return {
         "run": run,

@@ -18,7 +18,7 @@ LOADING_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Status:
-    """What a person is told of a model that they want to try.
+    """The status of a model that a person wants to try.
 
     Attributes:
         phase: `off` (nobody asked for it), `loading`, `ready`, `failed`, or `busy`: another model is being tried.
@@ -47,7 +47,7 @@ class Bench:
         self._current: ModelProcess | None = None
 
     def status(self, reference: str) -> Status:
-        """How it stands with a model; starts nothing."""
+        """The status of a model; starts nothing."""
         current = self._current
         if current is None or current.reference != reference or current.phase == "ended":
             return Status("off")
@@ -90,7 +90,7 @@ class Bench:
 
 @cache
 def the_bench() -> Bench:
-    """That of this api-server's process."""
+    """The models of this api-server's process."""
     return Bench()
 
 

@@ -55,7 +55,7 @@ def router() -> APIRouter:
 
     @routes.get("/{name}/{version}/status")
     def status(name: Name, version: Number) -> JSONResponse:
-        """How it stands with the version's process; starts nothing."""
+        """The status of the version's process; starts nothing."""
         return _json(asdict(bench.status(_reference(name, version))))
 
     @routes.post("/{name}/{version}/start", dependencies=[SAME_ORIGIN_HEADER])

@@ -62,7 +62,7 @@ class ModelProcess:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request to `url` has to bear."""
+        """The headers of every request to `url`."""
         return {"Authorization": f"Bearer {self._token}"}
 
     @property

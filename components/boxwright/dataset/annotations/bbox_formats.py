@@ -1,4 +1,4 @@
-"""How the four numbers of a box are meant: found from all boxes of a set, with the evidence told."""
+"""The format of the boxes (corners or COCO), inferred from all boxes of a dataset and reported with its evidence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _READINGS = ("corners", "coco", "normalised", "yxyx")
 
 @dataclass(frozen=True)
 class Evidence:
-    """How many of `boxes` are impossible under each reading."""
+    """The number of `boxes` that are impossible under each reading."""
 
     boxes: int
     impossible: Mapping[str, int]
@@ -48,7 +48,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a split's boxes are.
+    """The format of a split's boxes.
 
     Attributes:
         reading: "corners" or "coco"; None where the boxes cannot be read.

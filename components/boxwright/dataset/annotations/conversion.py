@@ -18,7 +18,7 @@ from boxwright.storage import unsafe_key, write_json
 
 @dataclass(frozen=True)
 class ConvertSummary:
-    """What was written; `crowds` counts the regions around many objects at once, which are not trained on."""
+    """Counts of what was written; `crowds` are regions around many objects at once, which are not trained on."""
 
     images: int
     boxes: int

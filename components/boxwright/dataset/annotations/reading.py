@@ -128,7 +128,7 @@ def adopt_classes(by_split: Mapping[str, Annotations]) -> dict[str, Annotations]
 
 
 def class_faults(by_split: Mapping[str, Annotations]) -> list[Fault]:
-    """What later splits say about classes that the first one does not; they may lack classes, not add any.
+    """Findings about classes of later splits that the first one does not have; they may lack classes, not add any.
 
     The fault's value names the split.
     """

@@ -1,4 +1,4 @@
-"""Where the splits of a dataset lie below one URI."""
+"""The folders of a dataset's splits below one URI."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def _write(
 
 
 def dropped_records(dataset_dir: Path) -> tuple[Dropped, ...]:
-    """The records that the report in a dataset folder has as dropped; none where there is no report."""
+    """The records that the report in a dataset folder lists as dropped; empty without a report."""
     path = dataset_dir / REPORT_FILE
     return tuple(Report.read(path).dropped) if path.exists() else ()
 

@@ -1,4 +1,4 @@
-"""What runs `write_shard` over many shards: processes of this machine, or Apache Beam on a cluster.
+"""Engines that run `write_shard` over many shards: processes of this machine, or Apache Beam on a cluster.
 
 Workers of a cluster need the run's folders at the same paths, as a shared disk gives them. On one machine Beam's
 DirectRunner cost far more than a fifth of a pool's throughput (`python -m benchmarks.examples`), so the pool is the

@@ -1,4 +1,4 @@
-"""What a folder of examples holds: `examples.json`."""
+"""The summary of a folder of examples: `examples.json`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from boxwright.storage import StoredRecord
 
 
 class SplitCounts(Frozen):
-    """How many images, boxes (crowds too) and shards a split has."""
+    """The numbers of images, boxes (crowds too) and shards of a split."""
 
     images: int
     boxes: int

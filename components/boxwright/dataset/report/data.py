@@ -1,4 +1,4 @@
-"""What a validation report's pictures are drawn from: one split's boxes as columns, good and bad ones alike."""
+"""The data behind a validation report's pictures: one split's boxes as columns, good and bad ones alike."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _spoils_image(found: Finding) -> bool:
 
 
 def _bad_boxes(findings: Sequence[Finding]) -> dict[int, Any]:
-    """What findings say of boxes, by index."""
+    """The findings about boxes, by index."""
     return {found.index: found.value for found in findings if found.list == "annotations" and found.index is not None}
 
 

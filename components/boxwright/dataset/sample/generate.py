@@ -24,7 +24,7 @@ _JPEG_QUALITY = 88
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What was written.
+    """Counts of what was written.
 
     Attributes:
         folder: the dataset's folder; each split is a folder in it.

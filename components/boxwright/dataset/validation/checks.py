@@ -61,7 +61,7 @@ class ClassCheck:
 
 @dataclass(frozen=True)
 class Found:
-    """Where a file breaks a rule: a list, or "file" for the whole, the record in it, and what is there."""
+    """The place where a file breaks a rule: a list, or "file" for the whole, the record in it, and its value."""
 
     list: str
     value: Any
@@ -71,7 +71,7 @@ class Found:
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What is looked for in a split's file as a whole; `measure` gives the places that break the rule."""
+    """A check of a split's file as a whole; `measure` gives the places that break the rule."""
 
     measure: Callable[[SplitData], Iterable[Found]]
 

@@ -85,7 +85,7 @@ def training_boxes(row: ClassRow) -> float | None:
 
 
 def times_fewer(row: ClassRow) -> float | None:
-    """How many times the boxes of a class the most frequent class of training has."""
+    """The ratio of the boxes of the most frequent class of training to those of a class."""
     return row.most_in_training / row.boxes if row.is_training and row.boxes else None
 
 
@@ -99,7 +99,7 @@ def boxes_to_learn_from(row: ClassRow) -> float | None:
 
 
 def different_names(row: ClassRow) -> float | None:
-    """How many names a class of another split has there and in training."""
+    """The number of names that a class of another split has there and in training."""
     return None if row.is_training or row.training_name is None else len({row.name, row.training_name})
 
 
@@ -107,7 +107,7 @@ def different_names(row: ClassRow) -> float | None:
 
 
 def name_in_training(row: ClassRow, training: Sequence[ClassRow]) -> str:
-    """What training calls it."""
+    """The name of the class in training."""
     return f"training calls it {row.training_name!a}"
 
 

@@ -46,5 +46,5 @@ def class_finding(rule: Rule, check: ClassCheck, row: ClassRow, training: list[C
 
 
 def _value(record: Any, key: str | None) -> Any:
-    """What a finding shows of a record: the value at `key`, or the whole where it has none."""
+    """The part of a record that a finding shows: the value at `key`, or the whole record without one."""
     return record[key] if key is not None and isinstance(record, dict) and key in record else record

@@ -113,7 +113,7 @@ def _from_coco(box: Box) -> Box:
 
 
 def _taken_along(split: str, document: Mapping[str, Any], bad: Mapping[int, list[str]]) -> list[Dropped]:
-    """What goes with the bad images: those that share a file with them or an id, and the boxes of all of these."""
+    """The records dropped with bad images: those that share a file or an id with them, and the boxes of all."""
     images = document["images"]
     names = {images[index]["file_name"] for index, rules in bad.items() if _share_a_file(rules)}
     gone = {index for index, image in enumerate(images) if names and file_of(image) in names} | set(bad)

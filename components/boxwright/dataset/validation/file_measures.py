@@ -1,4 +1,4 @@
-"""What is looked for in a split's file as a whole."""
+"""Checks of a split's file as a whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from boxwright.dataset.validation.split_data import SplitData
 
 
 def empty_lists(split: SplitData) -> Iterator[Found]:
-    """The first list without records among those that must have some: a split without boxes is no training set."""
+    """The first list without records among those that must have some: a training set needs boxes."""
     for name in ("images", "annotations") if split.name == "training" else ("images",):
         if not split.document[name]:
             yield Found(name, [], context=f"expected at least one in {name}")

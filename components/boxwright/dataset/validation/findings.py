@@ -1,4 +1,4 @@
-"""What validation found: every bad record, how each rule went, and what was dropped, as one report."""
+"""The report of a validation: every bad record, the outcome of each rule, and the dropped records."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Dropped:
 
 @dataclass
 class RuleOutcome:
-    """How one rule went over all splits: records checked, and records that broke it."""
+    """The outcome of one rule over all splits: records checked, and records that broke it."""
 
     severity: str
     threshold: float | None

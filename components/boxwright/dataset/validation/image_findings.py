@@ -17,7 +17,7 @@ Inspected = Sequence[tuple[Place, Inspection]]
 
 
 def places_of(split: str, annotations: Annotations, report: Report) -> list[Place]:
-    """Where each image of cleaned annotations stands in the dataset's own file."""
+    """The place of each image of cleaned annotations in the dataset's own file."""
     gone = {index for of, kind, index in report.dropped_keys if (of, kind) == (split, "images")}
     kept = (index for index in range(len(annotations.images) + len(gone)) if index not in gone)
     return [Place(split, index, image.file_name) for index, image in zip(kept, annotations.images, strict=True)]

@@ -1,4 +1,4 @@
-"""What the rules about image files measure: in words what breaks the rule, None where it is kept."""
+"""Measures of the rules about image files: the violation in words, or None if the rule is kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PNG_DEPTH = 24  # offset of the bit depth in a PNG file
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image stands: `index` is its position in the `images` of the annotations file of `split`."""
+    """The place of an image: `index` is its position in the `images` of the annotations file of `split`."""
 
     split: str
     index: int
@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Twins:
-    """Where the bytes of an image were first seen before: in its own split, and in splits before that."""
+    """The first earlier places of an image's bytes: in its own split, and in splits before that."""
 
     own: Place | None
     before: Place | None

@@ -32,7 +32,7 @@ Problem = tuple[str, Any]
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one image file is like.
+    """The properties of one image file.
 
     Attributes:
         digest: SHA-256 of the file's bytes in hexadecimal; None where there is no file.
@@ -149,6 +149,6 @@ def _verify(file: BinaryIO) -> None:
 
 
 def _differences(picture: Picture) -> list[Problem]:
-    """What is unusual about a picture that can be decoded, in the order of the rules."""
+    """The unusual properties of a picture that can be decoded, in the order of the rules."""
     asked = ((rule.name, check.measure(picture)) for rule in RULES.values() for check in rule.of_kind(PictureCheck))
     return [(rule, value) for rule, value in asked if value is not None]

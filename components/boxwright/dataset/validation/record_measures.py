@@ -1,4 +1,4 @@
-"""What the rules about records measure: for each record of a list one number, and what the advice says of that record.
+"""Measures of the rules about records: one number for each record of a list, and facts for the advice.
 
 NaN stands for "not asked": a box without a size is not asked whether it is small, so that one fault is found once.
 """
@@ -180,7 +180,7 @@ def known_categories(records: Records, index: int) -> str:
 
 
 def finite_numbers(records: Records) -> Numbers:
-    """How many of the four numbers of `bbox` are finite."""
+    """The number of finite numbers in `bbox`, of four."""
     return np.where(_well_formed(records), np.isfinite(records.split.boxes.bbox).sum(axis=1), np.nan)
 
 
@@ -201,7 +201,7 @@ def smallest_side(records: Records) -> Numbers:
 
 
 def overhang(records: Records) -> Numbers:
-    """How far each box reaches over its image's edge in pixels; negative where it is inside."""
+    """The distance in pixels by which each box extends beyond its image; negative if it is inside."""
     return records.geometry["overhang"]
 
 

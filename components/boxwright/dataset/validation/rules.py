@@ -70,7 +70,7 @@ class Rule:
         return [check for check in self.checks if isinstance(check, kind)]
 
     def advise(self, context: str | None) -> str:
-        """What to do, after what is known of the very place."""
+        """The advice, after the facts about this very place."""
         return f"{context}; {self.advice}" if context else self.advice
 
     @property

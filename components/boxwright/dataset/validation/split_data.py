@@ -1,4 +1,4 @@
-"""One split's annotations file in memory, as validation looks at it."""
+"""One split's annotations file in memory, as validation reads it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ INPUT_SIZE = 320  # of the default model
 
 @dataclass(frozen=True)
 class ValidationSummary:
-    """What was checked.
+    """The outcome of a validation.
 
     Attributes:
         splits: facts of each split, as in the report.

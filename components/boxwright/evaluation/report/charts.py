@@ -77,7 +77,7 @@ def _curves_caption(analysis: Analysis) -> str:
 
 
 def _rows_shown(analysis: Analysis) -> list[int]:
-    """The classes with most confusion, in their own order, and the background."""
+    """The classes with the most confusion, in their own order, and the background."""
     matrix = np.array(analysis.confusion)
     wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
     classes = sorted(np.argsort(-wrong[:-1], kind="stable")[:SHOWN_CLASSES].tolist())

@@ -51,7 +51,7 @@ class Pair:
 
 
 def worst_images(analysis: Analysis, count: int) -> list[int]:
-    """Ids of the images with most errors, most first."""
+    """Ids of the images with the most errors, in falling order."""
     return [one.image_id for one in analysis.images[:count]]
 
 

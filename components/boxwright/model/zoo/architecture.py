@@ -1,4 +1,4 @@
-"""What the zoo's archives differ in: one row an archive. Knows no TensorFlow."""
+"""The differences between the zoo's archives: one row per archive. Loads no TensorFlow."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class ZooDetector(Detector):
         self.stages = {"backbone": ends, "pyramid": levels, "raw": outputs}
 
     def targets(self, targets: dict[str, Any]) -> Any:
-        """What the raw outputs of a batch should be: `losses.Targets` of the boxes that `fit` is given."""
+        """The targets of a batch's raw outputs: `losses.Targets` of the boxes that `fit` is given."""
         boxes = tf.gather(tf.cast(targets["boxes"], tf.float32), [1, 0, 3, 2], axis=-1) / float(self.image_size)
         background = self.architecture.background
         slots = background + self.num_classes
@@ -135,7 +135,7 @@ class ZooDetector(Detector):
         ]
 
     def train_only_on_top_layer(self) -> None:
-        """See `Detector`; of a separable convolution, what looks at single channels stays as it is."""
+        """See `Detector`; the depthwise part of a separable convolution stays as it is."""
         super().train_only_on_top_layer()
         if self.architecture.separable:
             self.class_layer.depthwise_kernel.trainable = False

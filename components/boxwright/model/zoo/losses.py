@@ -15,7 +15,7 @@ _CODE_SIZE = 4
 
 @dataclass(frozen=True)
 class Targets:
-    """What a batch of raw outputs should have been.
+    """The targets of a batch of raw outputs.
 
     Attributes:
         matched: `(batch, anchors)`, index of the box of each anchor, -1 for background.

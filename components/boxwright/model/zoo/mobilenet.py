@@ -25,7 +25,7 @@ def _numbered(make: LayerFactory) -> Sequence:
 
 
 def mobilenet_v1(images: Any, make: LayerFactory) -> list[Any]:
-    """What follows pointwise convolutions 3, 5, 11 and 13, at strides 4, 8, 16 and 32."""
+    """The feature maps after pointwise convolutions 3, 5, 11 and 13, at strides 4, 8, 16 and 32."""
     number = _numbered(make)
     x = number(make.conv(32, 3, "conv1", 2))(images)
     x = make.activation("conv1_relu")(number(make.batch_norm("conv1_bn"))(x))

@@ -24,7 +24,7 @@ Message = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class PublishedSettings:
-    """What an archive's own configuration decides.
+    """The settings of an archive's own configuration.
 
     Attributes:
         box_scales: scales of the box code.

@@ -20,7 +20,7 @@ BOX_SCALES = "box_scales"
 
 
 class Network(Protocol):
-    """What the reader and writer of weights need of a `ZooDetector`; see there."""
+    """The part of a `ZooDetector` that the reader and the writer of weights need; see there."""
 
     spec: ModelSpec
     num_classes: int
@@ -53,7 +53,7 @@ def write_arrays(path: Path, arrays: dict[str, NDArray[Any]], box_scales: tuple[
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """What `write_arrays` wrote.
+    """The arrays of a file that `write_arrays` wrote.
 
     Raises:
         DataError: when the file is not that.

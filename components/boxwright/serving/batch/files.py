@@ -53,7 +53,7 @@ def images_at(uri: str) -> list[str]:
 
 
 def look_at(predictor: Predictor, uris: Sequence[str], max_bytes: int, max_pixels: int) -> Iterator[Looked]:
-    """Runs the model on files, in their order; what is no image, or is too large, is told and left out.
+    """Runs the model on files, in their order; files that are not images, or too large, give an error each.
 
     Args:
         predictor: the model.
@@ -115,7 +115,7 @@ def _run(predictor: Predictor, waiting: deque[tuple[str, Picture | DataError]]) 
 
 
 def record(looked: Looked, image_id: int, file_name: str, info: ModelInfo, threshold: float) -> dict[str, Any]:
-    """What is told of one file, as one line of JSON Lines.
+    """The record of one file, for one line of JSON Lines.
 
     Returns:
         `image_id`, `file_name`, and either `width`, `height` and `detections`, or `error`. Detections are COCO results

@@ -27,7 +27,7 @@ _LIMITS = ServingConfig()  # type: ignore[call-arg]
 
 
 class Plan(Frozen):
-    """What one run looks at, and with what.
+    """The images and the model of one run.
 
     Attributes:
         config: as it was asked for.
@@ -52,7 +52,7 @@ class Plan(Frozen):
 
     @property
     def shards(self) -> int:
-        """How many there are."""
+        """The number of shards."""
         return -(-len(self.images) // self.config.shard_images)
 
 

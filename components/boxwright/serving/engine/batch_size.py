@@ -1,4 +1,4 @@
-"""How many pictures at a time are fastest, learned while serving.
+"""The fastest batch size, learned while serving.
 
 A GPU takes eight in the time of one; two cores take eight times as long, or longer. So the size climbs in powers of two
 as long as each step up saves time a picture, and comes down again when it no longer does.
@@ -32,11 +32,11 @@ class BatchSize:
 
     @property
     def wanted(self) -> int:
-        """What a batch should have, if that many wait."""
+        """The size that a batch should have, if that many pictures wait."""
         return self._sizes[self._next()]
 
     def choose(self, waiting: int) -> int:
-        """The size of a batch when `waiting` pictures wait, at least one."""
+        """The size of a batch when `waiting` pictures wait; at least one."""
         return min(self.wanted, max(1, waiting))
 
     def note(self, pictures: int, seconds: float) -> None:

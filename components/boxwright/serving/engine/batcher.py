@@ -77,7 +77,7 @@ class Batcher(Generic[Result]):
         return self._task is not None and not self._task.done()
 
     def seconds_until_free(self, pictures: int) -> int:
-        """About how long `pictures` ahead of a new one take, at least a second."""
+        """The estimated seconds for `pictures` ahead of a new one; at least one."""
         return max(1, math.ceil(pictures * self._seconds_per_picture))
 
     @contextmanager

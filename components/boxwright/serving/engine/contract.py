@@ -99,7 +99,7 @@ def _count(text: str | None) -> int | None:
 
 
 def check_content_type(header: str) -> str | None:
-    """What is wrong with the content type of an image, or None."""
+    """The problem with the content type of an image, or None."""
     media_type = header.partition(";")[0].strip().lower()
     if media_type in IMAGE_TYPES:
         return None

@@ -1,4 +1,4 @@
-"""What is behind the routes: bytes in, detections out; batched, and with whichever model is the current one."""
+"""The engine behind the routes: bytes in, detections out; batched, with the model that is current."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model's files say about it.
+    """The facts about a model in its files.
 
     Attributes:
         source: where it came from.
@@ -62,7 +62,7 @@ class ModelInfo:
 
 
 def resolve_model(reference: str) -> ModelSource:
-    """What a reference means now: asks the registry about `models:/...`, and takes anything else as a URI.
+    """The archive that a reference means now: the registry's for `models:/...`; anything else is taken as a URI.
 
     Raises:
         UsageError: there is no such version, or the URI is not one.
@@ -102,7 +102,7 @@ def _is_folder(location: Location) -> bool:
 
 
 def read_info(source: ModelSource, folder: Path) -> ModelInfo:
-    """What the files of an unpacked archive say.
+    """The facts about a model in the files of an unpacked archive.
 
     Raises:
         DataError: `model.json` is missing or is not a model's; `metrics.json` is broken.

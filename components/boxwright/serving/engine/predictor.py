@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Detections:
-    """What the model sees on one image, best first.
+    """The detections in one image, best first.
 
     Attributes:
         boxes: `(n, 4)`, `[ymin, xmin, ymax, xmax]` in [0, 1] of the image as a person sees it.

@@ -1,4 +1,4 @@
-"""What `GET /metrics` tells, for Prometheus."""
+"""Metrics of the server for Prometheus, as `GET /metrics` gives them."""
 
 from __future__ import annotations
 

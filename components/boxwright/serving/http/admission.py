@@ -1,4 +1,4 @@
-"""What every request passes before its route: the token, the bound on how many are in the house, the counters."""
+"""Middleware that checks the token, bounds the number of requests in progress, and counts requests."""
 
 from __future__ import annotations
 

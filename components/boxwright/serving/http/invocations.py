@@ -1,4 +1,4 @@
-"""The two routes that look at images: what they take, and what they answer."""
+"""The two routes that take images: their requests and their answers."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _SECONDS_TO_END = 10.0
 
 
 class Message(TypedDict, total=False):
-    """What the parent is told: where the model answers, or why it does not.
+    """A message to the parent process: the address of the model, or the reason why there is none.
 
     Attributes:
         url: of the server, once the model is loaded and checked.
