@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 import logging
 import re
 
 import pytest
 
 from boxwright.errors import TrainingError
+from boxwright.training.history import read_history
 
 LOGS = {"loss": 942796.333, "val_loss": 1.5, "val_localization_loss": 241507.391, "val_classification_loss": 0.0}
 
@@ -16,7 +16,7 @@ def make_log(tmp_path):
     from boxwright.training.callbacks import EpochLog
 
     def make(**settings):
-        return EpochLog(images=10, epochs=3, history_file=tmp_path / "history.json", **settings)
+        return EpochLog(images=10, epochs=3, folder=tmp_path, **settings)
 
     return make
 
@@ -48,7 +48,7 @@ def test_the_history_is_kept_and_a_repeated_epoch_stands_in_it_once(make_log):
     resumed = make_log()
     _one_epoch(resumed, 1)
     _one_epoch(resumed, 2)
-    assert [record["epoch"] for record in json.loads(first.history_file.read_text())] == [0, 1, 2]
+    assert [record["epoch"] for record in read_history(first.folder)] == [0, 1, 2]
 
 
 def test_ap_is_measured_every_n_epochs_and_at_the_end_and_every_record_is_reported(make_log, caplog):

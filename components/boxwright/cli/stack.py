@@ -65,7 +65,8 @@ def demo(
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     console = Console()
     result = demo_module.run_demo(Settings.from_environment(), console, dataset, images or demo_module.IMAGES, epochs)
-    console.print(progress.metrics(result.facts, result.version))
+    facts, ap50 = result.facts, {name: one.AP50 for name, one in result.facts.per_class.items()}
+    console.print(progress.metrics(f"{facts.model_name} version {result.version}", facts.split, facts.metrics, ap50))
     console.print(f"test images with predicted boxes: {result.picture}", soft_wrap=True)
 
 

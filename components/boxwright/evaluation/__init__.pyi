@@ -15,6 +15,8 @@ from .gate import GateReport as GateReport
 from .gate import check_gate as check_gate
 from .metrics import Measurement as Measurement
 from .predict import first_images as first_images
+from .records import CocoMetrics as CocoMetrics
 from .records import Comparison as Comparison
 from .records import EvaluationSummary as EvaluationSummary
+from .records import Metrics as Metrics
 from .validation_ap import validation_ap as validation_ap

@@ -40,7 +40,7 @@ from boxwright.evaluation.report import (
 )
 from boxwright.model import WEIGHTS_FILE, load_detector
 from boxwright.storage import write_json
-from boxwright.training import HISTORY_FILE, TRAINING_FILE
+from boxwright.training import Record, TrainingFacts, read_history
 
 log = logging.getLogger("boxwright.evaluation")
 
@@ -116,7 +116,7 @@ def evaluate(
     beaten, described = _answer_of_champion(champion, annotations, shards, out_dir, settings.voc)
     measurement = answered.measurement
     comparison = compare(beaten.measurement, measurement, described.reference) if beaten and described else None
-    history, analysis = _history(model_dir), analyse(measurement)
+    history, analysis = read_history(model_dir), analyse(measurement)
     write_json(out_dir / ANALYSIS_FILE, analysis.model_dump())
     summary = EvaluationSummary(
         split=split,
@@ -174,17 +174,11 @@ def _answer_of_champion(
     return answered, described.model_copy(update=facts)
 
 
-def _history(model_dir: Path) -> list[dict[str, float]]:
-    path = model_dir / HISTORY_FILE
-    return json.loads(path.read_text()) if path.exists() else []
-
-
 def _final_epoch(model_dir: Path) -> int:
-    path = model_dir / TRAINING_FILE
-    return int(json.loads(path.read_text())["final_epoch"]) if path.exists() else -1
+    return TrainingFacts.read(model_dir).final_epoch if (model_dir / TrainingFacts.FILE).exists() else -1
 
 
-def _losses(history: list[dict[str, float]], final_epoch: int) -> Metrics:
+def _losses(history: list[Record], final_epoch: int) -> Metrics:
     """The losses of the epoch whose weights are kept, and of the first, which shows what the seed was worth."""
     if not history:
         return {}

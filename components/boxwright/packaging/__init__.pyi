@@ -2,12 +2,12 @@ from .archive import unpack as unpack
 from .exports import SAVED_MODEL as SAVED_MODEL
 from .label_map import export_label_map as export_label_map
 from .outputs import ARCHIVE as ARCHIVE
-from .outputs import RUN_FILE as RUN_FILE
 from .outputs import output_uri as output_uri
 from .outputs import publish as publish
 from .outputs import run_folder as run_folder
 from .package import RunParts as RunParts
 from .package import package_model as package_model
 from .recipe import recipe_of as recipe_of
+from .run_facts import RunFacts as RunFacts
 from .sample import Sample as Sample
 from .sample import read_sample as read_sample

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from boxwright import __version__
 from boxwright.config import RunConfig
@@ -18,8 +17,8 @@ from boxwright.packaging.archive import pack
 from boxwright.packaging.exports import export_all
 from boxwright.packaging.outputs import ARCHIVE, RUN_FILE, output_uri, publish
 from boxwright.packaging.recipe import recipe_of
+from boxwright.packaging.run_facts import RunFacts
 from boxwright.packaging.sample import write_sample
-from boxwright.storage import write_json
 from boxwright.training import HISTORY_FILE
 
 
@@ -54,8 +53,7 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
     Returns:
         Where the archive is. It is uploaded last: where it is, the rest is too.
     """
-    facts = run_facts(config, run_id, parts)
-    write_json(out_dir / RUN_FILE, facts)
+    run_facts(config, run_id, parts).write(out_dir)
     shutil.copyfile(parts.detector / HISTORY_FILE, out_dir / HISTORY_FILE)
     content = out_dir / "content"
     shutil.rmtree(content, ignore_errors=True)
@@ -81,28 +79,27 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
     return Packed(output_uri(config, run_id, ARCHIVE), digest)
 
 
-def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> dict[str, Any]:
+def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> RunFacts:
     """The content of `run.json`: the origin of a model, readable without any server."""
-    examples = ExamplesSummary.read(parts.examples)
-    evaluation = EvaluationSummary.read(parts.evaluation)
+    examples, evaluation = ExamplesSummary.read(parts.examples), EvaluationSummary.read(parts.evaluation)
     seed = read_seed(parts.seed)
     parent = seed.origin if seed.kind == "incremental" else None
-    return {
-        "run_id": run_id,
-        "model_name": config.model_name,
-        "model_id": config.model_id,
-        "classes": list(examples.classes),
-        "category_ids": list(examples.category_ids),
-        "dataset_fingerprint": examples.fingerprint,
-        "dropped": [asdict(record) for record in examples.dropped],
-        "images": {name: split.images for name, split in examples.splits.items()},
-        "seed": seed.model_dump(),
-        "parent": parent,
-        "recipe": recipe_of(config, examples.fingerprint, parent),
-        "split": evaluation.split,
-        "metrics": evaluation.metrics,
-        "per_class": {name: one.model_dump() for name, one in evaluation.per_class.items()},
-        "hyperparameters": hyperparameters_of(config).model_dump(),
-        "config": json.loads(config.to_json()),
-        "code_version": __version__,
-    }
+    return RunFacts(
+        run_id=run_id,
+        model_name=config.model_name,
+        model_id=config.model_id,
+        classes=examples.classes,
+        category_ids=examples.category_ids,
+        dataset_fingerprint=examples.fingerprint,
+        dropped=examples.dropped,
+        images={name: split.images for name, split in examples.splits.items()},
+        seed=seed,
+        parent=parent,
+        recipe=recipe_of(config, examples.fingerprint, parent),
+        split=evaluation.split,
+        metrics=evaluation.metrics,
+        per_class=evaluation.per_class,
+        hyperparameters=hyperparameters_of(config).model_dump(),
+        config=json.loads(config.to_json()),
+        code_version=__version__,
+    )

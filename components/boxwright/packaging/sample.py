@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Base64Bytes, Field, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from boxwright.config import Frozen
 from boxwright.dataset.annotations import load_annotations
-from boxwright.errors import DataError
 from boxwright.evaluation import DETECTIONS_FILE
-from boxwright.storage import write_json
+from boxwright.storage import StoredRecord
 
 SAMPLE_FILE = "sample.json"
 _LOOKED_AT = 12
@@ -35,7 +34,12 @@ class SampleDetection(Frozen):
     score: float = Field(ge=0, le=1)
 
 
-class Sample(Frozen):
+def _decoded(value: Any) -> Any:
+    """A file has the bytes as base64."""
+    return base64.b64decode(value, validate=True) if isinstance(value, str) else value
+
+
+class Sample(StoredRecord):
     """An image and the best detections on it.
 
     Attributes:
@@ -45,7 +49,12 @@ class Sample(Frozen):
         detections: best first.
     """
 
-    image: Base64Bytes
+    FILE = SAMPLE_FILE
+    ADVICE = "package the model again"
+
+    image: Annotated[
+        bytes, BeforeValidator(_decoded), PlainSerializer(lambda data: base64.b64encode(data).decode(), str)
+    ]
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     detections: tuple[SampleDetection, ...]
@@ -72,13 +81,12 @@ def write_sample(examples_dir: Path, evaluation_dir: Path, out_dir: Path) -> Non
         detections.sort(key=lambda detection: -detection["score"])
     chosen = max(found, key=lambda key: (found[key][0]["score"], -key))
     shown = ("category_id", "bbox", "score")
-    value = {
-        "image": base64.b64encode(images[chosen]).decode(),
-        "width": records[chosen].width,
-        "height": records[chosen].height,
-        "detections": [{name: one[name] for name in shown} for one in found[chosen][:_KEPT]],
-    }
-    write_json(out_dir / SAMPLE_FILE, value)
+    Sample(
+        image=images[chosen],
+        width=records[chosen].width,
+        height=records[chosen].height,
+        detections=tuple(SampleDetection(**{name: one[name] for name in shown}) for one in found[chosen][:_KEPT]),
+    ).write(out_dir)
 
 
 def read_sample(folder: Path) -> Sample | None:
@@ -87,12 +95,4 @@ def read_sample(folder: Path) -> Sample | None:
     Raises:
         DataError: the file is not what `write_sample` writes.
     """
-    path = folder / SAMPLE_FILE
-    if not path.exists():
-        return None
-    try:
-        return Sample.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise DataError(f"{path}: {place}: {problem['msg']}; package the model again") from None
+    return Sample.read(folder) if (folder / SAMPLE_FILE).exists() else None

@@ -6,7 +6,6 @@ keeps one execution per run and node: a node that was killed is taken up again, 
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
@@ -17,15 +16,14 @@ from typing import Any
 
 from boxwright.config import RunConfig, RunInfo, Settings, new_run, resolve_templates
 from boxwright.errors import StorageError
-from boxwright.packaging import RUN_FILE
+from boxwright.packaging import RunFacts
 from boxwright.pipeline.lineage import connection_config, node_outputs, run_outputs
 from boxwright.pipeline.nodes import NODES, Node, Phase, find_node, nodes_of
 from boxwright.pipeline.transport import bring_folder, publish_folder
 from boxwright.registry import find_finished, find_start
-from boxwright.storage import connected, join, read_bytes
+from boxwright.storage import connected, join
 
 log = logging.getLogger("boxwright.release")
-_RUN_FILE_LIMIT = 10_000_000
 
 
 # TFX imports them where it can, which takes longer than most steps do, and does without them as well.
@@ -184,14 +182,14 @@ def run_pipeline(
 def _result(run_id: str, outputs: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
     last = next(node for node in NODES if node.ends_as and node.id in outputs)
     version = outputs[last.id]
-    facts = json.loads(read_bytes(join(version["archive"].rpartition("/")[0], RUN_FILE), _RUN_FILE_LIMIT))
+    facts = RunFacts.read(version["archive"].rpartition("/")[0])
     return {
         "run_id": run_id,
         "status": last.ends_as,
         "model_archive": version["archive"],
         "model_name": version["model_name"],
         "version": version["version"],
-        **{name: facts[name] for name in ("dataset_fingerprint", "parent", "split", "metrics", "per_class")},
+        **facts.model_dump(include={"dataset_fingerprint", "parent", "split", "metrics", "per_class"}),
         "seconds": seconds,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from pathlib import Path
@@ -10,17 +9,32 @@ from pathlib import Path
 from boxwright.config import RunConfig, RunInfo
 from boxwright.errors import StorageError, UsageError
 from boxwright.evaluation import PICTURES, REPORT_PAGE
-from boxwright.packaging import RUN_FILE, publish
+from boxwright.packaging import RunFacts, publish
 from boxwright.registry.opening import open_registry
 from boxwright.registry.parents import find_start
 from boxwright.registry.port import Release, Version
 from boxwright.registry.reuse import find_finished
-from boxwright.storage import write_json
-from boxwright.training import HISTORY_FILE
+from boxwright.storage import StoredRecord
+from boxwright.training import Record, read_history
 
 log = logging.getLogger("boxwright.release")
 
-REUSED_FILE = "reused.json"
+
+class ReusedVersion(StoredRecord):
+    """The content of `reused.json`: which version a run took instead of making one.
+
+    Attributes:
+        version: its reference.
+        archive: URI of its `model.tar.gz`.
+        run_id: of the run that made it.
+    """
+
+    FILE = "reused.json"
+    ADVICE = "clear reuse_version"
+
+    version: str
+    archive: str
+    run_id: str
 
 
 def register_model(
@@ -60,32 +74,32 @@ def record_failure(config: RunConfig, run: RunInfo, package_dir: Path, evaluatio
 def _release(
     config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str, accepted: bool
 ) -> Release:
-    facts = json.loads((package_dir / RUN_FILE).read_text())
+    facts = RunFacts.read(package_dir)
     return Release(
         model_name=config.model_name,
         run_id=run.run_id,
         archive_uri=archive_uri,
         as_of=run.as_of,
         interval_start=run.interval_start,
-        metrics={name: value for name, value in facts["metrics"].items() if value is not None},
-        fingerprint=facts["dataset_fingerprint"],
-        parent=facts["parent"],
-        model_id=facts["model_id"],
-        classes=facts["classes"],
-        category_ids=facts["category_ids"],
+        metrics={name: value for name, value in facts.metrics.items() if value is not None},
+        fingerprint=facts.dataset_fingerprint,
+        parent=facts.parent,
+        model_id=facts.model_id,
+        classes=list(facts.classes),
+        category_ids=list(facts.category_ids),
         config_json=config.to_json(),
-        hyperparameters=facts["hyperparameters"],
-        recipe=facts["recipe"],
-        code_version=facts["code_version"],
+        hyperparameters=facts.hyperparameters,
+        recipe=facts.recipe,
+        code_version=facts.code_version,
         run_url=run.url,
         pictures=[path for name in (*PICTURES, REPORT_PAGE) if (path := evaluation_dir / name).exists()],
-        curves=_curves(json.loads((package_dir / HISTORY_FILE).read_text())),
+        curves=_curves(read_history(package_dir)),
         accepted=accepted and run.rejected is None,
         rejected_by=run.rejected if accepted else "by the quality gate",
     )
 
 
-def _curves(history: list[dict[str, float]]) -> dict[str, list[float]]:
+def _curves(history: list[Record]) -> dict[str, list[float]]:
     names = [name for name in history[0] if name != "epoch"] if history else []
     return {name: [record[name] for record in history] for name in names}
 
@@ -101,8 +115,8 @@ def reuse_version(config: RunConfig, run: RunInfo, fingerprint: str) -> Version:
         raise UsageError(
             f"the version of {config.model_name} that this run was to reuse is gone; clear choose_seed to train"
         )
-    facts = {"version": version.reference, "archive": version.archive_uri, "run_id": version.run_id}
+    reused = ReusedVersion(version=version.reference, archive=version.archive_uri, run_id=version.run_id)
     with tempfile.TemporaryDirectory() as folder:
-        write_json(Path(folder, REUSED_FILE), facts)
-        publish(config, run.run_id, Path(folder), [REUSED_FILE])
+        reused.write(Path(folder))
+        publish(config, run.run_id, Path(folder), [reused.FILE])
     return version

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -22,6 +21,9 @@ from boxwright.stack import manager, progress
 from boxwright.stack.environment import BUCKET, Stack, stack_environment
 from boxwright.stack.outcome import outcome
 
+if TYPE_CHECKING:
+    from boxwright.packaging import RunFacts
+
 IMAGES = 200
 EPOCHS = 7
 SEED = 0
@@ -29,7 +31,6 @@ OUTPUT = f"s3://{BUCKET}/runs"
 # Other tools call the first split "train".
 SPLIT_FOLDERS = {"training": ("training", "train"), "validation": ("validation",), "test": ("test",)}
 START_TIMEOUT = 60.0
-RUN_FILE_LIMIT = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,13 @@ class DemoResult:
 
     Attributes:
         run_id: the run in Airflow.
-        facts: `run.json` of the run: `metrics`, `per_class`, `model_name`, and the like.
+        facts: `run.json` of the run.
         version: version in the model registry.
         picture: test images with the predicted boxes.
     """
 
     run_id: str
-    facts: dict[str, Any]
+    facts: RunFacts
     version: str
     picture: Path
 
@@ -196,10 +197,11 @@ def _remove_unasked(client: AirflowClient, known: set[str]) -> None:
 
 
 def _collect(settings: Settings, made: dict[str, Any]) -> DemoResult:
-    from boxwright.storage import download_file, join, read_bytes
+    from boxwright.packaging import RunFacts
+    from boxwright.storage import download_file, join
 
     run_id, output = made["run_id"], made["archive"].rpartition("/")[0]
-    facts = json.loads(read_bytes(join(output, "run.json"), RUN_FILE_LIMIT))
+    facts = RunFacts.read(output)
     picture = settings.home / "demo" / f"{run_id}-predictions.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     download_file(join(output, "predictions.png"), picture)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
 from rich.console import Console
 from rich.live import Live
@@ -78,20 +77,22 @@ def show_run(
     return state, tasks
 
 
-def metrics(facts: dict[str, Any], version: str) -> Table:
+def metrics(title: str, split: str, found: Mapping[str, float | None], ap50: Mapping[str, float | None]) -> Table:
     """The metrics of a run, over all classes and per class.
 
     Args:
-        facts: content of the run's `run.json`.
-        version: version of the model in the registry.
+        title: the model's name and version.
+        split: the images that it was measured on.
+        found: metrics by name.
+        ap50: of each class, by its name.
     """
-    table = Table(title=f"{facts['model_name']} version {version}", title_justify="left")
-    table.add_column(f"metric ({facts.get('split', 'evaluation')} images)")
+    table = Table(title=title, title_justify="left")
+    table.add_column(f"metric ({split} images)")
     table.add_column("value", justify="right")
-    for name, value in facts["metrics"].items():
+    for name, value in found.items():
         table.add_row(name, _number(value))
-    for name, measured in (facts.get("per_class") or {}).items():
-        table.add_row(f"AP50 of {name}", _number(measured.get("AP50")))
+    for name, value in ap50.items():
+        table.add_row(f"AP50 of {name}", _number(value))
     return table
 
 

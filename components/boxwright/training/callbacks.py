@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -13,8 +12,7 @@ from typing import Any
 import keras
 
 from boxwright.errors import TrainingError
-from boxwright.storage import write_json
-from boxwright.training.history import Record, epochs_without_improvement
+from boxwright.training.history import Record, epochs_without_improvement, read_history, write_history
 from boxwright.training.input_clock import InputClock
 
 log = logging.getLogger("boxwright.training")
@@ -27,7 +25,7 @@ class EpochLog(keras.callbacks.Callback):
     Args:
         images: training images an epoch.
         epochs: planned epochs, for the time left.
-        history_file: JSON list of one record an epoch; a resumed training goes on with it.
+        folder: for `history.json`; a resumed training goes on with it.
         clock: tells how long training waited for its input.
         measure: gives further metrics of the model, such as the validation AP, for an epoch's record.
         measure_every: epochs between two measurements; the last epoch is measured too; 0: never.
@@ -39,7 +37,7 @@ class EpochLog(keras.callbacks.Callback):
         self,
         images: int,
         epochs: int,
-        history_file: Path,
+        folder: Path,
         clock: InputClock | None = None,
         measure: Callable[[Any], Record] | None = None,
         measure_every: int = 0,
@@ -49,8 +47,8 @@ class EpochLog(keras.callbacks.Callback):
         super().__init__()
         self.images = images
         self.epochs = epochs
-        self.history_file = history_file
-        self.history: list[Record] = json.loads(history_file.read_text()) if history_file.exists() else []
+        self.folder = folder
+        self.history: list[Record] = read_history(folder)
         self._clock = clock or InputClock()
         self._measure = measure if measure_every else None
         self._measure_every = measure_every
@@ -93,7 +91,7 @@ class EpochLog(keras.callbacks.Callback):
         record["seconds"] = time.monotonic() - self._started
         self.history.append(record)
         if self._writes:
-            write_json(self.history_file, self.history)
+            write_history(self.history, self.folder)
         self._say(epoch, record)
         if self._report:
             self._report(record)

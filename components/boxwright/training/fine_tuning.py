@@ -23,8 +23,7 @@ from boxwright.model import (
     read_seed,
     save_detector,
 )
-from boxwright.storage import write_json
-from boxwright.training.history import HISTORY_FILE, TRAINING_FILE, Record, best_record
+from boxwright.training.history import Record, TrainingFacts, best_record, write_history
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
 
 log = logging.getLogger("boxwright.training")
@@ -115,9 +114,8 @@ def fine_tune(
     if not is_chief():
         return summary
     save_detector(detector, card, out_dir)
-    write_json(out_dir / HISTORY_FILE, summary.history)
-    facts = {"hyperparameters": hyperparameters.model_dump(), "final_epoch": summary.final_epoch}
-    write_json(out_dir / TRAINING_FILE, facts)
+    write_history(summary.history, out_dir)
+    TrainingFacts(hyperparameters=hyperparameters, final_epoch=summary.final_epoch).write(out_dir)
     shutil.rmtree(checkpoint_dir)
     return summary
 
@@ -195,7 +193,7 @@ def _fit(
     progress = EpochLog(
         plan.images["training"],
         hyperparameters.epochs,
-        checkpoint_dir / HISTORY_FILE,
+        checkpoint_dir,
         clock,
         watch.measure,
         hyperparameters.validation_ap_epochs,

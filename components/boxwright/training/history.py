@@ -2,8 +2,54 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from boxwright.config import Hyperparameters
+from boxwright.errors import DataError
+from boxwright.storage import StoredRecord, write_json
+
 HISTORY_FILE, TRAINING_FILE = "history.json", "training.json"
 Record = dict[str, float]
+_HISTORY = TypeAdapter(list[Record])
+
+
+class TrainingFacts(StoredRecord):
+    """The content of `training.json`.
+
+    Attributes:
+        hyperparameters: that were trained with.
+        final_epoch: 0-based epoch whose weights are handed on.
+    """
+
+    FILE = TRAINING_FILE
+    ADVICE = "clear fine_tune to train again"
+
+    hyperparameters: Hyperparameters
+    final_epoch: int
+
+
+def write_history(history: list[Record], folder: Path) -> None:
+    """Writes `history.json`, atomically."""
+    write_json(folder / HISTORY_FILE, history)
+
+
+def read_history(folder: Path) -> list[Record]:
+    """Reads `history.json`; no records where there is no such file.
+
+    Raises:
+        DataError: it is not what `write_history` writes.
+    """
+    path = folder / HISTORY_FILE
+    if not path.exists():
+        return []
+    try:
+        return _HISTORY.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DataError(
+            f"{path} is not the history of a training ({error.errors()[0]['msg']}); remove it to train from the start"
+        ) from None
 
 
 def score(record: Record, metric: str) -> float | None:

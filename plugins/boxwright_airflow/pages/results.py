@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from boxwright.errors import BoxwrightError
 from boxwright.evaluation import GALLERY_FILE, METRICS_FILE, GateReport, gallery_picture
-from boxwright.packaging import RUN_FILE
+from boxwright.packaging import RunFacts
 from boxwright.storage import join, read_bytes
 from boxwright_airflow.pages.version_facts import Card
 
@@ -67,7 +67,7 @@ class Results:
 
     def run(self) -> dict[str, Any] | None:
         """`run.json`."""
-        return self._mapping(RUN_FILE)
+        return self._mapping(RunFacts.FILE)
 
     def validation(self) -> dict[str, Any] | None:
         """`validation_report.json`."""
