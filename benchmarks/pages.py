@@ -96,13 +96,37 @@ def make_versions(folder: Path, count: int) -> None:
 def write_results(output: Path) -> None:
     """What the pages read of a run: metrics of three classes, and a gallery of 24 images."""
     output.mkdir(parents=True)
-    scores = {"AP": 0.4, "AP50": 0.6, "boxes": 9}
-    metrics = {"split": "test", "threshold": 0.4, "metrics": scores, "per_class": dict.fromkeys("abc", scores)}
+    from boxwright.evaluation.gate import GateReport
+    from boxwright.evaluation.records import CocoMetrics, EvaluationSummary
+    from boxwright.model.seeds import Seed
+    from boxwright.packaging.run_facts import RunFacts
+
+    measured = EvaluationSummary(
+        split="test",
+        threshold=0.4,
+        metrics={"AP": 0.4, "AP50": 0.6},
+        per_class=dict.fromkeys("abc", CocoMetrics(AP=0.4, AP50=0.6, boxes=9)),
+    )
+    facts = RunFacts(
+        run_id="run",
+        model_name=MODEL,
+        model_id="tiny",
+        classes=tuple("abc"),
+        dataset_fingerprint="fingerprint",
+        images={"training": 24},
+        seed=Seed(kind="pretrained", model_id="tiny", origin="random"),
+        parent=None,
+        split=measured.split,
+        metrics=measured.metrics,
+        per_class=measured.per_class,
+        hyperparameters={},
+        config={},
+        code_version="0.1.0",
+    )
+    for record in (measured, facts, GateReport(checks=())):
+        record.write(output)
     gallery = [{"picture": n, "file": f"{n}.jpg", "caption": "", "galleries": []} for n in range(24)]
-    (output / "metrics.json").write_text(json.dumps(metrics))
     (output / "gallery.json").write_text(json.dumps(gallery))
-    (output / "gate.json").write_text('{"checks": []}')
-    (output / "run.json").write_text("{}")
 
 
 @contextmanager

@@ -107,37 +107,46 @@ def make_version(registry: Any, tmp_path: Path) -> Callable[..., Any]:
 
 def _write_results(folder: Path, release: Any) -> None:
     """What a run publishes beside its archive, as far as pages read it."""
+    from boxwright.dataset.validation import Report
+    from boxwright.evaluation.gate import GateCheck, GateReport
+    from boxwright.evaluation.records import CocoMetrics, EvaluationSummary, Speed
+    from boxwright.model.seeds import Seed
+    from boxwright.packaging.run_facts import RunFacts
+
     (folder / "gallery").mkdir(parents=True, exist_ok=True)
     ap = release.metrics["AP"]
     per_class = {
-        name: {"AP": ap - place / 10, "AP50": ap, "boxes": 10 + place} for place, name in enumerate(release.classes)
+        name: CocoMetrics(AP=ap - place / 10, AP50=ap, boxes=10 + place) for place, name in enumerate(release.classes)
     }
-    metrics = {
-        "split": "test",
-        "threshold": 0.5,
-        "metrics": release.metrics | {"F1": 0.5},
-        "per_class": per_class,
-        "speed": {"device": "cpu", "latency_ms": 12.0, "images_per_second": None, "batch_size": 8, "size_bytes": 9},
-        "champion": None,
-        "comparison": None,
-    }
-    check = {"name": "AP50", "value": ap, "bound": 0.1, "at_most": False, "passed": True, "verdict": "passed"}
+    speed = Speed(
+        latency_ms=12.0, latency_p95_ms=14.0, images_per_second=None, batch_size=8, size_bytes=9, device="CPU"
+    )
+    metrics = release.metrics | {"F1": 0.5}
+    EvaluationSummary(split="test", threshold=0.5, metrics=metrics, per_class=per_class, speed=speed).write(folder)
+    check = GateCheck(name="AP50", value=ap, bound=0.1, passed=True, verdict="passed")
+    GateReport(checks=(check,)).write(folder)
+    RunFacts(
+        run_id=release.run_id,
+        model_name=release.model_name,
+        model_id=release.model_id,
+        classes=release.classes,
+        dataset_fingerprint=release.fingerprint,
+        images={"training": 16, "test": 4},
+        seed=Seed(kind="pretrained", model_id=release.model_id, origin="random", reason="nothing came before"),
+        parent=None,
+        split="test",
+        metrics=metrics,
+        hyperparameters=release.hyperparameters,
+        config={},
+        code_version=release.code_version,
+    ).write(folder)
     split = {"images": 16, "boxes": 60, "classes": dict.fromkeys(release.classes, 30)}
-    files = {
-        "metrics.json": metrics,
-        "gate.json": {"passed": True, "checks": [check]},
-        "run.json": {"images": {"training": 16, "test": 4}, "dataset_fingerprint": release.fingerprint},
-        "gallery.json": [
-            {"picture": 0, "file": "shared.jpg", "caption": "3 of 4 right, 1 missed", "galleries": ["sample"]},
-            {"picture": 1, "file": f"{release.run_id}.jpg", "caption": "1 of 4 right", "galleries": ["worst"]},
-        ],
-        "validation_report.json": {
-            "ok": True, "fingerprint": release.fingerprint, "splits": {"training": split}, "settings": {},
-            "rules": {}, "findings": [], "dropped": [],
-        },
-    }  # fmt: skip
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content))
+    Report(fingerprint=release.fingerprint, splits={"training": split}).write(folder / "validation_report.json")
+    gallery = [
+        {"picture": 0, "file": "shared.jpg", "caption": "3 of 4 right, 1 missed", "galleries": ["sample"]},
+        {"picture": 1, "file": f"{release.run_id}.jpg", "caption": "1 of 4 right", "galleries": ["worst"]},
+    ]
+    (folder / "gallery.json").write_text(json.dumps(gallery))
     (folder / "report.html").write_text("<!doctype html><title>Evaluation</title><h1>Evaluation</h1>")
     (folder / "validation_report.html").write_text("<!doctype html><title>Validation</title>")
     (folder / "model.tar.gz").write_bytes(b"an archive")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from boxwright.dataset.validation.findings import Dropped, Report
+from boxwright.evaluation.records import GalleryEntry
 from boxwright_airflow.pages.compare import differences, metric_rows, shared_images
 
 Make = Callable[..., Any]
@@ -75,17 +76,16 @@ def test_settings_that_one_lacks_differ() -> None:
 
 
 def test_images_of_all_come_before_images_of_some() -> None:
-    def one(file: str, picture: int) -> dict[str, Any]:
-        return {"file": file, "picture": picture, "caption": ""}
+    def one(file: str, picture: int) -> GalleryEntry:
+        return GalleryEntry(file=file, picture=picture)
 
     found = shared_images([[one("a", 0), one("b", 1), one("d", 2)], [one("b", 0), one("a", 1)], [one("b", 5)]])
     assert [row.file for row in found] == ["b", "a"]
     assert found[1].pictures == ((0, ""), (1, ""), None)
 
 
-def write_counts(tmp_path: Path, run: str, splits: dict[str, Any], **more: Any) -> None:
-    path = tmp_path / run / "output" / "validation_report.json"
-    path.write_text(json.dumps({"splits": splits, "findings": [], "dropped": []} | more))
+def write_counts(tmp_path: Path, run: str, splits: dict[str, Any], dropped: tuple[Dropped, ...] = ()) -> None:
+    Report(splits=splits, dropped=list(dropped)).write(tmp_path / run / "output" / "validation_report.json")
 
 
 def test_a_dataset_shows_its_content_its_models_and_what_changed(
@@ -97,7 +97,8 @@ def test_a_dataset_shows_its_content_its_models_and_what_changed(
     make_version("run-4", "2026-03-02", fingerprint="c" * 64, model_name="other")
     training = {"images": 10, "boxes": 30, "classes": {"bolt": 20, HOSTILE: 10}, "annotations": "s3://data/a.json"}
     write_counts(tmp_path, "run-1", {"training": training})
-    write_counts(tmp_path, "run-3", {"training": training | {"images": 12, "classes": {"bolt": 25}}}, dropped=[{}])
+    later = training | {"images": 12, "classes": {"bolt": 25}}
+    write_counts(tmp_path, "run-3", {"training": later}, (Dropped("training", "images", 3, None, "image_missing"),))
     client = visit("viewer")
     listed = client.get("/datasets").text
     assert re.findall(r"<code>(\w)\w+</code>", listed) == ["b", "c", "a"]

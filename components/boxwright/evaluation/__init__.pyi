@@ -18,5 +18,7 @@ from .predict import first_images as first_images
 from .records import CocoMetrics as CocoMetrics
 from .records import Comparison as Comparison
 from .records import EvaluationSummary as EvaluationSummary
+from .records import GalleryEntry as GalleryEntry
 from .records import Metrics as Metrics
+from .records import parse_gallery as parse_gallery
 from .validation_ap import validation_ap as validation_ap

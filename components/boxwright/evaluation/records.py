@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
+from pydantic import Field, TypeAdapter, ValidationError
+
 from boxwright.config import Fraction, Frozen
+from boxwright.errors import DataError, shorten
 from boxwright.evaluation.files import METRICS_FILE
 from boxwright.storage import StoredRecord
 
@@ -149,3 +154,42 @@ class EvaluationSummary(StoredRecord):
     speed: Speed | None = None
     champion: BeatenChampion | None = None
     comparison: Comparison | None = None
+
+
+class GalleryEntry(Frozen):
+    """One image of `gallery.json`, which lists those of the report in its order.
+
+    Attributes:
+        picture: number of its picture, ground truth beside predictions.
+        file: file name of the image.
+        caption: its counts in words.
+        galleries: names of the galleries that show it.
+    """
+
+    picture: int = Field(ge=0)
+    file: str = ""
+    caption: str = ""
+    galleries: tuple[str, ...] = ()
+
+
+_GALLERY = TypeAdapter(list[GalleryEntry])
+
+
+def parse_gallery(data: bytes, name: str) -> list[GalleryEntry]:
+    """Reads the content of `gallery.json`.
+
+    Args:
+        data: the content.
+        name: what to call the file in the error.
+
+    Raises:
+        DataError: it is no gallery.
+    """
+    try:
+        return _GALLERY.validate_python(json.loads(data), extra="ignore")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        problem = f"{shorten('.'.join(str(part) for part in first['loc']))}: {first['msg']}"
+    except (ValueError, RecursionError) as error:
+        problem = f"it is no JSON ({type(error).__name__})"
+    raise DataError(f"{name} is no gallery: {problem}; evaluate the model again")

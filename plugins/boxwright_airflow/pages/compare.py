@@ -9,13 +9,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
+from boxwright.evaluation import GalleryEntry
 from boxwright_airflow.pages.charts import bar_chart
 from boxwright_airflow.pages.registered_models import Model, OpenShelf
 from boxwright_airflow.pages.render import page
-from boxwright_airflow.pages.results import Results
 from boxwright_airflow.pages.security import READ
 from boxwright_airflow.pages.version import find_card
 from boxwright_airflow.pages.version_facts import Card
+from boxwright_airflow.results import Results
 
 MOST = 6
 # Lower is better of these alone; of counts neither is.
@@ -55,12 +56,12 @@ def router() -> APIRouter:
         cards = _cards(shelf.models(), v or [])
         if len(cards) < 2:
             raise HTTPException(422, "select two or more versions in the list of models, then compare them")
-        results = [Results(card) for card in cards]
+        results = [Results(card.folder) for card in cards]
         per_class = [one.per_class for one in results]
         classes = list(dict.fromkeys(name for found in per_class for name in found))
-        values = {name: [found.get(name, {}).get("AP") for found in per_class] for name in classes}
+        values = {name: [found[name].AP if name in found else None for found in per_class] for name in classes}
         shared = shared_images([one.gallery() for one in results])
-        splits = {str(one.evaluation.get("split", "")) for one in results if one.evaluation}
+        splits = {one.evaluation.split for one in results if one.evaluation}
         return page(
             request,
             "compare.html",
@@ -127,9 +128,9 @@ def differences(found: Sequence[dict[str, Any]]) -> list[tuple[str, tuple[str, .
     return [(name, values) for name, values in rows if len(set(values)) > 1]
 
 
-def shared_images(galleries: Sequence[Sequence[dict[str, Any]]]) -> list[Shared]:
+def shared_images(galleries: Sequence[Sequence[GalleryEntry]]) -> list[Shared]:
     """The images that two or more galleries have, by file name; those of all first."""
-    places = [{str(one["file"]): (one["picture"], str(one["caption"])) for one in found} for found in galleries]
+    places = [{one.file: (one.picture, one.caption) for one in found} for found in galleries]
     files = dict.fromkeys(file for found in places for file in found)
     rows = [Shared(file, tuple(found.get(file) for found in places)) for file in files]
     shared = [row for row in rows if sum(one is not None for one in row.pictures) > 1]

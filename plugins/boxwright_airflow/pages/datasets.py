@@ -9,12 +9,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 
+from boxwright.dataset.report import PAGE_FILE
+from boxwright.dataset.validation import Report
 from boxwright_airflow.pages.registered_models import Model, OpenShelf
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
-from boxwright_airflow.pages.results import VALIDATION_PAGE, Results
 from boxwright_airflow.pages.security import READ
 from boxwright_airflow.pages.version_facts import Card, cards_of
+from boxwright_airflow.results import Results
 
 Fingerprint = Annotated[str, Path(pattern=r"^[A-Za-z0-9:._-]{1,100}$")]
 
@@ -92,7 +94,7 @@ def router() -> APIRouter:
         source = read_content(found)[2]
         if source is None:
             raise HTTPException(404, "no run of this dataset still has its validation report")
-        return stored_report(Results(source).uri(VALIDATION_PAGE))
+        return stored_report(Results(source.folder).uri(PAGE_FILE))
 
     return routes
 
@@ -135,7 +137,7 @@ def read_content(dataset: Dataset, tries: int = 3) -> tuple[Content | None, list
     """The content, from the newest of some runs that left it; else the problems; and the run's version."""
     problems: list[str] = []
     for card in dataset.cards[:tries]:
-        results = Results(card)
+        results = Results(card.folder)
         report = results.validation()
         if report is not None:
             return _content(report), [], card
@@ -143,11 +145,9 @@ def read_content(dataset: Dataset, tries: int = 3) -> tuple[Content | None, list
     return None, problems, None
 
 
-def _content(report: dict[str, Any]) -> Content:
-    found = report.get("splits")
-    splits = {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
+def _content(report: Report) -> Content:
     classes: dict[str, dict[str, int]] = {}
-    for split, facts in splits.items():
+    for split, facts in report.splits.items():
         counts = facts.get("classes")
         for name, count in counts.items() if isinstance(counts, dict) else ():
             classes.setdefault(str(name), {})[split] = _count(count)
@@ -157,17 +157,13 @@ def _content(report: dict[str, Any]) -> Content:
             "boxes": _count(one.get("boxes")),
             "annotations": str(one.get("annotations", "")),
         }
-        for name, one in splits.items()
+        for name, one in report.splits.items()
     }
-    return Content(shown, classes, _length(report.get("findings")), _length(report.get("dropped")))
+    return Content(shown, classes, len(report.findings), len(report.dropped))
 
 
 def _count(value: Any) -> int:
     return value if isinstance(value, int) else 0
-
-
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, list) else 0
 
 
 def changes_of(before: Content, after: Content) -> list[Change]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from boxwright.config import Settings
 from boxwright.errors import StorageError
+from boxwright.packaging import RunFacts
 from boxwright_airflow.pages.registered_models import Model
 from boxwright_airflow.pages.version_facts import Card, cards_of
 
@@ -62,7 +63,7 @@ def chain_of(card: Card, models: Sequence[Model]) -> tuple[list[Card], str]:
     return chain, "pretrained weights"
 
 
-def graph_of(card: Card, chain: Sequence[Card], origin: str, run: Mapping[str, Any] | None) -> Graph:
+def graph_of(card: Card, chain: Sequence[Card], origin: str, run: RunFacts | None) -> Graph:
     """Draws dataset -> examples -> seed -> model -> metrics -> version, and the chain of parents below.
 
     Args:
@@ -71,11 +72,9 @@ def graph_of(card: Card, chain: Sequence[Card], origin: str, run: Mapping[str, A
         origin: what the oldest of them began with.
         run: the content of `run.json`, where it can be read.
     """
-    images = (run or {}).get("images")
-    splits = ", ".join(f"{count} {name}" for name, count in images.items()) if isinstance(images, dict) else ""
+    splits = ", ".join(f"{count} {name}" for name, count in run.images.items()) if run else ""
     dataset = f"/datasets/{quote(card.fingerprint, safe='')}" if card.fingerprint else ""
-    seed = (run or {}).get("seed")
-    reason = str(seed.get("reason", "")) if isinstance(seed, dict) else ""
+    reason = run.seed.reason if run else ""
     steps = [
         ("Dataset", [card.fingerprint[:12] or "unknown"], dataset),
         ("Examples", [f"{len(card.classes)} classes", splits], ""),

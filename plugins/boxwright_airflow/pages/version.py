@@ -18,9 +18,9 @@ from boxwright_airflow.pages.lineage import chain_of, graph_of, metadata_of
 from boxwright_airflow.pages.registered_models import Model, OpenShelf, find_model
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
-from boxwright_airflow.pages.results import Results, picture
 from boxwright_airflow.pages.security import READ, may_change
 from boxwright_airflow.pages.version_facts import Card, cards_of
+from boxwright_airflow.results import Results
 
 LINK_SECONDS = 300
 DONE = {
@@ -61,12 +61,13 @@ def router() -> APIRouter:
         """The version's page."""
         models = shelf.models()
         card = find_card(models, name, number)
-        results = Results(card)
+        results = Results(card.folder)
+        measured = results.evaluation
         chain, origin = chain_of(card, models)
         values = {
             "metrics": results.metrics,
-            "split": str(results.evaluation.get("split", "evaluated")),
-            "threshold": results.threshold,
+            "split": measured.split if measured else "evaluated",
+            "threshold": measured.threshold if measured else None,
             "per_class": results.per_class,
             "gate": results.gate(),
             "gallery": results.gallery(),
@@ -91,13 +92,13 @@ def router() -> APIRouter:
     @routes.get("/report")
     def report(shelf: OpenShelf, name: Name, number: Number) -> HTMLResponse:
         """The evaluation report, shut off from everything."""
-        return stored_report(Results(_with_results(find_card(shelf.models(), name, number))).uri(REPORT_PAGE))
+        return stored_report(Results(_with_results(find_card(shelf.models(), name, number)).folder).uri(REPORT_PAGE))
 
     @routes.get("/gallery/{place}.jpg")
     def gallery(shelf: OpenShelf, name: Name, number: Number, place: Annotated[int, Path(ge=0, le=9999)]) -> Response:
         """One picture of the gallery."""
         card = _with_results(find_card(shelf.models(), name, number))
-        return Response(picture(card, place), media_type="image/jpeg", headers=_PICTURE_HEADERS)
+        return Response(Results(card.folder).picture(place), media_type="image/jpeg", headers=_PICTURE_HEADERS)
 
     @routes.get("/archive")
     def archive(shelf: OpenShelf, name: Name, number: Number) -> Response:

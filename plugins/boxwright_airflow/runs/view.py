@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from boxwright.dataset.validation import Report
-from boxwright.evaluation import REPORT_PAGE, GateReport
+from boxwright.evaluation import REPORT_PAGE
 from boxwright.pipeline import Leaves, find_node
-from boxwright_airflow.runs import results
+from boxwright_airflow.results import Results
 from boxwright_airflow.runs.charts import Chart, epoch_chart
-from boxwright_airflow.runs.results import Result
 from boxwright_airflow.runs.tasks import Run, Task, error_line
 from boxwright_airflow.runs.training import Progress, progress_of
 from boxwright_airflow.training_tasks import in_order
 
 _METRICS = ("AP", "AP50")
 _SHOWN_FINDINGS = 10
+_ENDED = ("success", "failed")
 _NO_AP = "No validation AP so far: the hyperparameter validation_ap_epochs says after how many epochs it is measured."
 _RUNNING = ("running", "deferred", "restarting", "awaiting_input")
 _WAITING = {
@@ -65,8 +64,8 @@ def page_values(run: Run) -> dict[str, Any]:
         "failed": failed,
         "error": error_line(run, failed) if failed else "",
         "training": _training(run),
-        "validation": _validation(results.validation(run)),
-        "gate": _gate(results.gate(run)),
+        "validation": _validation(run),
+        "gate": _gate(run),
         "evaluation": _evaluation(run),
         "version": _version(run),
         "ended": run.has_ended,
@@ -165,15 +164,19 @@ def _charts(progress: Progress) -> list[Chart | None]:
     ]
 
 
-def _validation(found: Result[Report]) -> dict[str, Any] | None:
-    if found.problem:
-        return {"problem": found.problem}
-    if found.value is None:
+def _validation(run: Run) -> dict[str, Any] | None:
+    """What validation found; the download's report, which has looked at the images too, where there is one."""
+    left = [task for task in reversed(run.tasks_leaving(Leaves.VALIDATION_REPORT)) if task.report]
+    task = next((task for task in left if task.state in _ENDED), None)
+    if run.output is None or task is None:
         return None
-    report = found.value
+    results = _results(run, task)
+    report = results.validation()
+    if report is None:
+        return {"problem": "; ".join(results.problems)}
     return {
         "problem": "",
-        "task_id": found.task_id,
+        "task_id": task.task_id,
         "ok": not report.errors,
         "errors": len(report.errors),
         "warnings": len(report.warnings),
@@ -184,13 +187,20 @@ def _validation(found: Result[Report]) -> dict[str, Any] | None:
     }
 
 
-def _gate(found: Result[GateReport]) -> dict[str, Any] | None:
-    if found.problem:
-        return {"problem": found.problem}
-    if found.value is None:
+def _gate(run: Run) -> dict[str, Any] | None:
+    task = run.task_leaving(Leaves.GATE_REPORT)
+    if run.output is None or task is None or task.state not in _ENDED:
         return None
-    rows = [(check.row(), check.passed, check.note) for check in found.value.checks]
-    return {"problem": "", "passed": found.value.passed, "rows": rows}
+    results = _results(run, task)
+    report = results.gate()
+    if report is None:
+        return {"problem": "; ".join(results.problems)}
+    rows = [(check.row(), check.passed, check.note) for check in report.checks]
+    return {"problem": "", "passed": report.passed, "rows": rows}
+
+
+def _results(run: Run, task: Task) -> Results:
+    return Results(run.output or "", task.stamp, f"clear {task.task_id} to write it again")
 
 
 def _evaluation(run: Run) -> dict[str, Any] | None:

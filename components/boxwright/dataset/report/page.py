@@ -14,7 +14,6 @@ from boxwright.errors import DataError
 from boxwright.reporting import chart_figure, count_of, data_uri, document, long_text, number, table, text_of
 from boxwright.storage import write_atomic
 
-PAGE_FILE = "validation_report.html"
 LINKS = (REPORT_FILE, "great_expectations.json", "data_docs/index.html")
 SHOWN_FINDINGS = 200
 

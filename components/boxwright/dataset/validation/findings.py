@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from boxwright.dataset.validation.rules import Rule
 from boxwright.errors import DataError, shorten
 from boxwright.storage import write_json
@@ -163,7 +165,9 @@ class Report:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise _no_report(str(path), error) from error
+            raise DataError(
+                f"{path}: expected a validation report ({type(error).__name__}); run validate_annotations"
+            ) from error
         return cls.parse(data, str(path))
 
     @classmethod
@@ -178,17 +182,20 @@ class Report:
             DataError: it is no report.
         """
         try:
+            # Not by pydantic's own JSON reader, which takes no half surrogate pair; a class may be named so.
             content = json.loads(data)
-            return cls(
-                settings=content["settings"],
-                fingerprint=content["fingerprint"],
-                splits=content["splits"],
-                rules={name: RuleOutcome(**outcome) for name, outcome in content["rules"].items()},
-                findings=[Finding(**found) for found in content["findings"]],
-                dropped=[Dropped(**record) for record in content["dropped"]],
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _no_report(name, error) from error
+            if isinstance(content, dict) and (missing := _NEEDED - content.keys()):
+                raise DataError(
+                    f"{name}: expected a validation report, {', '.join(sorted(missing))} missing; run "
+                    "validate_annotations"
+                )
+            return _REPORT.validate_python(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            problem = f"{shorten('.'.join(str(part) for part in first['loc']))}: {first['msg']}"
+        except (ValueError, RecursionError) as error:
+            problem = f"it is no JSON ({type(error).__name__})"
+        raise DataError(f"{name}: expected a validation report: {problem}; run validate_annotations")
 
     def raise_if_errors(self, path: Path | None) -> None:
         """Ends the step where there are errors.
@@ -207,8 +214,9 @@ class Report:
             raise DataError(f"dataset: {records}: {shown}{more}{where}")
 
 
-def _no_report(name: str, error: Exception) -> DataError:
-    return DataError(f"{name}: expected a validation report ({type(error).__name__}); run validate_annotations")
+# What a file may lack has its default.
+_NEEDED = {"splits", "findings"}
+_REPORT = TypeAdapter(Report)
 
 
 def _plain(record: Finding | Dropped) -> dict[str, Any]:

@@ -1,0 +1,3 @@
+"""Name of the page, for those who only point at it."""
+
+PAGE_FILE = "validation_report.html"
