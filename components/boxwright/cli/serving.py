@@ -45,8 +45,9 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per image.")] = False,
 ) -> None:
     """Detects objects in images and prints them; the exit code is 1 if an image could not be processed."""
+    from boxwright.registry import resolve_model
     from boxwright.serving.batch import images_at, look_at, record
-    from boxwright.serving.engine import load_predictor, resolve_model
+    from boxwright.serving.engine import load_predictor
 
     uris = list(dict.fromkeys(uri for given in images for uri in images_at(given)))
     predictor = load_predictor(resolve_model(model))

@@ -7,7 +7,6 @@ They have the shape that `data_steps.py` describes.
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -101,7 +100,7 @@ def evaluate(
     from boxwright.evaluation import PUBLISHED
     from boxwright.evaluation import evaluate as work
     from boxwright.packaging import publish
-    from boxwright.registry import fetch_champion
+    from boxwright.registry import open_champion
 
     settings, info, folder = (
         RunConfig.model_validate_json(config),
@@ -109,8 +108,7 @@ def evaluate(
         Path(evaluation.uri),
     )
     background = _background(settings, info, Path(examples.uri), Path(seed.uri))
-    with TemporaryDirectory() as temporary:
-        champion = fetch_champion(settings, info, Path(temporary, "champion"))
+    with open_champion(settings, info) as champion:
         summary = work(
             Path(examples.uri), Path(detector.uri), folder, settings.evaluation, champion, settings.gate, background
         )

@@ -1,7 +1,10 @@
 from .approval import question as question
+from .champion import open_champion as open_champion
 from .epoch_metrics import EpochMetrics as EpochMetrics
-from .fetching import fetch_champion as fetch_champion
 from .measuring import measure_model as measure_model
+from .open_model import ModelSource as ModelSource
+from .open_model import open_model as open_model
+from .open_model import resolve_model as resolve_model
 from .opening import open_registry as open_registry
 from .parents import find_start as find_start
 from .parents import resolve_parent as resolve_parent

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig, RunConfig, parse_config
@@ -14,7 +13,7 @@ from boxwright.dataset.examples import build_evaluation_examples
 from boxwright.dataset.snapshot import download_dataset
 from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE, Champion, EvaluationSummary, evaluate
 from boxwright.evaluation.report import Background
-from boxwright.registry.fetching import fetch_model
+from boxwright.registry.open_model import open_model, resolve_model
 
 
 def measure_model(
@@ -28,7 +27,7 @@ def measure_model(
     """Measures a model on every image of a dataset.
 
     Args:
-        model: `models:/name/3`, `models:/name@champion`, or the URI of a `model.tar.gz`.
+        model: see `open_model`.
         dataset: folder or prefix with images/ and annotations; of one with splits below it the test split is taken,
             else the validation split.
         report: folder for the report and the detections; none is kept if unset.
@@ -40,19 +39,20 @@ def measure_model(
         UsageError, DataError: there is no such model or dataset, or they do not fit.
     """
     config = _config(dataset, annotations_file)
-    with _workspace() as folder:
-        title = fetch_model(model, folder / "model")
-        champion = None
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="boxwright-evaluate-")))
+        source, champion = resolve_model(model), None
+        detector = opened.enter_context(open_model(source))
         if against:
-            champion = Champion(fetch_model(against, folder / "other"), folder / "other")
+            other = resolve_model(against)
+            champion = Champion(other.reference, opened.enter_context(open_model(other)))
         download_dataset(config, folder / "dataset")
         build_evaluation_examples(folder / "dataset", folder / "examples")
         out = folder / "out"
         out.mkdir()
-        background = Background(
-            title, lineage={"Model": title, "Dataset": config.training}, links=(METRICS_FILE, DETECTIONS_FILE)
-        )
-        summary = evaluate(folder / "examples", folder / "model", out, settings, champion, background=background)
+        lineage = {"Model": source.reference, "Dataset": config.training}
+        background = Background(source.reference, lineage=lineage, links=(METRICS_FILE, DETECTIONS_FILE))
+        summary = evaluate(folder / "examples", detector, out, settings, champion, background=background)
         if report:
             shutil.copytree(out, report, dirs_exist_ok=True)
     return summary
@@ -62,9 +62,3 @@ def _config(dataset: str, annotations_file: str) -> RunConfig:
     splits = splits_below(dataset, annotations_file)
     uri = splits.get("test") or splits.get("validation") or splits["training"]
     return parse_config({"training": uri, "annotations_file": annotations_file, "output": "unused"})
-
-
-@contextmanager
-def _workspace() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="boxwright-evaluate-") as folder:
-        yield Path(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import tempfile
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,9 +11,8 @@ from typing import Literal
 from boxwright.config import RunConfig, RunInfo, is_registered
 from boxwright.errors import UsageError
 from boxwright.model import MODEL_FILE, WEIGHTS_FILE, Seed, check_parent, load_card, write_seed
-from boxwright.packaging import unpack
+from boxwright.registry.open_model import open_model
 from boxwright.registry.opening import open_registry
-from boxwright.storage import download_file
 
 log = logging.getLogger("boxwright.release")
 
@@ -79,15 +78,11 @@ def resolve_parent(config: RunConfig, run: RunInfo, classes: tuple[str, ...], ou
     start = find_start(config, run)
     if start.parent is None or start.archive is None:
         raise UsageError(f"the run does not start from an earlier model ({start.reason}); clear choose_seed")
-    with tempfile.TemporaryDirectory(dir=out_dir) as temporary:
-        fetched = Path(temporary, "model.tar.gz")
-        download_file(start.archive, fetched)
-        unpacked = Path(temporary, "unpacked")
-        unpack(fetched, unpacked)
+    with open_model(start.archive, below=out_dir) as unpacked:
         card = load_card(unpacked)
         check_parent(card, start.parent, config.model_id, classes, config.on_class_change)
         for name in (WEIGHTS_FILE, MODEL_FILE):
-            (unpacked / name).replace(out_dir / name)
+            shutil.copyfile(unpacked / name, out_dir / name)
     log.info("training starts from %s (%s)", start.parent, start.reason)
     seed = Seed(kind="incremental", model_id=card.model_id, origin=start.parent, reason=start.reason)
     write_seed(seed, out_dir)

@@ -111,8 +111,8 @@ def test_reading_ahead_keeps_order_and_bounds(finder: Path, tmp_path: Path, monk
     sizes = [(100 + i, 100) for i in range(21)]
     for i, size in enumerate(sizes):
         (tmp_path / f"{i:02d}.png").write_bytes(encoded(scene(*size), "PNG"))
+    from boxwright.registry.open_model import resolve_model
     from boxwright.serving.engine.loading import load_predictor
-    from boxwright.serving.engine.model import resolve_model
 
     predictor = load_predictor(resolve_model(str(finder)))
     batches: list[int] = []

@@ -23,9 +23,10 @@ from boxwright.evaluation.predict import predict_split
 from boxwright.model.store import ModelCard, build_detector, load_detector, save_detector
 from boxwright.packaging.sample import SAMPLE_FILE, write_sample
 from boxwright.packaging.saved_model import export_saved_model
+from boxwright.registry.open_model import resolve_model
 from boxwright.serving.batch.files import look_at, record
 from boxwright.serving.engine.loading import load_predictor
-from boxwright.serving.engine.model import FALLBACK_THRESHOLD, resolve_model
+from boxwright.serving.engine.model import FALLBACK_THRESHOLD
 from boxwright.serving.engine.picture import Picture, RefusedImageError, read_picture
 from boxwright.serving.engine.predictor import Detections, Predictor
 
@@ -164,7 +165,7 @@ def test_no_keras_is_needed(finder: Path) -> None:
 
     code = (
         "import sys\n"
-        "from boxwright.serving.engine.model import resolve_model\n"
+        "from boxwright.registry.open_model import resolve_model\n"
         "from boxwright.serving.engine import load_predictor\n"
         f"load_predictor(resolve_model({str(finder)!r}))\n"
         "print([name for name in ('keras_hub', 'tfx', 'mlflow', 'fastapi') if name in sys.modules])"

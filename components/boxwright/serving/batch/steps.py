@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from boxwright.config import BatchInferenceConfig, Frozen, ServingConfig
 from boxwright.errors import DataError, UsageError
 from boxwright.packaging import run_folder
+from boxwright.registry import ModelSource, resolve_model
 from boxwright.serving.batch.files import images_at, look_at, record
-from boxwright.serving.engine import ModelSource, load_predictor, one_line, resolve_model
+from boxwright.serving.engine import load_predictor, one_line
 from boxwright.storage import exists, join, parse_uri, read_bytes, upload_file
 
 PLAN_FILE, MANIFEST_FILE = "plan.json", "manifest.json"

@@ -12,8 +12,6 @@ from .follow import Follower as Follower
 from .follow import followed as followed
 from .loading import load_predictor as load_predictor
 from .model import ModelInfo as ModelInfo
-from .model import ModelSource as ModelSource
-from .model import resolve_model as resolve_model
 from .picture import Picture as Picture
 from .picture import RefusedImageError as RefusedImageError
 from .picture import read_picture as read_picture

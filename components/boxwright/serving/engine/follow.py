@@ -7,9 +7,9 @@ import logging
 
 from boxwright.config import ModelReference
 from boxwright.errors import BoxwrightError, UsageError
+from boxwright.registry import resolve_model
 from boxwright.serving.engine.engine import Engine, settle_memory
 from boxwright.serving.engine.loading import load_predictor
-from boxwright.serving.engine.model import resolve_model
 
 _log = logging.getLogger("boxwright")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from boxwright.registry import ModelSource, open_model
 from boxwright.serving.engine.check import check_predictor
-from boxwright.serving.engine.model import ModelSource, opened, read_info
+from boxwright.serving.engine.model import read_info
 from boxwright.serving.engine.predictor import Predictor
 
 _log = logging.getLogger("boxwright")
@@ -18,7 +19,7 @@ def load_predictor(source: ModelSource) -> Predictor:
         DataError: its archive or model is not what a run makes, or it does not see what it saw when it was measured.
         UsageError, StorageError: its archive cannot be fetched.
     """
-    with opened(source) as folder:
+    with open_model(source) as folder:
         info = read_info(source, folder)
         predictor = Predictor(folder, info)
         check_predictor(predictor, folder)

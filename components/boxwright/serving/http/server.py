@@ -13,7 +13,8 @@ import uvicorn
 
 from boxwright.config import ServingConfig
 from boxwright.errors import StorageError, UsageError
-from boxwright.serving.engine import Engine, Follower, Telemetry, followed, load_predictor, resolve_model, settle_memory
+from boxwright.registry import resolve_model
+from boxwright.serving.engine import Engine, Follower, Telemetry, followed, load_predictor, settle_memory
 from boxwright.serving.http.app import create_app
 
 _LOOPBACK = ("127.", "::1", "localhost")
