@@ -20,6 +20,6 @@ def ready(finder: Path) -> Iterator[ModelProcess]:
         process = ModelProcess(str(finder), idle_seconds=300)
     finally:
         del os.environ["AIRFLOW__API__SECRET_KEY"]
-    wait_for(lambda: process.phase != "loading")
+    wait_for(lambda: process.phase != "loading", "the model to load")
     yield process
     process.stop()

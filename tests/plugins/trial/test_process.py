@@ -62,10 +62,10 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed(finder: Path) -> None:
 
 def test_a_model_that_is_not_there_fails_with_the_reason(tmp_path: Path) -> None:
     process = ModelProcess(str(tmp_path / "nothing"), idle_seconds=300)
-    wait_for(lambda: process.phase != "loading")
+    wait_for(lambda: process.phase != "loading", "the model to load")
     assert process.phase == "failed"
     assert "nothing" in process.problem
-    wait_for(lambda: not psutil.pid_exists(process.pid))
+    wait_for(lambda: not psutil.pid_exists(process.pid), "the end of the process")
 
 
 def test_a_child_that_is_killed_is_told_of_and_started_again(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_child_that_is_killed_is_told_of_and_started_again(tmp_path: Path) -> 
     child = bench._current
     assert child
     os.kill(child.pid, signal.SIGKILL)
-    wait_for(lambda: bench.status(reference).phase == "failed")
+    wait_for(lambda: bench.status(reference).phase == "failed", "the model to fail")
     assert "exit code -9" in bench.status(reference).reason
     assert bench.start(reference).phase == "loading"
     assert bench._current and bench._current.pid != child.pid
@@ -95,7 +95,7 @@ def test_one_model_at_a_time_and_none_is_taken_from_who_uses_it(finder: Path, tm
     used = bench.use(first)
     assert used is bench._current
     assert bench.start(second).phase == "busy"
-    wait_for(lambda: bench.start(second).phase == "loading", 5)
+    wait_for(lambda: bench.start(second).phase == "loading", "the second model to load", 5)
     assert used and used.phase == "ended" and not psutil.pid_exists(used.pid)
     bench.close()
 
@@ -103,5 +103,5 @@ def test_one_model_at_a_time_and_none_is_taken_from_who_uses_it(finder: Path, tm
 def test_a_model_that_nobody_uses_ends(tmp_path: Path) -> None:
     process = ModelProcess(str(tmp_path / "nothing"), idle_seconds=0.2)
     process.phase = "ready"
-    wait_for(lambda: process.phase == "ended", 5)
-    wait_for(lambda: not psutil.pid_exists(process.pid), 30)
+    wait_for(lambda: process.phase == "ended", "the idle process to end", 5)
+    wait_for(lambda: not psutil.pid_exists(process.pid), "the end of the process", 30)
