@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tinyset
 
+from boxwright.cli import app as cli
 from boxwright.evaluation.files import PUBLISHED
 from boxwright.model.store import MODEL_FILE, WEIGHTS_FILE, ModelCard, build_detector, save_detector
 from boxwright.packaging.archive import pack
 
 
-def boxwright(*arguments: object) -> str:
-    """What the command prints."""
-    command = [sys.executable, "-m", "boxwright", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+@pytest.fixture
+def boxwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs the command line in this process; what it prints."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["boxwright", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert not ended.value.code, printed.err
+        return printed.out
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +45,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model.tar.gz"
 
 
-def test_a_model_is_measured_and_its_report_kept(archive: Path, tmp_path: Path) -> None:
+def test_a_model_is_measured_and_its_report_kept(archive: Path, tmp_path: Path, boxwright: Callable[..., str]) -> None:
     dataset, report = tinyset.write(tmp_path / "set"), tmp_path / "report"
     printed = boxwright("evaluate", "--model", archive, "--dataset", dataset, "--report", report, "--json")
     assert json.loads(printed) == json.loads((report / "metrics.json").read_text())
@@ -46,7 +56,9 @@ def test_a_model_is_measured_and_its_report_kept(archive: Path, tmp_path: Path) 
     assert named and len(list((report / "gallery").iterdir())) == 3
 
 
-def test_two_models_are_compared_again_into_the_same_folder(archive: Path, tmp_path: Path) -> None:
+def test_two_models_are_compared_again_into_the_same_folder(
+    archive: Path, tmp_path: Path, boxwright: Callable[..., str]
+) -> None:
     dataset, report = tinyset.write(tmp_path / "set"), tmp_path / "report"
     for _ in range(2):
         printed = boxwright("compare", archive, archive, "--dataset", dataset, "--report", report, "--json")
