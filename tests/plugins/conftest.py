@@ -63,14 +63,14 @@ def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     from boxwright.registry.rest import RestClient
     from boxwright.registry.writer_lock import WriterLock
     from boxwright_airflow.pages.app import build
-    from boxwright_airflow.pages.registered_models import Shelf, open_shelf
+    from boxwright_airflow.pages.registered_models import RegisteredModels, open_registered
 
     uri = f"sqlite:///{shutil.copyfile(empty_store, tmp_path / 'mlflow.sqlite')}"
     monkeypatch.setattr(handlers, "_model_registry_store", SqlAlchemyStore(uri))
     address = "http://localhost:5000"
     client = RestClient(address, transport=httpx.WSGITransport(app=app))
-    opened = Shelf(MlflowRegistry(client, WriterLock(uri)))
-    monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: opened)
+    opened = RegisteredModels(MlflowRegistry(client, WriterLock(uri)))
+    monkeypatch.setitem(build().dependency_overrides, open_registered, lambda: opened)
     return open_registry(uri)
 
 

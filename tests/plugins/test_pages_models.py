@@ -111,10 +111,12 @@ def test_long_lists_come_in_parts(visit: Make, registry: Any, monkeypatch: pytes
 def test_a_registry_that_does_not_answer_is_named(visit: Make, registry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from boxwright.registry.opening import open_registry
     from boxwright_airflow.pages.app import build
-    from boxwright_airflow.pages.registered_models import Shelf, open_shelf
+    from boxwright_airflow.pages.registered_models import RegisteredModels, open_registered
 
     uri = "http://user:secret@127.0.0.1:9"
-    monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: Shelf(open_registry(uri, quick=True)))
+    monkeypatch.setitem(
+        build().dependency_overrides, open_registered, lambda: RegisteredModels(open_registry(uri, quick=True))
+    )
     for path in ("/models", "/models/detector/1"):
         answer = visit("viewer").get(path)
         assert answer.status_code == 503
@@ -123,9 +125,9 @@ def test_a_registry_that_does_not_answer_is_named(visit: Make, registry: Any, mo
 
 
 def test_a_registry_without_a_server_is_explained(visit: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from boxwright_airflow.pages import registered_models as shelf
+    from boxwright_airflow.pages import registered_models as registered
 
-    shelf._shelf.cache_clear()
+    registered._registered.cache_clear()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/mlflow.sqlite")
     answer = visit("viewer").get("/models")
     assert answer.status_code == 503 and "MLFLOW_TRACKING_URI" in answer.text

@@ -109,11 +109,11 @@ def test_a_tag_can_point_nowhere_but_to_results_of_runs(
     visit: Make, make_version: Make, registry: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from boxwright_airflow.pages.app import build
-    from boxwright_airflow.pages.registered_models import Shelf, open_shelf
+    from boxwright_airflow.pages.registered_models import RegisteredModels, open_registered
 
     overrides = build().dependency_overrides
-    over_rest = overrides[open_shelf]()._registry
-    monkeypatch.setitem(overrides, open_shelf, lambda: Shelf(over_rest))  # reads all for each page
+    over_rest = overrides[open_registered]()._registry
+    monkeypatch.setitem(overrides, open_registered, lambda: RegisteredModels(over_rest))  # reads all for each page
     make_version("run-1")
     (tmp_path / "passwords").write_text("secret")
     client = visit("viewer")

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from boxwright.config import CHAMPION, PREVIOUS
 from boxwright.errors import UsageError
-from boxwright_airflow.pages.registered_models import Model, OpenShelf, find_model
+from boxwright_airflow.pages.registered_models import Model, Registered, find_model
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import CHANGE, SAME_ORIGIN, TOKEN_FIELD, csrf_token, user_name
 from boxwright_airflow.pages.version import find_card
@@ -31,19 +31,21 @@ def router() -> APIRouter:
     routes = APIRouter(prefix="/models/{name}", dependencies=[CHANGE])
 
     @routes.get("/{number}/promote")
-    def ask_to_promote(request: Request, shelf: OpenShelf, token: Token, name: Name, number: Number) -> HTMLResponse:
+    def ask_to_promote(
+        request: Request, registered: Registered, token: Token, name: Name, number: Number
+    ) -> HTMLResponse:
         """A page that shows the change before it is made."""
-        models = shelf.models()
+        models = registered.models()
         card, champion = find_card(models, name, number), _named(find_model(models, name), CHAMPION)
         return page(request, "promote.html", card=card, champion=champion, token=token, field=TOKEN_FIELD)
 
     @routes.post("/{number}/promote", dependencies=[SAME_ORIGIN])
     def promote(
-        request: Request, shelf: OpenShelf, user: User, name: Name, number: Number, champion: Seen = ""
+        request: Request, registered: Registered, user: User, name: Name, number: Number, champion: Seen = ""
     ) -> RedirectResponse:
         """Makes the version the champion, if the champion still is what the page showed."""
         try:
-            version, before = shelf.promote(name, number, int(champion) if champion else None)
+            version, before = registered.promote(name, number, int(champion) if champion else None)
         except UsageError as error:
             raise HTTPException(409, str(error)) from None
         log.info("%s made %s the champion; it was %s", user, version.reference, before.reference if before else "none")
@@ -51,9 +53,9 @@ def router() -> APIRouter:
         return _to(request, name, number, "unchanged" if unchanged else "promoted")
 
     @routes.get("/rollback")
-    def ask_to_roll_back(request: Request, shelf: OpenShelf, token: Token, name: Name) -> HTMLResponse:
+    def ask_to_roll_back(request: Request, registered: Registered, token: Token, name: Name) -> HTMLResponse:
         """A page that shows the change before it is made."""
-        model = find_model(shelf.models(), name)
+        model = find_model(registered.models(), name)
         champion, previous = _named(model, CHAMPION), _named(model, PREVIOUS)
         if champion is None or previous is None or champion == previous:
             raise HTTPException(409, f"{name} has no previous champion; promote a version instead")
@@ -62,7 +64,7 @@ def router() -> APIRouter:
     @routes.post("/rollback", dependencies=[SAME_ORIGIN])
     def roll_back(
         request: Request,
-        shelf: OpenShelf,
+        registered: Registered,
         user: User,
         name: Name,
         champion: Annotated[int, Form(ge=1)],
@@ -70,7 +72,7 @@ def router() -> APIRouter:
     ) -> RedirectResponse:
         """Makes the champion before the champion again, if the champion still is what the page showed."""
         try:
-            went, came = shelf.rollback(name, champion, reject)
+            went, came = registered.rollback(name, champion, reject)
         except UsageError as error:
             raise HTTPException(409, str(error)) from None
         log.info("%s rolled %s back to %s%s", user, went.reference, came.reference, ", rejecting it" if reject else "")

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from boxwright.evaluation import GalleryEntry
 from boxwright_airflow.pages.charts import bar_chart
-from boxwright_airflow.pages.registered_models import Model, OpenShelf
+from boxwright_airflow.pages.registered_models import Model, Registered
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ
 from boxwright_airflow.pages.version import find_card
@@ -50,10 +50,10 @@ def router() -> APIRouter:
 
     @routes.get("/compare", dependencies=[READ])
     def compare(
-        request: Request, shelf: OpenShelf, v: Annotated[list[str] | None, Query(max_length=MOST)] = None
+        request: Request, registered: Registered, v: Annotated[list[str] | None, Query(max_length=MOST)] = None
     ) -> HTMLResponse:
         """Two to six versions."""
-        cards = _cards(shelf.models(), v or [])
+        cards = _cards(registered.models(), v or [])
         if len(cards) < 2:
             raise HTTPException(422, "select two or more versions in the list of models, then compare them")
         results = [Results(card.folder) for card in cards]

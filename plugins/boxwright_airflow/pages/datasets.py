@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from boxwright.dataset.report import PAGE_FILE
 from boxwright.dataset.validation import Report
-from boxwright_airflow.pages.registered_models import Model, OpenShelf
+from boxwright_airflow.pages.registered_models import Model, Registered
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
 from boxwright_airflow.pages.security import READ
@@ -64,14 +64,14 @@ def router() -> APIRouter:
     routes = APIRouter(prefix="/datasets", dependencies=[READ])
 
     @routes.get("")
-    def datasets(request: Request, shelf: OpenShelf) -> HTMLResponse:
+    def datasets(request: Request, registered: Registered) -> HTMLResponse:
         """All datasets that a registered version was trained on."""
-        return page(request, "datasets.html", datasets=find_datasets(shelf.models()))
+        return page(request, "datasets.html", datasets=find_datasets(registered.models()))
 
     @routes.get("/{fingerprint}")
-    def dataset(request: Request, shelf: OpenShelf, fingerprint: Fingerprint) -> HTMLResponse:
+    def dataset(request: Request, registered: Registered, fingerprint: Fingerprint) -> HTMLResponse:
         """One dataset."""
-        everything = find_datasets(shelf.models())
+        everything = find_datasets(registered.models())
         found = _find(everything, fingerprint)
         content, problems, source = read_content(found)
         before = _before(everything, found)
@@ -88,9 +88,9 @@ def router() -> APIRouter:
         )
 
     @routes.get("/{fingerprint}/validation")
-    def validation(shelf: OpenShelf, fingerprint: Fingerprint) -> HTMLResponse:
+    def validation(registered: Registered, fingerprint: Fingerprint) -> HTMLResponse:
         """The validation report of the newest run whose report is there."""
-        found = _find(find_datasets(shelf.models()), fingerprint)
+        found = _find(find_datasets(registered.models()), fingerprint)
         source = read_content(found)[2]
         if source is None:
             raise HTTPException(404, "no run of this dataset still has its validation report")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from boxwright_airflow.pages.charts import Point, time_chart
-from boxwright_airflow.pages.registered_models import OpenShelf
+from boxwright_airflow.pages.registered_models import Registered
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ
 from boxwright_airflow.pages.version_facts import Card, cards_of
@@ -80,7 +80,7 @@ def router() -> APIRouter:
     @routes.get("/models", dependencies=[READ])
     def models(
         request: Request,
-        shelf: OpenShelf,
+        registered: Registered,
         sort: Sort = "date",
         order: Literal["asc", "desc"] = "desc",
         model: Annotated[str, Query(max_length=300)] = "",
@@ -89,7 +89,7 @@ def router() -> APIRouter:
         part: Annotated[int, Query(ge=1)] = 1,
     ) -> HTMLResponse:
         """All versions, sorted and filtered."""
-        found = shelf.models()
+        found = registered.models()
         wanted = Wanted(sort, order, model, q.strip(), state)
         everything = [card for one in found for card in cards_of(one)]
         cards = sort_cards([card for card in everything if wanted.takes(card)], sort, order == "desc")

@@ -40,7 +40,7 @@ class Model:
         return sorted(alias for alias, number in self.aliases.items() if number == version)
 
 
-class Shelf:
+class RegisteredModels:
     """The models of one registry.
 
     Every method raises StorageError or UsageError where the registry does not answer, or refuses.
@@ -122,7 +122,7 @@ class Shelf:
         old = self._read_at is not None and self._clock() - self._read_at > FRESH_SECONDS
         if old and not self._refreshing:
             self._refreshing = True
-            threading.Thread(target=self._refresh, daemon=True, name="boxwright-shelf").start()
+            threading.Thread(target=self._refresh, daemon=True, name="boxwright-registered").start()
 
     def _refresh(self) -> None:
         started = self._clock()
@@ -156,31 +156,31 @@ def warm() -> None:
 
     def read() -> None:
         try:
-            _shelf().models()
+            _registered().models()
         except BoxwrightError as error:
             log.info("the registry could not be prefetched: %s", error)
 
-    threading.Thread(target=read, daemon=True, name="boxwright-shelf").start()
+    threading.Thread(target=read, daemon=True, name="boxwright-registered").start()
 
 
-def open_shelf() -> Shelf:
+def open_registered() -> RegisteredModels:
     """The registry that `MLFLOW_TRACKING_URI` names, for a route.
 
     Raises:
         HTTPException: 503 where it names no server.
     """
     try:
-        return _shelf()
+        return _registered()
     except UsageError as error:
         raise HTTPException(503, str(error)) from None
 
 
 @cache
-def _shelf() -> Shelf:
-    return Shelf(open_registry(quick=True))
+def _registered() -> RegisteredModels:
+    return RegisteredModels(open_registry(quick=True))
 
 
-OpenShelf = Annotated[Shelf, Depends(open_shelf)]
+Registered = Annotated[RegisteredModels, Depends(open_registered)]
 
 
 def _model(found: RegisteredModel, known: list[Version]) -> Model:

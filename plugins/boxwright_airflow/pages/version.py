@@ -15,7 +15,7 @@ from boxwright.config import ServingConfig
 from boxwright.evaluation import REPORT_PAGE
 from boxwright.storage import exists, parse_uri, presigned
 from boxwright_airflow.pages.lineage import chain_of, graph_of, metadata_of
-from boxwright_airflow.pages.registered_models import Model, OpenShelf, find_model
+from boxwright_airflow.pages.registered_models import Model, Registered, find_model
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
 from boxwright_airflow.pages.security import READ, may_change
@@ -56,10 +56,10 @@ def router() -> APIRouter:
 
     @routes.get("")
     def version(
-        request: Request, shelf: OpenShelf, allowed: MayChange, name: Name, number: Number, done: str = ""
+        request: Request, registered: Registered, allowed: MayChange, name: Name, number: Number, done: str = ""
     ) -> HTMLResponse:
         """The version's page."""
-        models = shelf.models()
+        models = registered.models()
         card = find_card(models, name, number)
         results = Results(card.folder)
         measured = results.evaluation
@@ -90,25 +90,29 @@ def router() -> APIRouter:
         )
 
     @routes.get("/report")
-    def report(shelf: OpenShelf, name: Name, number: Number) -> HTMLResponse:
+    def report(registered: Registered, name: Name, number: Number) -> HTMLResponse:
         """The evaluation report, shut off from everything."""
-        return stored_report(Results(_with_results(find_card(shelf.models(), name, number)).folder).uri(REPORT_PAGE))
+        return stored_report(
+            Results(_with_results(find_card(registered.models(), name, number)).folder).uri(REPORT_PAGE)
+        )
 
     @routes.get("/gallery/{place}.jpg")
-    def gallery(shelf: OpenShelf, name: Name, number: Number, place: Annotated[int, Path(ge=0, le=9999)]) -> Response:
+    def gallery(
+        registered: Registered, name: Name, number: Number, place: Annotated[int, Path(ge=0, le=9999)]
+    ) -> Response:
         """One picture of the gallery."""
-        card = _with_results(find_card(shelf.models(), name, number))
+        card = _with_results(find_card(registered.models(), name, number))
         return Response(Results(card.folder).picture(place), media_type="image/jpeg", headers=_PICTURE_HEADERS)
 
     @routes.get("/archive")
-    def archive(shelf: OpenShelf, name: Name, number: Number) -> Response:
+    def archive(registered: Registered, name: Name, number: Number) -> Response:
         """The archive: from the bucket by a link that holds for minutes, or from this server's disk."""
-        return _archive(_with_results(find_card(shelf.models(), name, number)))
+        return _archive(_with_results(find_card(registered.models(), name, number)))
 
     @routes.get("/metadata")
-    def metadata(request: Request, shelf: OpenShelf, name: Name, number: Number) -> HTMLResponse:
+    def metadata(request: Request, registered: Registered, name: Name, number: Number) -> HTMLResponse:
         """The entries of the version's run in ML Metadata."""
-        card = find_card(shelf.models(), name, number)
+        card = find_card(registered.models(), name, number)
         if not card.version.run_id:
             raise HTTPException(404, f"{card.version.reference} was not made by a run of Boxwright")
         return page(request, "metadata.html", card=card, steps=metadata_of(card.version.run_id))

@@ -33,7 +33,7 @@ class Status:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Bench:
+class CurrentModel:
     """Holds at most one `ModelProcess`. Its methods may be called from any thread.
 
     Args:
@@ -89,9 +89,9 @@ class Bench:
 
 
 @cache
-def the_bench() -> Bench:
+def current_model() -> CurrentModel:
     """The models of this api-server's process."""
-    return Bench()
+    return CurrentModel()
 
 
 def _busy(current: ModelProcess) -> str:

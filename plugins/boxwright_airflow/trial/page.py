@@ -17,10 +17,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from boxwright.config import MODEL_NAME, ModelReference, ServingConfig, parse_record
 from boxwright.serving.engine import IMAGE_TYPES, JSON_TYPE, check_content_type
 from boxwright.serving.http import LIMITS, ProblemError, read_body
-from boxwright_airflow.pages.registered_models import OpenShelf
+from boxwright_airflow.pages.registered_models import Registered
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ, SAME_ORIGIN_HEADER, TOKEN_HEADER, csrf_token
-from boxwright_airflow.trial.current_model import the_bench
+from boxwright_airflow.trial.current_model import current_model
 from boxwright_airflow.trial.process import ModelProcess
 
 Name = Annotated[str, Path(pattern=rf"^{MODEL_NAME}$", max_length=200)]
@@ -37,15 +37,15 @@ _ACCEPT = f"{JSON_TYPE};box_order=xyxy"
 def router() -> APIRouter:
     """`/try` and below."""
     routes = APIRouter(prefix="/try", dependencies=[READ])
-    limits, bench = parse_record(ServingConfig, LIMITS), the_bench()
+    limits, current = parse_record(ServingConfig, LIMITS), current_model()
     turn = asyncio.Semaphore(_AT_A_TIME)
 
     @routes.get("")
-    def choose(request: Request, shelf: OpenShelf, model: str = "") -> Response:
+    def choose(request: Request, registered: Registered, model: str = "") -> Response:
         """The models that can be tried; with `model`, a reference, the page of that one."""
         if (chosen := ModelReference.find(model)) and chosen.version is not None:
             return RedirectResponse(f"{request.scope.get('root_path', '')}/try/{chosen.name}/{chosen.version}")
-        return page(request, "trial_models.html", models=shelf.models(), most=_MOST_LISTED)
+        return page(request, "trial_models.html", models=registered.models(), most=_MOST_LISTED)
 
     @routes.get("/{name}/{version}")
     def trial(request: Request, name: Name, version: Number, token: Token) -> HTMLResponse:
@@ -56,18 +56,18 @@ def router() -> APIRouter:
     @routes.get("/{name}/{version}/status")
     def status(name: Name, version: Number) -> JSONResponse:
         """The status of the version's process; starts nothing."""
-        return _json(asdict(bench.status(_reference(name, version))))
+        return _json(asdict(current.status(_reference(name, version))))
 
     @routes.post("/{name}/{version}/start", dependencies=[SAME_ORIGIN_HEADER])
     def start(name: Name, version: Number) -> JSONResponse:
         """Starts the version's process where it does not run, and says how it stands."""
-        return _json(asdict(bench.start(_reference(name, version))))
+        return _json(asdict(current.start(_reference(name, version))))
 
     @routes.post("/{name}/{version}/boxes", dependencies=[SAME_ORIGIN_HEADER])
     async def boxes(request: Request, name: Name, version: Number) -> Response:
         """The boxes on the image that is the request's body: what serving answers, errors too."""
         try:
-            process = bench.use(_reference(name, version))
+            process = current.use(_reference(name, version))
             if process is None:
                 raise ProblemError(409, "not_loaded", "the model is not loaded; start it first")
             async with turn:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from waiting import wait_for
 
-from boxwright_airflow.trial.current_model import Bench
+from boxwright_airflow.trial.current_model import CurrentModel
 from boxwright_airflow.trial.process import ModelProcess
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
@@ -69,35 +69,35 @@ def test_a_model_that_is_not_there_fails_with_the_reason(tmp_path: Path) -> None
 
 
 def test_a_child_that_is_killed_is_told_of_and_started_again(tmp_path: Path) -> None:
-    bench, reference = Bench(), str(tmp_path / "nothing")
-    assert bench.status(reference).phase == "off"
-    assert bench.start(reference).phase == "loading"
-    child = bench._current
+    current, reference = CurrentModel(), str(tmp_path / "nothing")
+    assert current.status(reference).phase == "off"
+    assert current.start(reference).phase == "loading"
+    child = current._current
     assert child
     os.kill(child.pid, signal.SIGKILL)
-    wait_for(lambda: bench.status(reference).phase == "failed", "the model to fail")
-    assert "exit code -9" in bench.status(reference).reason
-    assert bench.start(reference).phase == "loading"
-    assert bench._current and bench._current.pid != child.pid
-    bench.close()
-    assert bench.status(reference).phase == "off"
+    wait_for(lambda: current.status(reference).phase == "failed", "the model to fail")
+    assert "exit code -9" in current.status(reference).reason
+    assert current.start(reference).phase == "loading"
+    assert current._current and current._current.pid != child.pid
+    current.close()
+    assert current.status(reference).phase == "off"
 
 
 def test_one_model_at_a_time_and_none_is_taken_from_who_uses_it(finder: Path, tmp_path: Path) -> None:
-    bench = Bench(grace_seconds=0.2)
+    current = CurrentModel(grace_seconds=0.2)
     first, second = str(finder), str(tmp_path / "second")
-    bench.start(first)
-    refused = bench.start(second)
+    current.start(first)
+    refused = current.start(second)
     assert refused.phase == "busy" and first in refused.reason and refused.seconds >= 1
-    assert bench._current
-    bench._current.phase = "ready"
-    assert bench.use(second) is None
-    used = bench.use(first)
-    assert used is bench._current
-    assert bench.start(second).phase == "busy"
-    wait_for(lambda: bench.start(second).phase == "loading", "the second model to load", 5)
+    assert current._current
+    current._current.phase = "ready"
+    assert current.use(second) is None
+    used = current.use(first)
+    assert used is current._current
+    assert current.start(second).phase == "busy"
+    wait_for(lambda: current.start(second).phase == "loading", "the second model to load", 5)
     assert used and used.phase == "ended" and not psutil.pid_exists(used.pid)
-    bench.close()
+    current.close()
 
 
 def test_a_model_that_nobody_uses_ends(tmp_path: Path) -> None:

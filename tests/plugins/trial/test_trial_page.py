@@ -11,8 +11,8 @@ import pytest
 
 from boxwright.registry.opening import open_registry
 from boxwright_airflow.pages.app import build
-from boxwright_airflow.pages.registered_models import Shelf, open_shelf
-from boxwright_airflow.trial.current_model import the_bench
+from boxwright_airflow.pages.registered_models import RegisteredModels, open_registered
+from boxwright_airflow.trial.current_model import current_model
 from boxwright_airflow.trial.process import ModelProcess
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
@@ -37,7 +37,7 @@ class Visitor:
 def visitor(visit: Callable[..., Any], ready: ModelProcess, monkeypatch: pytest.MonkeyPatch) -> Visitor:
     """With the model already loaded, as version 1 of `tried`."""
     monkeypatch.setattr(ready, "reference", "models:/tried/1")
-    monkeypatch.setattr(the_bench(), "_current", ready)
+    monkeypatch.setattr(current_model(), "_current", ready)
     return Visitor(visit("viewer"))
 
 
@@ -89,16 +89,16 @@ def test_what_is_no_model_is_refused(visitor: Visitor, path: str) -> None:
 
 
 def test_a_model_that_has_ended_is_asked_to_be_started(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(the_bench()._current, "url", "http://127.0.0.1:9")
+    monkeypatch.setattr(current_model()._current, "url", "http://127.0.0.1:9")
     image = finder_model.encoded(finder_model.scene())
     assert visitor.post("boxes", content=image).json()["error"] == "not_loaded"
-    monkeypatch.setattr(the_bench(), "_current", None)
+    monkeypatch.setattr(current_model(), "_current", None)
     assert visitor.post("boxes", content=image).status_code == 409
 
 
 def test_a_registry_that_is_down_is_said(visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    down = Shelf(open_registry("http://127.0.0.1:9", quick=True))
-    monkeypatch.setitem(build().dependency_overrides, open_shelf, lambda: down)
+    down = RegisteredModels(open_registry("http://127.0.0.1:9", quick=True))
+    monkeypatch.setitem(build().dependency_overrides, open_registered, lambda: down)
     answer = visit("viewer").get("/try")
     assert answer.status_code == 503
     assert "http://127.0.0.1:9 did not answer" in answer.text

@@ -42,7 +42,7 @@ class Telemetry:
         self._batch_seconds = Histogram(
             "boxwright_batch_seconds", "Seconds of one model call.", buckets=_SECONDS, registry=self._registry
         )
-        self._in_house = Gauge("boxwright_requests_in_house", "Requests in progress.", registry=self._registry)
+        self._in_progress = Gauge("boxwright_requests_in_house", "Requests in progress.", registry=self._registry)
         self._refused = Counter(
             "boxwright_images_refused", "Images that could not be processed.", ["error"], registry=self._registry
         )
@@ -64,9 +64,9 @@ class Telemetry:
         self._batch_images.observe(images)
         self._batch_seconds.observe(seconds)
 
-    def in_house(self, requests: int) -> None:
+    def in_progress(self, requests: int) -> None:
         """Sets the number of requests in progress."""
-        self._in_house.set(requests)
+        self._in_progress.set(requests)
 
     def refused(self, code: str) -> None:
         """Counts an image that could not be processed."""

@@ -20,21 +20,21 @@ _BOUNDED = ("/invocations", "/invocations/batch")
 _log = logging.getLogger("boxwright")
 
 
-class Entrance:
-    """ASGI middleware.
+class Admission:
+    """ASGI middleware that admits requests.
 
     Args:
-        app: what comes next.
-        engine: whose queue it guards.
-        token: that a client must bear; None lets everybody in.
-        routes: paths that are counted under their own name; others are counted together, so that nobody can fill the
+        app: the application that gets the requests.
+        engine: the engine whose queue it guards.
+        token: token that clients must send; None admits everybody.
+        routes: paths counted under their own name; others are counted together, so that nobody can fill the
             memory with made-up ones.
     """
 
     def __init__(self, app: ASGIApp, engine: Engine, token: str | None, routes: Collection[str]) -> None:
         self.app, self.engine, self.routes = app, engine, frozenset(routes)
         self._token = None if token is None else f"Bearer {token}".encode()
-        self._in_house = 0
+        self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request in, or answers it."""
@@ -68,13 +68,13 @@ class Entrance:
         if path not in _BOUNDED:
             await self.app(scope, receive, send)
             return
-        self._in_house += 1
-        self.engine.telemetry.in_house(self._in_house)
+        self._in_progress += 1
+        self.engine.telemetry.in_progress(self._in_progress)
         try:
             await self.app(scope, receive, send)
         finally:
-            self._in_house -= 1
-            self.engine.telemetry.in_house(self._in_house)
+            self._in_progress -= 1
+            self.engine.telemetry.in_progress(self._in_progress)
 
     def _problem(self, scope: Scope) -> ProblemError | None:
         path = scope["path"]
@@ -83,8 +83,8 @@ class Entrance:
             if not hmac.compare_digest(given, self._token):
                 reason = "this server asks for a token; send the header Authorization: Bearer TOKEN"
                 return ProblemError(401, "unauthorized", reason, {"WWW-Authenticate": "Bearer"})
-        if path in _BOUNDED and self._in_house >= self.engine.config.max_queue:
-            seconds = self.engine.batcher.seconds_until_free(self._in_house)
-            reason = f"{self._in_house} requests are in progress, which is the limit; try again in {seconds} s"
+        if path in _BOUNDED and self._in_progress >= self.engine.config.max_queue:
+            seconds = self.engine.batcher.seconds_until_free(self._in_progress)
+            reason = f"{self._in_progress} requests are in progress, which is the limit; try again in {seconds} s"
             return ProblemError(503, "busy", reason, {"Retry-After": str(seconds)})
         return None

@@ -14,7 +14,7 @@ from boxwright import __version__
 from boxwright.config import Fraction
 from boxwright.serving.engine import CONTENT_TYPE, Engine, contract
 from boxwright.serving.http import problems
-from boxwright.serving.http.admission import Entrance
+from boxwright.serving.http.admission import Admission
 from boxwright.serving.http.api_page import api_page
 from boxwright.serving.http.invocations import answer_many, answer_one, json_response
 from boxwright.serving.http.problems import ProblemError
@@ -81,7 +81,7 @@ def create_app(engine: Engine, token: str | None = None) -> FastAPI:
     _add_invocations(app, engine)
     _add_facts(app, engine)
     routes = [route.path for route in app.routes if isinstance(route, Route)]
-    app.add_middleware(Entrance, engine=engine, token=token, routes=routes)
+    app.add_middleware(Admission, engine=engine, token=token, routes=routes)
     return app
 
 
