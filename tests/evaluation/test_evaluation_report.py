@@ -59,10 +59,10 @@ def written(folder: Path, annotations: Annotations, results: list[dict[str, Any]
     pairs = draw_pairs(measurement, analysis, dict.fromkeys([*chosen["worst"], *chosen["sample"]], grey.getvalue()))
     galleries = {name: [pairs[key] for key in keys] for name, keys in chosen.items()}
     background = Background(
-        title, {"Run": title}, {"epochs": 3, "gate": {"min_ap": title}}, HISTORY,
-        {"training": SplitBoxes.of_records(annotations)},
+        title, {title: title}, {"epochs": 3, "gate": {"min_ap": title}, title: title}, HISTORY,
+        {"training": SplitBoxes.of_records(annotations)}, links=(title,),
     )  # fmt: skip
-    write_report(folder, evaluation.to_dict(), analysis, galleries, background, gate)
+    write_report(folder, evaluation, analysis, galleries, background, gate)
     return Page((folder / REPORT_PAGE).read_text(encoding="utf-8"))
 
 
@@ -117,7 +117,17 @@ def test_hostile_names_are_text(page: Page, tmp_path: Path) -> None:
     text = (tmp_path / REPORT_PAGE).read_text(encoding="utf-8")
     assert "<script" not in text and "\u202e" not in text and "\x00" not in text
     assert set(found.tags) <= {*page.tags, "br"}
-    assert "<script>alert(1)</script>" in found.text
+    assert {(tag, name) for tag, name, _ in found.attributes} <= {(tag, name) for tag, name, _ in page.attributes}
+    shown = '"><script>alert(1)</script>\\u202egpj.\\x00\\n&lt;$x^{$'
+    for place in (
+        f"Evaluation of {shown}",
+        f"The champion is {shown}",
+        f"Beside this page: {shown}.",
+        f"gate.min_ap{shown}",
+    ):
+        assert place in found.text, place
+    assert found.text.count(shown) > 20 and shown in found.values("href")
+    assert sum(shown in alt for alt in found.values("alt")) >= 7, "the pictures' file names"
 
 
 def look_at(browser: Any, folder: Path, width: int, scheme: str) -> tuple[Any, list[str]]:

@@ -17,6 +17,7 @@ from .metrics import Measurement as Measurement
 from .predict import first_images as first_images
 from .records import CocoMetrics as CocoMetrics
 from .records import Comparison as Comparison
+from .records import Difference as Difference
 from .records import EvaluationSummary as EvaluationSummary
 from .records import GalleryEntry as GalleryEntry
 from .records import Metrics as Metrics

@@ -212,4 +212,4 @@ def _report(
     detections = json.loads((out_dir / DETECTIONS_FILE).read_text())
     draw_predictions(pictured, measurement.annotations, detections, out_dir / PREDICTIONS_PICTURE, threshold)
     verdict = check_gate(summary, gate) if gate else None
-    write_report(out_dir, summary.to_dict(), analysis, galleries, background, verdict)
+    write_report(out_dir, summary, analysis, galleries, background, verdict)

@@ -4,11 +4,4 @@ from .charts import make_chart as make_chart
 from .charts import new_axes as new_axes
 from .charts import new_figure as new_figure
 from .charts import short_name as short_name
-from .page import chart_figure as chart_figure
-from .page import count_of as count_of
-from .page import data_uri as data_uri
-from .page import document as document
-from .page import long_text as long_text
-from .page import number as number
-from .page import table as table
-from .page import text_of as text_of
+from .rendering import render as render

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
 from boxwright.evaluation import GalleryEntry
-from boxwright_airflow.pages.charts import bar_chart
+from boxwright_airflow.charts import bar_chart
 from boxwright_airflow.pages.registered_models import Model, Registered
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from boxwright_airflow.pages.charts import Point, time_chart
+from boxwright_airflow.charts import Point, time_chart
 from boxwright_airflow.pages.registered_models import Registered
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ
@@ -107,7 +107,7 @@ def router() -> APIRouter:
             states=(*STATES, *ALIASES),
             part=part,
             parts=parts,
-            chart=time_chart(_series(cards)),
+            chart=time_chart("AP over time", _series(cards)),
         )
 
     return routes

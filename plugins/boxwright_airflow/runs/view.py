@@ -8,8 +8,8 @@ from typing import Any
 
 from boxwright.evaluation import REPORT_PAGE
 from boxwright.pipeline import Leaves, find_node
+from boxwright_airflow.charts import LineChart, epoch_chart
 from boxwright_airflow.results import Results
-from boxwright_airflow.runs.charts import Chart, epoch_chart
 from boxwright_airflow.runs.tasks import Run, Task, error_line
 from boxwright_airflow.runs.training import Progress, progress_of
 from boxwright_airflow.training_tasks import in_order
@@ -48,7 +48,7 @@ class Training:
     done: int = 0
     planned: int = 0
     figures: tuple[Figure, ...] = ()
-    charts: tuple[Chart, ...] = ()
+    charts: tuple[LineChart, ...] = ()
     problem: str = ""
     hint: str = ""
 
@@ -156,7 +156,7 @@ def _figures(task: Task, progress: Progress) -> list[Figure]:
     return found
 
 
-def _charts(progress: Progress) -> list[Chart | None]:
+def _charts(progress: Progress) -> list[LineChart | None]:
     epochs = progress.planned or progress.done
     return [
         epoch_chart("Loss", {"training": progress.curve("loss"), "validation": progress.curve("val_loss")}, epochs),

@@ -27,7 +27,6 @@ from boxwright.dataset.report.page import SHOWN_FINDINGS, write_early_page, writ
 from boxwright.dataset.report.pictures import Anchors, best_overlap, draw_charts
 from boxwright.dataset.validation.findings import Dropped, Finding, Report
 from boxwright.dataset.validation.rules import RULES, rules_of
-from boxwright.reporting.page import text_of
 
 ANCHORS = Anchors(320, (24.0, 48.0, 96.0), (0.5, 1.0, 2.0))
 HOSTILE = '"><script>alert(1)</script>\u202egpj.\x00\n&lt;$x^{$'
@@ -102,23 +101,6 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
         *((tag, "class") for tag in ("span", "li", "code", "div")),
     }
     assert found.text.count('"><script>alert(1)</script>\\u202egpj.\\x00\\n&lt;$x^{$') >= 6
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ("a<b>&\"'", "a&lt;b&gt;&amp;&quot;&#x27;"),
-        ("näme 猫", "näme 猫"),
-        ("a\u2066b\r", "a\\u2066b\\r"),
-        (None, "None"),
-    ],
-)
-def test_text(value: Any, shown: str) -> None:
-    assert text_of(value) == shown
-
-
-def test_text_is_cut() -> None:
-    assert len(text_of("a" * 10**6)) == 400
 
 
 def test_errors_come_first_and_the_rest_is_counted(tmp_path: Path) -> None:

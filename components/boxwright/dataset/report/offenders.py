@@ -38,6 +38,14 @@ class Offender:
     png: bytes
     has_picture: bool
 
+    @property
+    def distinct(self) -> list[Finding]:
+        """Its findings; of those that read alike the first."""
+        first: dict[tuple[str, str, str], Finding] = {}
+        for found in self.findings:
+            first.setdefault((found.severity, found.rule, str(found.value)), found)
+        return list(first.values())
+
 
 def draw_offenders(
     findings: Sequence[Finding], splits: Mapping[str, SplitBoxes], folders: Mapping[str, Path]

@@ -10,10 +10,18 @@ from typing import Any
 
 from boxwright.dataset.report import SplitBoxes
 from boxwright.dataset.report import pictures as dataset_pictures
-from boxwright.evaluation import CHART_PICTURES, METRICS_FILE, REPORT_PAGE, Analysis, GateReport
+from boxwright.evaluation import (
+    CHART_PICTURES,
+    METRICS_FILE,
+    REPORT_PAGE,
+    Analysis,
+    Difference,
+    EvaluationSummary,
+    GateReport,
+)
 from boxwright.evaluation.report.charts import draw_charts
 from boxwright.evaluation.report.galleries import Pair
-from boxwright.reporting import Chart, chart_figure, data_uri, document, long_text, number, table, text_of
+from boxwright.reporting import Chart, render
 from boxwright.storage import replacing, write_atomic
 
 SHOWN_LABELS = 30
@@ -32,25 +40,6 @@ _METRICS = (
     ("recall", "Recall", "the same"),
     ("F1", "F1", "the same"),
 )
-_STYLE = """
-nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 1rem 0 0; font-size: .9rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .75rem; margin: 1rem 0; }
-.tiles div { background: var(--raised); border-radius: .4rem; padding: .6rem .9rem; }
-.tiles b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; } .tiles span { font-size: .85rem; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1rem; }
-.gallery figure { margin: 0; overflow: visible; } .gallery img { display: block; width: 100%; border-radius: .3rem; }
-.gallery .close { display: none; }
-.gallery figure:target { position: fixed; inset: 0; z-index: 1; overflow: auto; padding: 1rem;
-  background: var(--paper); }
-.gallery figure:target img { max-width: 110rem; margin: auto; }
-.gallery figure:target .close { display: inline-block; position: sticky; top: 0; left: 0; margin: 0 0 .75rem;
-  padding: .3rem .9rem; border: 1px solid currentColor; border-radius: .3rem; background: var(--paper); }
-pre { overflow-x: auto; background: var(--raised); padding: .75rem 1rem; font-size: .8rem; }
-@media (max-width: 42rem) { .gallery figure:target img { width: 52rem; max-width: none; } }
-@media print { nav, .close { display: none; } body { max-width: none; padding: 0; font-size: .85rem; }
-  figure, tr, .tiles div { break-inside: avoid; } h2, h3, h2 + p { break-after: avoid; }
-  .gallery { grid-template-columns: 1fr 1fr; } .chart img { min-width: 0; } }
-"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +67,7 @@ class Background:
 
 def write_report(
     folder: Path,
-    evaluation: Mapping[str, Any],
+    evaluation: EvaluationSummary,
     analysis: Analysis,
     galleries: Mapping[str, Sequence[Pair]],
     background: Background,
@@ -88,7 +77,7 @@ def write_report(
 
     Args:
         folder: where to write.
-        evaluation: the content of `metrics.json`.
+        evaluation: what was measured.
         analysis: errors, curves and calibration.
         galleries: `worst` and `sample`, as far as there are images.
         background: of the run.
@@ -98,21 +87,26 @@ def write_report(
     for name, chart in charts.items():
         with replacing(folder / CHART_PICTURES[name]) as temporary:
             temporary.write_bytes(_on_white(chart))
-    parts = [
-        _head(evaluation, background, gate),
-        _headline(evaluation),
-        _checks(gate),
-        _figure(charts, "learning"),
-        _classes(evaluation),
-        *(_figure(charts, name) for name in ("pr_curves", "confusion_matrix", "calibration", "error_kinds")),
-        _error_table(analysis),
-        _gallery("worst", "Images with most errors", galleries.get("worst", ())),
-        _gallery("sample", "A random sample", galleries.get("sample", ())),
-        _labels(analysis),
-        _data(background),
-        _run(background),
-    ]
-    write_atomic(folder / REPORT_PAGE, document(f"Evaluation of {background.title}", parts, _STYLE))
+    titles, class_rows = _classes(evaluation)
+    page = render(
+        __name__.rpartition(".")[0],
+        "evaluation.html",
+        background=background,
+        evaluation=evaluation,
+        tiles=_tiles(evaluation),
+        rows=_metric_rows(evaluation),
+        gate=gate,
+        failed_checks=[check for check in gate.checks if not check.passed] if gate else [],
+        charts=charts,
+        class_titles=titles,
+        class_rows=class_rows,
+        analysis=analysis,
+        galleries={name: galleries.get(name, ()) for name in ("worst", "sample")},
+        labels=analysis.labels[:SHOWN_LABELS],
+        data_charts=dataset_pictures.draw_charts(background.splits, background.anchors) if background.splits else [],
+        settings=_flat(background.config),
+    )
+    write_atomic(folder / REPORT_PAGE, page)
 
 
 def _on_white(chart: Chart) -> bytes:
@@ -127,202 +121,62 @@ def _on_white(chart: Chart) -> bytes:
     return buffer.getvalue()
 
 
-def _head(evaluation: Mapping[str, Any], background: Background, gate: GateReport | None) -> str:
-    metrics = evaluation["metrics"]
-    beside = ", ".join(f'<a href="{text_of(link)}">{text_of(link)}</a>' for link in background.links)
-    measured = (
-        f"Measured on {number(metrics['images'])} {text_of(evaluation['split'])} images with "
-        f"{number(metrics['boxes'])} boxes. Beside this page: {beside}."
-    )
-    sections = (
-        ("metrics", "Metrics"), ("classes", "Classes"), ("worst", "Worst images"), ("sample", "Sample"),
-        ("data", "Data"), ("run", "Run"),
-    )  # fmt: skip
-    links = "".join(f'<a href="#{name}">{label}</a>' for name, label in sections)
-    return (
-        f"<h1>Evaluation of {long_text(background.title)}</h1>\n{_verdict(gate)}"
-        f'<p class="muted">{measured}</p>\n<nav>{links}</nav>\n'
-    )
+def _tiles(evaluation: EvaluationSummary) -> list[tuple[str, str]]:
+    """The most important numbers, each with its label."""
+    tiles = [(_value(evaluation.metrics.get(name)), name) for name in ("AP50", "AP", "F1")]
+    tiles.append((_value(evaluation.threshold), "threshold of the best F1"))
+    if speed := evaluation.speed:
+        tiles.append((f"{speed.latency_ms:.0f} ms", f"an image at batch 1, {speed.device}"))
+    return tiles
 
 
-def _verdict(gate: GateReport | None) -> str:
-    if gate is None:
-        return ""
-    failed = [check for check in gate.checks if not check.passed]
-    if not failed:
-        return '<p class="verdict good">The model passes its gate.</p>\n'
-    reasons = "".join(f"<br>{text_of(str(check))}" for check in failed)
-    return f'<p class="verdict error">The model does not pass its gate.{reasons}</p>\n'
-
-
-def _headline(evaluation: Mapping[str, Any]) -> str:
-    metrics, speed = evaluation["metrics"], evaluation.get("speed") or {}
-    threshold = evaluation.get("threshold")
-    tiles = [
-        (_value(metrics["AP50"]), "AP50"),
-        (_value(metrics["AP"]), "AP"),
-        (_value(metrics["F1"]), "F1"),
-        ("-" if threshold is None else f"{threshold:.3f}", "threshold of the best F1"),
-        *([(f"{speed['latency_ms']:.0f} ms", f"an image at batch 1, {speed['device']}")] if speed else []),
-    ]
-    shown = "".join(f'<div><b>{value}</b><span class="muted">{text_of(label)}</span></div>' for value, label in tiles)
-    return f'<h2 id="metrics">Metrics</h2>\n<div class="tiles">{shown}</div>\n{_metrics(evaluation)}{_speed(speed)}'
-
-
-def _metrics(evaluation: Mapping[str, Any]) -> str:
-    metrics, champion = evaluation["metrics"], evaluation.get("champion")
-    beaten = (champion or {}).get("metrics")
-    shown = [row for row in _METRICS if metrics.get(row[0]) is not None or (beaten or {}).get(row[0]) is not None]
-    if not beaten:
-        rows = [[label, _value(metrics.get(name)), text_of(meaning)] for name, label, meaning in shown]
-        problem = (champion or {}).get("problem")
-        note = f'<p class="warning">The champion was not measured: {text_of(problem)}.</p>\n' if problem else ""
-        return table(["Metric", "Value", "Meaning"], rows, (1,)) + note
-    comparison = evaluation["comparison"]
-    rows = [
-        [
-            f'{label}<br><span class="muted">{text_of(meaning)}</span>',
-            _value(metrics.get(name)),
-            _value(beaten.get(name)),
-            *_difference(metrics.get(name), beaten.get(name), comparison["metrics"].get(name)),
-        ]
-        for name, label, meaning in shown
-    ]
-    note = (
-        f'<p class="muted">The champion is {text_of(champion["reference"])}, measured in the same step on the same '  # type: ignore[index]
-        f"images and thresholds. Intervals: paired bootstrap, {comparison['samples']:,} samples of "
-        f"{comparison['images']:,} images.</p>\n"
-    )
-    titles = ["Metric", "This model", "Champion", "Difference", "95 % interval", "Ahead in"]
-    return table(titles, rows, range(1, 6)) + note
-
-
-def _difference(after: float | None, before: float | None, found: Mapping[str, Any] | None) -> list[str]:
-    if after is None or before is None:
-        return ["-", "-", "-"]
-    change = after - before
-    sure = found is not None and found["low"] is not None and (found["low"] > 0 or found["high"] < 0)
-    style = "" if not sure else ' class="good"' if change > 0 else ' class="error"'
-    cells = [f"<span{style}>{change:+.3f}</span>"]
-    if found is None or found["low"] is None:
-        return [*cells, "", ""]
-    return [*cells, f"{found['low']:+.3f} to {found['high']:+.3f}", f"{found['better']:.0%} of samples"]
-
-
-def _value(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _speed(speed: Mapping[str, Any]) -> str:
-    if not speed:
-        return ""
-    rate = speed["images_per_second"]
-    many = f", {rate:.1f} images a second at batch {speed['batch_size']}" if rate else ""
-    return (
-        f'<p class="muted">Speed on the machine that evaluated ({speed["device"]}): {speed["latency_ms"]:.1f} ms an '
-        f"image at batch 1 (95 of 100 below {speed['latency_p95_ms']:.1f} ms){many}. Weights: "
-        f"{speed['size_bytes'] / 1e6:.1f} MB.</p>\n"
-    )
-
-
-def _checks(gate: GateReport | None) -> str:
-    if gate is None:
-        return ""
+def _metric_rows(evaluation: EvaluationSummary) -> list[dict[str, Any]]:
+    """One row a metric that either model has, with the difference to the champion where that was measured."""
+    beaten = evaluation.champion.metrics if evaluation.champion else None
     rows = []
-    for check in gate.checks:
-        name, value, bound, verdict = check.row()
-        style = "good" if check.passed else "error"
-        rows.append([text_of(name), value, text_of(bound), f'<span class="{style}">{verdict}</span>'])
-    return "<h2>Gate</h2>\n" + table(["Check", "Value", "Bound", "Verdict"], rows, (1, 2))
+    for name, label, meaning in _METRICS:
+        value, champion = evaluation.metrics.get(name), (beaten or {}).get(name)
+        if value is None and champion is None:
+            continue
+        row = {"label": label, "meaning": meaning, "value": value, "champion": champion}
+        if evaluation.comparison:
+            row |= _difference(value, champion, evaluation.comparison.metrics.get(name))
+        rows.append(row)
+    return rows
 
 
-def _figure(charts: Mapping[str, Chart], name: str) -> str:
-    return chart_figure(charts[name]) if name in charts else ""
+def _difference(after: float | None, before: float | None, found: Difference | None) -> dict[str, Any]:
+    """The difference of two values; it has a style where its interval is on one side of zero."""
+    if after is None or before is None:
+        return {"difference": None, "style": "", "interval": "-", "ahead": "-"}
+    if found is None or found.low is None or found.high is None:
+        return {"difference": after - before, "style": "", "interval": "", "ahead": ""}
+    sure = found.low > 0 or found.high < 0
+    return {
+        "difference": after - before,
+        "style": ("good" if after > before else "error") if sure else "",
+        "interval": f"{found.low:+.3f} to {found.high:+.3f}",
+        "ahead": f"{found.better:.0%} of samples",
+    }
 
 
-def _classes(evaluation: Mapping[str, Any]) -> str:
+def _classes(evaluation: EvaluationSummary) -> tuple[list[str], list[list[str]]]:
+    """The titles and rows of the table of classes."""
     names = ("AP", "AP50", "AP75", "precision", "recall", "F1")
-    differences = ((evaluation.get("comparison") or {}).get("per_class")) or {}
+    differences = evaluation.comparison.per_class if evaluation.comparison else {}
     titles = ["Class", "Boxes", *(name if name.isupper() else name.capitalize() for name in names)]
     titles += ["AP to champion"] if differences else []
     rows = []
-    for name, metrics in evaluation["per_class"].items():
-        change = differences.get(name, {}).get("difference")
-        row = [text_of(name), number(metrics["boxes"]), *(_value(metrics[key]) for key in names)]
-        rows.append(row + ([f"{change:+.3f}" if change is not None else "-"] if differences else []))
-    note = '<p class="muted">Precision, recall and F1 at the threshold and IoU 0.5.</p>\n'
-    return '<h2 id="classes">Classes</h2>\n' + table(titles, rows, range(1, len(titles))) + note
+    for name, metrics in evaluation.per_class.items():
+        row = [name, f"{metrics.boxes:,}", *(_value(getattr(metrics, key)) for key in names)]
+        if differences:
+            row.append(_value(differences[name].difference if name in differences else None, "+.3f"))
+        rows.append(row)
+    return titles, rows
 
 
-def _error_table(analysis: Analysis) -> str:
-    rows = [
-        [
-            text_of(kind.name),
-            text_of(kind.meaning),
-            number(kind.count_at_threshold),
-            number(kind.count),
-            f"{kind.cost:.3f}",
-        ]
-        for kind in analysis.errors
-    ]
-    return table(["Kind", "Meaning", "At the threshold", "Of all detections", "AP50 it costs"], rows, (2, 3, 4))
-
-
-def _gallery(name: str, title: str, pairs: Sequence[Pair]) -> str:
-    if not pairs:
-        return ""
-    figures = []
-    for place, pair in enumerate(pairs):
-        key = f"{name}-{place}"
-        alt = f"{text_of(pair.file)}: ground truth on the left, predictions on the right. {pair.caption}"
-        figures.append(
-            f'<figure id="{key}"><a class="close" href="#{name}">Close</a>'
-            f'<a href="#{key}"><img alt="{alt}" src="{data_uri(pair.jpeg, "jpeg")}"></a>'
-            f"<figcaption>{text_of(pair.file)}<br>{pair.caption}</figcaption></figure>"
-        )
-    note = (
-        '<p class="muted">Ground truth on the left, predictions of at least the threshold on the right; what is wrong '
-        "is red. Choose an image to see it large.</p>\n"
-    )
-    return f'<h2 id="{name}">{title}</h2>\n{note}<div class="gallery">{"".join(figures)}</div>\n'
-
-
-def _labels(analysis: Analysis) -> str:
-    if not analysis.labels:
-        return ""
-    what = {"wrong_label": "labelled as {}", "missing_annotation": "not labelled"}
-    rows = [
-        [
-            long_text(label.file),
-            f"{text_of(label.found)} {label.score:.2f}",
-            text_of(what[label.kind].format(label.labelled)),
-            ", ".join(f"{value:.0f}" for value in label.bbox),
-        ]
-        for label in analysis.labels[:SHOWN_LABELS]
-    ]
-    note = (
-        '<p class="muted">Confident detections that the ground truth contradicts. The model is wrong, or the label '
-        "is.</p>\n"
-    )
-    return "<h2>Labels worth a second look</h2>\n" + note + table(["File", "Found", "Truth", "x, y, w, h"], rows)
-
-
-def _data(background: Background) -> str:
-    if not background.splits:
-        return ""
-    rows = [
-        [text_of(name), number(len(part.files)), number(len(part.corners))] for name, part in background.splits.items()
-    ]
-    charts = dataset_pictures.draw_charts(background.splits, background.anchors)
-    figures = "".join(chart_figure(chart).replace("<h2>", "<h3>").replace("</h2>", "</h3>") for chart in charts)
-    return '<h2 id="data">Data</h2>\n' + table(["Split", "Images", "Boxes"], rows, (1, 2)) + figures
-
-
-def _run(background: Background) -> str:
-    rows = [[text_of(label), long_text(value)] for label, value in background.lineage.items()]
-    settings = [[text_of(name), long_text(value)] for name, value in _flat(background.config)]
-    parts = [table(["Lineage", ""], rows) if rows else "", table(["Setting", ""], settings) if settings else ""]
-    return f'<h2 id="run">Run</h2>\n{"".join(parts)}' if any(parts) else ""
+def _value(value: float | None, form: str = ".3f") -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -1,0 +1,234 @@
+"""Charts as numbers: where each mark stands in a picture of a given size, for templates to draw as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+Points = Sequence[tuple[float, float]]
+
+_COLOURS = 4
+_TICKS = 4
+_WIDTH, _BAR, _GAP, _LABELS, _VALUES = 860, 14, 12, 190, 60
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture of `width` by `height` pixels, and the edges in it between which values are drawn."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    def x(self, share: float) -> float:
+        """The place of a share of the horizontal axis."""
+        return round(self.left + share * (self.right - self.left), 1)
+
+    def y(self, share: float) -> float:
+        """The place of a share of the vertical axis, which goes up."""
+        return round(self.bottom - max(0.0, share) * (self.bottom - self.top), 1)
+
+
+_OVER_TIME = Frame(width=860, height=260, left=48, right=844, top=12, bottom=230)
+_OVER_EPOCHS = Frame(width=560, height=240, left=48, right=548, top=12, bottom=212)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured version: when, what, how it is called, and whether it stands out."""
+
+    when: datetime
+    value: float
+    label: str
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis: where, and what it says."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point's place in pixels, and what it says."""
+
+    x: float
+    y: float
+    label: str
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series: its name, `number` for a colour, and its marks from left to right."""
+
+    name: str
+    number: int
+    marks: tuple[Mark, ...]
+
+    @property
+    def path(self) -> str:
+        """The points of an SVG polyline."""
+        return " ".join(f"{mark.x:g},{mark.y:g}" for mark in self.marks)
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Lines in a frame with ticks; `words` says what they show, for those who cannot see them."""
+
+    title: str
+    words: str
+    frame: Frame
+    lines: tuple[Line, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+
+
+def time_chart(title: str, series: Mapping[str, Sequence[Point]]) -> LineChart | None:
+    """Series by name over time, with the vertical axis from 0; None where there is no point."""
+    points = [point for of_series in series.values() for point in of_series]
+    if not points:
+        return None
+    first, last = min(point.when for point in points), max(point.when for point in points)
+    if first == last:
+        first, last = first - timedelta(days=1), last + timedelta(days=1)
+    top, frame = _round_up(max(point.value for point in points)), _OVER_TIME
+
+    def mark(point: Point) -> Mark:
+        place = frame.x((point.when - first) / (last - first)), frame.y(point.value / top)
+        return Mark(*place, point.label, point.marked)
+
+    steps = [step / _TICKS for step in range(_TICKS + 1)]
+    return LineChart(
+        title,
+        f"{title}; the table below has the numbers",
+        frame,
+        tuple(
+            _line(name, number, [mark(point) for point in sorted(of_series, key=lambda point: point.when)])
+            for number, (name, of_series) in enumerate(series.items())
+        ),
+        tuple(Tick(frame.x(step), _day(first + (last - first) * step, last - first)) for step in steps),
+        tuple(Tick(frame.y(step), f"{top * step:.2g}") for step in steps),
+    )
+
+
+def epoch_chart(title: str, curves: Mapping[str, Points], epochs: int) -> LineChart | None:
+    """Curves over epochs from 1, with the vertical axis from 0.
+
+    Args:
+        title: of the chart.
+        curves: (epoch, value) by name; values that are no finite number are left out.
+        epochs: where the horizontal axis ends at least.
+
+    Returns:
+        None where there is nothing to draw.
+    """
+    finite = {name: [point for point in points if math.isfinite(point[1])] for name, points in curves.items()}
+    drawn = {name: points for name, points in finite.items() if points}
+    if not drawn:
+        return None
+    last = max(epochs, *(int(point[0]) for points in drawn.values() for point in points), 2)
+    ticks, frame = nice_ticks(max(point[1] for points in drawn.values() for point in points)), _OVER_EPOCHS
+
+    def mark(name: str, epoch: float, value: float) -> Mark:
+        place = frame.x((epoch - 1) / (last - 1)), frame.y(value / ticks[-1])
+        return Mark(*place, f"{name} {value:.4g} after epoch {int(epoch)}")
+
+    return LineChart(
+        title,
+        f"{title}: {'; '.join(_words(name, points) for name, points in drawn.items())}",
+        frame,
+        tuple(
+            _line(name, number, [mark(name, *point) for point in points])
+            for number, (name, points) in enumerate(drawn.items())
+        ),
+        tuple(Tick(frame.x((epoch - 1) / (last - 1)), str(epoch)) for epoch in _epoch_ticks(last)),
+        tuple(Tick(frame.y(value / ticks[-1]), f"{value:g}") for value in ticks),
+    )
+
+
+def nice_ticks(largest: float) -> list[float]:
+    """About four steps from 0 to at least `largest`, each 1, 2 or 5 times a power of ten."""
+    raw = max(largest, 1e-9) / _TICKS
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
+    return [round(step * i, 12) for i in range(math.ceil(largest / step - 1e-9) + 1)] if largest > 0 else [0.0, step]
+
+
+def _line(name: str, number: int, marks: Sequence[Mark]) -> Line:
+    return Line(name, number % _COLOURS + 1, tuple(marks))
+
+
+def _epoch_ticks(last: int) -> list[int]:
+    step = next(size for size in (1, 2, 5, 10, 20, 50, 100, 200, 500, last) if (last - 1) / size <= 8)
+    return list(range(1, last + 1, step)) if step == 1 else [1, *range(step, last + 1, step)]
+
+
+def _words(name: str, points: Points) -> str:
+    (first, begun), (last, now) = points[0], points[-1]
+    since = f", {begun:.4g} after epoch {int(first)}" if len(points) > 1 else ""
+    return f"{name} {now:.4g} after epoch {int(last)}{since}"
+
+
+def _round_up(value: float) -> float:
+    """The least of 0.1, 0.2, ... 1.0 that is not below, or a whole number above."""
+    return max(0.1, math.ceil(value * 10 - 1e-9) / 10) if value <= 1 else float(math.ceil(value))
+
+
+def _day(moment: datetime, span: timedelta) -> str:
+    return moment.astimezone(UTC).strftime("%H:%M" if span < timedelta(hours=12) else "%Y-%m-%d")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One value of a group; `width` is None where nothing was measured."""
+
+    number: int
+    y: float
+    width: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The bars of one class."""
+
+    name: str
+    y: float
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Values from 0 to 1, grouped."""
+
+    groups: tuple[Group, ...]
+    height: int
+    width: int = _WIDTH
+    left: int = _LABELS
+    bar: int = _BAR
+
+
+def bar_chart(values: Mapping[str, Sequence[float | None]]) -> BarChart:
+    """Draws one group for each name, with a bar for each value of 0 to 1."""
+    groups, y = [], 4.0
+    for name, of_name in values.items():
+        bars = tuple(_bar(row, y + row * (_BAR + 2), value) for row, value in enumerate(of_name))
+        groups.append(Group(name, y, bars))
+        y += len(of_name) * (_BAR + 2) + _GAP
+    return BarChart(tuple(groups), int(y))
+
+
+def _bar(row: int, y: float, value: float | None) -> Bar:
+    number = row % _COLOURS + 1
+    if value is None:
+        return Bar(number, y, None, "not measured")
+    return Bar(number, y, round(max(0.0, min(1.0, value)) * (_WIDTH - _LABELS - _VALUES), 1), f"{value:.3f}")
