@@ -92,7 +92,7 @@ def test_a_server_that_does_not_answer_is_left_alone_for_a_while() -> None:
     asked: list[str] = []
 
     class Silent:
-        def read(self, model_name: str, run_id: str) -> Any:
+        def epochs(self, model_name: str, run_id: str) -> Any:
             asked.append(run_id)
             raise StorageError("it is silent")
 
