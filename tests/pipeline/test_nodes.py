@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,8 +89,8 @@ def test_a_run_takes_in_a_new_row(
     added: Node, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[str] = []
-    names = ("dataset_fingerprint", "parent", "split", "metrics", "per_class")
-    (tmp_path / "run.json").write_text(json.dumps(dict.fromkeys(names)))
+    facts = SimpleNamespace(model_dump=lambda include: dict.fromkeys(include))
+    monkeypatch.setattr(runner.RunFacts, "read", lambda folder: facts)
 
     def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
         ran.append(node_id)
