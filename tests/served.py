@@ -42,9 +42,11 @@ class Served:
 
 
 @contextmanager
-def serving(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[Served]:
+def serving(
+    *arguments: str, environment: dict[str, str] | None = None, python: str = sys.executable
+) -> Iterator[Served]:
     """`boxwright serve` on a free port, until the block ends."""
-    command = [sys.executable, "-m", "boxwright", "serve", "--port", "0", *arguments]
+    command = [python, "-m", "boxwright", "serve", "--port", "0", *arguments]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

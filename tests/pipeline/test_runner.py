@@ -265,6 +265,46 @@ def test_a_run_that_would_make_the_same_model_points_at_it(first, again):
     assert json.loads(reused.read_text())["version"] == "models:/detector/1"
 
 
+def gate_of(again, run_id):
+    return json.loads((Path(again["model_archive"]).parents[2] / run_id / "output" / "gate.json").read_text())
+
+
+def test_a_reused_model_is_judged_by_the_gate_of_the_run(again, settings_of):
+    from boxwright.pipeline.runner import run_pipeline
+    from boxwright.registry.opening import open_registry
+
+    checks = {check["name"]: check["bound"] for check in gate_of(again, "again")["checks"]}
+    assert checks["AP50"] == settings_of().gate.min_ap50
+    before = open_registry().versions("detector")
+    steps: list[str] = []
+    stricter = settings_of(seed_mode="pretrained", gate={"min_ap50": 0.999, "max_latency_ms": 60_000})
+    with pytest.raises(GateError, match=r"^models:/detector/1, which has this run's recipe.*: AP50 is .*0.999 is req"):
+        run_pipeline(stricter, "stricter", on_step=steps.append)
+    assert steps[-1] == "reuse_version" and "fine_tune" not in steps
+    told = gate_of(again, "stricter")
+    assert not told["passed"]
+    assert {check["name"]: check["passed"] for check in told["checks"]}["AP50"] is False
+    assert next(check["note"] for check in told["checks"] if check["name"] == "latency in ms") == (
+        "as run run:first+0 measured it"
+    )
+    assert open_registry().versions("detector") == before
+
+
+@pytest.mark.parametrize("margin", [-1.0, 1.0])
+def test_a_reused_model_is_held_against_the_champion_of_today(margin, again, second, settings_of):
+    """The first run had none to beat; by now there is the second's."""
+    from boxwright.pipeline.runner import run_pipeline
+
+    config, run_id = settings_of(seed_mode="pretrained", gate={"must_beat_champion": margin}), f"margin{margin}"
+    if margin < 0:
+        assert run_pipeline(config, run_id)["status"] == "reused"
+    else:
+        with pytest.raises(GateError, match=r"AP above champion"):
+            run_pipeline(config, run_id)
+    check = next(one for one in gate_of(again, run_id)["checks"] if one["name"] == "AP above champion")
+    assert check["value"] == pytest.approx(again["metrics"]["AP"] - second["metrics"]["AP"], abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "chosen"),
     [
@@ -272,7 +312,8 @@ def test_a_run_that_would_make_the_same_model_points_at_it(first, again):
         ({"output": "/elsewhere"}, "reuse_version"),
         ({"force": True}, "fetch_pretrained"),
         ({"hyperparameters": {"epochs": 3, "image_size": 64}}, "fetch_pretrained"),
-        ({"gate": {"min_ap50": 0.001}}, "fetch_pretrained"),
+        ({"gate": {"min_ap50": 0.001}}, "reuse_version"),
+        ({"gate": {"must_beat_champion": 0.5}, "evaluation": {"gallery_images": 3}}, "reuse_version"),
         ({"model_name": "another"}, "fetch_pretrained"),
         ({"parent": "models:/detector/1", "seed_mode": "incremental"}, "reuse_version"),
         ({"parent": "models:/detector/2", "seed_mode": "incremental"}, "resolve_parent"),
@@ -289,6 +330,18 @@ def test_only_the_same_recipe_is_reused(change, chosen, again, settings_of, monk
     other = {"build_examples": {"fingerprint": "0" * 64}}
     monkeypatch.setattr(runner, "run_outputs", lambda run_id, settings: other)
     assert runner.choose_seed(settings_of(**({"seed_mode": "pretrained"} | change)), now) != "reuse_version"
+
+
+def test_other_training_code_trains_again(again, settings_of, monkeypatch):
+    from boxwright.packaging import recipe
+    from boxwright.pipeline import runner
+
+    built = {"build_examples": {"fingerprint": again["dataset_fingerprint"]}}
+    monkeypatch.setattr(runner, "run_outputs", lambda run_id, settings: built)
+    now = RunInfo(run_id="new", as_of=datetime(2999, 1, 1, tzinfo=UTC))
+    assert runner.choose_seed(settings_of(seed_mode="pretrained"), now) == "reuse_version"
+    monkeypatch.setattr(recipe, "code_digest", lambda: "of another commit")
+    assert runner.choose_seed(settings_of(seed_mode="pretrained"), now) == "fetch_pretrained"
 
 
 def test_a_backfill_does_not_reuse_a_version_of_later(again, settings_of, monkeypatch):

@@ -1,4 +1,5 @@
 from .analysis import Analysis as Analysis
+from .beside_champion import beside_champion as beside_champion
 from .evaluating import Champion as Champion
 from .evaluating import evaluate as evaluate
 from .files import CHART_PICTURES as CHART_PICTURES

@@ -113,7 +113,7 @@ def evaluate(
     log.info("evaluating on %d %s images", len(annotations.images), split)
 
     answered = _answer(model_dir, annotations, shards, out_dir / DETECTIONS_FILE, settings.voc)
-    beaten, described = _answer_of_champion(champion, annotations, shards, out_dir, settings.voc)
+    beaten, described = answer_of_champion(champion, annotations, shards, out_dir, settings.voc)
     measurement = answered.measurement
     comparison = compare(beaten.measurement, measurement, described.reference) if beaten and described else None
     history, analysis = read_history(model_dir), analyse(measurement)
@@ -156,8 +156,8 @@ def _category_ids(classes: Sequence[str], annotations: Annotations) -> list[int 
     return ids
 
 
-def _answer_of_champion(
-    champion: Champion | None, annotations: Annotations, shards: list[Path], out_dir: Path, voc: bool
+def answer_of_champion(
+    champion: Champion | None, annotations: Annotations, shards: list[Path], out_dir: Path, voc: bool = False
 ) -> tuple[_Answered | None, BeatenChampion | None]:
     """The champion's detections and facts; a champion that cannot be loaded does not fail the evaluation."""
     if champion is None:

@@ -27,6 +27,7 @@ Verdict = Literal[
     "worse than champion",
     "no champion",
 ]
+LATENCY = "latency in ms"
 _PASSING = ("passed", "no champion")
 
 
@@ -88,6 +89,18 @@ class GateReport(StoredRecord):
     def passed(self) -> bool:
         """Whether every check passed."""
         return all(check.passed for check in self.checks)
+
+    def of_earlier_run(self, run_id: str) -> GateReport:
+        """The same, which says of what cannot be measured again that it is of the run that made the model."""
+        note = f"as run {run_id} measured it"
+        return GateReport(
+            checks=tuple(
+                check.model_copy(update={"note": "; ".join(filter(None, (check.note, note)))})
+                if check.name == LATENCY
+                else check
+                for check in self.checks
+            )
+        )
 
     def table(self) -> str:
         """Every check with value, bound and verdict, as lines of text."""
@@ -219,7 +232,7 @@ def _latency(speed: Speed | None, bound: float | None) -> Iterator[GateCheck]:
     if bound is None:
         return
     value = speed.latency_ms if speed else None
-    check = _at_least("latency in ms", value, bound)
+    check = _at_least(LATENCY, value, bound)
     if value is None or check.value is None:
         yield check.model_copy(update={"at_most": True})
         return

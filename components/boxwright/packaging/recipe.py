@@ -5,33 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 
-from boxwright import __version__
 from boxwright.config import RunConfig, is_registered
 from boxwright.model import hyperparameters_of
+from boxwright.packaging.code_digest import code_digest
 from boxwright.storage import stat
 
-# What does not change the model, and what is told by other facts: the data by its fingerprint, the seed by the parent.
-_NO_MATTER = {
-    *("training", "validation", "test", "annotations_file", "output", "weights_uri", "storage", "model_name"),
-    *("seed_mode", "parent", "force", "approve", "approve_within_hours"),
-}
+# The settings of `RunConfig` that change the model, beside those that the other facts of a recipe stand for: which
+# records of the dataset are trained on is in its fingerprint, and where training starts is the parent. A setting that
+# is added changes no recipe until it is named here; tests/packaging/test_recipe.py asks for the decision.
+MODEL_SETTINGS = ("model_id", "hyperparameters", "on_class_change")
 
 
 def recipe_of(config: RunConfig, fingerprint: str, parent: str | None) -> str:
-    """Digest of the dataset's content, the settings, the parent and the code version.
-
-    Where the data lies, where results go and what the run is called are no part of it.
+    """Digest of the dataset's content, the settings that change the model, the parent and the code that trains.
 
     Args:
-        config: the run's configuration.
-        fingerprint: of the dataset.
+        config: the run's configuration; settings that were not made are those of the model id.
+        fingerprint: of the dataset as it is trained on: without what was dropped, its boxes as corners.
         parent: reference or URI of the model that training starts from, if it is an earlier one.
     """
-    facts = config.model_dump(mode="json", exclude=_NO_MATTER) | {
+    settings = config.model_dump(mode="json", include=set(MODEL_SETTINGS))
+    facts = settings | {
+        "hyperparameters": hyperparameters_of(config).model_dump(mode="json"),
         "fingerprint": fingerprint,
         "parent": _identity(parent) if parent else None,
-        "hyperparameters": hyperparameters_of(config).model_dump(mode="json"),
-        "code_version": __version__,
+        "code": code_digest(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

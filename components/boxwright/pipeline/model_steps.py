@@ -263,7 +263,8 @@ def reuse_version(
 ) -> None:
     from boxwright.registry import reuse_version as work
 
-    found = work(RunConfig.model_validate_json(config), RunInfo.model_validate_json(run), examples.fingerprint)
+    settings, info = RunConfig.model_validate_json(config), RunInfo.model_validate_json(run)
+    found = work(settings, info, examples.fingerprint, Path(examples.uri))
     _describe(version, found)
 
 

@@ -128,10 +128,11 @@ NODES: tuple[Node, ...] = (
     Node(
         "reuse_version",
         "Reuse version",
-        "ends the run with the version of a finished run that had the same dataset, configuration and parent",
+        "ends the run with the version that a finished run of the same recipe made, if it passes the gate of this run",
         Phase.REUSE,
         leaves=Leaves.VERSION,
         ends_as="reused",
+        failure=GateError,
     ),
     Node(
         "fine_tune",

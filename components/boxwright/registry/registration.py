@@ -8,8 +8,9 @@ from pathlib import Path
 
 from boxwright.config import RunConfig, RunInfo
 from boxwright.errors import StorageError, UsageError
-from boxwright.evaluation import PICTURES, REPORT_PAGE
+from boxwright.evaluation import PICTURES, REPORT_PAGE, GateReport
 from boxwright.packaging import RunFacts, publish
+from boxwright.registry.judging import judge_again
 from boxwright.registry.opening import open_registry
 from boxwright.registry.parents import find_start
 from boxwright.registry.port import Release, Version
@@ -104,10 +105,19 @@ def _curves(history: list[Record]) -> dict[str, list[float]]:
     return {name: [record[name] for record in history] for name in names}
 
 
-def reuse_version(config: RunConfig, run: RunInfo, fingerprint: str) -> Version:
+def reuse_version(config: RunConfig, run: RunInfo, fingerprint: str, examples_dir: Path) -> Version:
     """Finds the version that a finished run of the same recipe made, and says in the run's output which it is.
 
+    It is held against this run's gate, as a model that it had trained itself would be; `gate.json` is in the output.
+
+    Args:
+        config: the run's configuration.
+        run: the run, which gets no version of its own.
+        fingerprint: of the dataset.
+        examples_dir: folder of `build_examples`, for a champion to be measured on.
+
     Raises:
+        GateError: it does not pass the gate of this run. The version itself stays as it is.
         UsageError: it was deleted or withdrawn since `choose_seed` found it.
     """
     version = find_finished(config, run, fingerprint, find_start(config, run).parent)
@@ -115,8 +125,13 @@ def reuse_version(config: RunConfig, run: RunInfo, fingerprint: str) -> Version:
         raise UsageError(
             f"the version of {config.model_name} that this run was to reuse is gone; clear choose_seed to train"
         )
-    reused = ReusedVersion(version=version.reference, archive=version.archive_uri, run_id=version.run_id)
-    with tempfile.TemporaryDirectory() as folder:
-        reused.write(Path(folder))
-        publish(config, run.run_id, Path(folder), [reused.FILE])
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        report = judge_again(config, run, version, examples_dir)
+        report.write(folder)
+        publish(config, run.run_id, folder, [GateReport.FILE])
+        report.raise_if_failed(f"{version.reference}, which has this run's recipe, does not pass this run's gate")
+        reused = ReusedVersion(version=version.reference, archive=version.archive_uri, run_id=version.run_id)
+        reused.write(folder)
+        publish(config, run.run_id, folder, [reused.FILE])
     return version

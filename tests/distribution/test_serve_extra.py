@@ -1,0 +1,96 @@
+"""`pip install boxwright[serve]` into an empty environment serves a model, without what trains and schedules."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from finder import LABELS, encoded, scene
+from served import serving
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+UV = Path(sys.executable).parent / "uv"
+ABSENT = ("airflow", "tfx", "apache_beam", "great_expectations", "mlflow", "ml_metadata", "keras_hub")
+# Of uv, where it has neither a registry nor a cache.
+_UNREACHABLE = ("error sending request", "Failed to fetch", "Network connectivity is disabled", "dns error")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built by way of a source archive, from a copy without git."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in ("components", "plugins"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, folder)
+    built = folder / "dist"
+    command = [UV, "build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", built, folder]
+    subprocess.run(command, check=True, timeout=300)
+    return next(built.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that has the wheel with its extra, at the versions of the lock."""
+    folder = tmp_path_factory.mktemp("bare")
+    lock = (REPOSITORY / "requirements.lock").read_text()
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(re.findall(r"^[\w.\-\[\]]+==[^\s\\;]+", lock, re.M)))
+    python = folder / "venv" / "bin" / "python"
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True, timeout=120)
+    command = [UV, "pip", "install", "--quiet", "--python", python, "--constraint", constraints]
+    wanted = f"boxwright[serve] @ {wheel.as_uri()}"
+    for offline in (["--offline"], []):
+        done = subprocess.run([*command, *offline, wanted], capture_output=True, text=True, timeout=900)
+        if done.returncode == 0:
+            return python
+    if any(sign in done.stderr for sign in _UNREACHABLE):
+        pytest.skip(f"no package registry and nothing cached: {done.stderr.strip().splitlines()[-1]}")
+    pytest.fail(done.stderr)
+
+
+def test_the_wheel_is_whole(wheel: Path) -> None:
+    assert wheel.name.startswith("boxwright-0.2.0.dev0-")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    for root in (REPOSITORY / "components", REPOSITORY / "plugins"):
+        for folder in ("boxwright", "boxwright_airflow"):
+            paths = [path for path in root.joinpath(folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+            missing = {path.relative_to(root).as_posix() for path in paths} - inside
+            assert missing == set()
+    assert {"boxwright/py.typed", "boxwright/storage/__init__.pyi"} <= inside
+    assert any(name.endswith("/run.html") for name in inside)
+    assert {name.split("/")[0] for name in inside if ".dist-info" not in name} == {"boxwright", "boxwright_airflow"}
+
+
+def test_it_has_not_what_trains_and_schedules(bare: Path) -> None:
+    code = f"import importlib.util, json; print(json.dumps([n for n in {ABSENT} if importlib.util.find_spec(n)]))"
+    done = subprocess.run([bare, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_predict_looks_at_images(bare: Path, finder: Path, tmp_path: Path) -> None:
+    (tmp_path / "scene.jpg").write_bytes(encoded(scene()))
+    command = [bare.parent / "boxwright", "predict", "--model", finder, "--json", "--draw", "drawn", "scene.jpg"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    assert [found["label"] for found in json.loads(done.stdout)["detections"]] == [LABELS[0]]
+    assert (tmp_path / "drawn" / "scene.png").exists()
+
+
+def test_serve_answers_over_http(bare: Path, finder: Path) -> None:
+    with (
+        serving("--model", str(finder), python=str(bare), environment={"PYTHONPATH": ""}) as served,
+        served.client() as client,
+    ):
+        answer = client.post("/invocations", content=encoded(scene()), headers={"Content-Type": "image/jpeg"})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["scores"] == [0.9, 0.25]
+        assert client.get("/metrics").status_code == 200
