@@ -2,8 +2,9 @@
 
 Trainings, each in a process of its own, one after the other, all at 320 x 320 from the same ImageNet weights:
 
-- Boxwright with its defaults, unchanged, seeds 0, 1, 2, on three datasets: BCCD (blood cells, `BOXWRIGHT_BCCD`), the
-  sample set (`boxwright sample`), and `benchmarks.signs`, which differs from both in size, classes and scale of boxes;
+- Boxwright with its defaults, unchanged, seeds 0, 1, 2, on five datasets: BCCD (blood cells, `BOXWRIGHT_BCCD`), the
+  sample set (`boxwright sample`), `benchmarks.signs`, which differs from both in size, classes and scale of boxes,
+  `benchmarks.prints`, whose classes share one outline, and chess (`BOXWRIGHT_CHESS`: small pieces that look alike);
 - `keras_hub.models.RetinaNetObjectDetector` as it comes: its own anchors, heads, losses and optimizer, batch
   normalisation learning, no augmentation; the same images, batch size and passes.
 
@@ -30,6 +31,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.prints import prints
 from benchmarks.signs import signs
 from boxwright.config import RunConfig, parse_config
 from boxwright.dataset.examples import ExamplesSummary
@@ -62,10 +64,12 @@ TRAININGS = (
     Training("bccd", "boxwright", 2),
     Training("sample", "boxwright", 0),
     Training("signs", "boxwright", 0),
+    Training("prints", "boxwright", 0),
+    Training("chess", "boxwright", 0),
     Training("sample", "kerashub", 0),
     Training("signs", "kerashub", 0),
     *(Training("bccd", "kerashub", seed) for seed in SEEDS[1:]),
-    *(Training(dataset, "boxwright", seed) for seed in SEEDS[1:] for dataset in ("sample", "signs")),
+    *(Training(dataset, "boxwright", seed) for seed in SEEDS[1:] for dataset in ("sample", "signs", "prints", "chess")),
 )
 
 
@@ -73,9 +77,11 @@ def configuration(dataset: str, seed: int, folder: Path) -> RunConfig:
     """Boxwright's defaults on a dataset."""
     names: dict[str, str] = {split: split for split in ("training", "validation", "test")}
     settings: dict[str, Any] = {}
-    if dataset == "bccd":
-        root = Path(os.environ.get("BOXWRIGHT_BCCD", ROOT.parent / "shared" / "data" / "bccd"))
-        names["training"], settings["annotations_file"] = "train", "annotations.clean.json"
+    if dataset in ("bccd", "chess"):
+        root = Path(os.environ.get(f"BOXWRIGHT_{dataset.upper()}", ROOT.parent / "shared" / "data" / dataset))
+        names["training"] = "train"
+        if dataset == "bccd":
+            settings["annotations_file"] = "annotations.clean.json"
     elif dataset == "sample":
         root = folder / "sample"
         if not root.exists():
@@ -83,7 +89,7 @@ def configuration(dataset: str, seed: int, folder: Path) -> RunConfig:
 
             generate_sample(root, images=SAMPLE_IMAGES, seed=0)
     else:
-        root = signs(folder / "signs")
+        root = {"signs": signs, "prints": prints}[dataset](folder / dataset)
     splits = {split: str(root / name) for split, name in names.items()}
     hyperparameters = {"seed": seed, "validation_ap_epochs": MEASURE_EVERY}
     return parse_config({**splits, **settings, "output": "unused", "hyperparameters": hyperparameters})

@@ -138,7 +138,7 @@ def _retinanet_lite0(image_size: int, batch_size: int) -> ModelSpec:
         anchors=AnchorGrid(scale=3.0),
         weights=_LITE0_WEIGHTS,
         parameters=6_387_988,
-        defaults={"batch_size": batch_size, "epochs": 20},
+        defaults={"batch_size": batch_size, "epochs": 20, "backbone_learning_rate_multiplier": 0.1},
     )
 
 
