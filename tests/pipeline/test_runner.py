@@ -228,7 +228,7 @@ def test_a_model_below_the_gate_is_not_registered_or_only_as_rejected(first, set
         run_pipeline(config, "gated")
     registry = open_registry()
     assert not registry.versions("gated")
-    client = MlflowClient(tracking_uri=registry.tracking_uri)
+    client = MlflowClient(tracking_uri=Settings.from_environment().tracking_uri)
     (tracked,) = client.search_runs([client.get_experiment_by_name("gated").experiment_id])
     assert tracked.info.status == "FAILED" and "AP50" in tracked.data.metrics
     for name in ("gate.json", "report.html", "model.tar.gz"):
