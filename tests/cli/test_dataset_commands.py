@@ -165,7 +165,7 @@ def test_convert_mistakes(boxwright: Any, tmp_path: Path) -> None:
     for arguments, code, words in [
         ((source, tmp_path / "out", "--from", "cvat"), 2, "coco, voc, yolo"),
         ((tmp_path / "nowhere", tmp_path / "out", "--from", "coco"), 2, "nowhere does not exist"),
-        ((source, tmp_path / "seed", "--from", "coco"), 2, "new or an empty folder"),
+        ((source, tmp_path / "seed", "--from", "coco"), 2, "new or empty folder"),
         ((source, tmp_path / "out", "--from", "coco", "--images", tmp_path), 1, "p0.jpg does not exist"),
     ]:
         got, _, error = boxwright("convert", *arguments)

@@ -75,7 +75,7 @@ def test_what_was_dropped_goes_along_with_the_dataset(tmp_path: Path) -> None:
     run, _ = validated(tmp_path, content)
     download_dataset(run, tmp_path / "dataset", tmp_path / "out" / "validation_report.json")
     [record] = dropped_records(tmp_path / "dataset")
-    assert (record["split"], record["list"], record["index"]) == ("training", "annotations", 5)
+    assert (record.split, record.list, record.index) == ("training", "annotations", 5)
     assert len(load_annotations(tmp_path / "dataset" / "training" / "annotations.json").boxes) == 39
     assert dropped_records(tmp_path / "set") == ()
 
