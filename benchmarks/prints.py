@@ -7,19 +7,14 @@ print, which are of no class.
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from boxwright.config import ANNOTATIONS_FILE, SPLITS
+from benchmarks.drawn import HEIGHT, OVERSAMPLE, WIDTH, background, colour, overlap, photographed, write_set
 
-WIDTH, HEIGHT = 640, 480
-SIZES = {"training": 240, "validation": 60, "test": 60}
-_OVERSAMPLE = 2
 _LONG_SIDE = (0.1, 0.27, 1 / 3)  # of the picture's height: the least, the most frequent, the largest
 _LARGEST_OVERLAP = 0.05
 _LEAST_CONTRAST = 110
@@ -58,56 +53,23 @@ PRINTS: dict[str, str | list[Points]] = {
 
 
 def prints(folder: Path, seed: int = 0) -> Path:
-    """Draws the dataset: a folder a split with images/ and annotations.json; one that is complete is used again."""
-    if (folder / "done").exists():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    number = 0
-    for split in SPLITS:
-        (folder / split / "images").mkdir(parents=True)
-        images, annotations = [], []
-        for _ in range(SIZES[split]):
-            number += 1
-            picture, boxes = _scene(np.random.default_rng([seed, number]), number % len(PRINTS))
-            name = f"print_{number:04d}.jpg"
-            picture.save(folder / split / "images" / name, quality=90)
-            images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT})
-            annotations += [{"image_id": number, "category_id": kind + 1, "bbox": box} for kind, box in boxes]
-        categories = [{"id": i, "name": name} for i, name in enumerate(PRINTS, start=1)]
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        (folder / split / ANNOTATIONS_FILE).write_text(json.dumps(content))
-    (folder / "done").touch()
-    return folder
+    """Draws the dataset; one that is complete is used again."""
+    return write_set(folder, lambda rng, number: _scene(rng, number % len(PRINTS)), PRINTS, "print", seed)
 
 
 def _scene(rng: np.random.Generator, first: int) -> tuple[Image.Image, list[tuple[int, list[float]]]]:
     """A picture of one to four cards, the first of the class given, and up to two without a print."""
-    picture = _background(rng)
+    picture = background(rng)
     boxes: list[tuple[int | None, list[float]]] = []
     others = rng.integers(len(PRINTS), size=int(rng.integers(0, 4))).tolist()
     for kind in [first, *others, *[None] * int(rng.integers(0, 3))]:
         centre, turn = _placing(rng)
-        while any(_overlap(_box(centre, turn), other) > _LARGEST_OVERLAP for _, other in boxes):
+        while any(overlap(_box(centre, turn), other) > _LARGEST_OVERLAP for _, other in boxes):
             centre, turn = _placing(rng)
         boxes.append((kind, _box(centre, turn)))
         _draw_card(rng, picture, kind, centre, turn)
-    small = picture.resize((WIDTH, HEIGHT), Image.Resampling.BOX).filter(
-        ImageFilter.GaussianBlur(float(rng.uniform(0, 1)))
-    )
-    noisy = np.asarray(small, float) + rng.normal(0, rng.uniform(2, 10), (HEIGHT, WIDTH, 3))
     printed = [(kind, box) for kind, box in boxes if kind is not None]
-    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)), printed
-
-
-def _background(rng: np.random.Generator) -> Image.Image:
-    size = (WIDTH * _OVERSAMPLE, HEIGHT * _OVERSAMPLE)
-    coarse = rng.integers(30, 226, (6, 8, 3), dtype=np.uint8)
-    picture = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(picture)
-    for _ in range(12):
-        ends = (rng.random(4) * [*size, *size]).tolist()
-        draw.line(ends, fill=_colour(rng), width=int(rng.integers(2, 12)))
-    return picture
+    return photographed(rng, picture, blur=1, noise=10), printed
 
 
 def _placing(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -127,22 +89,22 @@ def _box(centre: np.ndarray, turn: np.ndarray) -> list[float]:
 def _draw_card(
     rng: np.random.Generator, picture: Image.Image, kind: int | None, centre: np.ndarray, turn: np.ndarray
 ) -> None:
-    card, ink = _colour(rng), _colour(rng)
+    card, ink = colour(rng), colour(rng)
     while abs(np.subtract(card, ink) @ _LUMA) < _LEAST_CONTRAST:
-        card, ink = _colour(rng), _colour(rng)
-    points = (_outline() @ turn + centre) * _OVERSAMPLE
+        card, ink = colour(rng), colour(rng)
+    points = (_outline() @ turn + centre) * OVERSAMPLE
     draw = ImageDraw.Draw(picture)
     draw.polygon(points.ravel().tolist(), fill=card)
     if kind is not None:
         # The inverse of the card's placing: where in the stencil each of the picture's pixels lies.
         back = np.linalg.inv(turn).T * _STENCIL / 2
         start = _on_stencil(np.zeros(2)) - back @ centre
-        values = np.column_stack([back / _OVERSAMPLE, start]).ravel().tolist()
+        values = np.column_stack([back / OVERSAMPLE, start]).ravel().tolist()
         mask = _stencil(kind).transform(
             picture.size, Image.Transform.AFFINE, values, resample=Image.Resampling.BICUBIC, fillcolor=0
         )
         picture.paste(ink, mask=mask)
-    draw.polygon(points.ravel().tolist(), outline=_colour(rng), width=4)
+    draw.polygon(points.ravel().tolist(), outline=colour(rng), width=4)
 
 
 def _stencil(kind: int) -> Image.Image:
@@ -170,15 +132,3 @@ def _outline() -> np.ndarray:
 
 def _on_stencil(points: np.ndarray) -> np.ndarray:
     return (points + 1) * _STENCIL / 2
-
-
-def _overlap(one: list[float], other: list[float]) -> float:
-    """Shared area over the smaller area."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return max(width, 0) * max(height, 0) / min(areas)
-
-
-def _colour(rng: np.random.Generator) -> tuple[int, ...]:
-    return tuple(rng.integers(0, 256, 3).tolist())

@@ -6,20 +6,15 @@ pixels in 320 to 480 pixels, three classes, up to seven in a picture.
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
-from boxwright.config import ANNOTATIONS_FILE, SPLITS
+from benchmarks.drawn import HEIGHT, OVERSAMPLE, WIDTH, background, colour, overlap, photographed, write_set
 
-WIDTH, HEIGHT = 640, 480
-SIZES = {"training": 240, "validation": 60, "test": 60}
-_OVERSAMPLE = 2
 _RADIUS = (0.1, 0.3)
 _LARGEST_OVERLAP = 0.3
 
@@ -57,49 +52,22 @@ SHAPES: dict[str, Callable[[], Points]] = {
 
 
 def signs(folder: Path, seed: int = 0) -> Path:
-    """Draws the dataset: a folder a split with images/ and annotations.json; one that is complete is used again."""
-    if (folder / "done").exists():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    number = 0
-    for split in SPLITS:
-        (folder / split / "images").mkdir(parents=True)
-        images, annotations = [], []
-        for _ in range(SIZES[split]):
-            number += 1
-            picture, boxes = _scene(np.random.default_rng([seed, number]))
-            name = f"sign_{number:04d}.jpg"
-            picture.save(folder / split / "images" / name, quality=90)
-            images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT})
-            annotations += [{"image_id": number, "category_id": kind + 1, "bbox": box} for kind, box in boxes]
-        categories = [{"id": i, "name": name} for i, name in enumerate(SHAPES, start=1)]
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        (folder / split / ANNOTATIONS_FILE).write_text(json.dumps(content))
-    (folder / "done").touch()
-    return folder
+    """Draws the dataset; one that is complete is used again."""
+    return write_set(folder, _scene, SHAPES, "sign", seed)
 
 
-def _scene(rng: np.random.Generator) -> tuple[Image.Image, list[tuple[int, list[float]]]]:
-    size = (WIDTH * _OVERSAMPLE, HEIGHT * _OVERSAMPLE)
-    coarse = rng.integers(30, 226, (6, 8, 3), dtype=np.uint8)
-    picture = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+def _scene(rng: np.random.Generator, _: int) -> tuple[Image.Image, list[tuple[int, list[float]]]]:
+    picture = background(rng)
     draw = ImageDraw.Draw(picture)
-    for _ in range(12):
-        ends = (rng.random(4) * [*size, *size]).tolist()
-        draw.line(ends, fill=_colour(rng), width=int(rng.integers(2, 12)))
     boxes: list[tuple[int, list[float]]] = []
     for _ in range(int(rng.integers(1, 4))):
         kind = int(rng.integers(len(SHAPES)))
         points = _placed(rng, list(SHAPES.values())[kind]())
         box = [*points.min(0), *points.max(0)]
-        if all(_overlap(box, other) < _LARGEST_OVERLAP for _, other in boxes):
+        if all(overlap(box, other) < _LARGEST_OVERLAP for _, other in boxes):
             boxes.append((kind, [round(float(side), 2) for side in box]))
-            draw.polygon((points * _OVERSAMPLE).ravel().tolist(), fill=_colour(rng), outline=_colour(rng), width=6)
-    small = picture.resize((WIDTH, HEIGHT), Image.Resampling.BOX).filter(
-        ImageFilter.GaussianBlur(float(rng.uniform(0, 1.5)))
-    )
-    noisy = np.asarray(small, float) + rng.normal(0, rng.uniform(2, 14), (HEIGHT, WIDTH, 3))
-    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)), boxes
+            draw.polygon((points * OVERSAMPLE).ravel().tolist(), fill=colour(rng), outline=colour(rng), width=6)
+    return photographed(rng, picture, blur=1.5, noise=14), boxes
 
 
 def _placed(rng: np.random.Generator, points: Points) -> np.ndarray:
@@ -110,15 +78,3 @@ def _placed(rng: np.random.Generator, points: Points) -> np.ndarray:
     placed = np.array(points) @ turn * radius * [float(rng.uniform(0.75, 1.3)), 1.0]
     low, high = -placed.min(0), [WIDTH, HEIGHT] - placed.max(0)
     return placed + rng.uniform(low, high)
-
-
-def _overlap(one: list[float], other: list[float]) -> float:
-    """Shared area over the smaller area."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return max(width, 0) * max(height, 0) / min(areas)
-
-
-def _colour(rng: np.random.Generator) -> tuple[int, ...]:
-    return tuple(rng.integers(0, 256, 3).tolist())
