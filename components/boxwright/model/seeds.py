@@ -14,7 +14,7 @@ from boxwright.errors import DataError
 from boxwright.model.catalogue import compatible_ids, model_spec
 from boxwright.model.families import create_detector
 from boxwright.model.store import ModelCard, load_card, load_detector
-from boxwright.model.weights import fetch_weights
+from boxwright.model.weights import fetch_weights, weights_identity
 from boxwright.storage import write_json
 
 SEED_FILE = "seed.json"
@@ -30,6 +30,7 @@ class Seed(Frozen):
         model_id: architecture it belongs to.
         origin: package or archive of the pretrained weights (or `RANDOM`), or the parent's reference.
         sha256: of the published weights, where there are such.
+        weights: their identity, see `published_identity`.
         reason: why this seed was taken.
     """
 
@@ -37,6 +38,7 @@ class Seed(Frozen):
     model_id: str
     origin: str
     sha256: str | None = None
+    weights: str | None = None
     reason: str = ""
 
 
@@ -59,10 +61,25 @@ def fetch_pretrained(config: RunConfig, out_dir: Path) -> Seed:
     if spec.weights is None:
         seed = Seed(kind="pretrained", model_id=config.model_id, origin=RANDOM, reason=reason)
     else:
-        digest = fetch_weights(config, spec, spec.weights, out_dir / PRETRAINED_FOLDER)
-        seed = Seed(kind="pretrained", model_id=config.model_id, origin=spec.weights.name, sha256=digest, reason=reason)
+        fetched = fetch_weights(config, spec, spec.weights, out_dir / PRETRAINED_FOLDER)
+        seed = Seed(
+            kind="pretrained",
+            model_id=config.model_id,
+            origin=spec.weights.name,
+            sha256=fetched.sha256,
+            weights=fetched.identity,
+            reason=reason,
+        )
     write_seed(seed, out_dir)
     return seed
+
+
+def published_identity(config: RunConfig) -> str | None:
+    """Text that is another one as soon as a run without a parent starts from other weights; None: from random ones.
+
+    Reads no weights, so that a run can be told from a finished one before anything is fetched.
+    """
+    return weights_identity(config, model_spec(config.model_id))
 
 
 def check_parent(

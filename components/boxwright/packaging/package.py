@@ -95,7 +95,7 @@ def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> RunFacts:
         images={name: split.images for name, split in examples.splits.items()},
         seed=seed,
         parent=parent,
-        recipe=recipe_of(config, examples.fingerprint, parent),
+        recipe=recipe_of(config, examples.fingerprint, parent, seed.weights),
         split=evaluation.split,
         metrics=evaluation.metrics,
         per_class=evaluation.per_class,

@@ -16,19 +16,21 @@ from boxwright.storage import stat
 MODEL_SETTINGS = ("model_id", "hyperparameters", "on_class_change")
 
 
-def recipe_of(config: RunConfig, fingerprint: str, parent: str | None) -> str:
-    """Digest of the dataset's content, the settings that change the model, the parent and the code that trains.
+def recipe_of(config: RunConfig, fingerprint: str, parent: str | None, weights: str | None) -> str:
+    """Digest of the dataset's content, the settings that change the model, its start and the code that trains.
 
     Args:
         config: the run's configuration; settings that were not made are those of the model id.
         fingerprint: of the dataset as it is trained on: without what was dropped, its boxes as corners.
         parent: reference or URI of the model that training starts from, if it is an earlier one.
+        weights: identity of the published weights that it starts from otherwise (`boxwright.model.published_identity`).
     """
     settings = config.model_dump(mode="json", include=set(MODEL_SETTINGS))
     facts = settings | {
         "hyperparameters": hyperparameters_of(config).model_dump(mode="json"),
         "fingerprint": fingerprint,
         "parent": _identity(parent) if parent else None,
+        "weights": None if parent else weights,
         "code": code_digest(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

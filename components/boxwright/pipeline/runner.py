@@ -135,7 +135,7 @@ def choose_seed(config: RunConfig, run: RunInfo) -> str:
     with connected(config.storage):
         version = find_finished(config, run, fingerprint, start.parent) if fingerprint else None
     if version is not None:
-        log.info("%s of run %s has the same dataset, configuration and parent", version.reference, version.run_id)
+        log.info("%s of run %s has the same recipe", version.reference, version.run_id)
         return nodes_of(Phase.REUSE)[0].id
     chosen = next(node.id for node in nodes_of(Phase.SEED) if node.seed == start.kind)
     log.info("%s: %s (%s)", chosen, start.parent or "pretrained weights", start.reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from boxwright.config import RunConfig, RunInfo
+from boxwright.model import published_identity
 from boxwright.packaging import recipe_of
 from boxwright.registry.opening import open_registry
 from boxwright.registry.port import Version
@@ -17,6 +18,7 @@ def find_finished(config: RunConfig, run: RunInfo, fingerprint: str, parent: str
     """
     if config.force:
         return None
-    made = open_registry().made_by(config.model_name, recipe_of(config, fingerprint, parent))
+    recipe = recipe_of(config, fingerprint, parent, published_identity(config))
+    made = open_registry().made_by(config.model_name, recipe)
     usable = [one for one in made if one.accepted and one.as_of <= run.as_of and one.run_id != run.run_id]
     return next((version for version in reversed(usable) if exists(version.archive_uri)), None)

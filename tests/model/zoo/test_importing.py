@@ -14,7 +14,7 @@ import pytest
 from boxwright.config import parse_config
 from boxwright.errors import DataError, UsageError
 from boxwright.model.catalogue import MODELS
-from boxwright.model.weights.sources import fetch_weights, weights_ready
+from boxwright.model.weights.sources import fetch_weights, weights_identity, weights_ready
 from boxwright.model.weights.store import MANIFEST_FILE, find_manifest, put, store_uri
 
 
@@ -33,7 +33,8 @@ def test_training_starts_from_what_was_imported(spec, values, archive, store, tm
 
     config = parse_config({"training": "t", "output": "o", "model_id": spec.model_id, "weights_uri": store})
     assert weights_ready(spec, store)
-    digest = fetch_weights(config, spec, spec.weights, tmp_path)
+    digest, identity = fetch_weights(config, spec, spec.weights, tmp_path)
+    assert identity == weights_identity(config, spec)
     manifest = find_manifest(store_uri(store, spec.model_id))
     assert (digest, manifest.origin, manifest.variables) == (manifest.origin_sha256, archive.name, len(values))
 
@@ -73,6 +74,7 @@ def test_published_scores_are_kept_for_classes_that_coco_names(spec, values, sto
 def test_without_weights_the_error_says_how_to_get_them(spec, tmp_path):
     config = parse_config({"training": "t", "output": "o", "model_id": spec.model_id, "weights_uri": str(tmp_path)})
     assert not weights_ready(spec, str(tmp_path))
+    assert weights_identity(config, spec) is None
     with pytest.raises(
         UsageError, match=f"boxwright weights pull {spec.model_id}.*weights import.*{spec.weights.name}"
     ):

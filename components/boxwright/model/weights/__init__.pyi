@@ -1,6 +1,7 @@
 from .imagenet import ENCODER_FILE as ENCODER_FILE
 from .imagenet import load_efficientnet_lite0 as load_efficientnet_lite0
 from .sources import fetch_weights as fetch_weights
+from .sources import weights_identity as weights_identity
 from .sources import weights_ready as weights_ready
 from .store import WeightsManifest as WeightsManifest
 from .store import find_manifest as find_manifest
