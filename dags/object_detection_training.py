@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from airflow.sdk import DAG, chain
 
 from boxwright_airflow.approval import ApproveModelOperator
-from boxwright_airflow.choosing import ChooseSeedOperator
 from boxwright_airflow.defaults import task_defaults
 from boxwright_airflow.run_settings import run_params
 from boxwright_airflow.schedule import training_schedule
+from boxwright_airflow.seed_choice import ChooseSeedOperator
 from boxwright_airflow.training_tasks import APPROVE, CHOOSE_SEED, PIPELINE, Phase, described, tasks_of
 
 with DAG(

@@ -52,6 +52,11 @@ class TrainingError(BoxwrightError):
     exit_code = 5
 
 
+def error_of(exit_code: int | None) -> type[BoxwrightError]:
+    """The class of the errors with an exit code; `TrainingError` for all other codes."""
+    return next((kind for kind in BoxwrightError.__subclasses__() if kind.exit_code == exit_code), TrainingError)
+
+
 def shorten(value: Any, length: int = 80) -> str:
     """`value` in printable ASCII on one line, cut at `length` characters."""
     # Only a beginning is rendered: an untrusted value may be as large as the file, and nested as deep as JSON can be.

@@ -31,7 +31,7 @@ class ApproveModelOperator(ApprovalOperator):
         from boxwright.pipeline import Leaves, nodes_leaving, output_folder
         from boxwright.registry import question
 
-        with airflow_errors():
+        with airflow_errors(context):
             config, run = resolve_run(context)
             if not config.approve:
                 self.log.info("approve is False: nobody is asked")
@@ -50,7 +50,7 @@ class ApproveModelOperator(ApprovalOperator):
             user = event.get("responded_by_user")
             who = f"by {user['name']}" if user else "because nobody answered in time"
             self.log.info("rejected %s", who)
-            with airflow_errors():
+            with airflow_errors(context):
                 config, run = resolve_run(context)
                 registering = next(node for node in NODES if node.registers)
                 run_node(config, run.model_copy(update={"rejected": who}), registering.id)

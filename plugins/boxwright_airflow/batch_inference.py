@@ -48,7 +48,7 @@ class BatchInferenceOperator(BaseOperator):
         # A shard loads TensorFlow: no process that only parses the DAG may pay for that.
         from boxwright.serving.batch import predict_shard, write_manifest
 
-        with airflow_errors():
+        with airflow_errors(context):
             config, run_id = batch_inference_config(context["params"]), context["dag_run"].run_id
             if self.step == "plan":
                 return _plan(config, run_id)

@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from boxwright.airflow_api import XCOM_EXIT_CODE
 from boxwright.config import ModelReference, RunInfo
 from boxwright.errors import BoxwrightError
 from boxwright.pipeline import Leaves, find_node
@@ -77,7 +78,7 @@ class BoxwrightStepOperator(BaseOperator):
         # Loads TFX and, for some nodes, TensorFlow: no process that only parses the DAG may pay for that.
         from boxwright.pipeline import run_node
 
-        with airflow_errors():
+        with airflow_errors(context):
             config, run = resolve_run(context)
             self._announce_report(config, run.run_id, context)
             try:
@@ -181,11 +182,15 @@ def _model_event(run_id: str, registered: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def airflow_errors() -> Iterator[None]:
-    """Turns Boxwright's errors into Airflow's, so that only what may heal is tried again."""
+def airflow_errors(context: Mapping[str, Any]) -> Iterator[None]:
+    """Turns Boxwright's errors into Airflow's, so that only what may heal is tried again.
+
+    The exit code of the error is kept beside the task, for a command line that waits for the run.
+    """
     try:
         yield
     except BoxwrightError as error:
+        context["ti"].xcom_push(XCOM_EXIT_CODE, error.exit_code)
         kind = AirflowException if error.retryable else AirflowFailException
         raise kind(_without_credentials(str(error))) from None
 

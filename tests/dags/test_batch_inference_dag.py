@@ -53,9 +53,14 @@ class Run:
     run_id = "manual__2026-01-05T03:00:00+00:00"
 
 
+class Task:
+    def xcom_push(self, key: str, value: object) -> None:
+        pass
+
+
 def execute(step: str, params: dict[str, object], shard: int | None = None) -> object:
     task = BatchInferenceOperator(task_id=step, step=step, shard=shard)  # type: ignore[arg-type]
-    return task.execute({"params": params, "dag_run": Run()})  # type: ignore[arg-type]
+    return task.execute({"params": params, "dag_run": Run(), "ti": Task()})  # type: ignore[arg-type]
 
 
 def test_a_prefix_goes_through_all_steps(tmp_path: Path) -> None:

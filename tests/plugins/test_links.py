@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from boxwright.airflow_api import XCOM_EXIT_CODE
 from boxwright.errors import DataError
 from boxwright.pipeline.nodes import NODES
 from boxwright_airflow.links import XCOM_REPORT, TrainingLink, ValidationReportLink, VersionLink
@@ -70,7 +71,9 @@ def run_step(monkeypatch: pytest.MonkeyPatch, node: str, run_node: Any) -> Boxwr
     )
     params = {"training": "/d", "output": "/o", "model_name": "detector"}
     with suppress(AirflowFailException):
-        operator.execute({"params": params, "dag_run": dag_run, "ti": None})  # type: ignore[arg-type]
+        operator.execute(
+            {"params": params, "dag_run": dag_run, "ti": SimpleNamespace(xcom_push=dict[str, Any]().__setitem__)}
+        )  # type: ignore[arg-type]
     return operator
 
 
@@ -130,7 +133,7 @@ def test_a_task_that_fails_has_said_where_its_report_is(tmp_path: Path, monkeypa
         operator.execute(context)  # type: ignore[arg-type]
     name = "manual__2026-01-05T03-00-00-00-00"
     assert operator.report == str(tmp_path / name / "output" / "validation_report.html")
-    assert told == {XCOM_REPORT: operator.report}
+    assert told == {XCOM_REPORT: operator.report, XCOM_EXIT_CODE: DataError.exit_code}
 
 
 def test_the_link_survives_serialization() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from boxwright.airflow_api import XCOM_EXIT_CODE
 from boxwright.config import RunConfig
 from boxwright.config.run_info import RunInfo
 from boxwright.errors import BoxwrightError, DataError, GateError, StorageError, TrainingError, UsageError
@@ -29,6 +30,7 @@ def context(
     week_end: datetime | None = WEEK_END,
     run_type: str = "scheduled",
     events: tuple[Any, ...] = (),
+    told: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     week_start = week_end and week_end - timedelta(days=7)
     dag_run = SimpleNamespace(
@@ -40,7 +42,8 @@ def context(
         data_interval_end=week_end,
         run_type=run_type,
     )
-    return {"params": params, "run_id": RUN_ID, "dag_run": dag_run}
+    told = {} if told is None else told
+    return {"params": params, "run_id": RUN_ID, "dag_run": dag_run, "ti": SimpleNamespace(xcom_push=told.__setitem__)}
 
 
 class Runner(SimpleNamespace):
@@ -66,9 +69,9 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     return fake
 
 
-def run(params: dict[str, Any] = PARAMS) -> Any:
+def run(params: dict[str, Any] = PARAMS, told: dict[str, Any] | None = None) -> Any:
     operator = BoxwrightStepOperator(task_id="a_task", node="evaluate")
-    return operator.execute(context(params))  # type: ignore[arg-type]
+    return operator.execute(context(params, told=told))  # type: ignore[arg-type]
 
 
 def test_a_task_runs_its_node_for_its_run(runner: Runner) -> None:
@@ -81,8 +84,10 @@ def test_a_task_runs_its_node_for_its_run(runner: Runner) -> None:
 @pytest.mark.parametrize("kind", [DataError, UsageError, GateError, TrainingError, BoxwrightError])
 def test_what_a_person_must_mend_is_not_tried_again(runner: Runner, kind: type[BoxwrightError]) -> None:
     runner.error = kind("annotations[3]: bbox is empty; remove it")
+    told: dict[str, Any] = {}
     with pytest.raises(AirflowFailException, match=r"^annotations\[3\]: bbox is empty; remove it$") as caught:
-        run()
+        run(told=told)
+    assert told == {XCOM_EXIT_CODE: kind.exit_code}
     assert caught.value.__suppress_context__ and caught.value.__cause__ is None
 
 

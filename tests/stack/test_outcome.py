@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from boxwright.airflow_api.client import TaskState
-from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError
+from boxwright.errors import BoxwrightError, DataError, GateError, StorageError, TrainingError, UsageError
 from boxwright.stack.outcome import failure_of, outcome
 
 VERSION = {"model_name": "detector", "version": 3, "archive": "/o/r/output/model.tar.gz"}
+
+EXIT_CODES = {"validate_annotations": 1, "download_dataset": 4, "quality_gate": 3, "resolve_parent": 2, "fine_tune": 5}
 
 
 class Airflow:
@@ -16,6 +18,9 @@ class Airflow:
 
     def error_line(self, dag_id: str, run_id: str, task: TaskState) -> str:
         return f"{task.task_id} is to blame"
+
+    def exit_code(self, dag_id: str, run_id: str, task_id: str) -> int | None:
+        return EXIT_CODES.get(task_id)
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
         return VERSION | {"accepted": 1, "told_by": task_id}
@@ -29,6 +34,8 @@ def tasks(**states: str) -> list[TaskState]:
     ("task", "kind"),
     [
         ("validate_annotations", DataError),
+        ("download_dataset", StorageError),
+        ("resolve_parent", UsageError),
         ("quality_gate", GateError),
         ("fine_tune", TrainingError),
         ("choose_seed", TrainingError),

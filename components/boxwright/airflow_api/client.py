@@ -18,6 +18,8 @@ ATTEMPTS = 4
 SCHEDULER_ROUND = 3.0
 ROLLED_BACK = ("Database error", "Database is locked")
 # What operators raise to say whether to retry; the message is all that matters.
+# Key of the XCom in which a task leaves the exit code of its error.
+XCOM_EXIT_CODE = "exit_code"
 WRAPPERS = ("AirflowException", "AirflowFailException")
 
 
@@ -141,8 +143,16 @@ class AirflowClient:
         return [_task_state(task) for task in found]
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """The value that a task returned (its XCom), or None."""
-        path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/return_value"
+        """The value that a task returned, or None."""
+        return self._xcom(dag_id, run_id, task_id, "return_value")
+
+    def exit_code(self, dag_id: str, run_id: str, task_id: str) -> int | None:
+        """The exit code of the error that ended a task's last attempt; None where it was no error of Boxwright's."""
+        found = self._xcom(dag_id, run_id, task_id, XCOM_EXIT_CODE)
+        return found if isinstance(found, int) else None
+
+    def _xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
         answer = self._send("GET", path, {"params": {"deserialize": "false", "stringify": "false"}})
         if answer.status_code == 404:
             return None

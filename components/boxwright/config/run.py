@@ -147,7 +147,8 @@ class RunConfig(Frozen):
         "their weights, and new classes start with fresh ones.",
     )
     force: bool = Field(
-        False, description="Train even if a finished run had the same recipe: dataset, settings that change the model, start and code."
+        False,
+        description="Train even if a finished run had the same dataset, model settings, start and code.",
     )
     approve: bool = Field(False, description="Ask a person before the model is registered (Airflow only).")
     approve_within_hours: float = Field(

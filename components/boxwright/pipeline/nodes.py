@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
 
-from boxwright.errors import BoxwrightError, DataError, GateError, TrainingError
-
 # Airflow's pool of slots on accelerators. A task in a pool that does not exist never starts: set-up creates it.
 GPU_POOL = "gpu"
 
@@ -62,7 +60,6 @@ class Node:
         leaves: what people find when it has ended.
         ends_as: the status of a run that ends with it.
         traced: its part of a model's lineage.
-        failure: the error, and with it the exit code, of a run that it fails.
         needs_gpu: whether it waits for a slot of `GPU_POOL`.
         shards_ahead: whether it fetches the examples' shards while it works, rather than before.
     """
@@ -75,7 +72,6 @@ class Node:
     leaves: Leaves | None = None
     ends_as: Literal["registered", "reused"] | None = None
     traced: Traced | None = None
-    failure: type[BoxwrightError] = TrainingError
     needs_gpu: bool = False
     shards_ahead: bool = False
 
@@ -92,7 +88,6 @@ NODES: tuple[Node, ...] = (
         "names every bad record of the datasets before anything else is spent on them",
         Phase.DATA,
         leaves=Leaves.VALIDATION_REPORT,
-        failure=DataError,
     ),
     Node(
         "download_dataset",
@@ -132,7 +127,6 @@ NODES: tuple[Node, ...] = (
         Phase.REUSE,
         leaves=Leaves.VERSION,
         ends_as="reused",
-        failure=GateError,
     ),
     Node(
         "fine_tune",
@@ -170,7 +164,6 @@ NODES: tuple[Node, ...] = (
         "fails the run when the model detects too little",
         Phase.MODEL,
         leaves=Leaves.GATE_REPORT,
-        failure=GateError,
     ),
     Node(
         "register_model",

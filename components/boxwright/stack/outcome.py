@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from boxwright.airflow_api import DAG_ID, AirflowClient, TaskState
-from boxwright.errors import BoxwrightError, TrainingError
+from boxwright.errors import BoxwrightError, TrainingError, error_of
 from boxwright.pipeline import NODES
 
 
@@ -14,8 +14,7 @@ def failure_of(client: AirflowClient, run_id: str, tasks: list[TaskState]) -> Bo
     failed = next((task for task in tasks if task.state == "failed"), None)
     if failed is None:
         return TrainingError(f"run {run_id} failed before a task ran; see Airflow")
-    # Airflow's own tasks are no nodes.
-    kind = next((node.failure for node in NODES if node.id == failed.task_id), TrainingError)
+    kind = error_of(client.exit_code(DAG_ID, run_id, failed.task_id))
     return kind(f"run {run_id}: {failed.task_id} failed: {client.error_line(DAG_ID, run_id, failed)}")
 
 

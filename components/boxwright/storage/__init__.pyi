@@ -3,10 +3,10 @@ from .connection import EXTERNAL_ID as EXTERNAL_ID
 from .connection import ROLE as ROLE
 from .connection import connected as connected
 from .connection import environment as environment
-from .entry import ChangedError as ChangedError
-from .entry import FileEntry as FileEntry
 from .fetching import Progress as Progress
 from .fetching import TransferStats as TransferStats
+from .file_entry import ChangedError as ChangedError
+from .file_entry import FileEntry as FileEntry
 from .files import explain_os_error as explain_os_error
 from .files import replacing as replacing
 from .files import write_atomic as write_atomic

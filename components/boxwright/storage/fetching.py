@@ -18,7 +18,7 @@ from boxwright.errors import StorageError
 from boxwright.storage.cache import Cache, Content
 from boxwright.storage.checks import Check, Hasher
 from boxwright.storage.connection import CONNECTIONS
-from boxwright.storage.entry import FileEntry
+from boxwright.storage.file_entry import FileEntry
 from boxwright.storage.files import explain_os_error
 from boxwright.storage.linking import place, place_cached
 from boxwright.storage.location import Location

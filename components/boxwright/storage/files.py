@@ -14,7 +14,7 @@ from typing import Any
 
 from boxwright.errors import BoxwrightError, DataError, StorageError, UsageError
 from boxwright.storage.checks import Check
-from boxwright.storage.entry import ChangedError, FileEntry, too_large
+from boxwright.storage.file_entry import ChangedError, FileEntry, too_large
 from boxwright.storage.location import Location
 
 

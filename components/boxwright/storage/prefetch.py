@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
 
-from boxwright.storage.entry import FileEntry
+from boxwright.storage.file_entry import FileEntry
 from boxwright.storage.transfer import download
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from boxwright.errors import StorageError
-from boxwright.storage.entry import ChangedError
+from boxwright.storage.file_entry import ChangedError
 
 ATTEMPTS = 9  # of one request: about half a minute of waiting in all, so that a server can restart
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from boxwright.errors import DataError, StorageError
 from boxwright.storage.checks import Check, check_of_etag, check_of_sha256
 from boxwright.storage.connection import UPLOAD_SECONDS, client, endpoint, store
-from boxwright.storage.entry import ChangedError, FileEntry, too_large
+from boxwright.storage.file_entry import ChangedError, FileEntry, too_large
 from boxwright.storage.location import Location
 from boxwright.storage.s3_errors import explained
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from boxwright.errors import BoxwrightError, DataError, StorageError, UsageError
 from boxwright.storage.connection import client, endpoint
-from boxwright.storage.entry import ChangedError
+from boxwright.storage.file_entry import ChangedError
 from boxwright.storage.location import Location
 
 _MISSING = ("404", "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NotFound")

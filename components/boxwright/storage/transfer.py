@@ -11,8 +11,8 @@ from typing import Protocol
 from boxwright.storage import files, s3
 from boxwright.storage.cache import open_cache
 from boxwright.storage.checks import Check
-from boxwright.storage.entry import FileEntry
 from boxwright.storage.fetching import Job, Progress, Source, TransferStats, fetch_all
+from boxwright.storage.file_entry import FileEntry
 from boxwright.storage.location import Location, join, parse_uri
 from boxwright.storage.retry import Retries
 

@@ -15,7 +15,7 @@ from boxwright_airflow.links import FRAME, address
 ROUTERS = (
     "boxwright_airflow.pages.assets",
     "boxwright_airflow.pages.models",
-    "boxwright_airflow.pages.changes",
+    "boxwright_airflow.pages.promotion",
     "boxwright_airflow.pages.compare",
     "boxwright_airflow.pages.datasets",
     "boxwright_airflow.pages.version",

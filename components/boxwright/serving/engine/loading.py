@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from boxwright.registry import ModelSource, open_model
-from boxwright.serving.engine.check import check_predictor
 from boxwright.serving.engine.model import read_info
 from boxwright.serving.engine.predictor import Predictor
+from boxwright.serving.engine.self_check import check_predictor
 
 _log = logging.getLogger("boxwright")
 

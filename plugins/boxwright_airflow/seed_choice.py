@@ -53,7 +53,7 @@ class ChooseSeedOperator(BaseSensorOperator, BranchMixIn):
         """
         from boxwright.pipeline import choose_seed
 
-        with airflow_errors():
+        with airflow_errors(context):
             config, run = resolve_run(context)
             waiting_for = self._unsettled(context, config)
             if waiting_for:

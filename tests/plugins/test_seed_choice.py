@@ -13,8 +13,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from boxwright.errors import StorageError, UsageError
-from boxwright_airflow import choosing
-from boxwright_airflow.choosing import ChooseSeedOperator
+from boxwright_airflow import seed_choice
+from boxwright_airflow.seed_choice import ChooseSeedOperator
 
 FIRST = datetime(2026, 1, 5, 3, tzinfo=UTC)
 PARAMS = {"training": "/data", "output": "/out"}
@@ -45,8 +45,8 @@ def poke(monkeypatch: pytest.MonkeyPatch) -> Any:
             found = [one for one in others if one.state == state and one.logical_date < before]
             return max(found, key=lambda one: one.logical_date, default=None)
 
-        monkeypatch.setattr(choosing, "_previous", previous)
-        monkeypatch.setattr(choosing, "_registered_runs", lambda name: set(registered))
+        monkeypatch.setattr(seed_choice, "_previous", previous)
+        monkeypatch.setattr(seed_choice, "_registered_runs", lambda name: set(registered))
         monkeypatch.setattr("boxwright.pipeline.choose_seed", lambda config, run: f"seed of {run.run_id}")
         operator = ChooseSeedOperator(task_id="choose_seed")
         return operator.poke({"params": PARAMS, "dag_run": mine, "task_reschedule_count": pokes_before})  # type: ignore[arg-type,typeddict-item]
@@ -95,7 +95,9 @@ def test_errors_are_retried_where_that_helps(
     poke(week(0))
     monkeypatch.setattr("boxwright.pipeline.choose_seed", fail)
     with pytest.raises(kind, match="does not exist") as caught:
-        ChooseSeedOperator(task_id="choose_seed").poke({"params": PARAMS, "dag_run": week(0)})  # type: ignore[arg-type,typeddict-item]
+        ChooseSeedOperator(task_id="choose_seed").poke(
+            {"params": PARAMS, "dag_run": week(0), "ti": SimpleNamespace(xcom_push=lambda key, value: None)}
+        )  # type: ignore[arg-type,typeddict-item]
     assert isinstance(caught.value, AirflowFailException) == (error is UsageError)
 
 
