@@ -15,6 +15,11 @@ from benchmarks.zoo_reference import reference_folder
 from boxwright.config import Settings
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two processes share two cores: threads of one would wait for those of the other (a tiny training: 35 CPU seconds
+    # with two threads, 30 with one). Processes that tests start inherit it.
+    for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(_name, "1")
 
 TESTS = Path(__file__).resolve().parent
 # Files and folders that take long, the longest first: two processes start them in this order and so end together.

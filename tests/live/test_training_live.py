@@ -68,6 +68,7 @@ def test_bad_data_fails_the_run_at_once_without_a_retry(ready: LiveStack, bad: s
     (task,) = [task for task in ready.airflow.tasks(DAG_ID, bad) if task.task_id == "validate_annotations"]
     assert (task.state, task.try_number) == ("failed", 1)
     assert "nothing-here" in ready.airflow.error_line(DAG_ID, bad, task)
+    assert ready.airflow.exit_code(DAG_ID, bad, task.task_id) == DataError.exit_code
     assert "file_unreadable" in _report(ready, bad, "validate_annotations", log_in(ready.stack)).text
     registered = [version.run_id for name in ("detector", MODEL) for version in ready.registry.versions(name)]
     assert bad not in registered
