@@ -13,6 +13,7 @@ import pytest
 from live_runs import DATASET, EPOCHS, FIRST, MODEL, kill_training, log_in, trigger
 
 from boxwright.airflow_api.trigger import DAG_ID
+from boxwright.errors import DataError
 
 if TYPE_CHECKING:
     from conftest import LiveStack

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from boxwright.config.settings import Settings
-from boxwright.stack.environment import Stack, open_stack, stack_environment, write_files
+from boxwright.errors import UsageError
+from boxwright.stack.environment import Stack, open_stack, require_checkout, stack_environment, write_files
 from boxwright.stack.ports import DEFAULTS
 
 
@@ -52,3 +54,14 @@ def test_a_shell_can_source_the_env_file(stack: Stack) -> None:
     lines = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
     assert f"AWS_SECRET_ACCESS_KEY={stack.secrets['s3_secret_key']}" in lines
     assert f"BOXWRIGHT_HOME={stack.home}" in lines
+
+
+def test_a_stack_without_its_dags_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    require_checkout()
+    with pytest.raises(UsageError, match="needs a checkout of Boxwright"):
+        require_checkout(tmp_path)
+
+
+def test_the_processes_of_a_stack_run_the_code_of_its_checkout(stack: Stack) -> None:
+    first, second, *_ = stack_environment(stack, {"PYTHONPATH": "/elsewhere"})["PYTHONPATH"].split(os.pathsep)
+    assert (Path(first, "boxwright").is_dir(), Path(second, "boxwright_airflow").is_dir()) == (True, True)

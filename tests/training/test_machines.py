@@ -27,7 +27,7 @@ def start(tmp_path):
     def run(name, **environment):
         folders = [str(tmp_path / part) for part in ("examples", "seed", name)]
         command = [sys.executable, str(Path(__file__).with_name("machine.py")), config.to_json(), *folders]
-        variables = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | environment
+        variables = os.environ | {"PYTHONPATH": str(ROOT / "components"), "TF_CPP_MIN_LOG_LEVEL": "3"} | environment
         process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         return process

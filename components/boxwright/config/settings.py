@@ -25,7 +25,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Reads `BOXWRIGHT_HOME` (`var/` beside the source when unset) and the size and place of the cache.
+        """Reads `BOXWRIGHT_HOME` and the size and place of the cache.
+
+        Where `BOXWRIGHT_HOME` is unset, the home is `var/` of the checkout, or `~/.boxwright` of an installed package.
 
         `BOXWRIGHT_CACHE` is the folder for fetched files (`cache/` in the home when unset), and `BOXWRIGHT_CACHE_GB`
         how much is kept there (100). `BOXWRIGHT_PIPELINE_ROOT` is where the workers' steps find each other's artifacts
@@ -34,8 +36,7 @@ class Settings:
         Raises:
             UsageError: the size is not a number of gigabytes.
         """
-        default = Path(__file__).resolve().parents[3] / "var"
-        home = Path(os.environ.get("BOXWRIGHT_HOME", default)).resolve()
+        home = Path(os.environ.get("BOXWRIGHT_HOME") or _default_home(Path(__file__).resolve().parents[3])).resolve()
         given: dict[str, Any] = {}
         if folder := os.environ.get("BOXWRIGHT_CACHE"):
             given["cache_folder"] = Path(folder).resolve()
@@ -75,6 +76,10 @@ class Settings:
     def tracking_uri(self) -> str:
         """MLflow's server (`MLFLOW_TRACKING_URI`), or the same store opened as a file."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.sqlite'}"
+
+
+def _default_home(checkout: Path) -> Path:
+    return checkout / "var" if (checkout / "pyproject.toml").is_file() else Path.home() / ".boxwright"
 
 
 def _cache_bytes(gigabytes: str) -> int:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from boxwright.config import Settings
+from boxwright.errors import UsageError
 from boxwright.stack.ports import HOST, Ports
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -29,6 +30,19 @@ DROPPED = (
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
 )
+
+
+def require_checkout(repository: Path = REPOSITORY) -> None:
+    """Refuses to start a stack without the DAGs, which no wheel holds.
+
+    Raises:
+        UsageError: the package was installed, it does not run from a checkout.
+    """
+    if not (repository / "dags").is_dir():
+        raise UsageError(
+            f"the stack of one machine needs a checkout of Boxwright, and {repository} holds no dags/ and plugins/: "
+            "clone the repository and run `make up` there, or put its dags/ and plugins/ into an Airflow of your own"
+        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,8 @@ def stack_environment(stack: Stack, base: Mapping[str, str]) -> dict[str, str]:
     kept = {key: value for key, value in base.items() if key not in DROPPED and not key.startswith("AIRFLOW_")}
     no_proxy = ",".join(part for part in (base.get("NO_PROXY") or base.get("no_proxy"), HOST, "localhost") if part)
     # The code of this tree, whatever else is installed.
-    python_path = os.pathsep.join(part for part in (str(REPOSITORY), base.get("PYTHONPATH")) if part)
+    own_code = (str(REPOSITORY / folder) for folder in ("components", "plugins"))
+    python_path = os.pathsep.join(part for part in (*own_code, base.get("PYTHONPATH")) if part)
     own = {"NO_PROXY": no_proxy, "no_proxy": no_proxy, "PYTHONPATH": python_path}
     return kept | own | added_environment(stack)
 

@@ -18,7 +18,14 @@ from boxwright.config import Settings
 from boxwright.errors import StorageError
 from boxwright.pipeline import GPU_POOL
 from boxwright.stack import ports as ports_module
-from boxwright.stack.environment import ADMIN, Stack, open_stack, stack_environment, write_files
+from boxwright.stack.environment import (
+    ADMIN,
+    Stack,
+    open_stack,
+    require_checkout,
+    stack_environment,
+    write_files,
+)
 from boxwright.stack.processes import ProcessTable
 from boxwright.stack.services import SERVICES, Service, migrate_command
 
@@ -61,9 +68,10 @@ def up(settings: Settings, *, free_ports: bool = False, on_ready: OnReady | None
         The stack, and the names of the services that this call started.
 
     Raises:
-        UsageError: if a port is taken by another program.
+        UsageError: if a port is taken by another program, or this is no checkout.
         StorageError: if a service ends or does not become ready; what this call started is stopped again.
     """
+    require_checkout()
     with _locked(settings):
         stack, table = _choose_stack(settings, free_ports)
         missing = [service for service in SERVICES if table.find(service.name) is None]
