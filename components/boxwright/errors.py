@@ -33,6 +33,10 @@ class UsageError(BoxwrightError):
     exit_code = 2
 
 
+class NotAllowedError(UsageError):
+    """A run names what an administrator's list, such as `BOXWRIGHT_ALLOWED_URIS`, does not have."""
+
+
 class GateError(BoxwrightError):
     """The model was trained and measured, and is not good enough to be registered."""
 

@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 
 from boxwright.errors import UsageError
+from boxwright_airflow.allowed import limited
 from boxwright_airflow.operators import airflow_errors
 from boxwright_airflow.run_settings import batch_inference_config
 
@@ -48,7 +49,7 @@ class BatchInferenceOperator(BaseOperator):
         # A shard loads TensorFlow: no process that only parses the DAG may pay for that.
         from boxwright.serving.batch import predict_shard, write_manifest
 
-        with airflow_errors(context):
+        with airflow_errors(context), limited():
             config, run_id = batch_inference_config(context["params"]), context["dag_run"].run_id
             if self.step == "plan":
                 return _plan(config, run_id)

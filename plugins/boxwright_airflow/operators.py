@@ -18,9 +18,10 @@ from boxwright.airflow_api import XCOM_EXIT_CODE
 from boxwright.config import ModelReference, RunInfo
 from boxwright.errors import BoxwrightError
 from boxwright.pipeline import Leaves, find_node
+from boxwright_airflow.allowed import VARIABLES, allowed_here, limited
 from boxwright_airflow.connection import lent_credentials
 from boxwright_airflow.links import LINKS, XCOM_REPORT
-from boxwright_airflow.run_settings import RUN_DEFAULTS, VARIABLES, config_from_params
+from boxwright_airflow.run_settings import RUN_DEFAULTS, config_from_params
 from boxwright_airflow.schedule import params_of_event
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class BoxwrightStepOperator(BaseOperator):
             config, run = resolve_run(context)
             self._announce_report(config, run.run_id, context)
             try:
-                with lent_credentials(config.storage):
+                with limited(), lent_credentials(config.storage):
                     summary = run_node(config, run, self.node)
             finally:
                 self._find_training(config, run.run_id)
@@ -120,11 +121,14 @@ def resolve_run(context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
     Raises:
         AirflowFailException: a required param is empty.
         UsageError: a param is unknown or invalid, or a URI asks for an interval that the run does not have.
+        NotAllowedError: an administrator's list lacks what they name, wherever they come from.
     """
     from boxwright.config import resolve_templates
 
     run = run_info(context)
-    return resolve_templates(resolve_config(context["params"], params_of_event(context["dag_run"])), run), run
+    config = resolve_templates(resolve_config(context["params"], params_of_event(context["dag_run"])), run)
+    allowed_here().check(config)
+    return config, run
 
 
 def run_info(context: Mapping[str, Any]) -> RunInfo:

@@ -24,9 +24,7 @@ from boxwright.config import (
     parse_record,
 )
 from boxwright.model import MODELS, ModelSpec
-
-# Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
-VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
+from boxwright_airflow.allowed import VARIABLES, allowed_here
 
 RUN_DEFAULTS = {name: field.default for name, field in RunConfig.model_fields.items() if not field.is_required()}
 
@@ -83,8 +81,11 @@ def batch_inference_config(params: Mapping[str, Any]) -> BatchInferenceConfig:
 
     Raises:
         UsageError: naming every unknown, missing or invalid parameter.
+        NotAllowedError: an administrator's list lacks what they name.
     """
-    return parse_record(BatchInferenceConfig, {name: value for name, value in params.items() if value != ""})
+    config = parse_record(BatchInferenceConfig, {name: value for name, value in params.items() if value != ""})
+    allowed_here().check(config)
+    return config
 
 
 def _batch_inference_param(name: str) -> Param:

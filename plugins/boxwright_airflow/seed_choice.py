@@ -14,6 +14,7 @@ from airflow.sdk import BaseSensorOperator, BranchMixIn
 from airflow.sdk.bases.sensor import PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException
 
+from boxwright_airflow.allowed import limited
 from boxwright_airflow.connection import lent_credentials
 from boxwright_airflow.operators import INTERVAL_RUNS, airflow_errors, resolve_run
 
@@ -59,7 +60,7 @@ class ChooseSeedOperator(BaseSensorOperator, BranchMixIn):
             if waiting_for:
                 self.log.info("waiting for earlier intervals: %s", ", ".join(waiting_for))
                 return PokeReturnValue(is_done=False)
-            with lent_credentials(config.storage):
+            with limited(), lent_credentials(config.storage):
                 return PokeReturnValue(is_done=True, xcom_value=choose_seed(config, run))
 
     def _unsettled(self, context: Context, config: RunConfig) -> list[str]:

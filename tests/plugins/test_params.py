@@ -12,7 +12,8 @@ from boxwright.config import SECTIONS, Hyperparameters, RunConfig, parse_config
 from boxwright.config.parsing import PREFIXES
 from boxwright.errors import UsageError
 from boxwright.model.catalogue import MODELS
-from boxwright_airflow.run_settings import VARIABLES, config_from_params, run_params
+from boxwright_airflow.allowed import VARIABLES
+from boxwright_airflow.run_settings import config_from_params, run_params
 
 REQUIRED = {"training": "s3://b/data", "output": "s3://b/out"}
 

@@ -49,6 +49,14 @@ def test_a_persons_own_aws_and_airflow_settings_do_not_get_in(stack: Stack) -> N
     assert made["NO_PROXY"] == "intra,127.0.0.1,localhost"
 
 
+def test_runs_in_the_stack_name_its_bucket_and_what_its_owner_allows(stack: Stack) -> None:
+    assert stack_environment(stack, {})["BOXWRIGHT_ALLOWED_URIS"] == "s3://boxwright"
+    made = stack_environment(stack, {"BOXWRIGHT_ALLOWED_URIS": "/data", "BOXWRIGHT_ALLOWED_CONNECTIONS": "lake"})
+    assert made["BOXWRIGHT_ALLOWED_URIS"] == "s3://boxwright,/data"
+    assert made["BOXWRIGHT_ALLOWED_CONNECTIONS"] == "lake"
+    assert "BOXWRIGHT_ALLOWED" not in (stack.folder / "env").read_text(), "a shell is its owner's"
+
+
 def test_a_shell_can_source_the_env_file(stack: Stack) -> None:
     script = f"set -a; . {stack.folder / 'env'}; env"
     lines = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()

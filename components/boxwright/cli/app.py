@@ -71,7 +71,6 @@ def run(
     parent: Annotated[str | None, typer.Option(help=described("parent"))] = None,
     on_class_change: Annotated[str | None, typer.Option(help=described("on_class_change"))] = None,
     force: Annotated[bool, typer.Option("--force", help=described("force"))] = False,
-    beam_pipeline_args: Annotated[str | None, typer.Option(help=described("beam_pipeline_args"))] = None,
     weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
     settings: RunSettings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -89,7 +88,6 @@ def run(
         "parent": parent,
         "on_class_change": on_class_change,
         "force": force or None,
-        "beam_pipeline_args": beam_pipeline_args,
         "weights_uri": weights_uri,
     }
     config = parse_config(nest_settings(options | parse_settings(settings or [], run_fields())))

@@ -1,6 +1,7 @@
 from .fields import Fraction as Fraction
 from .fields import Frozen as Frozen
 from .hyperparameters import Hyperparameters as Hyperparameters
+from .limits import Limit as Limit
 from .model_reference import CANDIDATE as CANDIDATE
 from .model_reference import CHAMPION as CHAMPION
 from .model_reference import MODEL_NAME as MODEL_NAME
@@ -27,5 +28,6 @@ from .run_info import RunInfo as RunInfo
 from .run_info import new_run as new_run
 from .serving import BatchInferenceConfig as BatchInferenceConfig
 from .serving import ServingConfig as ServingConfig
+from .settings import BEAM_ARGS as BEAM_ARGS
 from .settings import Settings as Settings
 from .uri_dates import resolve_templates as resolve_templates

@@ -14,12 +14,17 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from boxwright.config.run import SECTIONS, RunConfig
+from boxwright.config.settings import BEAM_ARGS
 from boxwright.errors import UsageError
 
 Model = TypeVar("Model", bound=BaseModel)
 
 # Sections whose fields carry a prefix in the flat list.
 PREFIXES = {"data_validation": "validation_", "evaluation": "evaluation_", "gate": "gate_", "storage": "storage_"}
+
+
+# Settings of earlier releases that a run no longer has.
+_OF_THE_ADMINISTRATOR = {"beam_pipeline_args": f"the workers' environment variable {BEAM_ARGS}"}
 
 
 def flat_names() -> dict[str, tuple[str | None, str]]:
@@ -90,6 +95,8 @@ def nest_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def unknown_name(name: str, valid: Iterable[str]) -> str:
     """The message for a name that does not exist: the nearest valid one, and all of them."""
+    if name in _OF_THE_ADMINISTRATOR:
+        return f"{name} is no setting of a run: it decides where code runs, so {_OF_THE_ADMINISTRATOR[name]} sets it"
     names = sorted(valid)
     near = difflib.get_close_matches(name, names, n=1)
     suggestion = f" (did you mean {near[0]}?)" if near else ""

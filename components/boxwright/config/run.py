@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from boxwright.config.fields import Fraction, Frozen, off_is_unset, pairs
 from boxwright.config.hyperparameters import Hyperparameters
+from boxwright.config.limits import Limit
 from boxwright.config.model_reference import MODEL_NAME
 
 Severity = Literal["error", "warning", "off"]
@@ -87,10 +88,10 @@ class ValidationConfig(Frozen):
 class StorageConfig(Frozen):
     """Access to S3, beside boto3's standard chain (`AWS_*`, profiles, instance roles). Nothing here is secret."""
 
-    connection: str | None = Field(
+    connection: Annotated[str | None, Limit.CONNECTIONS] = Field(
         None, description="Airflow connection of type aws with the credentials; if unset, the worker's own."
     )
-    endpoint_url: str | None = Field(
+    endpoint_url: Annotated[str | None, Limit.ENDPOINTS] = Field(
         None,
         pattern=r"^https?://[^/@\s]+/?$",
         description="URL of the S3 server, such as http://host:port; AWS if unset.",
@@ -100,7 +101,7 @@ class StorageConfig(Frozen):
         "path", description="Place of the bucket in URLs. path: after the host name; virtual: before it."
     )
     requester_pays: bool = Field(False, description="Accept the charges of buckets whose requester pays.")
-    role_arn: str | None = Field(
+    role_arn: Annotated[str | None, Limit.ROLES] = Field(
         None,
         pattern=r"^arn:[^\s]+$",
         description="ARN of a role to assume with the credentials; its session is renewed before it expires.",
@@ -110,18 +111,20 @@ class StorageConfig(Frozen):
 class RunConfig(Frozen):
     """Everything a person decides about one run."""
 
-    training: str = Field(
+    training: Annotated[str, Limit.URIS] = Field(
         description="Training dataset: folder or s3:// prefix with images/ and the annotations file. This and the "
         "other URIs may contain {data_interval_end:%Y-%m-%d}, {data_interval_start} or {as_of}."
     )
-    validation: str | None = Field(
+    validation: Annotated[str | None, Limit.URIS] = Field(
         None, description="Dataset for validation during training; if unset, a share of the training images."
     )
-    test: str | None = Field(None, description="Dataset for the final metrics; if unset, the validation dataset.")
+    test: Annotated[str | None, Limit.URIS] = Field(
+        None, description="Dataset for the final metrics; if unset, the validation dataset."
+    )
     annotations_file: str = Field(
         ANNOTATIONS_FILE, pattern=r"^[^/\\]+\.json$", description="Name of the annotations file in each dataset."
     )
-    output: str = Field(
+    output: Annotated[str, Limit.URIS] = Field(
         description="Folder or s3:// prefix for the results; the model becomes {run_id}/output/model.tar.gz."
     )
     model_id: str = Field(
@@ -133,12 +136,12 @@ class RunConfig(Frozen):
         description="Starting point of training. pretrained: published weights; incremental: an earlier model; "
         "auto: an earlier model if there is one, else published weights.",
     )
-    parent: str | None = Field(
+    parent: Annotated[str | None, Limit.URIS] = Field(
         None,
         description="Earlier model to start from: models:/name/3, models:/name@champion or a model.tar.gz; if "
         "unset, the newest accepted version of model_name.",
     )
-    weights_uri: str | None = Field(
+    weights_uri: Annotated[str | None, Limit.URIS] = Field(
         None, description="Store of published weights: folder or s3:// prefix with one folder for each model id."
     )
     on_class_change: Literal["fail", "extend"] = Field(
@@ -152,12 +155,10 @@ class RunConfig(Frozen):
     )
     approve: bool = Field(False, description="Ask a person before the model is registered (Airflow only).")
     approve_within_hours: float = Field(
-        72.0, gt=0, description="Time limit for the approval in hours; a model without an answer is rejected."
-    )
-    beam_pipeline_args: str | None = Field(
-        None,
-        description="Arguments of Apache Beam, such as --runner=FlinkRunner --flink_master=host:8081, to build "
-        "examples on a cluster; if unset, processes of the worker build them.",
+        72.0,
+        gt=0,
+        le=10_000,
+        description="Time limit for the approval in hours; a model without an answer is rejected.",
     )
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
     evaluation: EvaluationConfig = EvaluationConfig()  # type: ignore[call-arg]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from boxwright.config.fields import Fraction, Frozen, Positive
+from boxwright.config.limits import Limit
 
 
 class ServingConfig(Frozen):
@@ -47,13 +50,13 @@ class ServingConfig(Frozen):
 class BatchInferenceConfig(Frozen):
     """Settings of batch inference: the images, the model, and the destination of the detections."""
 
-    images: str = Field(
+    images: Annotated[str, Limit.URIS] = Field(
         description="Folder or s3:// prefix of the images; all .jpg, .jpeg and .png files below it are used."
     )
-    output: str = Field(
+    output: Annotated[str, Limit.URIS] = Field(
         description="Folder or s3:// prefix for the results; the manifest becomes {run_id}/detections/manifest.json."
     )
-    model: str = Field(
+    model: Annotated[str, Limit.URIS] = Field(
         "models:/detector@champion",
         description="Model to use: models:/name/3, models:/name@champion, a model.tar.gz, or the folder of an "
         "unpacked one.",

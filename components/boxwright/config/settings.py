@@ -10,6 +10,8 @@ from typing import Any
 
 from boxwright.errors import UsageError
 
+BEAM_ARGS = "BOXWRIGHT_BEAM_PIPELINE_ARGS"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -22,6 +24,7 @@ class Settings:
     cache_folder: Path | None = None
     cache_bytes: int = 100_000_000_000
     shared_root: str | None = None
+    beam_args: str | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -31,7 +34,9 @@ class Settings:
 
         `BOXWRIGHT_CACHE` is the folder for fetched files (`cache/` in the home when unset), and `BOXWRIGHT_CACHE_GB`
         how much is kept there (100). `BOXWRIGHT_PIPELINE_ROOT` is where the workers' steps find each other's artifacts
-        (s3://bucket/prefix; unset where they share the home).
+        (s3://bucket/prefix; unset where they share the home). `BOXWRIGHT_BEAM_PIPELINE_ARGS` are Apache Beam's
+        arguments, to build examples on a cluster (processes of the worker build them when unset): they decide where
+        code runs, and so are no setting of a run.
 
         Raises:
             UsageError: the size is not a number of gigabytes.
@@ -42,7 +47,8 @@ class Settings:
             given["cache_folder"] = Path(folder).resolve()
         if gigabytes := os.environ.get("BOXWRIGHT_CACHE_GB"):
             given["cache_bytes"] = _cache_bytes(gigabytes)
-        return cls(home=home, shared_root=os.environ.get("BOXWRIGHT_PIPELINE_ROOT") or None, **given)
+        given["shared_root"] = os.environ.get("BOXWRIGHT_PIPELINE_ROOT") or None
+        return cls(home=home, beam_args=os.environ.get(BEAM_ARGS) or None, **given)
 
     @property
     def cache(self) -> Path:

@@ -17,7 +17,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.artifact import Artifact
 
-from boxwright.config import RunConfig
+from boxwright.config import RunConfig, Settings
 from boxwright.errors import BoxwrightError, DataError
 from boxwright.pipeline.properties import TEXT, WHOLE
 
@@ -134,5 +134,6 @@ def build_examples(
 
     run = RunConfig.model_validate_json(config)
     chosen = hyperparameters_of(run)
-    summary = work(Path(dataset.uri), Path(examples.uri), chosen.validation_split, chosen.seed, run.beam_pipeline_args)
+    beam_args = Settings.from_environment().beam_args
+    summary = work(Path(dataset.uri), Path(examples.uri), chosen.validation_split, chosen.seed, beam_args)
     examples.fingerprint, examples.classes = dataset.fingerprint, json.dumps(list(summary.classes))

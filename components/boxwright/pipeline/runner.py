@@ -21,7 +21,7 @@ from boxwright.pipeline.lineage import connection_config, node_outputs, run_outp
 from boxwright.pipeline.nodes import NODES, Node, Phase, find_node, nodes_of
 from boxwright.pipeline.transport import bring_folder, publish_folder
 from boxwright.registry import find_finished, find_start
-from boxwright.storage import connected, join
+from boxwright.storage import Allowed, connected, join
 
 log = logging.getLogger("boxwright.release")
 
@@ -160,6 +160,7 @@ def run_pipeline(
     """
     run = new_run(run_id)
     config = resolve_templates(config, run)
+    Allowed.from_environment().check(config)
     outputs: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
 

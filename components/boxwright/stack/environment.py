@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from boxwright.config import Settings
+from boxwright.config import Limit, Settings
 from boxwright.errors import UsageError
 from boxwright.stack.ports import HOST, Ports
 
@@ -106,7 +106,9 @@ def stack_environment(stack: Stack, base: Mapping[str, str]) -> dict[str, str]:
     own_code = (str(REPOSITORY / folder) for folder in ("components", "plugins"))
     python_path = os.pathsep.join(part for part in (*own_code, base.get("PYTHONPATH")) if part)
     own = {"NO_PROXY": no_proxy, "no_proxy": no_proxy, "PYTHONPATH": python_path}
-    return kept | own | added_environment(stack)
+    # Who starts runs in this Airflow names what lies in the stack's own bucket, and what its owner allows beside it.
+    allowed = ",".join(part for part in (f"s3://{BUCKET}", base.get(Limit.URIS)) if part)
+    return kept | own | added_environment(stack) | {str(Limit.URIS): allowed}
 
 
 def added_environment(stack: Stack) -> dict[str, str]:

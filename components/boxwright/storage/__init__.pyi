@@ -1,3 +1,4 @@
+from .allowed import Allowed as Allowed
 from .connection import CONNECTION as CONNECTION
 from .connection import EXTERNAL_ID as EXTERNAL_ID
 from .connection import ROLE as ROLE

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.errors import BoxwrightError, DataError, StorageError, UsageError
+from boxwright.storage.allowed import are_links_limited, check_links
 from boxwright.storage.checks import Check
 from boxwright.storage.file_entry import ChangedError, FileEntry, too_large
 from boxwright.storage.location import Location
@@ -46,12 +47,14 @@ def write_json(path: Path, value: Any) -> None:
 
 def list_entries(location: Location) -> list[FileEntry]:
     """All files below a folder; none where the folder does not exist, as in S3."""
-    root, entries = location.path, []
+    root, entries, limited = location.path, [], are_links_limited()
     with _explained(location):
         # A link to a folder is not followed below the root: it could lead in circles.
         for folder, _, names in os.walk(root, onerror=_reraise):
             for name in names:
                 path = Path(folder, name)
+                if limited and path.is_symlink():
+                    check_links(path)
                 if path.is_file():
                     entries.append(_entry(path, path.relative_to(root).as_posix()))
     return entries
@@ -158,6 +161,7 @@ def send(path: Path, location: Location, new: bool) -> bool:
 
 @contextmanager
 def _explained(location: Location) -> Iterator[None]:
+    check_links(location.path)
     try:
         yield
     except OSError as error:

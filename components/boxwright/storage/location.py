@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from urllib.parse import unquote
 
 from boxwright.errors import UsageError
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]", re.IGNORECASE)
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]", re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _LONGEST_NAME = 255  # bytes, what common file systems take
 
@@ -62,7 +63,12 @@ def parse_uri(uri: str) -> Location:
         raise UsageError(f"URI scheme {scheme}:// is not supported; use s3://bucket/prefix, file:///folder or a path")
     if not uri.strip() or "\0" in uri:
         raise UsageError(f"{uri!a} is not a folder or file; use s3://bucket/prefix, file:///folder or a path")
-    return Location(None, str(Path(uri).expanduser().absolute()))
+    try:
+        path = str(Path(uri).expanduser().absolute())
+        os.fsencode(path)
+    except (RuntimeError, UnicodeEncodeError) as error:  # no such user's home, half a surrogate pair
+        raise UsageError(f"{uri!a} is not a path of this machine: {error}; write the folder out in full") from None
+    return Location(None, path)
 
 
 def _parse_s3(rest: str) -> Location:

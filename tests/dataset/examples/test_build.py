@@ -151,7 +151,7 @@ def test_an_image_that_is_not_the_checked_one_is_named(tmp_path: Path) -> None:
 
 def test_arguments_that_beam_does_not_know(tmp_path: Path) -> None:
     source = dataset(tmp_path, training=tinyset.document(4))
-    with pytest.raises(UsageError, match="beam_pipeline_args='--runner=NoSuchRunner'.*NoSuchRunner"):
+    with pytest.raises(UsageError, match="BOXWRIGHT_BEAM_PIPELINE_ARGS='--runner=NoSuchRunner'.*NoSuchRunner"):
         build_examples(source, tmp_path / "out", 0.3, beam_args="--runner=NoSuchRunner")
 
 

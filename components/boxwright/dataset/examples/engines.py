@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from boxwright.config import BEAM_ARGS
 from boxwright.dataset.examples.shards import ShardTask, write_shard
 from boxwright.errors import BoxwrightError, StorageError, UsageError
 
@@ -85,7 +86,8 @@ def _with_beam(tasks: Sequence[ShardTask], beam_args: str) -> Counter[str]:
         options = PipelineOptions(shlex.split(beam_args))
         pipeline = beam.Pipeline(options=options)
     except (ValueError, SystemExit) as error:
-        raise UsageError(f"beam_pipeline_args={beam_args!r}: {error}; see Apache Beam's pipeline options") from error
+        given = f"{BEAM_ARGS}={beam_args!r}"
+        raise UsageError(f"{given}: {error}; see Apache Beam's pipeline options") from error
     # Fusion would write all shards in one worker.
     _ = pipeline | beam.Create(list(tasks)) | beam.Reshuffle() | beam.Map(write)
     result = pipeline.run()

@@ -1,0 +1,55 @@
+"""The administrator's lists, as they hold for whoever starts a run in Airflow: what is not allowed is refused.
+
+Starting a run means to act with the rights of the workers, so a list that is not set is closed here: to what the
+administrator has configured for the workers and for the scheduled runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from airflow.sdk import Variable
+
+from boxwright.config import Limit, Settings
+from boxwright.storage import ROLE, Allowed, environment, parse_uri
+
+# Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
+VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
+
+
+def allowed_here() -> Allowed:
+    """The lists of the environment. Those that are not set have what the workers are configured with, and no more.
+
+    Raises:
+        UsageError: a Variable holds no URI.
+    """
+    return Allowed.from_environment(_configured())
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Lets storage follow links only to where the lists allow, in this process and those that it starts."""
+    with environment(allowed_here().environment()):
+        yield
+
+
+def _configured() -> Mapping[Limit, tuple[str, ...]]:
+    uris = [_root(uri) for variable in VARIABLES.values() if (uri := Variable.get(variable, default=None))]
+    return {
+        Limit.URIS: (*uris, Settings.from_environment().weights_uri),
+        Limit.ENDPOINTS: _set("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
+        Limit.CONNECTIONS: (),
+        Limit.ROLES: _set(ROLE),
+    }
+
+
+def _root(uri: str) -> str:
+    """The bucket, or the local folder above the first date, of a configured URI."""
+    location = parse_uri(uri.partition("{")[0].rpartition("/")[0] if "{" in uri else uri)
+    return str(location) if location.bucket is None else f"s3://{location.bucket}"
+
+
+def _set(*names: str) -> tuple[str, ...]:
+    return tuple(value for name in names if (value := os.environ.get(name)))
