@@ -160,16 +160,34 @@ def test_converted_sets_are_valid_and_have_the_same_boxes(boxwright: Any, tmp_pa
     assert boxwright("validate", tmp_path / "out")[0] == 0
 
 
+def test_the_account_of_a_conversion(boxwright: Any, tmp_path: Path) -> None:
+    source = coco_file(tinyset.write(tmp_path / "seed"))
+    document = json.loads(source.read_text())
+    document["annotations"][1]["bbox"] = None
+    source.write_text(json.dumps(document))
+    code, printed, error = boxwright("convert", source, tmp_path / "strict", "--strict")
+    assert code == 1 and "annotations[1]: no bbox and no segmentation" in error and not (tmp_path / "strict").exists()
+    code, printed, _ = boxwright("convert", source, tmp_path / "out")
+    assert code == 0 and "recognised: coco, as coco.json has lists" in printed
+    assert "left out (1): no bbox and no segmentation [1 box less]: coco.json: annotations[1]" in printed
+    account = json.loads(boxwright("convert", source, tmp_path / "json", "--json")[1])
+    assert (account["in"]["boxes"], account["out"]["boxes"], account["splits"]) == (7, 6, {"": 3})
+    assert account["remarks"][0]["places"] == ["coco.json: annotations[1]"]
+
+
 def test_convert_mistakes(boxwright: Any, tmp_path: Path) -> None:
     source = coco_file(tinyset.write(tmp_path / "seed"))
+    (empty := tmp_path / "empty").mkdir()
     for arguments, code, words in [
-        ((source, tmp_path / "out", "--from", "cvat"), 2, "coco, voc, yolo"),
+        ((source, tmp_path / "out", "--from", "csv"), 2, "coco, voc, yolo"),
         ((tmp_path / "nowhere", tmp_path / "out", "--from", "coco"), 2, "nowhere does not exist"),
         ((source, tmp_path / "seed", "--from", "coco"), 2, "new or empty folder"),
-        ((source, tmp_path / "out", "--from", "coco", "--images", tmp_path), 1, "p0.jpg does not exist"),
+        ((source, tmp_path / "out", "--from", "coco", "--images", empty), 1, "p0.jpg does not exist"),
+        ((source, tmp_path / "out", "--images", tmp_path / "no"), 2, "no is not a folder"),
+        ((empty, tmp_path / "out"), 2, "not recognised as any of coco, voc, yolo"),
     ]:
         got, _, error = boxwright("convert", *arguments)
         assert (got, words in error) == (code, True), error
     (tmp_path / "seed" / "bad.json").write_text('{"images": [')
     got, _, error = boxwright("convert", tmp_path / "seed" / "bad.json", tmp_path / "out", "--from", "coco")
-    assert got == 1 and "not readable" in error and not (tmp_path / "out").exists()
+    assert got == 1 and "bad.json: not JSON at line 1" in error and not (tmp_path / "out").exists()

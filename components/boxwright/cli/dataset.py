@@ -15,7 +15,8 @@ from rich.table import Column, Table
 
 from boxwright.cli.options import described
 from boxwright.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config, parse_settings
-from boxwright.dataset.annotations import SOURCES, convert_dataset, splits_below
+from boxwright.dataset.annotations import splits_below
+from boxwright.dataset.importing import FORMATS, Converted, ConvertOptions, Frame, OnInvalid, convert_dataset
 from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Rule
 from boxwright.errors import DataError
 
@@ -108,20 +109,55 @@ def _with_images(config: RunConfig, report: Report, folder: Path | None) -> Repo
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="COCO file, or folder of a Pascal VOC or YOLO dataset.")],
+    source: Annotated[Path, typer.Argument(help="Folder of a dataset in another format, or its annotations file.")],
     out_dir: Annotated[Path, typer.Argument(help="New or empty folder for images/ and annotations.json.")],
-    kind: Annotated[str, typer.Option("--from", help=f"Format of the source: {', '.join(SOURCES)}.")],
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images, if it is not the usual one of the format.")
+    kind: Annotated[
+        str | None,
+        typer.Option("--from", help=f"Format of the source: {', '.join(FORMATS)}; told from its files if unset."),
     ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images, if they are not to be looked for beside the annotations.")
+    ] = None,
+    boxes: Annotated[
+        Frame | None,
+        typer.Option(help="What boxes are drawn on where an EXIF flag turns the picture: as shown, or as stored."),
+    ] = None,
+    on_invalid: Annotated[
+        OnInvalid, typer.Option(help="Broken records: end and name all, or leave them out and name all.")
+    ] = "error",
+    strict: Annotated[bool, typer.Option("--strict", help="End if anything of the source would be lost.")] = False,
+    reencode: Annotated[
+        bool, typer.Option("--reencode", help="Write pictures that are not JPEG or PNG as PNG.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole account as one JSON object.")] = False,
 ) -> None:
-    """Converts a COCO, Pascal VOC or YOLO dataset to Boxwright's format."""
-    summary = convert_dataset(source, out_dir, kind, images)
-    out.print(
-        f"{out_dir}: {summary.images} images, {summary.boxes} boxes, classes {', '.join(summary.classes)}"
-        + (f"; {summary.crowds} of them around crowds, which no model is trained on" if summary.crowds else ""),
-        soft_wrap=True, markup=False,
-    )  # fmt: skip
+    """Converts a dataset of another format to Boxwright's, and accounts for all that is in it."""
+    options = ConvertOptions(kind, images, strict, on_invalid, boxes, reencode)
+    converted = convert_dataset(source, out_dir, options)
+    if as_json:
+        typer.echo(json.dumps(converted.account.to_dict() | {"classes": converted.classes, "splits": converted.images}))
+    else:
+        _show_account(out_dir, converted)
+
+
+def _show_account(out_dir: Path, converted: Converted) -> None:
+    account = converted.account
+    if account.recognised:
+        _say(f"recognised: {account.recognised}")
+    came, crowds = account.came_out, converted.crowds
+    splits = ", ".join(f"{split} {number}" for split, number in converted.images.items() if split)
+    _say(
+        f"{out_dir}: {came.images} images, {came.boxes} boxes, classes {', '.join(converted.classes)}"
+        + (f"; {crowds} of them around crowds, which no model is trained on" if crowds else "")
+        + (f"; {came.negatives} images without boxes" if came.negatives else "")
+        + (f"; splits: {splits}" if splits else "")
+    )
+    for remark in account.remarks:
+        _say(f"  {remark}")
+
+
+def _say(line: str) -> None:
+    out.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def _settings(given: list[str] | None, bbox_format: str | None, on_invalid: str | None) -> dict[str, Any]:

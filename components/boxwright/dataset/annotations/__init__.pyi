@@ -10,8 +10,6 @@ from .columns import box_columns as box_columns
 from .columns import category_columns as category_columns
 from .columns import image_columns as image_columns
 from .columns import optional_ids as optional_ids
-from .conversion import SOURCES as SOURCES
-from .conversion import convert_dataset as convert_dataset
 from .parsing import Malformed as Malformed
 from .parsing import file_of as file_of
 from .parsing import raw_id as raw_id

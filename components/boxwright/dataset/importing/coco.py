@@ -1,0 +1,279 @@
+"""COCO's detection format, as all tools write it: fields that play no part are not looked at."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from boxwright.dataset.importing.numbers import around, around_all, around_mask, corners, number, size_of, whole
+from boxwright.dataset.importing.reading import Reading
+from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, place, shown
+from boxwright.dataset.importing.texts import read_json
+from boxwright.dataset.importing.tree import parts_of, split_named, split_of
+from boxwright.errors import shorten
+
+Id = int | str
+_LISTS = ("images", "annotations", "categories")
+_KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+_GROUPS = frozenset(("none", "None", "background", "__background__", "_background_", "__ignore__"))
+_WITHOUT_BOXES = ("captions_", "panoptic_", "stuff_", "image_info_")
+
+
+def recognise(reading: Reading) -> str | None:
+    """Why this looks like COCO, or None."""
+    for name in reading.candidates(".json"):
+        if is_coco(reading.tree.path(name)):
+            return f"{shown(name)} has lists of images, annotations and categories"
+    return None
+
+
+def is_coco(path: Path) -> bool:
+    """Whether a JSON file has COCO's lists; it is searched, not parsed."""
+    found: set[bytes] = set()
+    tail = b""
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 22):
+                found |= set(_KEYS.findall(tail + chunk.replace(b"\0", b"")))
+                if {b"images", b"annotations"} <= found:
+                    return True
+                tail = chunk[-64:]
+    except OSError:
+        return False
+    return False
+
+
+def read(reading: Reading) -> SourceSet:
+    """Reads all files of a set, a split each."""
+    files = _files(reading)
+    images: list[SourceImage] = []
+    classes: dict[str, int | None] = {}
+    groups: set[str] = set(_GROUPS)
+    for file in files:
+        found = _File(reading, file)
+        images += found.read()
+        groups |= found.groups
+        for name, number_ in found.classes.items():
+            classes.setdefault(name, number_)
+    numbers = [key for key in classes.values() if key is not None]
+    if len(numbers) != len(classes) or len(set(numbers)) != len(numbers):
+        reading.account.noted("ids of categories are missing or differ among the files; they are numbered anew",
+                              shown(files[0]))  # fmt: skip
+        classes = dict.fromkeys(classes)
+    return SourceSet(images, classes, frozenset(groups))
+
+
+def _files(reading: Reading) -> list[str]:
+    """The files to read: the given one, or in a folder one a split, instances rather than keypoints."""
+    if reading.file is not None:
+        return [reading.file]
+    found = [name for name in reading.tree.ending(".json") if is_coco(reading.tree.path(name))]
+    instances = [name for name in found if name.rpartition("/")[2].startswith("instances")]
+    chosen = []
+    for name in found:
+        last = name.rpartition("/")[2]
+        if instances and name not in instances and (last.startswith("person_keypoints") or _is_other(last)):
+            reading.account.noted("not read: instances_*.json beside it has the boxes", shown(name))
+        elif _is_other(last):
+            reading.account.noted("not read: it has no boxes", shown(name))
+        else:
+            chosen.append(name)
+    if not chosen:
+        raise BrokenError("expected a JSON file with the lists images and annotations")
+    return chosen
+
+
+def _is_other(name: str) -> bool:
+    return name.startswith(_WITHOUT_BOXES)
+
+
+class _File:
+    """One file while it is read."""
+
+    def __init__(self, reading: Reading, file: str) -> None:
+        self.reading, self.account, self.file = reading, reading.account, file
+        self.split = split_named(file.rpartition("/")[2]) or split_of(file.rpartition("/")[0])
+        if reading.file is not None:
+            self.split = None
+        self.groups: set[str] = set()
+        self.classes: dict[str, int | None] = {}
+
+    def read(self) -> list[SourceImage]:
+        document = _document(self.reading.tree.path(self.file), self.file)
+        self.account.went_in.files += 1
+        labels = self._categories(document.get("categories", []))
+        images, twice, dropped = self._images(document["images"])
+        self._annotations(document["annotations"], images, twice, dropped, labels)
+        return list(images.values())
+
+    def at(self, *record: str | int) -> str:
+        return place(self.file, *record)
+
+    def _categories(self, records: list[Any]) -> dict[Id, str]:
+        labels: dict[Id, str] = {}
+        ids: dict[str, Id] = {}
+        for index, record in enumerate(records):
+            where = self.at("categories", index)
+            name, key = (record.get("name"), _id(record.get("id"))) if isinstance(record, dict) else (None, None)
+            if isinstance(name, int | float) and not isinstance(name, bool):
+                name = str(name)
+            if key is None or not isinstance(name, str) or not name.strip() or not name.strip().isprintable():
+                self.account.broken(f"expected an id and a name, got {shorten(record)}", where)
+                continue
+            name = name.strip()
+            if key in labels and labels[key] != name:
+                self.account.broken(f"id {key} is that of {shown(labels[key])} already; give each its own", where)
+                continue
+            if name in ids and ids[name] != key:
+                self.account.changed(
+                    f"category {key} is called {shown(name)} like {ids[name]}; they are one class", where
+                )
+            labels[key] = name
+            ids.setdefault(name, key)
+            if isinstance(group := record.get("supercategory"), str) and group.strip() != name:
+                self.groups.add(group.strip())
+        self.classes = {name: key if isinstance(key, int) and key >= 0 else None for name, key in ids.items()}
+        return labels
+
+    def _images(self, records: list[Any]) -> tuple[dict[Id, SourceImage], set[Id], set[Id]]:
+        """The images by id, the ids that several have, and those of images that cannot be used."""
+        images: dict[Id, SourceImage] = {}
+        first: dict[Id, int] = {}
+        names: dict[str, int] = {}
+        twice: set[Id] = set()
+        dropped: set[Id] = set()
+        self.account.went_in.images += len(records)
+        objects = self.at("annotations", "{}")
+        for index, record in enumerate(records):
+            where = self.at("images", index)
+            key = _id(record.get("id")) if isinstance(record, dict) else None
+            try:
+                name = _file_name(record, key)
+            except BrokenError as error:
+                self.account.broken(str(error), where, images=1)
+                dropped |= {key} if key is not None else set()
+                continue
+            assert key is not None
+            if key in first:
+                twice.add(key)
+                reason = f"id {shorten(key)} is that of images[{first[key]}] already; give each its own"
+                self.account.broken(reason, f"{where} {shown(name)}", images=1)
+                continue
+            first[key] = index
+            earlier = names.setdefault("/".join(parts_of(name)), index)
+            if earlier != index:
+                dropped.add(key)
+                reason = f"file_name {shown(name)} is that of images[{earlier}] already; join their records"
+                self.account.broken(reason, where, images=1)
+                continue
+            size = size_of(record.get("width"), record.get("height"))
+            images[key] = SourceImage(name, where, objects, size=size, split=self.split)
+        return images, twice, dropped
+
+    def _annotations(
+        self, records: list[Any], images: dict[Id, SourceImage], twice: set[Id], dropped: set[Id], labels: dict[Id, str]
+    ) -> None:
+        self.account.went_in.boxes += len(records)
+        made_up: dict[Id, str] = {}
+        for index, record in enumerate(records):
+            try:
+                if not isinstance(record, dict):
+                    raise BrokenError(f"expected an object, got {shorten(record)}")
+                owner = self._owner(record, images, twice, dropped)
+                label = self._label(record, labels, made_up)
+                bbox = self._bbox(record, index)
+            except BrokenError as error:
+                self.account.broken(str(error), self.at("annotations", index), boxes=1)
+                continue
+            if owner is None:
+                self.account.left_out("its image could not be used", self.at("annotations", index), boxes=1)
+            elif bbox is None:
+                self.account.left_out("no bbox and no segmentation", self.at("annotations", index), boxes=1)
+            else:
+                owner.objects.append(SourceObject(label, bbox, index, whole(record.get("iscrowd") or 0) == 1
+                                                  or record.get("iscrowd") is True))  # fmt: skip
+
+    def _owner(
+        self, record: dict[str, Any], images: dict[Id, SourceImage], twice: set[Id], dropped: set[Id]
+    ) -> SourceImage | None:
+        key = _id(record.get("image_id"))
+        if key is None:
+            raise BrokenError(f"expected image_id, got {shorten(record.get('image_id'))}")
+        if key in twice:
+            raise BrokenError(f"image_id {shorten(key)} is that of several images")
+        if key in dropped:
+            return None
+        if key not in images:
+            raise BrokenError(f"image_id {shorten(key)} is that of no image")
+        return images[key]
+
+    def _label(self, record: dict[str, Any], labels: dict[Id, str], made_up: dict[Id, str]) -> str:
+        key = _id(record.get("category_id"))
+        if key is not None and key in labels:
+            return labels[key]
+        if key is None or labels:
+            known = f"; categories has the ids {shorten(list(labels))}" if labels else ""
+            raise BrokenError(f"category_id {shorten(record.get('category_id'))} is that of no category{known}")
+        if key not in made_up:
+            made_up[key] = f"class_{key}"
+            self.classes[made_up[key]] = key if isinstance(key, int) else None
+            self.account.noted(f"no categories: class {key} is named {made_up[key]}", self.at())
+        return made_up[key]
+
+    def _bbox(self, record: dict[str, Any], index: int) -> BBox | None:
+        value = record.get("bbox")
+        if value is None or value == []:
+            found = _outline(record.get("segmentation"))
+            if found is not None:
+                self.account.changed("box made from the segmentation, as there is none", self.at("annotations", index))
+            return found
+        if not isinstance(value, list) or len(value) != 4:
+            raise BrokenError(f"expected bbox as [x, y, width, height], got {shorten(value)}")
+        x, y, width, height = (number(side, "each number of bbox") for side in value)
+        return corners(x, y, width, height)
+
+
+def _document(path: Path, file: str) -> dict[str, Any]:
+    try:
+        document = read_json(path)
+    except BrokenError as error:
+        raise BrokenError(f"{shown(file)}: {error}") from None
+    if not isinstance(document, dict):
+        raise BrokenError(f"{shown(file)}: expected an object with {', '.join(_LISTS)}, got {type(document).__name__}")
+    for key in _LISTS:
+        if document.get(key) is None and key == "categories":
+            document[key] = []
+        if not isinstance(document.get(key), list):
+            got = type(document[key]).__name__ if key in document else "nothing"
+            raise BrokenError(f"{shown(file)}: expected a list {key}, got {got}")
+    return document
+
+
+def _id(value: Any) -> Id | None:
+    """An id, the same whether it is written as a number or as text."""
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text) if text.isdecimal() and len(text) < 19 and str(int(text)) == text else text or None
+    return whole(value)
+
+
+def _file_name(record: Any, key: Id | None) -> str:
+    if not isinstance(record, dict):
+        raise BrokenError(f"expected an object, got {shorten(record)}")
+    name = record.get("file_name")
+    if not isinstance(name, str) or not parts_of(name):
+        raise BrokenError(f"expected file_name, got {shorten(name)}")
+    if key is None:
+        raise BrokenError(f"expected id, got {shorten(record.get('id'))}")
+    return name
+
+
+def _outline(segmentation: Any) -> BBox | None:
+    """The box around polygons or a mask; None where there is neither."""
+    if isinstance(segmentation, dict) and segmentation:
+        return around_mask(segmentation)
+    if isinstance(segmentation, list):
+        flat = [segmentation] if segmentation and not isinstance(segmentation[0], list) else segmentation
+        return around_all([around(polygon) for polygon in flat if polygon]) if any(flat) else None
+    return None

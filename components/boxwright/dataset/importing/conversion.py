@@ -1,0 +1,187 @@
+"""Converts a set of another format: reads it, finds and measures its images, and writes it, with an account of all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from boxwright.dataset.importing.account import Account
+from boxwright.dataset.importing.finding import find_images
+from boxwright.dataset.importing.formats import FORMATS, recognise
+from boxwright.dataset.importing.frames import OtherPictureError, read_header, settle
+from boxwright.dataset.importing.reading import Reading, open_source
+from boxwright.dataset.importing.records import BrokenError, Frame, SourceImage, SourceSet, shown
+from boxwright.dataset.importing.reencoding import reencoded
+from boxwright.dataset.importing.tree import READ
+from boxwright.dataset.importing.writing import ReadyImage, write_sets
+from boxwright.errors import DataError, UsageError
+from boxwright.storage import unsafe_key
+
+OnInvalid = Literal["error", "drop"]
+SPLITS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """How to convert.
+
+    Attributes:
+        kind: one of `FORMATS`; recognised from the files if unset.
+        images: the folder of the images, if the source's own is not to be searched.
+        strict: whether any loss is an error.
+        on_invalid: "error" ends at broken records, naming all; "drop" leaves them out, by name.
+        boxes: whether boxes are drawn on pictures as shown or as stored; told from sizes and format if unset.
+        reencode: whether pictures in other formats are written as PNG.
+    """
+
+    kind: str | None = None
+    images: Path | None = None
+    strict: bool = False
+    on_invalid: OnInvalid = "error"
+    boxes: Frame | None = None
+    reencode: bool = False
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written: the classes in the order of their ids, the images of each split, and the account."""
+
+    classes: tuple[str, ...]
+    images: dict[str, int]
+    crowds: int
+    account: Account
+
+
+def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None = None) -> Converted:
+    """Writes `annotations.json` with corner boxes in pixels, and `images/`; a folder of both for each split.
+
+    Images are linked where the file system can, copied otherwise. `out_dir` appears whole or not at all.
+
+    Args:
+        source: the folder of a set, or a file of its annotations.
+        out_dir: a new or empty folder.
+        options: how.
+
+    Raises:
+        UsageError: an option is wrong, the format is not recognised, `source` is missing, or `out_dir` is not empty.
+        DataError: broken records, all of them counted and the first ones named; or a loss with `strict`.
+    """
+    options = options or ConvertOptions()
+    if options.kind is not None and options.kind not in FORMATS:
+        raise UsageError(f"--from {options.kind!a} is unknown; expected one of {', '.join(FORMATS)}")
+    if not source.exists():
+        raise UsageError(f"{source} does not exist; expected a {options.kind or 'labelled'} set")
+    if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
+        raise UsageError(f"{out_dir} already exists; give a new or empty folder")
+    account = Account(str(source))
+    reading = open_source(source, options.images, out_dir, account)
+    found = _read(reading, options.kind)
+    ready = _measured(found, reading, options)
+    by_split = _by_split(ready, account)
+    categories = _categories(found, [image.image for image in ready], account)
+    if options.on_invalid == "error":
+        account.raise_if_broken()
+    if options.strict:
+        account.raise_if_lost()
+    if not ready:
+        raise DataError(f"{source}: no image in it{_reasons(account)}; is it the right folder or file?")
+    out = account.came_out
+    out.images, out.classes = len(ready), len(categories)
+    out.boxes = sum(len(image.image.objects) for image in ready)
+    out.negatives = sum(not image.image.objects for image in ready)
+    out.files = len(by_split)
+    account.check_balance()
+    write_sets(by_split, categories, out_dir)
+    crowds = sum(box.crowd for image in ready for box in image.image.objects)
+    return Converted(tuple(categories), {split: len(images) for split, images in by_split.items()}, crowds, account)
+
+
+def _read(reading: Reading, kind: str | None) -> SourceSet:
+    account = reading.account
+    if kind is None:
+        kind, reason = recognise(reading)
+        account.recognised = f"{kind}, as {reason}"
+    form = FORMATS[kind]
+    try:
+        found = form.read(reading)
+    except BrokenError as error:
+        raise DataError(f"{reading.source}: {error}") from None
+    account.went_in.classes = len(found.classes)
+    find_images(found, reading, form.loosely)
+    account.went_in.negatives = sum(not image.objects for image in found.images)
+    return found
+
+
+def _measured(found: SourceSet, reading: Reading, options: ConvertOptions) -> list[ReadyImage]:
+    """The images with the sizes of their files, those that cannot be taken left out by name."""
+    account = reading.account
+    ready: list[ReadyImage] = []
+    names: dict[tuple[str | None, str], SourceImage] = {}
+    for image in found.images:
+        data = None
+        try:
+            try:
+                header = read_header(image)
+            except OtherPictureError as error:
+                if not options.reencode:
+                    raise BrokenError(f"{shown(image.name)} is {error}; give --reencode to have it as PNG") from None
+                header, data = reencoded(image, account)
+            image.out_name = _with_extension(image, header.kind, data is not None, account)
+            if reason := unsafe_key(image.out_name):
+                raise BrokenError(f"the name {shown(image.out_name)} {reason}")
+            earlier = names.setdefault((image.split, image.out_name), image)
+            if earlier is not image:
+                raise BrokenError(f"the name {shown(image.out_name)} is that of {earlier.where} already; rename one")
+        except BrokenError as error:
+            account.broken(str(error), image.where, images=1, boxes=len(image.objects))
+            continue
+        size = settle(image, header, options.boxes, found.frame, account)
+        ready.append(ReadyImage(image, size, data))
+    return ready
+
+
+def _with_extension(image: SourceImage, kind: str, reencoded: bool, account: Account) -> str:
+    """The name that a picture gets: with an extension that Boxwright reads."""
+    name = image.out_name
+    if not reencoded and name.lower().endswith(READ):
+        return name
+    stem = name.rpartition(".")[0] or name
+    new = f"{stem}.{'png' if reencoded or kind == 'PNG' else 'jpg'}"
+    if new != name:
+        account.changed("written under a name with another extension", f"{image.where}: {shown(new)}")
+    return new
+
+
+def _by_split(ready: Iterable[ReadyImage], account: Account) -> dict[str, list[ReadyImage]]:
+    """The images of each split; all under "" where there are not at least two splits."""
+    found: dict[str | None, list[ReadyImage]] = {}
+    for image in ready:
+        found.setdefault(image.image.split, []).append(image)
+    if len([split for split in found if split is not None]) < 2 or "training" not in found:
+        return {"": [image for images in found.values() for image in images]}
+    for image in found.pop(None, ()):
+        account.noted("in no split of the source; taken for training", image.image.where)
+        found["training"].append(image)
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _categories(found: SourceSet, images: list[SourceImage], account: Account) -> dict[str, int]:
+    """Ids by name: the source's own, or from 1 on."""
+    used = Counter(box.label for image in images for box in image.objects)
+    kept: dict[str, int | None] = {}
+    for name, key in found.classes.items():
+        if not used[name] and name in found.placeholders:
+            account.noted("a class without boxes that only groups others, left out", shown(name))
+            continue
+        if not used[name]:
+            account.noted("a class without boxes, kept", shown(name))
+        kept[name] = key
+    return {name: number if key is None else key for number, (name, key) in enumerate(kept.items(), 1)}
+
+
+def _reasons(account: Account) -> str:
+    first = account.losses[:1]
+    return f" ({first[0]})" if first else ""

@@ -1,0 +1,92 @@
+"""Finds the file of each image of a set that was read, and names those that are not there or are not clear."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from boxwright.dataset.importing.reading import Reading, image_folders
+from boxwright.dataset.importing.records import SourceImage, SourceSet, shown
+from boxwright.dataset.importing.tree import folded, parts_of
+
+
+def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
+    """Sets `path` and `out_name` of the images; those without a clear file of their own are taken out, by name.
+
+    Args:
+        found: changed in place.
+        reading: has the pictures.
+        loosely: whether a name that differs in case, extension or Unicode form is taken as meant, and named: where
+            tools are known to write such. Elsewhere it is an error that names what may be meant.
+    """
+    taken: dict[tuple[str | None, str], SourceImage] = {}
+    kept = []
+    for image in found.images:
+        if image.path is None and image.content is None:
+            path = _find(image, reading, loosely)
+            if path is None:
+                continue
+            earlier = taken.setdefault((image.split, path), image)
+            if earlier is not image:
+                reason = f"its image {shown(path)} is that of {earlier.where} already; join them"
+                reading.account.broken(reason, image.where, images=1, boxes=len(image.objects))
+                continue
+            image.path = reading.pictures.tree.path(path)
+            image.out_name = _out_name(image.name, path)
+        kept.append(image)
+    found.images = kept
+    _name_unused({path for _, path in taken}, reading)
+
+
+def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
+    folders = image_folders(reading, image.where.split(": ")[0])
+    if image.split is not None:
+        # Equal names of two splits are told apart by their folders.
+        folders = [*reading.split_folders.get(image.split, ()), *folders]
+    matches = reading.pictures.find(image.name, folders)
+    if len(matches) == 1:
+        return matches[0]
+    name = shown(image.name)
+    if matches:
+        reason = f"{name} may be {' or '.join(map(shown, matches[:3]))}; give --images"
+        reading.account.broken(reason, image.where, images=1, boxes=len(image.objects))
+        return None
+    near = reading.pictures.alike(image.name)
+    if loosely:
+        near = near or [path for stem in image.stand_ins for path in reading.pictures.of_stem(stem)]
+        if len(near) == 1:
+            # A name without extension is a habit of some tools, and says all that there is to say.
+            if near[0].rpartition("/")[2].rpartition(".")[0] != (parts_of(image.name) or [""])[-1]:
+                reading.account.changed(f"image {name} is not there; taken as {shown(near[0])}", image.where)
+            return near[0]
+    hint = f"did you mean {shown(near[0].rpartition('/')[2])}?" if near else _advice(image.name)
+    reading.account.broken(f"image {name} does not exist; {hint}", image.where, images=1, boxes=len(image.objects))
+    return None
+
+
+def _advice(name: str) -> str:
+    if "://" in name:
+        return "fetch it, and give the folder with --images"
+    return "put it there, give --images, or take it out of the set"
+
+
+def _out_name(written: str, path: str) -> str:
+    """As much of the written name as the file's path confirms, with the file's own spelling."""
+    own, named = path.split("/"), parts_of(written)
+    count = 1
+    while count < min(len(own), len(named)) and folded(own[-count - 1]) == folded(named[-count - 1]):
+        count += 1
+    return "/".join(own[-count:])
+
+
+def _name_unused(used: set[str], reading: Reading) -> None:
+    """Pictures in the folders of those that are used, which no record names."""
+    if not used:
+        return
+    folders = Counter(path.rpartition("/")[0] for path in used)
+    for path in reading.pictures.names:
+        if path not in used and path.rpartition("/")[0] in folders:
+            if reading.file is None:
+                reading.account.left_out("no label names this image, so that it is not known whether it is a negative",
+                                         shown(path))  # fmt: skip
+            else:
+                reading.account.noted("the file that was given does not name this image", shown(path))

@@ -1,0 +1,55 @@
+"""The formats: what each is called, how it is recognised, and what reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from boxwright.dataset.importing import coco, voc, yolo
+from boxwright.dataset.importing.reading import Reading
+from boxwright.dataset.importing.records import SourceSet
+from boxwright.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        title: its name in sentences.
+        recognise: why the files of a source look like it, or None.
+        read: reads a set.
+        suffixes: endings of the files that may be given in place of a folder.
+        loosely: whether a name that differs from its image's in case or extension is taken as meant.
+    """
+
+    title: str
+    recognise: Callable[[Reading], str | None]
+    read: Callable[[Reading], SourceSet]
+    suffixes: tuple[str, ...] = ()
+    loosely: bool = False
+
+
+# In the order in which they are tried: what is told by its very files before what any text file may look like.
+FORMATS: dict[str, Format] = {
+    "coco": Format("COCO", coco.recognise, coco.read, (".json",)),
+    "voc": Format("Pascal VOC", voc.recognise, voc.read, (".xml",), loosely=True),
+    "yolo": Format("YOLO", yolo.recognise, yolo.read),
+}
+
+
+def recognise(reading: Reading) -> tuple[str, str]:
+    """The format of a source, and why.
+
+    Raises:
+        UsageError: it is none of them, or several.
+    """
+    found = {name: reason for name, form in FORMATS.items() if (reason := form.recognise(reading)) is not None}
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if not found:
+        raise UsageError(
+            f"{reading.source}: not recognised as any of {', '.join(FORMATS)}; give --from, or another folder"
+        )
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in found.items())
+    raise UsageError(f"{reading.source}: more than one format in it; say with --from which to read ({reasons})")

@@ -1,0 +1,100 @@
+"""What every reader is given: the files of the source, its pictures, and the account that it writes to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from boxwright.dataset.importing.account import Account
+from boxwright.dataset.importing.tree import Pictures, Tree, split_of
+from boxwright.errors import UsageError
+
+# A file of annotations lies beside the images or in a folder of its own beside theirs.
+_OWN_FOLDERS = ("annotations", "annotation", "annots", "labels", "manifests", "json", "csv")
+
+
+@dataclass
+class Reading:
+    """One source while it is read.
+
+    Attributes:
+        source: the folder or file that was given.
+        tree: the files of the folder, or of the folder of the file.
+        pictures: those among which images are looked for.
+        account: where to count and name.
+        file: the path of the given file in `tree`; None for a folder.
+        images_given: whether the folder of the images was given.
+        folders: where names are looked for first, if it was.
+    """
+
+    source: Path
+    tree: Tree
+    pictures: Pictures
+    account: Account
+    file: str | None = None
+    images_given: bool = False
+    folders: tuple[str, ...] = ()
+
+    @cached_property
+    def split_folders(self) -> dict[str, list[str]]:
+        """The folders with pictures that are called like a split."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for folder in sorted({name.rpartition("/")[0] for name in self.pictures.names}):
+            if (split := split_of(folder)) is not None:
+                found[split].append(folder)
+        return dict(found)
+
+    def candidates(self, *suffixes: str) -> list[str]:
+        """The files with these endings that are to be read: the given one, or all in the tree."""
+        return [self.file] if self.file is not None else self.tree.ending(*suffixes)
+
+
+def open_source(source: Path, images: Path | None, out_dir: Path, account: Account) -> Reading:
+    """Lists the files of a source.
+
+    Args:
+        source: a folder, or a file in the folder of a set.
+        images: the folder of the images, if the source's own is not to be searched.
+        out_dir: not part of the source, even if it lies in it.
+        account: receives what a system left behind there.
+
+    Raises:
+        UsageError: `source` or `images` is not there.
+    """
+    if not source.exists():
+        raise UsageError(f"{source} does not exist; expected a set in another format")
+    if images is not None and not images.is_dir():
+        raise UsageError(f"--images {images} is not a folder; expected the folder of the images")
+    root = source if source.is_dir() else source.absolute().parent
+    if not source.is_dir() and root.name.lower() in _OWN_FOLDERS and images is None:
+        root = root.parent
+    tree = Tree(root, out_dir)
+    pictures, folders = _pictures(tree, images, out_dir)
+    for name in tree.leftovers:
+        account.noted("left behind by a system, not part of the set", name)
+    file = None if source.is_dir() else source.absolute().relative_to(root).as_posix()
+    return Reading(source, tree, pictures, account, file, images is not None, folders)
+
+
+def _pictures(tree: Tree, images: Path | None, out_dir: Path) -> tuple[Pictures, tuple[str, ...]]:
+    """The pictures to choose from, and the folders in which names are looked for first."""
+    if images is None:
+        return Pictures(tree), ()
+    root, below = tree.root.resolve(), images.resolve()
+    if below == root or not below.is_relative_to(root):
+        return Pictures(Tree(images, out_dir)), ("",)
+    folder = below.relative_to(root).as_posix()
+    return Pictures(tree, f"{folder}/"), (folder,)
+
+
+def image_folders(reading: Reading, file: str) -> list[str]:
+    """The folders in which the images that `file` names are looked for first."""
+    if reading.folders:
+        return list(reading.folders)
+    folder = file.rpartition("/")[0]
+    above = folder.rpartition("/")[0]
+    places = (folder, above)
+    usual = ("images", "JPEGImages", "Images", "imgs", "")
+    return list(dict.fromkeys(f"{at}/{name}".strip("/") for at in places for name in usual))

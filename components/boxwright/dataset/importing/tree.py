@@ -1,0 +1,199 @@
+"""The files of a source, listed once: which are images, which belong to nobody, and which one a record means.
+
+Names come from untrusted files. They are only ever looked up in the listing, so that none leads out of the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
+
+READ = (".jpg", ".jpeg", ".png")
+# Pictures that Boxwright does not read; `--reencode` makes them such, as far as Pillow can.
+OTHER_PICTURES = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".dib", ".ppm")
+_LEFTOVERS = re.compile(r"^(\._.*|\.DS_Store|Thumbs\.db|desktop\.ini|__MACOSX|\.git|\.ipynb_checkpoints)$", re.I)
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file or folder is one that a system leaves behind, as macOS's `._x.jpg` beside x.jpg."""
+    return bool(_LEFTOVERS.match(name))
+
+
+def is_picture(name: str) -> bool:
+    """Whether a name is that of a picture, of a kind that is read or not."""
+    return name.lower().endswith(READ + OTHER_PICTURES)
+
+
+def parts_of(written: str) -> list[str]:
+    """The parts of a path as any system or service writes it: with a drive, as a URL, or behind `?d=`."""
+    name = written.strip()
+    if _SCHEME.match(name):
+        split = urlsplit(name)
+        name = unquote(split.path)
+        given = parse_qs(split.query)
+        name = given["d"][0] if "d" in given else name
+    elif "?d=" in name:
+        name = unquote(name.split("?d=", 1)[1])
+    elif _DRIVE.match(name):
+        name = name[2:]
+    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+
+
+def folded(name: str) -> str:
+    """A name without what systems do not tell apart: case, and the way its accents are composed."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+class Tree:
+    """The files below a folder, by their paths relative to it.
+
+    Attributes:
+        root: the folder.
+        files: all of them but leftovers and hidden ones, in order.
+        leftovers: those that a system left behind.
+    """
+
+    def __init__(self, root: Path, without: Path | None = None) -> None:
+        self.root = root
+        self.files: list[str] = []
+        self.leftovers: list[str] = []
+        skipped = None if without is None else os.path.realpath(without)
+        for folder, folders, names in os.walk(root):
+            below = os.path.relpath(folder, root)
+            prefix = "" if below == "." else f"{below}/".replace(os.sep, "/")
+            self.leftovers += [prefix + name for name in (*names, *folders) if is_leftover(name)]
+            folders[:] = sorted(
+                name for name in folders
+                if not name.startswith(".") and not is_leftover(name)
+                and os.path.realpath(os.path.join(folder, name)) != skipped
+            )  # fmt: skip
+            self.files += [prefix + name for name in sorted(names) if not is_leftover(name)]
+
+    def path(self, name: str) -> Path:
+        """Where a file is."""
+        return self.root / name
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """`files`, for look-ups."""
+        return frozenset(self.files)
+
+    @cached_property
+    def pictures(self) -> list[str]:
+        """The files that are pictures by their names."""
+        return [name for name in self.files if is_picture(name)]
+
+    def ending(self, *suffixes: str) -> list[str]:
+        """The files with one of these endings, in any case."""
+        return [name for name in self.files if name.lower().endswith(suffixes)]
+
+    @cached_property
+    def folders(self) -> dict[str, list[str]]:
+        """The files of each folder, without those below it; "" is the root."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in self.files:
+            found[name.rpartition("/")[0]].append(name)
+        return dict(found)
+
+
+class Pictures:
+    """The pictures of a source, found by what records call them.
+
+    Attributes:
+        tree: the files that they are among.
+        names: their paths in it, only of those `below` a folder.
+    """
+
+    def __init__(self, tree: Tree, below: str = "") -> None:
+        self.tree = tree
+        self.names = [name for name in tree.pictures if name.startswith(below)]
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._by_folded: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        self._known = frozenset(self.names)
+        for name in self.names:
+            last = name.rpartition("/")[2]
+            self._by_name[last].append(name)
+            self._by_folded[folded(last)].append(name)
+            self._by_stem[folded(last.rpartition(".")[0])].append(name)
+
+    def find(self, written: str, folders: Iterable[str]) -> list[str]:
+        """The pictures that a record may mean: one where it is clear, several where it is not, none.
+
+        Args:
+            written: the name in the record.
+            folders: where to look first, relative to the root; the whole tree comes after them.
+        """
+        parts = parts_of(written)
+        if not parts:
+            return []
+        relative = "/".join(parts)
+        for folder in folders:
+            if (path := f"{folder}/{relative}" if folder else relative) in self._known:
+                return [path]
+        return _best(self._by_name.get(parts[-1], []), parts)
+
+    def alike(self, written: str) -> list[str]:
+        """Pictures whose name differs in case, extension or Unicode form only."""
+        parts = parts_of(written)
+        if not parts:
+            return []
+        return _best(self._by_folded.get(folded(parts[-1]), []), parts) or self.of_stem(written)
+
+    def of_stem(self, written: str) -> list[str]:
+        """Pictures with this name but for extension, case and Unicode form; `written` may have no extension."""
+        parts = parts_of(written)
+        if not parts:
+            return []
+        last = folded(parts[-1])
+        stem = last.rpartition(".")[0] if is_picture(last) else last
+        return _best(self._by_stem.get(stem, []), parts)
+
+
+def _best(candidates: list[str], parts: list[str]) -> list[str]:
+    """Those that share most of the folders, from the last one up."""
+    if len(candidates) < 2:
+        return candidates
+
+    def shared(name: str) -> int:
+        own = name.split("/")[:-1]
+        count = 0
+        for mine, theirs in zip(reversed(own), reversed(parts[:-1]), strict=False):
+            if mine != theirs:
+                break
+            count += 1
+        return count
+
+    most = max(map(shared, candidates))
+    return [name for name in candidates if shared(name) == most]
+
+
+_SPLITS = {
+    "training": ("train", "training", "trn"),
+    "validation": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "tst"),
+}
+_SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
+_WORD = re.compile(r"[a-z]+")
+
+
+def split_of(path: str) -> str | None:
+    """The split that a path tells, by its last part that is called like one: `valid/images/x.jpg`, `val2017/x.jpg`."""
+    for part in reversed(PurePosixPath(path).parts):
+        if (split := split_named(part)) is not None:
+            return split
+    return None
+
+
+def split_named(name: str) -> str | None:
+    """The split that a folder or file is named after: `train`, `instances_val2017.json`, `test_labels.csv`."""
+    found = {_SPLIT_OF[word] for word in _WORD.findall(name.lower()) if word in _SPLIT_OF}
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,95 @@
+"""Writes a set as Boxwright reads it: a folder with images/ and annotations.json, or one for each split."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boxwright.config import ANNOTATIONS_FILE
+from boxwright.dataset.importing.records import SourceImage
+from boxwright.storage import write_json
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyImage:
+    """An image that is ready to be written: its record, the size to declare, and new bytes where it gets such."""
+
+    image: SourceImage
+    size: tuple[int, int]
+    data: bytes | None = None
+
+
+def write_sets(by_split: Mapping[str, Sequence[ReadyImage]], categories: Mapping[str, int], out_dir: Path) -> None:
+    """Writes all splits, or none; "" is the name of a set without splits.
+
+    Args:
+        by_split: the images of each split.
+        categories: ids by name.
+        out_dir: a new or empty folder.
+    """
+    with appearing(out_dir) as whole:
+        for split, images in by_split.items():
+            folder = whole / split if split else whole
+            for ready in images:
+                _bring(ready, folder / "images" / ready.image.out_name)
+            write_json(folder / ANNOTATIONS_FILE, _document(images, categories))
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `folder` when the block ends well."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        # A folder of its own inside: mkdtemp's is private to its owner, the dataset is not.
+        whole = Path(scratch) / "set"
+        whole.mkdir()
+        yield whole
+        os.replace(whole, folder)
+
+
+def _bring(ready: ReadyImage, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = ready.data if ready.data is not None else ready.image.content and ready.image.content()
+    if content is not None:
+        target.write_bytes(content)
+        return
+    assert ready.image.path is not None
+    link_or_copy(ready.image.path, target)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second link to a file, or a copy where links cannot be; what is linked by name is followed."""
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _document(images: Sequence[ReadyImage], categories: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "images": [
+            {"file_name": ready.image.out_name, "height": ready.size[1], "width": ready.size[0], "id": number}
+            for number, ready in enumerate(images)
+        ],
+        "annotations": [
+            {
+                "image_id": number,
+                "bbox": [_plain(value) for value in found.bbox],
+                "category_id": categories[found.label],
+            }
+            | ({"iscrowd": 1} if found.crowd else {})
+            for number, ready in enumerate(images)
+            for found in ready.image.objects
+        ],
+        "categories": [{"id": key, "name": name} for name, key in categories.items()],
+    }
+
+
+def _plain(value: float) -> int | float:
+    return int(value) if value == int(value) else value
