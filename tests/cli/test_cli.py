@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -145,18 +146,60 @@ def test_models_are_listed_without_loading_tensorflow():
     assert heavy == "[]"
 
 
-def test_sample_then_run_then_lineage(tmp_path, boxwright, monkeypatch):
+def _killed_at(step, *arguments):
+    """Starts the command line in a process of its own, and kills it when it says that a step begins."""
+    command = [sys.executable, "-m", "boxwright", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if f"step {step}" in line:
+                process.kill()
+    assert process.returncode == -signal.SIGKILL, "".join(said)
+    return "".join(said)
+
+
+def test_sample_then_a_run_that_is_killed_and_resumed_then_lineage(tmp_path, boxwright, monkeypatch):
     monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert boxwright("sample", tmp_path / "set", "--images", "12")[0] == 0
-    code, printed, error = boxwright(
+    said = _killed_at(
+        "build_examples",
         "run", "--dataset", tmp_path / "set" / "training", "--validation", tmp_path / "set" / "validation",
-        "--output", tmp_path / "out", "--model-id", "tiny", "--model-name", "cli-made", "--json",
+        "--output", tmp_path / "out", "--model-id", "tiny", "--model-name", "cli-made", "--run-id", "monday",
         "--set", "epochs=1", "--set", "image_size=64", "--set", "gate_min_ap50=0",
     )  # fmt: skip
+    assert "`boxwright run --resume monday`" in said
+    # A step that is done is not done again: without the images it could not be.
+    shutil.rmtree(tmp_path / "set")
+    code, printed, error = boxwright("run", "--resume", "--json")
     assert (code, error) == (0, "")
     result = json.loads(printed.strip().splitlines()[-1])
     assert (result["model_name"], result["version"], result["status"]) == ("cli-made", 1, "registered")
+    assert result["run_id"] == "monday"
     code, printed, _ = boxwright("lineage", "models:/cli-made/1")
     assert code == 0
     assert result["dataset_fingerprint"] in printed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sample", "s3://bucket/set"),
+        ("validate", "set", "--report", "s3://bucket/report"),
+        ("predict", "image.png", "--draw", "file:///tmp/drawn"),
+    ],
+    ids=" ".join,
+)
+def test_a_uri_where_only_a_folder_will_do_is_refused(arguments, boxwright, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = boxwright(*arguments)
+    assert code == 2 and "expected a path of this machine" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_may_go_to_a_relative_folder(broken, boxwright, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = boxwright("validate", broken, "--report", "my report")
+    assert (code, error) == (0, "")
+    assert (tmp_path / "my report" / "validation_report.html").is_file()

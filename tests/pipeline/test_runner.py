@@ -23,7 +23,7 @@ def first(settings_of):
     from boxwright.pipeline.runner import run_pipeline
 
     steps: list[str] = []
-    result = run_pipeline(settings_of(), "run:first+0", on_step=steps.append)
+    result = run_pipeline(settings_of(), new_run("run:first+0"), on_step=steps.append)
     return result | {"steps": steps}
 
 
@@ -31,7 +31,7 @@ def first(settings_of):
 def second(settings_of, first):
     from boxwright.pipeline.runner import run_pipeline
 
-    return run_pipeline(settings_of(seed_mode="incremental"), "second")
+    return run_pipeline(settings_of(seed_mode="incremental"), new_run("second"))
 
 
 def test_a_run_ends_in_a_registered_version(first):
@@ -182,7 +182,7 @@ def test_steps_that_share_nothing_but_a_bucket_make_the_same_model(
 
     splits = {split: f"{bucket}/data/{split}" for split in ("training", "validation", "test")}
     config = settings_of(**splits, output=f"{bucket}/output")
-    result = run_pipeline(config, "shared-root", on_step=on_a_new_machine)
+    result = run_pipeline(config, new_run("shared-root"), on_step=on_a_new_machine)
     assert result["status"] == "registered"
     assert {name: result[name] for name in ("metrics", "dataset_fingerprint")} == {
         name: first[name] for name in ("metrics", "dataset_fingerprint")
@@ -225,7 +225,7 @@ def test_a_model_below_the_gate_is_not_registered_or_only_as_rejected(first, set
 
     config = settings_of(gate={"min_ap50": 1.0}, model_name="gated")
     with pytest.raises(GateError, match=r"AP50|ap50"):
-        run_pipeline(config, "gated")
+        run_pipeline(config, new_run("gated"))
     registry = open_registry()
     assert not registry.versions("gated")
     client = MlflowClient(tracking_uri=Settings.from_environment().tracking_uri)
@@ -250,7 +250,7 @@ def again(first, second, settings_of):
     """The first run once more, in all that determines its model."""
     from boxwright.pipeline.runner import run_pipeline
 
-    return run_pipeline(settings_of(seed_mode="pretrained"), "again")
+    return run_pipeline(settings_of(seed_mode="pretrained"), new_run("again"))
 
 
 def test_a_run_that_would_make_the_same_model_points_at_it(first, again):
@@ -279,7 +279,7 @@ def test_a_reused_model_is_judged_by_the_gate_of_the_run(again, settings_of):
     steps: list[str] = []
     stricter = settings_of(seed_mode="pretrained", gate={"min_ap50": 0.999, "max_latency_ms": 60_000})
     with pytest.raises(GateError, match=r"^models:/detector/1, which has this run's recipe.*: AP50 is .*0.999 is req"):
-        run_pipeline(stricter, "stricter", on_step=steps.append)
+        run_pipeline(stricter, new_run("stricter"), on_step=steps.append)
     assert steps[-1] == "reuse_version" and "fine_tune" not in steps
     told = gate_of(again, "stricter")
     assert not told["passed"]
@@ -298,10 +298,10 @@ def test_a_reused_model_is_held_against_the_champion_of_today(margin, again, sec
     config = settings_of(seed_mode="pretrained", gate={"min_ap50": 0, "must_beat_champion": margin})
     run_id = f"margin{margin}"
     if margin < 0:
-        assert run_pipeline(config, run_id)["status"] == "reused"
+        assert run_pipeline(config, new_run(run_id))["status"] == "reused"
     else:
         with pytest.raises(GateError, match=r"AP above champion"):
-            run_pipeline(config, run_id)
+            run_pipeline(config, new_run(run_id))
     check = next(one for one in gate_of(again, run_id)["checks"] if one["name"] == "AP above champion")
     assert check["value"] == pytest.approx(again["metrics"]["AP"] - second["metrics"]["AP"], abs=1e-6)
 

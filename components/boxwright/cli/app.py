@@ -6,13 +6,12 @@ quality gate, 4 storage or a server did not answer (try again), 5 training could
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -24,17 +23,19 @@ from boxwright.cli import dataset as dataset_commands
 from boxwright.cli import evaluation as evaluation_commands
 from boxwright.cli import models as model_commands
 from boxwright.cli import registry as release_commands
+from boxwright.cli import run as run_commands
 from boxwright.cli import serving as serving_commands
 from boxwright.cli import stack as stack_commands
 from boxwright.cli import weights as weights_commands
-from boxwright.cli.options import RunSettings, described
-from boxwright.config import Settings, nest_settings, parse_config, parse_settings, run_fields
+from boxwright.cli.options import local_path
+from boxwright.config import Settings
 from boxwright.errors import BoxwrightError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Fine-tunes, evaluates, registers and serves object detectors."
 )
 for command in (
+    run_commands.run,
     dataset_commands.rules,
     dataset_commands.validate,
     dataset_commands.convert,
@@ -59,60 +60,10 @@ progress = Console(stderr=True)
 
 
 @app.command()
-def run(
-    dataset: Annotated[str, typer.Option(help=described("training"))],
-    output: Annotated[str, typer.Option(help=described("output"))],
-    validation: Annotated[str | None, typer.Option(help=described("validation"))] = None,
-    test: Annotated[str | None, typer.Option(help=described("test"))] = None,
-    annotations_file: Annotated[str | None, typer.Option(help=described("annotations_file"))] = None,
-    model_id: Annotated[str | None, typer.Option(help=described("model_id"))] = None,
-    model_name: Annotated[str | None, typer.Option(help=described("model_name"))] = None,
-    seed_mode: Annotated[str | None, typer.Option(help=described("seed_mode"))] = None,
-    parent: Annotated[str | None, typer.Option(help=described("parent"))] = None,
-    on_class_change: Annotated[str | None, typer.Option(help=described("on_class_change"))] = None,
-    force: Annotated[bool, typer.Option("--force", help=described("force"))] = False,
-    weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
-    settings: RunSettings = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
-) -> None:
-    """Runs the whole training pipeline without Airflow, from validation to registration."""
-    options = {
-        "training": dataset,
-        "validation": validation,
-        "test": test,
-        "annotations_file": annotations_file,
-        "output": output,
-        "model_id": model_id,
-        "model_name": model_name,
-        "seed_mode": seed_mode,
-        "parent": parent,
-        "on_class_change": on_class_change,
-        "force": force or None,
-        "weights_uri": weights_uri,
-    }
-    config = parse_config(nest_settings(options | parse_settings(settings or [], run_fields())))
-    from boxwright.pipeline import run_pipeline
-
-    result = run_pipeline(config, on_step=lambda node_id: logging.getLogger("boxwright").info("step %s", node_id))
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        _show_result(result)
-
-
-def _show_result(result: dict[str, Any]) -> None:
-    from boxwright.stack import metrics
-
-    ap50 = {name: one["AP50"] for name, one in result["per_class"].items()}
-    out.print(metrics(f"{result['model_name']} version {result['version']}", result["split"], result["metrics"], ap50))
-    if result["status"] == "reused":
-        out.print("reused from an earlier run of the same dataset, model settings, start and code; --force trains anew")
-    out.print(f"archive {result['model_archive']}", soft_wrap=True)
-
-
-@app.command()
 def sample(
-    out_dir: Annotated[Path, typer.Argument(help="New or empty folder for the dataset.")],
+    out_dir: Annotated[
+        Path, typer.Argument(parser=local_path, metavar="FOLDER", help="New or empty folder for the dataset.")
+    ],
     images: Annotated[int, typer.Option(min=10, help="Number of images in all splits together.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the images.")] = 0,
 ) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from boxwright.cli.options import Report as ReportFolder
 from boxwright.cli.options import described
 from boxwright.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config, parse_settings
 from boxwright.dataset.annotations import splits_below
@@ -68,7 +69,7 @@ def validate(
     images: Annotated[
         bool, typer.Option("--images", help="Download the images and check each of them as well.")
     ] = False,
-    report: Annotated[Path | None, typer.Option(help="Folder for the report, its HTML page and the Data Docs.")] = None,
+    report: ReportFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as one JSON object.")] = False,
 ) -> None:
     """Validates a dataset: annotations and file names, with --images also the images. Names every bad record."""

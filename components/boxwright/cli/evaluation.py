@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from boxwright.cli.options import described
+from boxwright.cli.options import Report, described
 from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig
 from boxwright.errors import DataError
 
@@ -26,7 +26,6 @@ Dataset = Annotated[
     str, typer.Option(help="Folder or s3:// prefix of a dataset, or of a folder whose sub-folders are its splits.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-Report = Annotated[Path | None, typer.Option(help="Folder for the report with its pictures and all detections.")]
 AnnotationsFile = Annotated[str, typer.Option(help=described("annotations_file"))]
 Voc = Annotated[bool, typer.Option("--voc", help=described("voc", EvaluationConfig))]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +11,28 @@ from pydantic import BaseModel
 from rich.markup import escape
 
 from boxwright.config import RunConfig
+from boxwright.errors import UsageError
 
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+
+
+def local_path(text: str) -> Path:
+    """A path of this machine, absolute, so that no library has to know from where it counts.
+
+    Raises:
+        UsageError: it is a URI, which would become a folder of that name.
+    """
+    if _URI.match(text):
+        raise UsageError(f"{text}: expected a path of this machine; what lies elsewhere is copied there afterwards")
+    return Path(text).absolute()
+
+
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        parser=local_path, metavar="FOLDER", help="Folder of this machine for the report, its page and its pictures."
+    ),
+]
 RunSettings = Annotated[
     list[str] | None,
     typer.Option(

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from boxwright.cli.options import described
+from boxwright.cli.options import described, local_path
 from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record, parse_settings
 from boxwright.errors import DataError, UsageError
 from boxwright.storage import write_atomic
@@ -41,7 +41,10 @@ def predict(
         float | None,
         typer.Option(min=0, max=1, help="Minimum score of a detection; if unset, the model's own threshold."),
     ] = None,
-    draw: Annotated[Path | None, typer.Option(help="Folder for copies of the images with the boxes drawn in.")] = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(parser=local_path, metavar="FOLDER", help="Folder for copies of the images with boxes drawn in."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per image.")] = False,
 ) -> None:
     """Detects objects in images and prints them; the exit code is 1 if an image could not be processed."""

@@ -14,7 +14,7 @@ class ServingConfig(Frozen):
     """Settings of the HTTP server."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all network interfaces.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
+    port: int = Field(8090, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
     max_batch: Positive = Field(
         8, description="Maximum number of images per model call; fewer are used where that is faster."
     )

@@ -1,4 +1,7 @@
 from .lineage import trace as trace
+from .local_runs import find_run as find_run
+from .local_runs import running as running
+from .local_runs import start_run as start_run
 from .nodes import GPU_POOL as GPU_POOL
 from .nodes import NODES as NODES
 from .nodes import Leaves as Leaves

@@ -143,13 +143,13 @@ def choose_seed(config: RunConfig, run: RunInfo) -> str:
 
 
 def run_pipeline(
-    config: RunConfig, run_id: str | None = None, on_step: Callable[[str], None] = lambda node_id: None
+    config: RunConfig, run: RunInfo | None = None, on_step: Callable[[str], None] = lambda node_id: None
 ) -> dict[str, Any]:
-    """Runs every node in order in this process.
+    """Runs every node in order in this process; what the run has done already is not done again.
 
     Args:
         config: what the user decided.
-        run_id: a new one if unset.
+        run: a new one if unset.
         on_step: called with each node's id before it runs.
 
     Returns:
@@ -158,7 +158,7 @@ def run_pipeline(
     Raises:
         BoxwrightError: what the first failing step raised.
     """
-    run = new_run(run_id)
+    run = run or new_run()
     config = resolve_templates(config, run)
     Allowed.from_environment().check(config)
     outputs: dict[str, dict[str, Any]] = {}

@@ -1,0 +1,111 @@
+"""`boxwright run`: the whole training pipeline without Airflow, and going on with one that stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from boxwright.cli.options import RunSettings, described
+from boxwright.config import nest_settings, parse_config, parse_settings, run_fields
+from boxwright.errors import UsageError
+
+log = logging.getLogger("boxwright")
+out = Console()
+
+
+def run(
+    stopped: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="With --resume: the run; unset: the last one that stopped.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help=described("training"))] = None,
+    output: Annotated[str | None, typer.Option(help=described("output"))] = None,
+    validation: Annotated[str | None, typer.Option(help=described("validation"))] = None,
+    test: Annotated[str | None, typer.Option(help=described("test"))] = None,
+    annotations_file: Annotated[str | None, typer.Option(help=described("annotations_file"))] = None,
+    model_id: Annotated[str | None, typer.Option(help=described("model_id"))] = None,
+    model_name: Annotated[str | None, typer.Option(help=described("model_name"))] = None,
+    seed_mode: Annotated[str | None, typer.Option(help=described("seed_mode"))] = None,
+    parent: Annotated[str | None, typer.Option(help=described("parent"))] = None,
+    on_class_change: Annotated[str | None, typer.Option(help=described("on_class_change"))] = None,
+    force: Annotated[bool, typer.Option("--force", help=described("force"))] = False,
+    weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
+    settings: RunSettings = None,
+    run_id: Annotated[str | None, typer.Option(help="Name of the run; one of the present time if unset.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that stopped, with the settings that it began with.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Runs the whole training pipeline without Airflow, from validation to registration.
+
+    A run that was stopped, killed or failed goes on with --resume: steps that are done are not done again, and the
+    training goes on after its last whole epoch.
+    """
+    options = {
+        "training": dataset,
+        "validation": validation,
+        "test": test,
+        "annotations_file": annotations_file,
+        "output": output,
+        "model_id": model_id,
+        "model_name": model_name,
+        "seed_mode": seed_mode,
+        "parent": parent,
+        "on_class_change": on_class_change,
+        "force": force or None,
+        "weights_uri": weights_uri,
+    }
+    if not resume and stopped:
+        raise UsageError(f"expected options, got {stopped!a}; a run that stopped goes on with `--resume {stopped}`")
+    _check_alone(resume, options | {"settings": settings, "run_id": run_id})
+
+    from boxwright.pipeline import find_run, run_pipeline, running, start_run
+
+    if resume:
+        local = find_run(stopped)
+    else:
+        config = parse_config(nest_settings(options | parse_settings(settings or [], run_fields())))
+        local = start_run(config, run_id)
+    name = local.run.run_id
+    log.info("run %s; if it is killed, `boxwright run --resume %s` goes on with it", name, name)
+    signal.signal(signal.SIGTERM, _stop)
+    with running(local):
+        try:
+            result = run_pipeline(local.config, local.run, on_step=lambda node_id: log.info("step %s", node_id))
+        except BaseException:
+            log.info("run %s stopped before its end; `boxwright run --resume %s` goes on with it", name, name)
+            raise
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _show_result(result)
+
+
+def _check_alone(resume: bool, options: dict[str, Any]) -> None:
+    """Refuses settings beside --resume: a run keeps those that it began with."""
+    given = [f"--{'set' if name == 'settings' else name.replace('_', '-')}" for name, value in options.items() if value]
+    if resume and given:
+        given = ["--dataset" if name == "--training" else name for name in given]
+        raise UsageError(
+            f"--resume keeps the settings that the run began with: leave out {', '.join(given)}, or start a new run"
+        )
+
+
+def _stop(number: int, frame: Any) -> None:
+    """Ends the process as Ctrl-C does, so that what is open is closed; 143 is a shell's code for SIGTERM."""
+    raise SystemExit(128 + number)
+
+
+def _show_result(result: dict[str, Any]) -> None:
+    from boxwright.stack import metrics
+
+    ap50 = {name: one["AP50"] for name, one in result["per_class"].items()}
+    out.print(metrics(f"{result['model_name']} version {result['version']}", result["split"], result["metrics"], ap50))
+    if result["status"] == "reused":
+        out.print("reused from an earlier run of the same dataset, model settings, start and code; --force trains anew")
+    out.print(f"archive {result['model_archive']}", soft_wrap=True)

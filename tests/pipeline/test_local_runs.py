@@ -1,0 +1,77 @@
+"""A run without Airflow is known by its name from its first moment to its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from boxwright.config import RunConfig, parse_config
+from boxwright.errors import UsageError
+from boxwright.pipeline.local_runs import find_run, running, start_run
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of this test alone."""
+    monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return parse_config({"training": "s3://b/{as_of:%Y}", "output": "/o", "hyperparameters": {"epochs": 7}})
+
+
+def test_the_last_run_that_stopped_is_found_with_all_its_settings(home: Path, config: RunConfig) -> None:
+    start_run(config, "first")
+    second = start_run(config)
+    assert find_run() == second and find_run().config == config
+    with running(second):
+        pass
+    assert find_run().run.run_id == "first"
+    assert find_run(second.run.run_id).ended
+
+
+def test_a_run_that_fails_has_not_ended(home: Path, config: RunConfig) -> None:
+    local = start_run(config, "failing")
+    with pytest.raises(ZeroDivisionError), running(local):
+        raise ZeroDivisionError
+    assert find_run() == local
+
+
+def test_what_is_no_run_is_refused_with_those_that_are(home: Path, config: RunConfig) -> None:
+    with pytest.raises(UsageError, match="start one with --dataset"):
+        find_run()
+    start_run(config, "monday")
+    with pytest.raises(UsageError, match="no run 'tuesday'.*runs that can go on: monday"):
+        find_run("tuesday")
+    with pytest.raises(UsageError, match="no run '../monday'"):
+        find_run("../monday")
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", "-x", "x" * 121, "a b"])
+def test_a_name_that_is_no_folders_is_refused(name: str, home: Path, config: RunConfig) -> None:
+    with pytest.raises(UsageError, match="--run-id"):
+        start_run(config, name)
+
+
+def test_no_two_runs_have_one_name(home: Path, config: RunConfig) -> None:
+    start_run(config, "monday")
+    with pytest.raises(UsageError, match="`boxwright run --resume monday` goes on with it"):
+        start_run(config, "monday")
+
+
+def test_a_run_is_one_process_at_a_time(home: Path, config: RunConfig) -> None:
+    local = start_run(config, "monday")
+    with running(local), pytest.raises(UsageError, match="under way in another process"), running(local):
+        pass
+
+
+def test_a_record_that_was_cut_is_in_nobodys_way(home: Path, config: RunConfig) -> None:
+    local = start_run(config, "monday")
+    start_run(config, "tuesday")
+    record = home / "runs" / "tuesday" / "run.json"
+    record.write_text(json.dumps({"run": None}))
+    assert find_run() == local
