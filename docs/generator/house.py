@@ -33,7 +33,7 @@ ROWS = (
     ("__main__",),
 )
 # The wings of `dataset`, in the same way.
-WINGS = (("annotations",), ("importing", "validation"), ("report",), ("snapshot",), ("examples", "sample"))
+WINGS = (("annotations",), ("validation",), ("report",), ("snapshot",), ("examples", "sample"), ("importing",))
 # What is outside of the package and uses it.
 USERS = (("plugins",), ("dags",))
 FOLDERS = ("components", *(name for row in USERS for name in row))

@@ -6,3 +6,6 @@ from .reading import leave_shards as leave_shards
 from .reading import shards_of as shards_of
 from .reading import size_of_shards as size_of_shards
 from .summary import ExamplesSummary as ExamplesSummary
+from .tfrecord import BrokenRecordError as BrokenRecordError
+from .tfrecord import decode_example as decode_example
+from .tfrecord import read_records as read_records

@@ -7,8 +7,9 @@ feature.proto, declared again under a package of its own, as TensorFlow register
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -30,6 +31,49 @@ def _checksum(data: bytes) -> bytes:
 
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF)
+
+
+class BrokenRecordError(ValueError):
+    """A file that is not TFRecord, or a record that is not a tf.train.Example; its words say where."""
+
+
+def read_records(file: BinaryIO) -> Iterator[bytes]:
+    """The records of a file, each checked; `file` stands behind the last one that was given.
+
+    Raises:
+        BrokenRecordError: a checksum does not fit, or the file ends in the middle of a record.
+    """
+    end = os.fstat(file.fileno()).st_size
+    while head := file.read(12):
+        place = f"at byte {file.tell() - len(head)}"
+        if len(head) < 12 or _checksum(head[:8]) != head[8:]:
+            raise BrokenRecordError(f"not a TFRecord {place}: the length's checksum does not fit; compressed?")
+        (length,) = struct.unpack("<Q", head[:8])
+        if length > end - file.tell():
+            raise BrokenRecordError(f"the file ends in the middle of the record {place}")
+        data = file.read(length)
+        if _checksum(data) != file.read(4):
+            raise BrokenRecordError(f"the checksum of the record {place} does not fit")
+        yield data
+
+
+def decode_example(data: bytes) -> dict[str, list[Value]]:
+    """The features of a serialized tf.train.Example by name.
+
+    Raises:
+        BrokenRecordError: it is not one.
+    """
+    from google.protobuf.message import DecodeError
+
+    try:
+        example = _message().FromString(data)
+    except DecodeError as error:
+        raise BrokenRecordError(f"not a tf.train.Example: {error}") from None
+    found: dict[str, list[Value]] = {}
+    for name, feature in example.features.feature.items():
+        kind = feature.WhichOneof("kind")
+        found[name] = list(getattr(feature, kind).value) if kind else []
+    return found
 
 
 def encode_example(features: Mapping[str, tuple[str, Sequence[Value]]]) -> bytes:

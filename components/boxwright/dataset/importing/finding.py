@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from boxwright.dataset.importing.reading import Reading, image_folders
 from boxwright.dataset.importing.records import SourceImage, SourceSet, shown
-from boxwright.dataset.importing.tree import folded, parts_of
+from boxwright.dataset.importing.tree import folded, is_picture, parts_of
+
+# Label Studio puts one before the name of each file that is uploaded.
+_HASH = re.compile(r"^[0-9a-f]{8}-(.+)$")
 
 
 def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
@@ -21,9 +25,12 @@ def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
     taken: dict[tuple[str | None, str], SourceImage] = {}
     kept = []
     for image in found.images:
-        if image.path is None and image.content is None:
+        if image.path is None and not image.out_name:
             path = _find(image, reading, loosely)
             if path is None:
+                if image.content is not None:
+                    image.out_name = _embedded_name(image)
+                    kept.append(image)
                 continue
             earlier = taken.setdefault((image.split, path), image)
             if earlier is not image:
@@ -50,7 +57,15 @@ def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
         reason = f"{name} may be {' or '.join(map(shown, matches[:3]))}; give --images"
         reading.account.broken(reason, image.where, images=1, boxes=len(image.objects))
         return None
+    if image.content is not None:
+        reading.account.noted(f"image {name} is not there; the one inside of the file is taken", image.where)
+        return None
     near = reading.pictures.alike(image.name)
+    if hashed := _HASH.match((parts_of(image.name) or [""])[-1]):
+        unhashed = reading.pictures.find(hashed[1], folders)
+        if len(unhashed) == 1:
+            reading.account.changed("image is not there; the one without the prefix of an upload is taken", image.where)
+            return unhashed[0]
     if loosely:
         near = near or [path for stem in image.stand_ins for path in reading.pictures.of_stem(stem)]
         if len(near) == 1:
@@ -61,6 +76,11 @@ def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
     hint = f"did you mean {shown(near[0].rpartition('/')[2])}?" if near else _advice(image.name)
     reading.account.broken(f"image {name} does not exist; {hint}", image.where, images=1, boxes=len(image.objects))
     return None
+
+
+def _embedded_name(image: SourceImage) -> str:
+    last = (parts_of(image.name) or [""])[-1]
+    return last if is_picture(last) else f"{last or 'image'}.jpg"
 
 
 def _advice(name: str) -> str:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from boxwright.dataset.importing import coco, voc, yolo
+from boxwright.dataset.importing import (
+    coco,
+    create_ml,
+    csv_tables,
+    cvat,
+    ground_truth,
+    label_studio,
+    labelme,
+    open_images,
+    tf_records,
+    voc,
+    yolo,
+)
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import SourceSet
 from boxwright.errors import UsageError
@@ -19,22 +31,28 @@ class Format:
         title: its name in sentences.
         recognise: why the files of a source look like it, or None.
         read: reads a set.
-        suffixes: endings of the files that may be given in place of a folder.
         loosely: whether a name that differs from its image's in case or extension is taken as meant.
     """
 
     title: str
     recognise: Callable[[Reading], str | None]
     read: Callable[[Reading], SourceSet]
-    suffixes: tuple[str, ...] = ()
     loosely: bool = False
 
 
 # In the order in which they are tried: what is told by its very files before what any text file may look like.
 FORMATS: dict[str, Format] = {
-    "coco": Format("COCO", coco.recognise, coco.read, (".json",)),
-    "voc": Format("Pascal VOC", voc.recognise, voc.read, (".xml",), loosely=True),
+    "coco": Format("COCO", coco.recognise, coco.read),
+    "voc": Format("Pascal VOC", voc.recognise, voc.read, loosely=True),
     "yolo": Format("YOLO", yolo.recognise, yolo.read),
+    "ground-truth": Format("SageMaker Ground Truth", ground_truth.recognise, ground_truth.read),
+    "csv": Format("the CSV of TensorFlow's tutorials", csv_tables.recognise, csv_tables.read),
+    "tfrecord": Format("the Object Detection API's TFRecord", tf_records.recognise, tf_records.read),
+    "cvat": Format("CVAT's XML", cvat.recognise, cvat.read, loosely=True),
+    "label-studio": Format("Label Studio's JSON", label_studio.recognise, label_studio.read),
+    "labelme": Format("LabelMe", labelme.recognise, labelme.read, loosely=True),
+    "createml": Format("Create ML", create_ml.recognise, create_ml.read),
+    "open-images": Format("Open Images", open_images.recognise, open_images.read, loosely=True),
 }
 
 

@@ -43,7 +43,8 @@ class SourceImage:
         split: the split that the source has it in, if any.
         normalised: whether boxes are shares of width and height.
         path: its file on disk, once it is found; and the name that it gets in the set that is written.
-        content: gives the file's bytes, where the source holds them itself.
+        content: gives the file's bytes, where the source holds them itself; its file is looked for first, unless it
+            has an `out_name` already.
         stand_ins: other names by which its file may be found: the stem of its own label file.
     """
 

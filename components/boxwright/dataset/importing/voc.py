@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -29,7 +30,9 @@ def _is_voc(path: Path) -> bool:
             head = file.read(65536).replace(b"\0", b"")
     except OSError:
         return False
-    return b"<annotation" in head and (b"<object" in head or b"<size" in head or b"<filename" in head)
+    return re.search(rb"<annotation[\s>]", head) is not None and (
+        b"<object" in head or b"<size" in head or b"<filename" in head
+    )
 
 
 def read(reading: Reading) -> SourceSet:

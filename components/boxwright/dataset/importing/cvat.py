@@ -1,0 +1,148 @@
+"""CVAT's own XML, for images and for videos: `<image>` with its shapes, or `<track>` with a shape for each frame."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+from boxwright.dataset.importing.numbers import around, number, size_of, whole
+from boxwright.dataset.importing.reading import Reading
+from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.texts import child_text, read_xml
+from boxwright.dataset.importing.tree import split_named, split_of
+
+_SHAPES = ("box", "polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
+
+
+def recognise(reading: Reading) -> str | None:
+    """Why this looks like CVAT's XML, or None."""
+    for name in reading.candidates(".xml"):
+        if _is_cvat(reading.tree.path(name)):
+            return f"{shown(name)} has <annotations> with <image> or <track>"
+    return None
+
+
+def _is_cvat(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 20).replace(b"\0", b"")
+    except OSError:
+        return False
+    return b"<annotations" in head and (b"<image " in head or b"<track " in head or b"<meta>" in head)
+
+
+def read(reading: Reading) -> SourceSet:
+    """Reads all files of a set."""
+    images: list[SourceImage] = []
+    classes: dict[str, None] = {}
+    for name in reading.candidates(".xml"):
+        if reading.file is None and not _is_cvat(reading.tree.path(name)):
+            continue
+        try:
+            root = read_xml(reading.tree.path(name))
+        except BrokenError as error:
+            raise BrokenError(f"{shown(name)}: {error}") from None
+        reading.account.went_in.files += 1
+        classes |= dict.fromkeys(_declared(root))
+        found = [*_images(root, name, reading), *_frames(root, name, reading)]
+        reading.account.went_in.images += len(found)
+        images += found
+    classes |= dict.fromkeys(sorted({found.label for image in images for found in image.objects}))
+    return SourceSet(images, dict.fromkeys(classes))
+
+
+def _declared(root: ET.Element) -> list[str]:
+    """The names of the labels that the task or project has, not those of a skeleton's parts."""
+    labels = (label for label in root.findall("./meta//labels/label") if child_text(label, "parent") is None)
+    return [name for label in labels if (name := child_text(label, "name"))]
+
+
+def _images(root: ET.Element, file: str, reading: Reading) -> Iterator[SourceImage]:
+    for index, element in enumerate(root.findall("image")):
+        name = element.get("name") or ""
+        where = f"{shown(file)}: image {shown(element.get('id') or str(index))} {shown(name)}".rstrip()
+        image = SourceImage(
+            name, where, f"{where}: shape {{}}", size=size_of(element.get("width"), element.get("height"))
+        )
+        image.split = split_named(element.get("subset") or "") or split_of(name.rpartition("/")[0])
+        for position, shape in enumerate(element):
+            _read_shape(shape, shape.get("label"), position, image, reading)
+        yield image
+
+
+def _frames(root: ET.Element, file: str, reading: Reading) -> Iterator[SourceImage]:
+    """The frames of a video that have a shape, as CVAT exports their images: frame_000012."""
+    size = root.find("./meta//original_size")
+    sides = (None, None) if size is None else (child_text(size, "width"), child_text(size, "height"))
+    frames: dict[int, SourceImage] = {}
+    for track in root.findall("track"):
+        for shape in track:
+            if shape.get("outside") == "1" and shape.tag in _SHAPES:
+                continue  # the object is not in the picture
+            frame = whole(shape.get("frame"))
+            if frame is None or frame < 0:
+                reading.account.went_in.boxes += 1
+                reading.account.broken(
+                    "expected the number of a frame", f"{shown(file)}: track {shown(track.get('id') or '')}", boxes=1
+                )
+                continue
+            if frame not in frames:
+                name = f"frame_{frame:06}"
+                where = f"{shown(file)}: frame {frame}"
+                frames[frame] = SourceImage(name, where, f"{where}: track {{}}", stand_ins=(name,))
+                frames[frame].size = size_of(*sides)
+            _read_shape(shape, track.get("label"), whole(track.get("id")) or 0, frames[frame], reading)
+    yield from (frames[frame] for frame in sorted(frames))
+
+
+def _read_shape(shape: ET.Element, label: str | None, position: int, image: SourceImage, reading: Reading) -> None:
+    account, where = reading.account, image.object_at.format(position)
+    if shape.tag not in _SHAPES:
+        account.noted(f"<{shown(shape.tag, 40)}> is not an object, ignored", where)
+        return
+    account.went_in.boxes += 1
+    try:
+        if label is None or not label.strip() or not label.isprintable():
+            raise BrokenError("expected a label")
+        bbox = _bbox(shape, where, reading)
+    except BrokenError as error:
+        account.broken(str(error), where, boxes=1)
+        return
+    if bbox is None:
+        account.left_out(f"{shape.tag} has no extent", where, boxes=1)
+        return
+    image.objects.append(SourceObject(label.strip(), bbox, position))
+
+
+def _bbox(shape: ET.Element, where: str, reading: Reading) -> BBox | None:
+    def get(*names: str) -> list[float]:
+        return [number(shape.get(name), name) for name in names]
+
+    if shape.tag == "box":
+        xmin, ymin, xmax, ymax = get("xtl", "ytl", "xbr", "ybr")
+        angle = math.radians(number(shape.get("rotation", 0), "rotation"))
+        if not angle:
+            return xmin, ymin, xmax, ymax
+        reading.account.changed("box made around a rotated one", where)
+        x, y, width, height = (xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin
+        across = abs(width * math.cos(angle)) + abs(height * math.sin(angle))
+        down = abs(width * math.sin(angle)) + abs(height * math.cos(angle))
+        return x - across / 2, y - down / 2, x + across / 2, y + down / 2
+    if shape.tag in ("points", "polyline"):
+        return None
+    reading.account.changed(f"box made from a {shape.tag}", where)
+    if shape.tag == "ellipse":
+        x, y, across, down = get("cx", "cy", "rx", "ry")
+        return x - across, y - down, x + across, y + down
+    if shape.tag == "mask":
+        left, top, width, height = get("left", "top", "width", "height")
+        return left, top, left + width, top + height
+    if shape.tag == "cuboid":
+        corners = [
+            f"{axis}{corner}" for corner in ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2") for axis in "xy"
+        ]
+        return around(shape.get(name) for name in corners)
+    texts = [shape.get("points") or ""] if shape.tag == "polygon" else [part.get("points") or "" for part in shape]
+    return around(value for text in texts for pair in text.split(";") if pair for value in pair.split(","))

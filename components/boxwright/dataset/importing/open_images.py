@@ -1,0 +1,103 @@
+"""Open Images: a CSV of boxes in shares of the image, and one of the classes' names."""
+
+from __future__ import annotations
+
+from boxwright.dataset.importing.numbers import number
+from boxwright.dataset.importing.reading import Reading
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.texts import read_rows
+from boxwright.dataset.importing.tree import split_named, split_of
+
+_NEEDED = ("imageid", "labelname", "xmin", "xmax", "ymin", "ymax")
+
+
+def recognise(reading: Reading) -> str | None:
+    """Why this looks like Open Images, or None."""
+    for name in reading.candidates(".csv"):
+        if _header(reading, name) is not None:
+            return f"{shown(name)} has the columns ImageID, LabelName, XMin"
+    return None
+
+
+def _header(reading: Reading, name: str) -> dict[str, int] | None:
+    try:
+        _, first = next(iter(read_rows(reading.tree.path(name))), (0, []))
+    except BrokenError:
+        return None
+    columns = {cell.lower(): position for position, cell in enumerate(first)}
+    return columns if all(column in columns for column in _NEEDED) else None
+
+
+def read(reading: Reading) -> SourceSet:
+    """Reads the boxes of all images that are there; of the others, which most people do not fetch, only the number."""
+    images: dict[tuple[str | None, str], SourceImage] = {}
+    names = _class_names(reading)
+    for file in reading.candidates(".csv"):
+        columns = _header(reading, file)
+        if columns is None:
+            continue
+        reading.account.went_in.files += 1
+        split = None
+        if reading.file is None:
+            split = split_named(file.rpartition("/")[2]) or split_of(file.rpartition("/")[0])
+        _read_file(reading, file, columns, split, names, images)
+    account = reading.account
+    account.went_in.images = len(images)
+    kept = []
+    for image in images.values():
+        if reading.pictures.of_stem(image.name):
+            kept.append(image)
+        else:
+            account.left_out(
+                "no image of this id among the files", f"{image.where}: {shown(image.name)}", images=1,
+                boxes=len(image.objects),
+            )  # fmt: skip
+    labels = sorted({found.label for image in kept for found in image.objects})
+    return SourceSet(kept, dict.fromkeys(labels), frame="raw")
+
+
+def _class_names(reading: Reading) -> dict[str, str]:
+    """Names by the ids that Open Images gives its classes, as /m/01g317."""
+    found: dict[str, str] = {}
+    for name in reading.tree.ending(".csv"):
+        if "class-descriptions" in name.lower() or "classes" in name.lower():
+            try:
+                found |= {row[0]: row[1] for _, row in read_rows(reading.tree.path(name)) if len(row) == 2}
+            except BrokenError as error:
+                reading.account.noted(f"names of classes are not read: {error}", shown(name))
+    return found
+
+
+def _read_file(
+    reading: Reading,
+    file: str,
+    columns: dict[str, int],
+    split: str | None,
+    names: dict[str, str],
+    images: dict[tuple[str | None, str], SourceImage],
+) -> None:
+    account = reading.account
+    try:
+        rows = read_rows(reading.tree.path(file))
+        next(rows, None)
+        for line, cells in rows:
+            account.went_in.boxes += 1
+            where = f"{shown(file)}: line {line}"
+            row = {column: cells[at] if at < len(cells) else "" for column, at in columns.items()}
+            if not row["imageid"] or not row["labelname"]:
+                account.broken("expected an ImageID and a LabelName", where, boxes=1)
+                continue
+            key = (split, row["imageid"])
+            if key not in images:
+                images[key] = SourceImage(row["imageid"], where, f"{shown(file)}: line {{}}", split=split)
+                images[key].normalised = True
+            try:
+                sides = [number(row[side], side) for side in ("xmin", "ymin", "xmax", "ymax")]
+            except BrokenError as error:
+                account.broken(str(error), where, boxes=1)
+                continue
+            label = names.get(row["labelname"], row["labelname"])
+            group = row.get("isgroupof") == "1"
+            images[key].objects.append(SourceObject(label, (sides[0], sides[1], sides[2], sides[3]), line, group))
+    except BrokenError as error:
+        account.broken(str(error), shown(file))
