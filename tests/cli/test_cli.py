@@ -203,3 +203,9 @@ def test_a_report_may_go_to_a_relative_folder(broken, boxwright, tmp_path, monke
     code, _, error = boxwright("validate", broken, "--report", "my report")
     assert (code, error) == (0, "")
     assert (tmp_path / "my report" / "validation_report.html").is_file()
+
+
+def test_the_version_is_that_of_the_package(boxwright):
+    import boxwright as package
+
+    assert boxwright("--version")[:2] == (0, f"boxwright {package.__version__}\n")

@@ -19,6 +19,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.tree import Tree
 
+import boxwright
 from boxwright.cli import dataset as dataset_commands
 from boxwright.cli import evaluation as evaluation_commands
 from boxwright.cli import models as model_commands
@@ -31,9 +32,7 @@ from boxwright.cli.options import local_path
 from boxwright.config import Settings
 from boxwright.errors import BoxwrightError
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Fine-tunes, evaluates, registers and serves object detectors."
-)
+app = typer.Typer(no_args_is_help=True, help="Fine-tunes, evaluates, registers and serves object detectors.")
 for command in (
     run_commands.run,
     dataset_commands.rules,
@@ -57,6 +56,21 @@ app.add_typer(weights_commands.app, name="weights")
 
 out = Console()
 progress = Console(stderr=True)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"boxwright {boxwright.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What the command line takes before a command."""
 
 
 @app.command()
