@@ -23,8 +23,8 @@ from boxwright.dataset.sample.generate import generate_sample
 from boxwright.registry.opening import open_registry
 from boxwright.registry.port import Registry
 from boxwright.stack import manager
-from boxwright.stack.demo import upload_folder
 from boxwright.stack.environment import Stack, added_environment
+from boxwright.stack.uploading import upload_dataset
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -120,7 +120,7 @@ def ready(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveSta
     with pytest.MonkeyPatch.context() as patch:
         for name, value in stack.env.items():
             patch.setenv(name, value)
-        upload_folder(folder, DATASET)
+        upload_dataset(folder, DATASET)
     stack.switch_on()
     return stack
 
@@ -146,7 +146,7 @@ def weekly(ready: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveSt
         for week in range(6):
             folder = tmp_path_factory.mktemp("weekly") / "sample"
             generate_sample(folder, images=12, seed=week)
-            upload_folder(folder / "training", dataset_of(week))
+            upload_dataset(folder / "training", dataset_of(week))
         register_todays_champion(ready, tmp_path_factory.mktemp("champion") / "picture.png")
     return ready
 

@@ -10,7 +10,7 @@ import finder
 import pytest
 
 from boxwright.packaging.archive import pack
-from boxwright.stack.demo import upload_folder
+from boxwright.stack.uploading import upload_dataset
 
 if TYPE_CHECKING:
     from conftest import LiveStack
@@ -33,7 +33,7 @@ def prefix(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> str:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in stack.env.items():
             patch.setenv(name, value)
-        upload_folder(Path(folder / "put"), ROOT)
+        upload_dataset(Path(folder / "put"), ROOT)
     return ROOT
 
 

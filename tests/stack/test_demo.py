@@ -47,14 +47,6 @@ def test_a_dataset_without_splits_is_the_training_images(tmp_path: Path) -> None
     assert demo._splits(str(tmp_path)) == {"training": str(tmp_path)}
 
 
-def test_hidden_files_are_not_uploaded(tmp_path: Path) -> None:
-    for name in ("images/a b.jpg", "annotations.json", ".git/config", "images/.DS_Store"):
-        touch(tmp_path / "from" / name)
-    demo.upload_folder(tmp_path / "from", str(tmp_path / "to"))
-    arrived = {path.relative_to(tmp_path / "to").as_posix() for path in (tmp_path / "to").rglob("*") if path.is_file()}
-    assert arrived == {"images/a b.jpg", "annotations.json"}
-
-
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere: no such folder"):
         demo._place_dataset(Settings(home=tmp_path), Console(), str(tmp_path / "nowhere"), 10, "demo-1")

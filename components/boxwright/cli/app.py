@@ -27,6 +27,7 @@ from boxwright.cli import registry as release_commands
 from boxwright.cli import run as run_commands
 from boxwright.cli import serving as serving_commands
 from boxwright.cli import stack as stack_commands
+from boxwright.cli import upload as upload_commands
 from boxwright.cli import weights as weights_commands
 from boxwright.cli.options import local_path
 from boxwright.config import Settings
@@ -48,6 +49,7 @@ for command in (
     stack_commands.status,
     stack_commands.demo,
     stack_commands.trigger,
+    upload_commands.upload,
 ):
     app.command()(command)
 app.add_typer(release_commands.app, name="registry")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from boxwright.cli.options import described, local_path
+from boxwright.cli.progress import shown
 from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record, parse_settings
 from boxwright.errors import DataError, UsageError
 from boxwright.storage import write_atomic
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"
 _SHORTEST_TOKEN = 16
-_SECONDS_BETWEEN_LINES = 10
 _SERVING = ServingConfig.model_fields
 _MODEL_HELP = described("model", BatchInferenceConfig)
 _log = logging.getLogger("boxwright")
@@ -110,19 +108,10 @@ def _draw(looked: Looked, predictor: Predictor, threshold: float, path: Path) ->
 
 
 def _with_progress(looked: Iterator[Looked], total: int) -> Iterator[Looked]:
-    """A bar on a terminal, and elsewhere a line in the log from time to time."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn("images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True) as progress:
-            yield from progress.track(looked, total=total)
-        return
-    told = time.monotonic()
-    for done, one in enumerate(looked, start=1):
-        yield one
-        if time.monotonic() - told > _SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
-            _log.info("%d of %d images", done, total)
+    with shown("images") as tell:
+        for done, one in enumerate(looked, start=1):
+            yield one
+            tell(done, total)
 
 
 def serve(

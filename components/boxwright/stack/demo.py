@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,8 +16,9 @@ from boxwright.airflow_api import DAG_ID, AirflowClient
 from boxwright.config import ANNOTATIONS_FILE, Settings
 from boxwright.errors import UsageError
 from boxwright.stack import manager, progress
-from boxwright.stack.environment import BUCKET, Stack, stack_environment
+from boxwright.stack.environment import BUCKET, Stack
 from boxwright.stack.outcome import outcome
+from boxwright.stack.uploading import stack_variables, upload_dataset
 
 if TYPE_CHECKING:
     from boxwright.packaging import RunFacts
@@ -70,7 +69,7 @@ def run_demo(
         BoxwrightError: if the stack does not start, the dataset cannot be used, or the run failed: then with the error
             line of the task that failed.
     """
-    with _running_stack(settings, console) as stack, _environment(stack):
+    with _running_stack(settings, console) as stack, stack_variables(stack):
         client = manager.client_of(stack)
         client.wait_for_dag(DAG_ID)
         run_id = f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -92,19 +91,6 @@ def _running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
             manager.down(settings, started)
 
 
-@contextmanager
-def _environment(stack: Stack) -> Iterator[None]:
-    """Lets this process use the stack's S3 as well, as long as it lasts."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(stack_environment(stack, before))
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 def _place_dataset(settings: Settings, console: Console, dataset: str | None, images: int, run_id: str) -> str:
     """Brings the dataset into the bucket; returns its URI."""
     if dataset is not None and "://" in dataset:
@@ -121,7 +107,7 @@ def _place_dataset(settings: Settings, console: Console, dataset: str | None, im
         # A name of its own: images of an earlier upload must not stay among those of this one.
         uri = f"s3://{BUCKET}/datasets/{folder.name}-{run_id.removeprefix('demo-')}"
     console.print(f"uploading {folder} to {uri}", soft_wrap=True)
-    upload_folder(folder, uri)
+    upload_dataset(folder, uri)
     return uri
 
 
@@ -133,17 +119,6 @@ def _sample(settings: Settings, name: str, images: int) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         generate_sample(folder, images=images, seed=SEED)
     return folder
-
-
-def upload_folder(folder: Path, uri: str) -> None:
-    """Uploads every file of a folder, except hidden ones, to the same key below `uri`."""
-    from boxwright.storage import join, upload_file
-
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    keys = {path: path.relative_to(folder) for path in paths}
-    visible = [path for path in paths if not any(part.startswith(".") for part in keys[path].parts)]
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(lambda path: upload_file(path, join(uri, keys[path].as_posix())), visible))
 
 
 def _splits(uri: str) -> dict[str, Any]:

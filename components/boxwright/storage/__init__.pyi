@@ -18,6 +18,7 @@ from .location import unsafe_key as unsafe_key
 from .prefetch import FetchedAhead as FetchedAhead
 from .presigning import presigned as presigned
 from .records import StoredRecord as StoredRecord
+from .transfer import UploadStats as UploadStats
 from .transfer import download as download
 from .transfer import download_file as download_file
 from .transfer import exists as exists
@@ -26,5 +27,6 @@ from .transfer import read_bytes as read_bytes
 from .transfer import stat as stat
 from .transfer import upload_file as upload_file
 from .transfer import upload_folder as upload_folder
+from .transfer import upload_missing as upload_missing
 from .unpacking import Layout as Layout
 from .unpacking import unpack as unpack

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,21 @@ from boxwright.storage.retry import Retries
 
 _SENT_AT_ONCE = 8
 _log = logging.getLogger("boxwright")
+
+
+@dataclass(frozen=True)
+class UploadStats:
+    """What `upload_missing` did.
+
+    Attributes:
+        sent: files that were put.
+        there: files that were there already.
+        others: names below the URI that are none of the files.
+    """
+
+    sent: int
+    there: int
+    others: tuple[str, ...]
 
 
 class _Backend(Source, Protocol):
@@ -160,6 +176,41 @@ def _is_same(path: Path, entry: FileEntry, backend: _Backend) -> bool:
     address = backend.address(entry)
     check = Check("md5")
     return address is not None and address == check.address(check.of_file(path))
+
+
+def upload_missing(folder: Path, uri: str, names: Sequence[str], on_progress: Progress | None = None) -> UploadStats:
+    """Puts the files of a folder below `uri` that are not there yet with the same content, in parallel, verified.
+
+    So a call that was killed goes on where it ended. Only a listing with checksums of the content tells what is there;
+    where it tells none, as on a file system, every file is put.
+
+    Args:
+        folder: the local folder.
+        uri: where to.
+        names: the files, relative to the folder.
+        on_progress: called with the number of files that are there, and of all, after each.
+
+    Raises:
+        UsageError, DataError, StorageError: see the package.
+    """
+    backend = _backend(parse_uri(uri))
+    present = {entry.key: entry for entry in list_files(uri)}
+
+    def put(name: str) -> int:
+        path, entry = folder / name, present.get(name)
+        size = path.stat().st_size
+        if entry is not None and entry.size == size and _is_same(path, entry, backend):
+            return 0
+        upload_file(path, join(uri, name))
+        return 1
+
+    sent = 0
+    with ThreadPoolExecutor(_SENT_AT_ONCE) as pool:
+        for done, put_now in enumerate(pool.map(put, names), start=1):
+            sent += put_now
+            if on_progress:
+                on_progress(done, len(names))
+    return UploadStats(sent=sent, there=len(names) - sent, others=tuple(sorted(present.keys() - set(names))))
 
 
 def upload_folder(folder: Path, uri: str, last: str, names: Sequence[str] | None = None) -> None:

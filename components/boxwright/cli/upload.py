@@ -1,0 +1,48 @@
+"""`boxwright upload`: a dataset of this machine brought into a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from boxwright.cli.options import local_path
+from boxwright.cli.progress import shown
+from boxwright.config import Settings
+from boxwright.errors import UsageError
+
+_NAMED = 5
+out = Console()
+
+
+def upload(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            parser=local_path, metavar="FOLDER", help="Folder with images/ and annotations.json, or with its splits."
+        ),
+    ],
+    uri: Annotated[
+        str | None,
+        typer.Argument(metavar="[URI]", help="s3:// prefix; unset: datasets/ in the local stack's bucket."),
+    ] = None,
+) -> None:
+    """Uploads a dataset, verified; the same command goes on where it was stopped. Hidden files stay behind."""
+    from boxwright.stack import default_uri, reaching, upload_dataset
+
+    target = (uri or default_uri(folder)).rstrip("/")
+    if not target.startswith("s3://"):
+        raise UsageError(f"{target}: expected an s3:// prefix; on this machine a folder is used where it lies")
+    with reaching(target, Settings.from_environment()), shown("files") as tell:
+        stats = upload_dataset(folder, target, tell)
+    out.print(f"{target}: {stats.sent} files sent, {stats.there} were there", soft_wrap=True, markup=False)
+    if stats.others:
+        named = ", ".join(stats.others[:_NAMED]) + (", ..." if len(stats.others) > _NAMED else "")
+        out.print(
+            f"{len(stats.others)} files are there that {folder} does not have: {named}; remove them, or upload to a "
+            "new prefix, if they are no part of the dataset",
+            soft_wrap=True,
+            markup=False,
+        )

@@ -1,0 +1,76 @@
+"""Datasets of this machine brought into a bucket: the local stack's, or any other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from boxwright.config import Settings
+from boxwright.errors import UsageError
+from boxwright.stack import manager
+from boxwright.stack.environment import BUCKET, Stack, stack_environment
+from boxwright.storage import Progress, UploadStats, parse_uri, upload_missing
+
+
+@contextmanager
+def stack_variables(stack: Stack) -> Iterator[None]:
+    """Lets this process use the stack's S3 as well, as long as it lasts."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(stack_environment(stack, before))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def upload_dataset(folder: Path, uri: str, on_progress: Progress | None = None) -> UploadStats:
+    """Uploads every file of a folder, except hidden ones, to the same key below `uri`.
+
+    JSON files come last, so that where the annotations are, all images are. A call that was killed goes on where it
+    ended; files that are there with the same content are not sent again.
+
+    Raises:
+        UsageError: there is no such folder, or no file in it.
+        StorageError: the bucket did not take a file, or has other bytes than those that were sent.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; expected one with images/ and annotations.json, or with splits")
+    names = list(visible_files(folder))
+    if not names:
+        raise UsageError(f"{folder}: there is no file in it; expected images/ and annotations.json, or the splits")
+    return upload_missing(folder, uri, sorted(names, key=lambda name: (name.endswith(".json"), name)), on_progress)
+
+
+def visible_files(folder: Path) -> Iterator[str]:
+    """Names of the files below a folder, with `/`, without those that are hidden or lie in hidden folders."""
+    for path in folder.rglob("*"):
+        name = PurePosixPath(path.relative_to(folder).as_posix())
+        if path.is_file() and not any(part.startswith(".") for part in name.parts):
+            yield str(name)
+
+
+@contextmanager
+def reaching(uri: str, settings: Settings) -> Iterator[None]:
+    """Lets this process reach the bucket of a URI: the local stack's own through the stack, others as they are.
+
+    `AWS_ENDPOINT_URL`, where it is set, is where all buckets are.
+
+    Raises:
+        UsageError: it is the stack's bucket, and the stack does not run.
+    """
+    if parse_uri(uri).bucket != BUCKET or os.environ.get("AWS_ENDPOINT_URL"):
+        yield
+        return
+    if not any(state.pid for state in manager.status(settings)):
+        raise UsageError(f"{uri} is the bucket of the local stack, which does not run; start it by `boxwright up`")
+    with stack_variables(manager.find_stack(settings)):
+        yield
+
+
+def default_uri(folder: Path) -> str:
+    """Where a dataset goes in the stack's bucket unless a URI is given."""
+    return f"s3://{BUCKET}/datasets/{folder.name}"
