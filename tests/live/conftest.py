@@ -67,7 +67,8 @@ class LiveStack:
 
     @property
     def registry(self) -> Registry:
-        return open_registry(self.env["MLFLOW_TRACKING_URI"])
+        login = f"{self.env['MLFLOW_TRACKING_USERNAME']}:{self.env['MLFLOW_TRACKING_PASSWORD']}"
+        return open_registry(self.env["MLFLOW_TRACKING_URI"].replace("://", f"://{login}@"))
 
     def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = STEP_SECONDS) -> Any:
         """Calls `condition` until it returns something, and returns that; fails with `what` was awaited."""

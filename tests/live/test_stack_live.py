@@ -52,7 +52,9 @@ def test_s3_keeps_objects_and_refuses_strangers(stack: LiveStack) -> None:
 
 def test_mlflow_answers(stack: LiveStack) -> None:
     body = {"max_results": 10}
-    found = httpx.post(f"{stack.stack.mlflow_url}/api/2.0/mlflow/experiments/search", json=body, timeout=30)
+    login = (stack.env["MLFLOW_TRACKING_USERNAME"], stack.env["MLFLOW_TRACKING_PASSWORD"])
+    url = f"{stack.stack.mlflow_url}/api/2.0/mlflow/experiments/search"
+    found = httpx.post(url, json=body, auth=login, timeout=30)
     assert "Default" in [experiment["name"] for experiment in found.json()["experiments"]]
 
 

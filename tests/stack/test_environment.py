@@ -25,7 +25,15 @@ def test_no_file_with_a_secret_can_be_read_by_others(stack: Stack) -> None:
     holding = [
         path for path in stack.home.rglob("*") if path.is_file() and any(secret in path.read_text() for secret in texts)
     ]
-    assert {path.name for path in holding} == {"secrets.json", "s3.json", "airflow-passwords.json", "env"}
+    assert {path.name for path in holding} == {
+        "secrets.json",
+        "s3.json",
+        "airflow-passwords.json",
+        "env",
+        "security.toml",
+        "seaweedfs.pem",
+        "mlflow-auth.ini",
+    }
     assert {stat.S_IMODE(path.stat().st_mode) for path in holding} == {0o600}
 
 

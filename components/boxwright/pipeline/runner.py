@@ -59,7 +59,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
         StorageError: when the outputs of an earlier node are not there.
     """
     settings = Settings.from_environment()
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _light_imports():
         from tfx.orchestration import metadata
         from tfx.orchestration.local import runner_utils

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import secrets
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,13 +12,15 @@ from pathlib import Path
 
 from boxwright.config import Limit, Settings
 from boxwright.errors import UsageError
+from boxwright.stack.keys import load_secrets, write_mlflow_keys, write_private, write_seaweed_keys
 from boxwright.stack.ports import HOST, Ports
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BUCKET = "boxwright"
 ADMIN = "admin"
+MLFLOW_AUTH = "mlflow-auth.ini"
 REGION = "us-east-1"
-# A person's own AWS set-up must not win over the local S3, nor an Airflow of theirs over ours.
+# A person's own AWS set-up must not win over the local S3, nor an Airflow or MLflow of theirs over ours.
 DROPPED = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -29,6 +29,10 @@ DROPPED = (
     "AWS_ENDPOINT_URL_S3",
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_AUTH",
+    "MLFLOW_AUTH_ADMIN_USERNAME",
+    "MLFLOW_AUTH_ADMIN_PASSWORD",
 )
 
 
@@ -106,9 +110,13 @@ def stack_environment(stack: Stack, base: Mapping[str, str]) -> dict[str, str]:
     own_code = (str(REPOSITORY / folder) for folder in ("components", "plugins"))
     python_path = os.pathsep.join(part for part in (*own_code, base.get("PYTHONPATH")) if part)
     own = {"NO_PROXY": no_proxy, "no_proxy": no_proxy, "PYTHONPATH": python_path}
+    of_mlflow = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(stack.folder / MLFLOW_AUTH),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": stack.secrets["mlflow_secret_key"],
+    }
     # Who starts runs in this Airflow names what lies in the stack's own bucket, and what its owner allows beside it.
     allowed = ",".join(part for part in (f"s3://{BUCKET}", base.get(Limit.URIS)) if part)
-    return kept | own | added_environment(stack) | {str(Limit.URIS): allowed}
+    return kept | own | added_environment(stack) | of_mlflow | {str(Limit.URIS): allowed}
 
 
 def added_environment(stack: Stack) -> dict[str, str]:
@@ -122,6 +130,8 @@ def added_environment(stack: Stack) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "MLFLOW_TRACKING_URI": stack.mlflow_url,
+        "MLFLOW_TRACKING_USERNAME": ADMIN,
+        "MLFLOW_TRACKING_PASSWORD": stack.secrets["mlflow_password"],
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -160,14 +170,15 @@ def _airflow_settings(stack: Stack) -> dict[str, str]:
 
 def open_stack(settings: Settings, ports: Ports) -> Stack:
     """Reads the stack's secrets, making them on the first call."""
-    return Stack(home=settings.home, ports=ports, secrets=_load_secrets(settings.home / "stack" / "secrets.json"))
+    return Stack(home=settings.home, ports=ports, secrets=load_secrets(settings.home / "stack" / "secrets.json"))
 
 
 def write_files(stack: Stack) -> None:
     """Writes the files that the servers read, all for the owner's eyes only.
 
-    `s3.json` holds the identity SeaweedFS knows, `airflow-passwords.json` the log-in, and `env` what a shell
-    sources (`set -a; . var/stack/env`) to use the stack without Airflow.
+    `s3.json` holds the identity SeaweedFS knows, `security.toml` the keys with which its parts know each other,
+    `mlflow-auth.ini` and `airflow-passwords.json` the log-ins, and `env` what a shell sources
+    (`set -a; . var/stack/env`) to use the stack without Airflow.
     """
     stack.airflow_home.mkdir(parents=True, exist_ok=True)
     identity = {
@@ -176,32 +187,9 @@ def write_files(stack: Stack) -> None:
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     write_private(stack.folder / "s3.json", json.dumps({"identities": [identity]}))
+    write_seaweed_keys(stack.folder, stack.secrets)
+    users = stack.folder / "mlflow-users.sqlite"
+    write_mlflow_keys(stack.folder / MLFLOW_AUTH, users, ADMIN, stack.secrets["mlflow_password"])
     write_private(stack.folder / "airflow-passwords.json", json.dumps({ADMIN: stack.password}))
     lines = [f"{name}={shlex.quote(value)}" for name, value in added_environment(stack).items()]
     write_private(stack.folder / "env", "\n".join(lines) + "\n")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read, at no moment half written or open to others."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
-
-
-def _load_secrets(path: Path) -> dict[str, str]:
-    stored: dict[str, str] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    made = {
-        "s3_access_key": secrets.token_hex(10),
-        "s3_secret_key": secrets.token_urlsafe(30),
-        "airflow_password": secrets.token_urlsafe(12),
-        "api_secret_key": secrets.token_urlsafe(32),
-        "jwt_secret": secrets.token_urlsafe(48),
-        "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-    }
-    if made.keys() - stored.keys():
-        stored = made | stored
-        write_private(path, json.dumps(stored))
-    return stored

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 from boxwright.airflow_api import AirflowClient
 from boxwright.config import Settings
@@ -26,8 +27,9 @@ from boxwright.stack.environment import (
     stack_environment,
     write_files,
 )
-from boxwright.stack.processes import ProcessTable
+from boxwright.stack.processes import PRIVATE, ProcessTable
 from boxwright.stack.services import SERVICES, Service, migrate_command
+from boxwright.storage import explain_os_error
 
 START_TIMEOUT = 240.0
 POLL = 0.25
@@ -134,11 +136,11 @@ def _start(stack: Stack, table: ProcessTable, missing: list[Service]) -> None:
     with _migration(stack, environment, needed=any(service.migrates for service in missing)) as wait:
         for service in missing:
             if not service.migrates:
-                table.start(service.name, service.command(stack), environment)
+                table.start(service.name, service.command(stack), service.environment(environment))
         wait()
     for service in missing:
         if service.migrates:
-            table.start(service.name, service.command(stack), environment)
+            table.start(service.name, service.command(stack), service.environment(environment))
 
 
 @contextmanager
@@ -152,7 +154,10 @@ def _migration(stack: Stack, environment: dict[str, str], needed: bool) -> Itera
     log = ProcessTable(stack.folder).log_path("migrate")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        process = subprocess.Popen(migrate_command(), env=environment, stdout=output, stderr=subprocess.STDOUT)
+        log.chmod(0o600)
+        process = subprocess.Popen(
+            migrate_command(), env=environment, stdout=output, stderr=subprocess.STDOUT, umask=PRIVATE
+        )
 
     def wait() -> None:
         if process.wait() != 0:
@@ -200,9 +205,22 @@ def _ports_path(settings: Settings) -> Path:
 
 @contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
-    """One command at a time changes a stack; a second one waits."""
+    """One command at a time changes a stack; a second one waits. What it makes is its owner's alone."""
     folder = settings.home / "stack"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    before = os.umask(PRIVATE)
+    try:
+        with _private_lock(settings.home, folder) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    finally:
+        os.umask(before)
+
+
+def _private_lock(home: Path, folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for own in (home, folder):
+            own.chmod(0o700)
+        return (folder / "lock").open("w")
+    except OSError as error:
+        raise explain_os_error(error, str(folder)) from error

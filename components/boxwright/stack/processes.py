@@ -22,6 +22,8 @@ from boxwright.errors import StorageError
 # The start time is derived from the clock of the machine, which may be corrected a little while it runs.
 START_TIME_TOLERANCE = 2.0
 TAIL_LINES = 200
+# What a process makes is its owner's alone: databases, logs and volumes hold what keys protect.
+PRIVATE = 0o077
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class ProcessTable:
         log = self.log_path(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
+            log.chmod(0o600)
             try:
                 process = subprocess.Popen(
                     list(command),
@@ -66,6 +69,7 @@ class ProcessTable:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    umask=PRIVATE,
                 )
             except OSError as error:
                 raise StorageError(

@@ -32,7 +32,7 @@ def addresses(stack: Stack) -> Table:
     """The addresses of the stack, and its log-in."""
     table = Table("service", "address", "log-in")
     table.add_row("Airflow", stack.airflow_url, f"{ADMIN} / {stack.password}")
-    table.add_row("MLflow", stack.mlflow_url, "none")
+    table.add_row("MLflow", stack.mlflow_url, f"{ADMIN} / {stack.secrets['mlflow_password']}")
     table.add_row("S3", f"{stack.s3_url}, s3://{BUCKET}", f"set -a; . {stack.folder / 'env'}; set +a")
     return table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from boxwright.stack.environment import BUCKET, REGION, Stack
+from boxwright.stack.environment import ADMIN, BUCKET, REGION, Stack
 from boxwright.stack.ports import GRPC_OFFSET, HOST
 from boxwright.stack.processes import ProcessTable
 
@@ -29,6 +29,7 @@ class Service:
         ports: names of the ports it listens on.
         grace: seconds between asking it to stop and killing it.
         migrates: whether it waits for Airflow's database to be migrated.
+        withheld: beginnings of environment variables that it does not get.
     """
 
     name: str
@@ -37,6 +38,11 @@ class Service:
     ports: tuple[str, ...] = ()
     grace: float = 10.0
     migrates: bool = False
+    withheld: tuple[str, ...] = ()
+
+    def environment(self, whole: Mapping[str, str]) -> dict[str, str]:
+        """Its part of the stack's environment."""
+        return {name: value for name, value in whole.items() if not (self.withheld and name.startswith(self.withheld))}
 
 
 def program(name: str) -> str:
@@ -53,12 +59,19 @@ def _seaweed(stack: Stack) -> list[str]:
     data = stack.folder / "seaweedfs"
     data.mkdir(parents=True, exist_ok=True)
     ports = stack.ports
+    # `security.toml` of the working directory holds the keys for what listens here beside S3.
     return [
         program("weed"),
         "server",
         f"-dir={data}",
         f"-ip={HOST}",
         f"-ip.bind={HOST}",
+        # What is left of HTTP: S3, volumes for whoever has a signature, and pages that say that a part is there.
+        "-disableHttp",
+        "-filer.disableHttp",
+        "-filer.allowedOrigins=",
+        "-s3.allowedOrigins=",
+        "-s3.iam=false",
         "-master.telemetry=false",
         "-master.volumeSizeLimitMB=256",
         "-master.electionTimeout=1s",
@@ -71,6 +84,7 @@ def _seaweed(stack: Stack) -> list[str]:
         "-filer",
         # The path of a Unix socket may have about 100 characters: relative to the stack's folder it always fits.
         "-filer.localSocket=filer.sock",
+        "-s3.localSocket=s3.sock",
         f"-filer.port={ports['s3_filer']}",
         f"-filer.port.grpc={ports['s3_filer'] + GRPC_OFFSET}",
         "-s3",
@@ -88,6 +102,7 @@ def _mlflow(stack: Stack) -> list[str]:
     return [
         program("mlflow"),
         "server",
+        "--app-name=basic-auth",
         f"--host={HOST}",
         f"--port={stack.ports['mlflow']}",
         "--workers=1",
@@ -122,7 +137,9 @@ def _create_bucket(client: Any) -> None:
 
 
 def _mlflow_ready(stack: Stack) -> bool:
-    return _get(f"{stack.mlflow_url}/health") is not None
+    """Whether it knows the stack's log-in: without the database of its runs it reports itself healthy, too."""
+    login = (ADMIN, stack.secrets["mlflow_password"])
+    return _get(f"{stack.mlflow_url}/api/2.0/mlflow/experiments/get?experiment_id=0", login) is not None
 
 
 def _api_ready(stack: Stack) -> bool:
@@ -147,9 +164,9 @@ def _part_ready(part: str) -> Callable[[Stack], bool]:
     return ready
 
 
-def _get(url: str) -> httpx.Response | None:
+def _get(url: str, login: tuple[str, str] | None = None) -> httpx.Response | None:
     try:
-        answer = httpx.get(url, timeout=5, trust_env=False)
+        answer = httpx.get(url, auth=login, timeout=5, trust_env=False)
     except httpx.HTTPError:
         return None
     return answer if answer.is_success else None
@@ -170,8 +187,9 @@ def _s3(stack: Stack) -> Any:
 
 
 SERVICES = (
-    # It needs 17 s to stop by itself and loses nothing when killed.
-    Service("s3", _seaweed, _s3_ready, ("s3", "s3_master", "s3_volume", "s3_filer"), grace=2.0),
+    # It needs 17 s to stop by itself and loses nothing when killed. Keys in its environment would make another
+    # administrator of whoever they are, and stand in its log.
+    Service("s3", _seaweed, _s3_ready, ("s3", "s3_master", "s3_volume", "s3_filer"), grace=2.0, withheld=("AWS_",)),
     Service("mlflow", _mlflow, _mlflow_ready, ("mlflow",)),
     Service("api-server", _airflow("api-server"), _api_ready, ("airflow",), migrates=True),
     *(Service(part, _airflow(part), _part_ready(part), migrates=True) for part in AIRFLOW[1:]),
