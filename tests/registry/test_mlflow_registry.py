@@ -333,3 +333,14 @@ def test_the_registry_is_quiet(registry: Registry, release: MakeRelease, caplog:
     caplog.set_level(logging.INFO)
     registry.register(release("run-1"))
     assert [record for record in caplog.records if record.name.split(".")[0] in ("mlflow", "alembic")] == []
+
+
+def test_aliases_come_with_the_version_and_latest_is_none_of_ours(registry: Registry, release: MakeRelease) -> None:
+    registry.register(release("run-1"))
+    registry.register(release("run-2", accepted=False))
+    assert registry.resolve("models:/detector@champion").aliases == ("candidate", "champion")
+    assert registry.resolve("models:/detector/1").aliases == ("candidate", "champion")
+    assert registry.named("detector", "previous") is None and registry.named("nothing", "champion") is None
+    for alias in ("latest", "Latest", "best"):
+        with pytest.raises(UsageError, match=rf"@{alias} does not exist; detector has 1, 2, @candidate \(1\)"):
+            registry.resolve(f"models:/detector@{alias}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from boxwright.errors import StorageError, UsageError
 from boxwright.registry.mlflow_client import ExistsError, MissingError
+from boxwright.registry.mlflow_registry import MlflowRegistry
 from boxwright.registry.rest import RestClient
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -191,3 +193,45 @@ def test_changes_name_what_they_change() -> None:
             {"name": "detector", "version": "2", "key": "boxwright.accepted", "value": "false"},
         ),
     ]
+
+
+def test_a_version_by_its_alias_costs_one_question_however_many_versions_there_are() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.method} {request.url.path.rpartition('2.0/mlflow/')[2]}?{request.url.query.decode()}")
+        found = {"name": "detector", "version": "7000", "aliases": ["champion", "best"]}
+        return httpx.Response(200, json={"model_version": found})
+
+    registry = MlflowRegistry(client(answer), nullcontext())
+    version = registry.resolve("models:/detector@champion")
+    assert (version.version, version.aliases) == (7000, ("best", "champion"))
+    assert asked == ["GET registered-models/alias?name=detector&alias=champion"]
+    assert registry.resolve("models:/detector/7000").aliases == ("best", "champion")
+    assert asked[1:] == ["GET model-versions/get?name=detector&version=7000"]
+
+
+def test_what_there_is_is_told_from_one_page() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path.rpartition("/mlflow/")[2])
+        if asked[-1] == "model-versions/search":
+            versions = [{"name": "detector", "version": str(number)} for number in range(9000, 8980, -1)]
+            assert request.url.params["max_results"] == "20"
+            return httpx.Response(200, json={"model_versions": versions, "next_page_token": "more"})
+        if asked[-1] == "registered-models/get":
+            return httpx.Response(200, json={"registered_model": {"name": "detector"}})
+        return httpx.Response(400, json={"error_code": "INVALID_PARAMETER_VALUE", "message": "no such alias"})
+
+    with pytest.raises(UsageError, match=r"@best does not exist; detector has 8981, .*8999, 9000$"):
+        MlflowRegistry(client(answer), nullcontext()).resolve("models:/detector@best")
+    assert asked.count("model-versions/search") == 1
+
+
+def test_a_refusal_is_not_taken_for_a_missing_alias() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(403, json={"error_code": "PERMISSION_DENIED", "message": "not yours"})
+
+    with pytest.raises(UsageError, match="not yours"):
+        MlflowRegistry(client(answer), nullcontext()).named("detector", "champion")

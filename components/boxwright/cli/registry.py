@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,9 +55,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Shows everything that the registry holds about a version."""
-    registry = _registry()
-    version = registry.resolve(reference)
-    facts = _facts(version, registry.aliases(version.name)) | _details(version)
+    version = _registry().resolve(reference)
+    facts = _facts(version, version.aliases) | _details(version)
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -104,18 +104,22 @@ def _console() -> Console:
 
 def _rows(registry: Registry, name: str) -> list[dict[str, Any]]:
     aliases = registry.aliases(name)
-    return [_facts(version, aliases) for version in reversed(registry.versions(name))]
+    return [_facts(version, _names(version, aliases)) for version in reversed(registry.versions(name))]
 
 
 def _champions(registry: Registry) -> list[dict[str, Any]]:
     found = ((registry.named(model.name, CHAMPION), model.aliases) for model in registry.models())
-    return [_facts(version, aliases) for version, aliases in found if version]
+    return [_facts(version, _names(version, aliases)) for version, aliases in found if version]
 
 
-def _facts(version: Version, aliases: dict[str, int]) -> dict[str, Any]:
+def _names(version: Version, aliases: Mapping[str, int]) -> list[str]:
+    return [alias for alias, number in sorted(aliases.items()) if number == version.version]
+
+
+def _facts(version: Version, aliases: Sequence[str]) -> dict[str, Any]:
     return {
         "reference": version.reference,
-        "aliases": [alias for alias, number in sorted(aliases.items()) if number == version.version],
+        "aliases": list(aliases),
         "accepted": version.accepted,
         "as_of": version.as_of.isoformat(),
         "metrics": version.metrics,

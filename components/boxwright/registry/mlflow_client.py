@@ -82,7 +82,13 @@ class MlflowClient(Protocol):
         """The versions that match, newest first, a page at a time."""
 
     def version(self, name: str, number: int) -> Version:
-        """One version."""
+        """One version, with its aliases."""
+
+    def version_of_alias(self, name: str, alias: str) -> Version:
+        """The version that an alias points at, in one question however many there are.
+
+        MLflow refuses an alias that does not exist with the code of a wrong name: UsageError, and not MissingError.
+        """
 
     def create_version(self, name: str, source: str, run_id: str | None, tags: Mapping[str, str]) -> Version:
         """Makes a version with its tags, in one transaction; `run_id` is the MLflow run's."""

@@ -84,6 +84,11 @@ class LibraryClient:
         with self._explained():
             return _version(self._client.get_model_version(name, str(number)))
 
+    def version_of_alias(self, name: str, alias: str) -> Version:
+        """See `MlflowClient`."""
+        with self._explained():
+            return _version(self._client.get_model_version_by_alias(name, alias))
+
     def create_version(self, name: str, source: str, run_id: str | None, tags: Mapping[str, str]) -> Version:
         """See `MlflowClient`."""
         with self._explained():
@@ -232,7 +237,7 @@ def _model(found: Any) -> RegisteredModel:
 
 
 def _version(found: Any) -> Version:
-    return read_version(found.name, found.version, found.source, found.creation_timestamp, found.tags)
+    return read_version(found.name, found.version, found.source, found.creation_timestamp, found.tags, found.aliases)
 
 
 def _run(found: Any) -> MlflowRun:

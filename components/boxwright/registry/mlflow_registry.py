@@ -18,6 +18,9 @@ from boxwright.registry.port import AS_OF, RECIPE, RUN_ID, RegisteredModel, Rele
 from boxwright.registry.promotion import Aliases
 from boxwright.registry.tags import version_tags
 
+# Versions and models that a message lists.
+_LISTED = 20
+
 
 class MlflowRegistry:
     """The `Registry` behind one tracking URI: every method's contract stands there.
@@ -73,7 +76,7 @@ class MlflowRegistry:
 
     def versions(self, model_name: str) -> tuple[Version, ...]:
         """See `Registry`."""
-        return self._search(f"name = '{checked_name(model_name)}'")
+        return self._search(_of_model(model_name))
 
     def recent(self, page: int) -> Iterator[tuple[Version, ...]]:
         """See `Registry`."""
@@ -83,9 +86,10 @@ class MlflowRegistry:
         """See `Registry`."""
         found = ModelReference.parse(reference)
         try:
-            number = self.aliases(found.name).get(found.alias) if found.alias else found.version
-            if number is not None:
-                return self._client.version(found.name, number)
+            if found.version is not None:
+                return self._client.version(found.name, found.version)
+            if (version := self.named(found.name, str(found.alias))) is not None:
+                return version
         except MissingError:
             pass
         raise UsageError(self._what_there_is(found))
@@ -98,12 +102,14 @@ class MlflowRegistry:
         """See `Registry`."""
         if as_of.tzinfo is None:
             raise UsageError(f"as_of={as_of.isoformat()} has no time zone; add one, such as +00:00")
-        found = [
+        # A page at a time: the versions of years are more than a step should hold.
+        found = (
             version
-            for version in self.versions(model_name)
+            for page in self._client.version_pages(_of_model(model_name))
+            for version in page
             if version.accepted and AS_OF in version.tags and version.as_of <= as_of
             if version.run_id != exclude_run_id
-        ]
+        )
         return max(found, key=lambda version: (version.as_of, version.version), default=None)
 
     def made_by(self, model_name: str, recipe: str) -> tuple[Version, ...]:
@@ -120,7 +126,7 @@ class MlflowRegistry:
     def rollback(self, model_name: str, reject: bool = False, expected: int | None = None) -> tuple[Version, Version]:
         """See `Registry`."""
         with self._lock:
-            if not self.aliases(model_name) and not self.versions(model_name):
+            if not self.aliases(model_name) and not self._newest(model_name):
                 raise UsageError(self._no_versions(model_name))
             went, came = Aliases(self._client, model_name).rollback(reject, expected)
             return self._client.version(model_name, went.version), came
@@ -155,17 +161,24 @@ class MlflowRegistry:
         found = [version for page in self._client.version_pages(query) for version in page]
         return tuple(sorted(found, key=lambda version: version.version))
 
+    def _newest(self, model_name: str) -> list[Version]:
+        return next(iter(self._client.version_pages(_of_model(model_name), page=_LISTED)), [])
+
     def _what_there_is(self, reference: ModelReference) -> str:
         name, aliases = reference.name, self.aliases(reference.name)
-        listed = [str(version.version) for version in self.versions(name)]
+        listed = [str(version.version) for version in reversed(self._newest(name))]
         if not listed:
             return f"{reference}: {self._no_versions(name)}"
         listed += [f"@{alias} ({number})" for alias, number in sorted(aliases.items())]
-        return f"{reference} does not exist; {name} has {', '.join(listed[-20:])}"
+        return f"{reference} does not exist; {name} has {', '.join(listed[-_LISTED:])}"
 
     def _no_versions(self, name: str) -> str:
         names = [model.name for model in self.models()]
-        return f"no model {name} has a version; registered are {', '.join(names[:20]) or 'none'}"
+        return f"no model {name} has a version; registered are {', '.join(names[:_LISTED]) or 'none'}"
+
+
+def _of_model(name: str) -> str:
+    return f"name = '{checked_name(name)}'"
 
 
 def _check_pictures(release: Release) -> None:

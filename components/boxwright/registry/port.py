@@ -7,7 +7,7 @@ a row there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,6 +76,7 @@ class Version:
     Attributes:
         as_of: the time its run stands for, in UTC; of a version that others made, when it was made.
         run_id: of Boxwright; empty for a version that others made.
+        aliases: that point at it, where it was asked for by its number or alias; a list of versions leaves them out.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Version:
     run_id: str
     as_of: datetime
     tags: dict[str, str]
+    aliases: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def reference(self) -> str:

@@ -42,6 +42,12 @@ class Aliases:
 
     def named(self, alias: str) -> Version | None:
         """The version that an alias points at, or None."""
+        # MLflow's own meaning of "latest" is the newest version, whether it was accepted or not.
+        if alias.lower() != "latest":
+            try:
+                return self._client.version_of_alias(self._name, alias)
+            except UsageError:
+                pass  # that there is no such alias is told by the list of them alone
         try:
             number = self._client.model(self._name).aliases.get(alias)
             return None if number is None else self._client.version(self._name, number)

@@ -72,6 +72,10 @@ class RestClient:
         asked = {"name": name, "version": str(number)}
         return _version(self._http.get("model-versions/get", asked)["model_version"])
 
+    def version_of_alias(self, name: str, alias: str) -> Version:
+        """See `MlflowClient`."""
+        return _version(self._http.get("registered-models/alias", {"name": name, "alias": alias})["model_version"])
+
     def create_version(self, name: str, source: str, run_id: str | None, tags: Mapping[str, str]) -> Version:
         """See `MlflowClient`."""
         made = {"name": name, "source": source, "run_id": run_id, "tags": _pairs(tags)}
@@ -160,6 +164,7 @@ def _version(found: Mapping[str, Any]) -> Version:
         source=str(found.get("source", "")),
         created=int(found.get("creation_timestamp", 0)),
         tags=_named(found.get("tags", ())),
+        aliases=[str(alias) for alias in found.get("aliases", ())],
     )
 
 

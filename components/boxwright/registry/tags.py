@@ -6,7 +6,7 @@ Where the archive lies is a tag too, because an MLflow server takes no local pat
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,7 +49,9 @@ def version_tags(release: Release, metric_key: Any) -> dict[str, str]:
     }
 
 
-def read_version(name: str, number: str, source: str, created: int, tags: Mapping[str, str]) -> Version:
+def read_version(
+    name: str, number: str, source: str, created: int, tags: Mapping[str, str], aliases: Iterable[str] = ()
+) -> Version:
     """A version from what MLflow holds of it.
 
     Args:
@@ -58,6 +60,7 @@ def read_version(name: str, number: str, source: str, created: int, tags: Mappin
         source: where its files lie, for a version that others made.
         created: milliseconds since 1970.
         tags: by name.
+        aliases: that point at it.
     """
     # What a person wrote over a tag must not hide the other versions.
     try:
@@ -71,6 +74,7 @@ def read_version(name: str, number: str, source: str, created: int, tags: Mappin
         run_id=tags.get(RUN_ID, ""),
         as_of=as_of,
         tags=dict(tags),
+        aliases=tuple(sorted(aliases)),
     )
 
 
