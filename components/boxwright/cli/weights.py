@@ -19,12 +19,13 @@ from rich.table import Table
 from boxwright.cli.options import described
 from boxwright.errors import DataError, StorageError, UsageError
 from boxwright.model import MODELS, ModelSpec, model_spec
-from boxwright.model.weights import WeightsManifest, find_manifest, put, store_uri, verify
+from boxwright.model.weights import WeightsManifest, find_manifest, put, sha256_of, store_uri, verify
 
-ZOO_URL = "http://download.tensorflow.org/models/object_detection/tf2/20200711"
+ZOO_URL = "https://storage.googleapis.com/download.tensorflow.org/models/object_detection/tf2/20200711"
 _LARGEST_ARCHIVE = 2 << 30
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 app = typer.Typer(no_args_is_help=True, help="Manages the store of published weights that training starts from.")
 out = Console()
@@ -51,13 +52,29 @@ def pull(
     url: Annotated[
         str, typer.Option(help="URL of the folder with the archives, of the publisher or of a mirror.")
     ] = ZOO_URL,
+    sha256: Annotated[
+        str | None,
+        typer.Option(
+            help="Expected SHA-256 of the archive, in hexadecimal; if unset, that of the archive in the store. "
+            "Required for a URL without https."
+        ),
+    ] = None,
 ) -> None:
-    """Downloads a model's published archive and imports it."""
+    """Downloads a model's published archive and imports it.
+
+    Its publisher states no digest. The first archive is trusted, for it comes over https, and its SHA-256 is kept: a
+    later one has to be the same.
+    """
     spec = _stored_spec(model_id)
     assert spec.weights is not None  # else it would not be stored
+    known = find_manifest(store_uri(weights_uri, spec.model_id))
+    kept = known.origin_sha256 if known else None
+    expected = sha256.lower() if sha256 else kept
+    _check_address(url, expected)
     with TemporaryDirectory(prefix="boxwright-weights-") as folder:
         archive = Path(folder, spec.weights.name)
-        _fetch(f"{url.rstrip('/')}/{archive.name}", archive, model_id)
+        _fetch(f"{url.rstrip('/')}/{archive.name}", archive, model_id, expected)
+        _check_digest(archive, expected, model_id, given=sha256 is not None)
         _import(spec, archive, weights_uri)
 
 
@@ -133,11 +150,31 @@ def _import(spec: ModelSpec, archive: Path, weights_uri: str | None) -> WeightsM
     return manifest
 
 
-def _fetch(url: str, path: Path, model_id: str) -> None:
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+def _check_address(url: str, expected: str | None) -> None:
+    """Refuses what anybody on the way could have changed: an address without https, where no digest is known."""
+    address = urllib.parse.urlsplit(url)
+    if address.scheme not in ("http", "https"):
         raise UsageError(f"{url}: expected an http or https address")
+    if address.scheme == "http" and address.hostname not in _THIS_MACHINE and expected is None:
+        raise UsageError(f"{url} is not protected on its way; use https, or give the archive's digest with --sha256")
+
+
+def _check_digest(archive: Path, expected: str | None, model_id: str, given: bool) -> None:
+    found = sha256_of(archive)
+    if expected is None:
+        out.print(f"{archive.name} is trusted as the first of its kind; its SHA-256 is {found}", soft_wrap=True)
+    elif found != expected:
+        whose = "--sha256" if given else f"the archive that the store's weights of {model_id} were made from"
+        raise DataError(
+            f"{archive.name} has the SHA-256 {found}; expected {expected}, of {whose}. If the publisher has replaced "
+            f"it, repeat with --sha256 {found}"
+        )
+
+
+def _fetch(url: str, path: Path, model_id: str, expected: str | None) -> None:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, path.open("wb") as file, Progress() as progress:
+            _check_address(answer.url, expected)  # where redirects led to
             total = int(answer.headers.get("Content-Length") or 0)
             task = progress.add_task(path.name, total=total or None)
             while block := answer.read(_CHUNK):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import re
 import tarfile
@@ -15,7 +16,7 @@ from boxwright.config import parse_config
 from boxwright.errors import DataError, UsageError
 from boxwright.model.catalogue import MODELS
 from boxwright.model.weights.sources import fetch_weights, weights_identity, weights_ready
-from boxwright.model.weights.store import MANIFEST_FILE, find_manifest, put, store_uri
+from boxwright.model.weights.store import MANIFEST_FILE, find_manifest, put, sha256_of, store_uri
 
 
 @pytest.fixture(scope="module")
@@ -288,3 +289,42 @@ def test_what_cannot_be_pulled_says_what_to_do_instead(spec, mirror, boxwright, 
     code, _, error = boxwright("weights", "pull", "tiny", *where)
     assert (code, "tensorflow-od1-ssd-resnet50" in error) == (2, True)
     assert not (tmp_path / "store").exists()
+
+
+def test_another_archive_than_the_first_is_refused(spec, mirror, archive, boxwright, tmp_path):
+    where = ("--url", mirror, "--weights-uri", tmp_path / "store")
+    first = sha256_of(archive)
+    code, printed, _ = boxwright("weights", "pull", spec.model_id, *where)
+    assert code == 0 and f"trusted as the first of its kind; its SHA-256 is {first}" in printed
+    assert boxwright("weights", "pull", spec.model_id, *where)[0] == 0, "the same again"
+    whole = archive.read_bytes()
+    try:
+        archive.write_bytes(whole + bytes(10240))  # the same files, and padding that tar skips
+        code, _, error = boxwright("weights", "pull", spec.model_id, *where)
+        second = sha256_of(archive)
+        assert (code, f"has the SHA-256 {second}; expected {first}" in error) == (1, True)
+        code, _, error = boxwright("weights", "pull", spec.model_id, *where, "--sha256", first)
+        assert (code, "of --sha256" in error) == (1, True)
+    finally:
+        archive.write_bytes(whole)
+    assert boxwright("weights", "pull", spec.model_id, *where, "--sha256", first.upper())[0] == 0
+
+
+def test_what_comes_unprotected_needs_a_digest(spec, boxwright, tmp_path):
+    where = ("--weights-uri", tmp_path / "store", "--url", "http://mirror.invalid/zoo")
+    code, _, error = boxwright("weights", "pull", spec.model_id, *where)
+    assert (code, "use https, or give the archive's digest with --sha256" in error) == (2, True)
+    code, _, error = boxwright("weights", "pull", spec.model_id, *where, "--sha256", "0" * 64)
+    assert (code, "cannot be reached" in error) == (4, True)
+
+
+def test_a_redirect_away_from_protection_is_refused(spec, boxwright, tmp_path, monkeypatch):
+    from boxwright.cli import weights
+
+    class Answer(io.BytesIO):
+        url, headers = "http://elsewhere.example/archive.tar.gz", {}
+
+    assert weights.ZOO_URL.startswith("https://")
+    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda *_, **__: Answer(b"anything"))
+    code, _, error = boxwright("weights", "pull", spec.model_id, "--weights-uri", tmp_path / "store")
+    assert (code, "elsewhere.example" in error, "--sha256" in error) == (2, True, True)
