@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from boxwright.config import StorageConfig
-from boxwright.storage import connected, download, list_files
+from boxwright.errors import StorageError
+from boxwright.storage import connected, download, download_file, exists, list_files, read_bytes
 
 DATA = b"content"
 ROLE = "arn:aws:iam::123456789012:role/reader"
@@ -137,3 +138,42 @@ def test_a_role_is_assumed_and_its_credentials_are_used(recorder: Recorder, tmp_
 def test_an_endpoint_with_credentials_or_without_scheme_is_refused(endpoint: str) -> None:
     with pytest.raises(ValueError, match="endpoint_url"):
         StorageConfig(endpoint_url=endpoint)  # type: ignore[call-arg]
+
+
+NO_S3 = [b"<html><body>please log in</body>", b"{}", b"", b"<?xml version='1.0'?><Other/>"]
+
+
+@pytest.mark.parametrize("body", NO_S3, ids=ascii)
+@pytest.mark.parametrize("role", ["arn:aws:iam::1:role/reader", None])
+def test_what_is_no_answer_of_s3_or_sts_is_named(
+    body: bytes, role: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A proxy's log-in page in their place, with status 200."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_POST = do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        changes = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "BOXWRIGHT_S3_ROLE_ARN": role or ""}
+        for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", **changes}.items():
+            monkeypatch.setenv(name, value)
+        for ask in (
+            lambda: list_files("s3://bucket/x"),
+            lambda: exists("s3://bucket/x"),
+            lambda: read_bytes("s3://bucket/x", 10_000),
+            lambda: download_file("s3://bucket/x", tmp_path / "x"),
+        ):
+            with pytest.raises(StorageError, match="something else than S3|answered 500"):
+                ask()
+        server.shutdown()

@@ -31,6 +31,13 @@ CONNECTION = "BOXWRIGHT_S3_CONNECTION"  # the Airflow connection that the other 
 # A request transfers some megabytes at most: what takes longer than this hangs.
 REQUEST_SECONDS = 120
 UPLOAD_SECONDS = 600
+# What every S3 server's answer to a call has: one of these.
+_ALWAYS_THERE = {
+    "HeadObject": ("ETag",),
+    "GetObject": ("ETag",),
+    "ListObjectsV2": ("Name", "IsTruncated"),
+    "ListObjectVersions": ("Name", "IsTruncated"),
+}
 
 Environment = tuple[tuple[str, str], ...]
 
@@ -125,6 +132,7 @@ def _connect(environment: Environment) -> tuple[boto3.Session, Any]:
         s3=style,
     )
     found = session.client("s3", config=config, region_name=_region(session))
+    found.meta.events.register("after-call.s3", _require_an_answer)
     if PAYER in wanted:
         found.meta.events.register("before-call.s3", _let_requester_pay)
     return session, found
@@ -157,6 +165,15 @@ def _region(session: boto3.Session) -> str:
     return os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
 
 
+def _require_an_answer(model: Any, parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
+    """Refuses what a proxy's log-in page or another program says in S3's place: to boto3 it is an empty answer."""
+    from botocore.parsers import ResponseParserError
+
+    wanted = _ALWAYS_THERE.get(model.name, ())
+    if http_response.status_code == 200 and wanted and not any(name in parsed for name in wanted):
+        raise ResponseParserError(f"{model.name} was answered without {' or '.join(wanted)}")
+
+
 def _let_requester_pay(params: dict[str, Any], **_: Any) -> None:
     params["headers"]["x-amz-request-payer"] = "requester"
 
@@ -164,11 +181,19 @@ def _let_requester_pay(params: dict[str, Any], **_: Any) -> None:
 def _in_role(session: boto3.Session, role: str, external_id: str | None) -> boto3.Session:
     """A session with the role's credentials, which are renewed before they end."""
     from botocore.credentials import DeferredRefreshableCredentials, create_assume_role_refresher
+    from botocore.parsers import ResponseParserError
 
     region = _region(session)
     params = {"RoleArn": role, "RoleSessionName": "boxwright"} | ({"ExternalId": external_id} if external_id else {})
     refresh = create_assume_role_refresher(session.client("sts", region_name=region), params)
-    return _session(DeferredRefreshableCredentials(method="assume-role", refresh_using=refresh), region)
+
+    def refreshed() -> Any:
+        try:
+            return refresh()
+        except KeyError as error:
+            raise ResponseParserError(f"AssumeRole was answered without {error}") from None
+
+    return _session(DeferredRefreshableCredentials(method="assume-role", refresh_using=refreshed), region)
 
 
 @lru_cache(maxsize=16)

@@ -23,9 +23,15 @@ def explained(location: Location) -> Iterator[None]:
     """Turns what boto3 and obstore raise in the block into typed errors about `location`."""
     import obstore.exceptions as bulk
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
+    except ResponseParserError as error:
+        raise StorageError(
+            f"{location}: {endpoint()} answered with something else than S3 does; is it S3, and not a proxy or a "
+            "log-in page in its place? Correct AWS_ENDPOINT_URL, then run again"
+        ) from error
     except (ClientError, BotoCoreError) as error:
         raise _explain(error, location) from error
     except (bulk.BaseError, FileNotFoundError) as error:
