@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# What a command ends with where a bug ended it (`EX_SOFTWARE` of sysexits.h).
+BUG_EXIT_CODE = 70
+
 
 class BoxwrightError(Exception):
     """A failure that a user can act on; printed without a traceback.

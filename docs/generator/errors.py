@@ -27,6 +27,7 @@ def errors_page() -> str:
     rows = [
         ("0", "", "", "Done; `boxwright run`: registered, or the version that has the same model."),
         *map(_row, kinds[1:]),
+        (str(errors.BUG_EXIT_CODE), "", "yes", "A bug of Boxwright, with a traceback and a reference to report."),
     ]
     codes = sorted({*_image_codes(), *_problem_codes()})
     return page(

@@ -1,17 +1,19 @@
 """The command line, `boxwright`. Results go to stdout, progress and errors to stderr.
 
 Exit codes: 0 done, 1 the data is not usable, 2 a parameter, URI or credential is wrong, 3 the model did not pass the
-quality gate, 4 storage or a server did not answer (try again), 5 training could not go on.
+quality gate, 4 storage or a server did not answer (try again), 5 training could not go on, 70 a bug of Boxwright.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import sys
+import traceback
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -31,7 +33,8 @@ from boxwright.cli import upload as upload_commands
 from boxwright.cli import weights as weights_commands
 from boxwright.cli.options import local_path
 from boxwright.config import Settings
-from boxwright.errors import BoxwrightError
+from boxwright.errors import BUG_EXIT_CODE, BoxwrightError
+from boxwright.storage import disk_error
 
 app = typer.Typer(no_args_is_help=True, help="Fine-tunes, evaluates, registers and serves object detectors.")
 for command in (
@@ -130,13 +133,38 @@ def _quiet_libraries() -> None:
 
 
 def main() -> None:
-    """Runs the command line; a `BoxwrightError` ends it with one line and its exit code."""
+    """Runs the command line; a `BoxwrightError` ends it with one line and its exit code, a bug with a reference."""
     _quiet_libraries()
     try:
         app()
     except BoxwrightError as error:
-        progress.print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except Exception as error:
+        found = disk_error(error, Settings.from_environment().home, "boxwright")
+        if found is not None:
+            _end(found)
+        _report_bug(error)
+
+
+def _end(error: BoxwrightError) -> NoReturn:
+    progress.print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True)
+    sys.exit(error.exit_code)
+
+
+def _report_bug(error: Exception) -> NoReturn:
+    """Prints what a developer needs; the reference is the same wherever the same fault appears."""
+    from boxwright import __version__
+
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f"{Path(frame.filename).name}:{frame.name}" for frame in frames if "boxwright" in frame.filename]
+    reference = hashlib.sha256("|".join([type(error).__name__, *own]).encode()).hexdigest()[:8]
+    sys.stderr.write("".join(traceback.format_exception(error)))
+    line = (
+        f"this {type(error).__name__} is a bug of Boxwright; report it with the lines above, the version {__version__} "
+        f"and the reference {reference}. Steps that finished are kept"
+    )
+    progress.print(f"[bold red]error:[/bold red] {escape(line)}", soft_wrap=True)
+    sys.exit(BUG_EXIT_CODE)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from boxwright.config import Settings, is_registered
+from boxwright.pipeline.faults import explained
 from boxwright.pipeline.nodes import NODES
 
 _RUN_CONTEXT = "pipeline_run"
@@ -36,7 +37,16 @@ def node_outputs(run_id: str, node_id: str, settings: Settings | None = None) ->
 
 
 def run_outputs(run_id: str, settings: Settings) -> dict[str, dict[str, Any]]:
-    """Properties and `uri` of every finished node's output, by node id, in the order they were made."""
+    """Properties and `uri` of every finished node's output, by node id, in the order they were made.
+
+    Raises:
+        StorageError: ML Metadata's file is damaged or locked.
+    """
+    with explained(settings, f"reading what run {run_id} has done"):
+        return _run_outputs(run_id, settings)
+
+
+def _run_outputs(run_id: str, settings: Settings) -> dict[str, dict[str, Any]]:
     from ml_metadata.proto import metadata_store_pb2
 
     store = _store(settings)

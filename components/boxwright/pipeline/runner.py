@@ -17,6 +17,7 @@ from typing import Any
 from boxwright.config import RunConfig, RunInfo, Settings, new_run, resolve_templates
 from boxwright.errors import StorageError
 from boxwright.packaging import RunFacts
+from boxwright.pipeline.faults import explained
 from boxwright.pipeline.lineage import connection_config, node_outputs, run_outputs
 from boxwright.pipeline.nodes import NODES, Node, Phase, find_node, nodes_of
 from boxwright.pipeline.transport import bring_folder, publish_folder
@@ -59,28 +60,29 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
         StorageError: when the outputs of an earlier node are not there.
     """
     settings = Settings.from_environment()
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _light_imports():
-        from tfx.orchestration import metadata
-        from tfx.orchestration.local import runner_utils
-        from tfx.orchestration.portable import launcher
+    with explained(settings, node_id):
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _light_imports():
+            from tfx.orchestration import metadata
+            from tfx.orchestration.local import runner_utils
+            from tfx.orchestration.portable import launcher
 
-        pipeline = _compile(config, run, settings)
-        deployment = runner_utils.extract_local_deployment_config(pipeline)
-        node = next(item.pipeline_node for item in pipeline.nodes if item.pipeline_node.node_info.id == node_id)
-        one_node = launcher.Launcher(
-            pipeline_node=node,
-            mlmd_connection=metadata.Metadata(connection_config(settings)),
-            pipeline_info=pipeline.pipeline_info,
-            pipeline_runtime_spec=pipeline.runtime_spec,
-            executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
-        )
-    with connected(config.storage):
-        _bring_inputs(run, node.upstream_nodes, settings, find_node(node_id).shards_ahead)
-        one_node.launch()
-        outputs = node_outputs(run.run_id, node_id, settings)
-        if outputs and settings.shared_root:
-            publish_folder(Path(outputs["uri"]), _shared_uri(outputs["uri"], settings))
+            pipeline = _compile(config, run, settings)
+            deployment = runner_utils.extract_local_deployment_config(pipeline)
+            node = next(item.pipeline_node for item in pipeline.nodes if item.pipeline_node.node_info.id == node_id)
+            one_node = launcher.Launcher(
+                pipeline_node=node,
+                mlmd_connection=metadata.Metadata(connection_config(settings)),
+                pipeline_info=pipeline.pipeline_info,
+                pipeline_runtime_spec=pipeline.runtime_spec,
+                executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
+            )
+        with connected(config.storage):
+            _bring_inputs(run, node.upstream_nodes, settings, find_node(node_id).shards_ahead)
+            one_node.launch()
+            outputs = node_outputs(run.run_id, node_id, settings)
+            if outputs and settings.shared_root:
+                publish_folder(Path(outputs["uri"]), _shared_uri(outputs["uri"], settings))
     if outputs is None:
         # TFX skips a node whose inputs are missing without a word.
         raise StorageError(

@@ -4,6 +4,7 @@ from .connection import EXTERNAL_ID as EXTERNAL_ID
 from .connection import ROLE as ROLE
 from .connection import connected as connected
 from .connection import environment as environment
+from .disk_errors import disk_error as disk_error
 from .fetching import Progress as Progress
 from .fetching import TransferStats as TransferStats
 from .file_entry import ChangedError as ChangedError

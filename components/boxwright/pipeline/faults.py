@@ -1,0 +1,68 @@
+"""What goes wrong around a step, as typed errors: the disk, the machine, and ML Metadata's file.
+
+A step's own errors are typed where they arise; whatever is left after this module is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from boxwright.config import Settings
+from boxwright.errors import BoxwrightError, StorageError, shorten
+from boxwright.storage import disk_error
+
+# How ML Metadata's connection begins what it says, as a RuntimeError, when SQLite fails.
+_METADATA = (
+    "Error when executing query", "Cannot connect sqlite3", "There are a subset of tables", "Concurrent writes aborted",
+)  # fmt: skip
+_HELD = "another program holds the file: end it, or wait, then run again"
+_CLOSED = "let this user write the file and its folder, then run again"
+_ADVICE = {
+    "locked": _HELD,
+    "Concurrent": _HELD,
+    "readonly": _CLOSED,
+    "unable to open": _CLOSED,
+    "is full": "free space, then run again",
+    "disk I/O": "free space or mend the disk, then run again",
+}
+_DAMAGED = (
+    "the file is damaged: restore it from a backup, or move it away; then finished steps are done again, and the "
+    "lineage of earlier models is lost"
+)
+
+
+@contextmanager
+def explained(settings: Settings, doing: str) -> Iterator[None]:
+    """Turns what the disk and ML Metadata do in the block into a StorageError that says what to do.
+
+    Args:
+        settings: whose home it is.
+        doing: what is under way, for the message.
+    """
+    try:
+        yield
+    except BoxwrightError:
+        raise
+    except Exception as error:
+        if (found := _explain(error, settings, doing)) is None:
+            raise
+        raise found from error
+
+
+def _explain(error: Exception, settings: Settings, doing: str) -> StorageError | None:
+    if _is_of_metadata(error):
+        said = " ".join(str(error).split())
+        advice = next((text for sign, text in _ADVICE.items() if sign in said), _DAMAGED)
+        return StorageError(f"{doing}: {settings.metadata_path} of ML Metadata: {shorten(said, 120)}; {advice}")
+    if isinstance(error, FileNotFoundError) and str(error.filename or "").startswith(f"{settings.home}/"):
+        return StorageError(
+            f"{doing}: {error.filename} is gone, which an earlier step left: clear that step, or run anew"
+        )
+    return disk_error(error, settings.home, doing)
+
+
+def _is_of_metadata(error: Exception) -> bool:
+    if type(error).__module__.split(".")[0] == "ml_metadata":
+        return True
+    return isinstance(error, RuntimeError) and str(error).startswith(_METADATA)
