@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from boxwright.serving.batch import Looked
     from boxwright.serving.engine import Predictor
 
-TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"
+TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"  # noqa: S105 - a name
 _SHORTEST_TOKEN = 16
 _SERVING = ServingConfig.model_fields
 _MODEL_HELP = described("model", BatchInferenceConfig)

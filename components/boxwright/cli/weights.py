@@ -173,7 +173,9 @@ def _check_digest(archive: Path, expected: str | None, model_id: str, given: boo
 
 def _fetch(url: str, path: Path, model_id: str, expected: str | None) -> None:
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, path.open("wb") as file, Progress() as progress:
+        # Its scheme was looked at before, and is again.
+        opened = urllib.request.urlopen(url, timeout=_TIMEOUT)  # noqa: S310
+        with opened as answer, path.open("wb") as file, Progress() as progress:
             _check_address(answer.url, expected)  # where redirects led to
             total = int(answer.headers.get("Content-Length") or 0)
             task = progress.add_task(path.name, total=total or None)

@@ -68,4 +68,4 @@ class Retries:
     def _wait(self, attempt: int) -> None:
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
         # Spread, so that many clients do not come back in the same moment.
-        self._stopped.wait(longest * random.uniform(0.5, 1.0))
+        self._stopped.wait(longest * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

@@ -19,7 +19,7 @@ from typing import TypedDict
 from boxwright.config import ServingConfig, parse_record
 from boxwright.errors import BoxwrightError
 
-TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"
+TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"  # noqa: S105 - a name
 # One person looks at one image at a time; a few may do so at once. The size limits are those of `boxwright serve`.
 LIMITS = {"host": "127.0.0.1", "port": 0, "max_batch": 1, "max_queue": 4, "stop_timeout": 5}
 _NICENESS = 5
