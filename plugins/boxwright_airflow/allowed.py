@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from airflow.sdk import Variable
 
 from boxwright.config import Limit, Settings
+from boxwright.errors import UsageError
 from boxwright.storage import ROLE, Allowed, environment, parse_uri
 
 # Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
@@ -36,7 +37,7 @@ def limited() -> Iterator[None]:
 
 
 def _configured() -> Mapping[Limit, tuple[str, ...]]:
-    uris = [_root(uri) for variable in VARIABLES.values() if (uri := Variable.get(variable, default=None))]
+    uris = [_root(name, uri) for name in VARIABLES.values() if (uri := Variable.get(name, default=None))]
     return {
         Limit.URIS: (*uris, Settings.from_environment().weights_uri),
         Limit.ENDPOINTS: _set("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
@@ -45,9 +46,12 @@ def _configured() -> Mapping[Limit, tuple[str, ...]]:
     }
 
 
-def _root(uri: str) -> str:
+def _root(variable: str, uri: str) -> str:
     """The bucket, or the local folder above the first date, of a configured URI."""
-    location = parse_uri(uri.partition("{")[0].rpartition("/")[0] if "{" in uri else uri)
+    try:
+        location = parse_uri(uri.partition("{")[0].rpartition("/")[0] if "{" in uri else uri)
+    except UsageError as error:
+        raise UsageError(f"the Airflow Variable {variable} is {uri!a}: {error}") from None
     return str(location) if location.bucket is None else f"s3://{location.bucket}"
 
 

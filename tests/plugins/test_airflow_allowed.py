@@ -127,3 +127,10 @@ def test_storage_follows_links_within_the_lists_as_long_as_a_step_runs(
     with limited(), pytest.raises(NotAllowedError):
         list_files(str(tmp_path / "root"))
     assert list_files(str(tmp_path / "root"))
+
+
+def test_a_variable_that_holds_no_uri_is_named(ran: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_OUTPUT_URI", "gs://bucket")
+    with pytest.raises(AirflowFailException, match="Variable boxwright_output_uri is 'gs://bucket'.*use s3://"):
+        step(PARAMS)
+    assert ran == []
