@@ -17,6 +17,7 @@ from boxwright.errors import StorageError, UsageError
 from boxwright.storage import ChangedError, TransferStats, download, list_files, upload_file
 from boxwright.storage import linking as placing
 from boxwright.storage.cache import Cache, Content, open_cache
+from boxwright.storage.checks import Check, check_of_address
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COUNT = 12
@@ -118,6 +119,50 @@ def test_the_same_content_elsewhere_is_not_fetched(s3: Seaweed, tmp_path: Path) 
         put(tmp_path, s3.make_bucket(f"same-{name}"), 0, b"the same bytes")
     assert cost("s3://same-one", tmp_path / "a") == (1, 0)
     assert cost("s3://same-two", tmp_path / "b") == (0, 1)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_bit_that_a_disk_has_lost_is_found_by_the_hash(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copied: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    if copied:
+        monkeypatch.setattr(placing.os, "link", refuse)
+    cost(source, tmp_path / "a")
+    places = (tmp_path / "the cache", tmp_path / "a")
+    damaged = next(
+        path
+        for path in places[copied].rglob("*")
+        if path.is_file() and path.stat().st_size == 1000 and path.read_bytes() == b"\x05" * 1000
+    )
+    before = damaged.stat()
+    damaged.chmod(0o644)
+    with damaged.open("r+b") as file:
+        file.write(b"\x04")
+    os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert cost(source, tmp_path / "a") == (1, COUNT - 1)
+    assert (tmp_path / "a" / "5").read_bytes() == b"\x05" * 1000
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        Check("md5", "0123456789abcdef" * 2),
+        Check("sha256", "0123456789abcdef" * 4),
+        Check("md5", "0123456789abcdef" * 2 + "-3", 8 << 20),
+        Check("sha256", "0123456789abcdef" * 4 + "-12", 5 << 20),
+    ],
+)
+def test_an_address_tells_its_check(check: Check) -> None:
+    assert check.value is not None
+    assert check_of_address(check.address(check.value)) == check
+
+
+@pytest.mark.parametrize("address", ["", "sha256-a", "md5-../../etc/passwd", "crc-00", "md5-" + "0" * 32 + "-0"])
+def test_what_is_not_an_address_tells_none(address: str) -> None:
+    assert check_of_address(address) is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "other bytes", "gone"])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _MD5 = re.compile(r"[0-9a-f]{32}(-\d+)?")
+_ADDRESS = re.compile(r"(md5|sha256)-([0-9a-f]{32,64}(?:-\d+(?=-))?)(?:-([1-9]\d*))?")
 _READ = 1 << 20
 
 
@@ -91,6 +92,18 @@ class Check:
             while data := file.read(_READ):
                 hasher.update(data)
         return hasher.result()
+
+    def matches(self, path: Path) -> bool:
+        """Whether a local file has the expected hash."""
+        return self.of_file(path) == self.value
+
+
+def check_of_address(address: str) -> Check | None:
+    """The check that content with an address has to pass; None where it is not one of `Check.address`."""
+    if not (found := _ADDRESS.fullmatch(address)):
+        return None
+    algorithm, value, part_size = found.groups()
+    return Check(algorithm, value, int(part_size) if part_size else None)
 
 
 def check_of_etag(etag: str, part_size: int | None = None) -> Check | None:

@@ -89,16 +89,17 @@ def fetch_all(
     """Brings every file to its target; see `boxwright.storage.download`."""
     done, missing = 0, []
     cached: list[str] = []
-    for job in jobs:
-        with _explained(job):
-            address = _known_address(source, job, cache)
-            if not address or not place_cached(cache, address, job.target):
+    # Each is read, to see that it is whole.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        addresses = pool.map(lambda job: _placed_from_cache(source, job, cache), jobs)
+        for job, address in zip(jobs, addresses, strict=True):
+            if address is None:
                 missing.append(job)
                 continue
-        done += 1
-        cached.append(address)
-        if on_progress:
-            on_progress(done, len(jobs))
+            done += 1
+            cached.append(address)
+            if on_progress:
+                on_progress(done, len(jobs))
     stats.cached += done
     cache.touch(cached)
     if missing:
@@ -107,6 +108,13 @@ def fetch_all(
             missing, lambda count: on_progress(done + count, len(jobs)) if on_progress else None
         )
         cache.trim()
+
+
+def _placed_from_cache(source: Source, job: Job, cache: Cache) -> str | None:
+    """The address of a file that the cache had, and that is now at its place."""
+    with _explained(job):
+        address = _known_address(source, job, cache)
+        return address if address and place_cached(cache, address, job.target) else None
 
 
 def _known_address(source: Source, job: Job, cache: Cache) -> str | None:

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import uuid
 from pathlib import Path
 
 from boxwright.storage.cache import Cache
+from boxwright.storage.checks import check_of_address
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
+_log = logging.getLogger("boxwright")
 
 
 def place_cached(cache: Cache, address: str, target: Path) -> bool:
-    """Makes `target` the content with this address; False where the cache has none."""
+    """Makes `target` the content with this address; False where the cache has none.
+
+    What is handed out is read once, and has the hash that its address names: a disk that loses a bit keeps size
+    and time.
+    """
     path = cache.find(address)
-    return path is not None and place(path, target)
+    if path is None or not place(path, target):
+        return False
+    check = check_of_address(address)
+    if check is not None and check.matches(target):
+        return True
+    cache.discard(address)
+    target.unlink(missing_ok=True)
+    _log.warning("%s of the cache is not what its name says; it is fetched again", address)
+    return False
 
 
 def place(cached: Path, target: Path) -> bool:
@@ -30,7 +45,7 @@ def place(cached: Path, target: Path) -> bool:
     except FileExistsError:
         return _replace(cached, target)
     except FileNotFoundError:
-        if target.parent.is_dir():
+        if not cached.exists():
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
         return place(cached, target)
