@@ -22,6 +22,7 @@ from boxwright.evaluation import (
 )
 from boxwright.packaging import RunFacts
 from boxwright.storage import join, read_bytes
+from boxwright_airflow.allowed import allowed_here
 
 # A report of a hundred thousand bad records is not looked at here, but on its page.
 FILE_LIMIT = 20_000_000  # bytes
@@ -81,7 +82,9 @@ class Results:
         Raises:
             BoxwrightError: it cannot be read.
         """
-        return _picture(self.uri(gallery_picture(number)), self._stamp)
+        uri = self.uri(gallery_picture(number))
+        allowed_here().check_place(uri)
+        return _picture(uri, self._stamp)
 
     def uri(self, name: str) -> str:
         """Where a file of the run lies."""
@@ -92,6 +95,8 @@ class Results:
             self._note("the version's tag boxwright.archive names no archive of a Boxwright run")
             return None
         try:
+            # The folder is what a tag in the registry says.
+            allowed_here().check_place(self.uri(name))
             found: Value = _parsed(self.uri(name), self._stamp, parse)
             return found
         except BoxwrightError as error:

@@ -16,6 +16,12 @@ ORIGIN = "http://airflow.example"
 ROLES = {"viewer": "viewer", "editor": "user", "chief": "admin"}
 
 
+@pytest.fixture(autouse=True)
+def _allowed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The administrator of the tests' pages allows what tests write."""
+    monkeypatch.setenv("BOXWRIGHT_ALLOWED_URIS", str(tmp_path_factory.getbasetemp()))
+
+
 @pytest.fixture(scope="session")
 def auth_manager(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Airflow's simple auth manager with log-in on, for a user of each role."""

@@ -54,6 +54,38 @@ def test_report_picture_and_archive_come_from_the_runs_folder(visit: Make, make_
     assert 'filename="detector-1.tar.gz"' in archive.headers["content-disposition"]
 
 
+def _linked(folder: Path) -> str:
+    """A run's folder within the allowed ones, whose files are links to those of the machine."""
+    folder.mkdir(parents=True)
+    (folder / "gallery").mkdir()
+    for name in ("model.tar.gz", "evaluation.html", "metrics.json", "gallery.json", "gallery/1.jpg"):
+        (folder / name).symlink_to("/etc/passwd")
+    return f"{folder}/model.tar.gz"
+
+
+@pytest.mark.parametrize("place", ["links", "another folder", "another bucket", "a server"])
+def test_what_a_tag_names_elsewhere_is_not_handed_out(
+    visit: Make, registry: Any, make_version: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "model.tar.gz").write_bytes(b"root:x:0:0")
+    monkeypatch.setenv("BOXWRIGHT_ALLOWED_URIS", str(tmp_path / "allowed"))
+    uris = {
+        "links": _linked(tmp_path / "allowed" / "run-1" / "output"),
+        "another folder": f"{elsewhere}/model.tar.gz",
+        "another bucket": "s3://of-others/run-1/output/model.tar.gz",
+        "a server": f"file://{elsewhere}/model.tar.gz",
+    }
+    make_version("run-1", archive_uri=uris[place])
+    client = visit("viewer")
+    for path in ("archive", "report", "gallery/1.jpg"):
+        answer = client.get(f"/models/detector/1/{path}", follow_redirects=False)
+        assert answer.status_code in (403, 404), path
+        assert "root:" not in answer.text
+    assert "root:" not in client.get("/models/detector/1").text
+
+
 def test_an_archive_in_a_bucket_is_a_link_that_expires(
     visit: Make, make_version: Make, s3: Any, tmp_path: Path
 ) -> None:

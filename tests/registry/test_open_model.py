@@ -11,7 +11,7 @@ import pytest
 
 from boxwright.config.parsing import parse_config
 from boxwright.config.run_info import RunInfo
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import DataError, NotAllowedError, UsageError
 from boxwright.packaging.archive import pack
 from boxwright.registry.champion import open_champion
 from boxwright.registry.open_model import ModelSource, open_model, resolve_model
@@ -57,6 +57,23 @@ def test_a_version_an_alias_an_archive_and_a_folder_are_opened_alike(
     assert source == ModelSource("models:/detector/1", archive, "detector", 1)
     assert resolve_model(archive) == ModelSource(archive, archive, "model.tar.gz", None)
     with open_model(source) as opened:
+        assert names(opened) == ["model.json", "model.weights.h5"]
+
+
+def test_where_the_registry_says_that_an_archive_lies_is_held_against_the_list(
+    registry: Registry, release: Callable[..., Any], archive: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "model.tar.gz").symlink_to(archive)
+    registry.register(release("run-1", archive_uri=archive))
+    registry.register(release("run-2", archive_uri=f"{allowed}/model.tar.gz"))
+    monkeypatch.setenv("BOXWRIGHT_ALLOWED_URIS", str(allowed))
+    for version in (1, 2):
+        with pytest.raises(NotAllowedError, match="BOXWRIGHT_ALLOWED_URIS"), open_model(f"models:/detector/{version}"):
+            pytest.fail("it was opened")
+    monkeypatch.setenv("BOXWRIGHT_ALLOWED_URIS", str(tmp_path))
+    with open_model("models:/detector/1") as opened:
         assert names(opened) == ["model.json", "model.weights.h5"]
 
 

@@ -12,7 +12,7 @@ from boxwright.config import is_registered
 from boxwright.packaging import unpack
 from boxwright.registry.opening import open_registry
 from boxwright.registry.port import Version
-from boxwright.storage import download_file, parse_uri
+from boxwright.storage import Allowed, download_file, parse_uri
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,14 @@ def open_model(model: str | ModelSource, below: Path | None = None) -> Iterator[
 
     Raises:
         DataError: the archive does not exist, or is not one of a run.
+        NotAllowedError: the registry names a place that the administrator's list does not have.
         UsageError, StorageError: see `resolve_model` and `boxwright.storage`.
     """
-    archive = (resolve_model(model) if isinstance(model, str) else model).archive
+    source = resolve_model(model) if isinstance(model, str) else model
+    archive = source.archive
+    if source.version is not None:
+        # The registry says where it lies, and whoever writes there is not believed.
+        Allowed.from_environment().check_place(archive)
     location = parse_uri(archive)
     if location.bucket is None and location.path.is_dir():
         yield location.path

@@ -78,6 +78,23 @@ class Allowed:
         entries = self.lists.get(limit)
         return entries is None or EVERYTHING in entries or _MATCHES[limit](value, entries)
 
+    def check_place(self, uri: str) -> None:
+        """Refuses a place that was not named by a setting, but by a registry or a file, unless the list of URIs has it.
+
+        What Boxwright keeps for itself is allowed as well.
+
+        Raises:
+            NotAllowedError: the list does not have it, after links were followed.
+        """
+        entries = self.lists.get(Limit.URIS)
+        if entries is None or EVERYTHING in entries or _below_one(uri, (*entries, *_own_places())):
+            return
+        listed = f"has {', '.join(entries)}" if entries else "is empty"
+        raise NotAllowedError(
+            f"{uri} is not read: {Limit.URIS}, which the administrator sets, {listed}; have its folder added, or "
+            "register what lies below one of them"
+        )
+
     def _refusal(self, name: str, value: str, limit: Limit) -> str:
         entries = self.lists[limit]
         listed = f"has {', '.join(entries)}" if entries else "is empty"
@@ -105,13 +122,16 @@ def check_links(path: Path) -> None:
     entries = Allowed.from_environment().lists[Limit.URIS]
     if EVERYTHING in entries:
         return
-    settings = Settings.from_environment()
-    own = (str(settings.pipeline_root), str(settings.cache), settings.weights_uri, tempfile.gettempdir())
-    if not _below_one(real, (*entries, *own)):
+    if not _below_one(real, (*entries, *_own_places(), tempfile.gettempdir())):
         raise NotAllowedError(
             f"{path} is a link, or lies behind one, that leads out of {Limit.URIS} ({', '.join(entries)}); put the "
             "file itself there, or have the folder that it leads to added"
         )
+
+
+def _own_places() -> tuple[str, ...]:
+    settings = Settings.from_environment()
+    return str(settings.pipeline_root), str(settings.cache), settings.weights_uri
 
 
 def _subject(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, Limit]]:

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from boxwright.errors import BoxwrightError
+from boxwright.errors import BoxwrightError, NotAllowedError
 
 log = logging.getLogger("boxwright.pages")
 
@@ -89,7 +89,8 @@ def answer_errors(web: FastAPI) -> None:
 
     @web.exception_handler(BoxwrightError)
     def failed(request: Request, error: BoxwrightError) -> HTMLResponse:
-        return _problem(request, 503 if error.retryable else 404, str(error))
+        status = 403 if isinstance(error, NotAllowedError) else 503 if error.retryable else 404
+        return _problem(request, status, str(error))
 
     @web.exception_handler(Exception)
     def broken(request: Request, error: Exception) -> HTMLResponse:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
+from boxwright_airflow.allowed import allowed_here
 from boxwright_airflow.links import XCOM_REPORT
 from boxwright_airflow.pages.security import READ_XCOM
 
@@ -41,13 +42,17 @@ def stored_report(uri: str) -> HTMLResponse:
     """A report from storage, shut off from everything.
 
     Raises:
-        HTTPException: 404 where it is gone, 502 where storage does not answer.
+        HTTPException: 403 where it lies elsewhere than the administrator's list has it, 404 where it is gone, 502 where
+            storage does not answer.
     """
-    from boxwright.errors import BoxwrightError
+    from boxwright.errors import BoxwrightError, NotAllowedError
     from boxwright.storage import read_bytes
 
     try:
+        allowed_here().check_place(uri)
         return HTMLResponse(read_bytes(uri, REPORT_LIMIT), headers=REPORT_HEADERS)
+    except NotAllowedError as error:
+        raise HTTPException(403, str(error)) from None
     except BoxwrightError as error:
         raise HTTPException(502 if error.retryable else 404, f"{uri} cannot be read: {error}") from None
 

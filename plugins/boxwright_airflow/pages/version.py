@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from boxwright.config import ServingConfig
 from boxwright.evaluation import REPORT_PAGE
 from boxwright.storage import exists, parse_uri, presigned
+from boxwright_airflow.allowed import allowed_here
 from boxwright_airflow.pages.lineage import chain_of, graph_of, metadata_of
 from boxwright_airflow.pages.registered_models import Model, Registered, find_model
 from boxwright_airflow.pages.render import page
@@ -127,6 +128,7 @@ def _with_results(card: Card) -> Card:
 
 
 def _archive(card: Card) -> Response:
+    allowed_here().check_place(card.archive)
     name = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', card.name)}-{card.number}.tar.gz"
     if not exists(card.archive):
         raise HTTPException(404, f"{card.archive} is gone; restore it, or train the version again")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
+from boxwright_airflow.allowed import allowed_here
 from boxwright_airflow.trial.process import ModelProcess
 
 IDLE_SECONDS = 300.0
@@ -70,7 +71,7 @@ class CurrentModel:
                     return Status("busy", _busy(current), max(left, 1.0))
                 current.stop()
             if current is None or not current.alive or current.reference != reference:
-                self._current = ModelProcess(reference, self._idle_seconds)
+                self._current = ModelProcess(reference, self._idle_seconds, allowed_here().environment())
             return self.status(reference)
 
     def use(self, reference: str) -> ModelProcess | None:

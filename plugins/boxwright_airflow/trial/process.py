@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ class ModelProcess:
     Args:
         reference: `models:/name/3`.
         idle_seconds: after how long without a use it is stopped.
+        lists: the administrator's, as variables: the registry's word on where an archive lies is not enough.
 
     Attributes:
         phase: how far it is; `failed` with a `problem`, `ended` without.
@@ -35,7 +37,7 @@ class ModelProcess:
         facts: what the server's `/model` says, once it is ready.
     """
 
-    def __init__(self, reference: str, idle_seconds: float) -> None:
+    def __init__(self, reference: str, idle_seconds: float, lists: Mapping[str, str] | None = None) -> None:
         self.reference = reference
         self.phase: Phase = "loading"
         self.problem = ""
@@ -48,7 +50,7 @@ class ModelProcess:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_WITHHELD)}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "boxwright.serving.http.private_server", reference],
-            env=kept | {TOKEN_VARIABLE: self._token},
+            env=kept | dict(lists or {}) | {TOKEN_VARIABLE: self._token},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
