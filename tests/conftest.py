@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(_name, "1")
 
 TESTS = Path(__file__).resolve().parent
+# The tests' model family, here and in the processes that tests start.
+OWN_FAMILY = str(TESTS / "own_family")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (OWN_FAMILY, os.environ.get("PYTHONPATH"))))
+sys.path.insert(0, OWN_FAMILY)
+import_module("finder_hook")
 # Files and folders that take long, the longest first: two processes start them in this order and so end together.
 # `make test-quick` leaves them out.
 SLOW = (

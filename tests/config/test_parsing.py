@@ -81,5 +81,5 @@ def test_all_mistakes_are_told_at_once():
 
 def test_other_records_are_read_by_the_same_parser():
     assert parse_settings(["max_batch=2"], ServingConfig.model_fields) == {"max_batch": 2}
-    with pytest.raises(UsageError, match=r"max_bath is unknown \(did you mean max_batch\?\); valid names are body_tim"):
+    with pytest.raises(UsageError, match=r"max_bath is unknown \(did you mean max_batch\?\); valid names are answer_t"):
         parse_settings(["max_bath=2"], ServingConfig.model_fields)

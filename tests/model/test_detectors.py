@@ -145,10 +145,13 @@ def test_the_saved_model_answers_encoded_images_with_the_same_boxes(detector, mo
 
     from boxwright.model.store import save_detector
     from boxwright.packaging.saved_model import export_saved_model
+    from boxwright.serving.engine.foreign_graph import copy_checked
     from boxwright.training.input import decode_image
 
     save_detector(detector, _card(model_id), tmp_path)
     export_saved_model(tmp_path, tmp_path)
+    # And it consists of operations that a server would run if it came from elsewhere.
+    copy_checked(tmp_path / "saved_model", tmp_path / "copy", model_id)
     pixels = np.random.default_rng(1).integers(0, 255, (2, 120, 80, 3), dtype=np.uint8)
     encoded = [tf.io.encode_png(image).numpy() for image in pixels]
     served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]

@@ -124,5 +124,5 @@ def test_published_weights_go_everywhere_but_into_the_class_layers(tmp_path):
         expected = top.get(id(variable), np.float32(0.25))
         np.testing.assert_array_equal(variable.numpy(), np.broadcast_to(expected, variable.shape))
     (tmp_path / "model.weights.h5").write_bytes(b"not an HDF5 file")
-    with pytest.raises(DataError, match="model.weights.h5 of dfine-nano: not the weights of this model"):
+    with pytest.raises(DataError, match="model.weights.h5: expected a file of weights"):
         detector.load_pretrained(tmp_path)

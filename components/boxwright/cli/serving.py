@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"  # noqa: S105 - a name
 _SHORTEST_TOKEN = 16
 _SERVING = ServingConfig.model_fields
+_OPTIONS = ("host", "port", "follow", "trust_saved_model")
 _MODEL_HELP = described("model", BatchInferenceConfig)
 _log = logging.getLogger("boxwright")
 out = Console()
 
 Model = Annotated[str, typer.Option(help=_MODEL_HELP)]
+Trust = Annotated[bool, typer.Option("--trust-saved-model", help=described("trust_saved_model", ServingConfig))]
 
 
 def predict(
@@ -44,6 +46,7 @@ def predict(
         typer.Option(parser=local_path, metavar="FOLDER", help="Folder for copies of the images with boxes drawn in."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per image.")] = False,
+    trust_saved_model: Trust = False,
 ) -> None:
     """Detects objects in images and prints them; the exit code is 1 if an image could not be processed."""
     from boxwright.registry import resolve_model
@@ -51,7 +54,7 @@ def predict(
     from boxwright.serving.engine import load_predictor
 
     uris = list(dict.fromkeys(uri for given in images for uri in images_at(given)))
-    predictor = load_predictor(resolve_model(model))
+    predictor = load_predictor(resolve_model(model), trust_saved_model)
     least = predictor.info.threshold if threshold is None else threshold
     limits = ServingConfig()  # type: ignore[call-arg]
     names = _drawn_names(uris)
@@ -119,21 +122,20 @@ def serve(
     host: Annotated[str, typer.Option(help=described("host", ServingConfig))] = _SERVING["host"].default,
     port: Annotated[int, typer.Option(help=described("port", ServingConfig))] = _SERVING["port"].default,
     follow: Annotated[bool, typer.Option("--follow", help=described("follow", ServingConfig))] = False,
+    trust_saved_model: Trust = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
             help="Limit, by default "
-            + ", ".join(
-                f"{name}={field.default}" for name, field in _SERVING.items() if name not in ("host", "port", "follow")
-            )
+            + ", ".join(f"{name}={field.default}" for name, field in _SERVING.items() if name not in _OPTIONS)
             + ".",
         ),
     ] = None,
 ) -> None:
     """Serves a model over HTTP until stopped. If BOXWRIGHT_TOKEN is set, clients must send it as a bearer token."""
-    values: dict[str, Any] = {"host": host, "port": port, "follow": follow}
+    values: dict[str, Any] = dict(zip(_OPTIONS, (host, port, follow, trust_saved_model), strict=True))
     config = parse_record(ServingConfig, values | parse_settings(settings or [], _SERVING))
     from boxwright.serving.http import serve as run_server
 

@@ -28,12 +28,29 @@ class ServingConfig(Frozen):
     max_megapixels: float = Field(50.0, gt=0, description="Maximum size of an image in megapixels.")
     max_files: Positive = Field(32, description="Maximum number of images in one request to /invocations/batch.")
     body_timeout: float = Field(30.0, gt=0, description="Time limit in seconds for receiving a request.")
+    decode_timeout: float = Field(10.0, gt=0, description="Time limit in seconds for decoding an image.")
+    header_timeout: float = Field(
+        10.0,
+        gt=0,
+        description="Time limit in seconds for the headers of a request, from the connection or last answer.",
+    )
+    answer_timeout: float = Field(
+        30.0, gt=0, description="Time in seconds after which an answer is given up if the client reads nothing of it."
+    )
+    max_connections: Positive = Field(
+        256, description="Maximum number of connections; above it, the one that has waited longest for a request goes."
+    )
     stop_timeout: Positive = Field(
         30, description="Time limit in seconds for requests in progress when the server stops."
     )
     follow: bool = Field(False, description="Switch to the new version when the model reference points to another one.")
     follow_seconds: float = Field(
         15.0, gt=0, description="Interval in seconds between two checks of the model reference."
+    )
+    trust_saved_model: bool = Field(
+        False,
+        description="Run the SavedModel in the model's archive, a program of whoever made it, instead of building the "
+        "network from the catalogue; in a process of its own that writes no files, from known operations only.",
     )
 
     @property

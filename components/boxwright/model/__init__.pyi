@@ -25,3 +25,4 @@ from .store import build_detector as build_detector
 from .store import load_card as load_card
 from .store import load_detector as load_detector
 from .store import save_detector as save_detector
+from .weights_file import load_weights as load_weights

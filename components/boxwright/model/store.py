@@ -8,19 +8,23 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import Field, StrictInt, ValidationError, model_validator
 
 from boxwright.config import Frozen
-from boxwright.errors import DataError
+from boxwright.errors import DataError, UsageError, shorten
 from boxwright.model.catalogue import model_spec
 from boxwright.model.families import create_detector
+from boxwright.model.weights_file import load_weights
 from boxwright.storage import write_json
 
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "model.weights.h5"
 _CARD_LIMIT = 10_000_000
+# Beyond every dataset that detectors are trained on (some have 21,000), and within a server's memory.
+MOST_CLASSES = 32_000
+SMALLEST_INPUT, LARGEST_INPUT = 32, 2048
 
 
 class ModelCard(Frozen):
@@ -33,10 +37,16 @@ class ModelCard(Frozen):
         category_ids: the dataset's own id of each class.
     """
 
-    model_id: str
-    image_size: int
-    classes: tuple[str, ...]
-    category_ids: tuple[int, ...]
+    model_id: str = Field(max_length=200)
+    image_size: StrictInt = Field(ge=SMALLEST_INPUT, le=LARGEST_INPUT)
+    classes: tuple[str, ...] = Field(min_length=1, max_length=MOST_CLASSES)
+    category_ids: tuple[StrictInt, ...]
+
+    @model_validator(mode="after")
+    def _one_id_for_each_class(self) -> Self:
+        if len(self.classes) != len(self.category_ids):
+            raise ValueError(f"it has {len(self.classes)} classes and {len(self.category_ids)} category ids")
+        return self
 
 
 def build_detector(card: ModelCard) -> Any:
@@ -65,31 +75,43 @@ def load_card(model_dir: Path) -> ModelCard:
     try:
         if path.stat().st_size > _CARD_LIMIT:
             raise DataError(f"{path} has more than {_CARD_LIMIT:,} bytes; expected a Boxwright model")
-        return ModelCard(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, ValidationError) as error:
+        return ModelCard.model_validate(json.loads(path.read_bytes()))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise DataError(
+            f"{path}: expected a Boxwright model: {shorten(place)} is {shorten(first['input'])}: {first['msg']}"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected a Boxwright model: {_first_line(error)}") from None
 
 
 def load_detector(model_dir: Path, image_size: int | None = None) -> tuple[Any, ModelCard]:
     """Builds the detector of a folder and loads its weights.
 
-    Keras refuses weights files that lead to other files or unpack to more than they hold.
-
     Args:
         model_dir: folder with both files.
         image_size: input size to build it for, where that is not the model's own.
 
     Raises:
-        DataError: when either file is missing or does not fit the architecture.
+        DataError: either file is missing, the model is not of this version's catalogue, or the weights do not fit it.
     """
     card = load_card(model_dir)
-    detector = build_detector(card if image_size is None else card.model_copy(update={"image_size": image_size}))
-    try:
-        detector.load_weights(model_dir / WEIGHTS_FILE)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{model_dir / WEIGHTS_FILE}: does not fit {card.model_id}: {_first_line(error)}") from None
+    path = model_dir / WEIGHTS_FILE
+    if not path.is_file():
+        raise DataError(f"{path}: expected the weights of the model beside its {MODEL_FILE}")
+    detector = _build_foreign(card if image_size is None else card.model_copy(update={"image_size": image_size}))
+    load_weights(detector, path, card.model_id)
     return detector, card
 
 
+def _build_foreign(card: ModelCard) -> Any:
+    """A detector of a card that anybody may have written: what it asks for wrongly is a fault of the data."""
+    try:
+        return build_detector(card)
+    except UsageError as error:
+        raise DataError(f"{MODEL_FILE}: {error}") from None
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,5 +9,8 @@ from .package import RunParts as RunParts
 from .package import package_model as package_model
 from .recipe import recipe_of as recipe_of
 from .run_facts import RunFacts as RunFacts
+from .sample import SAMPLE_FILE as SAMPLE_FILE
 from .sample import Sample as Sample
 from .sample import read_sample as read_sample
+from .serving_function import OUTPUTS as OUTPUTS
+from .serving_function import serving_function as serving_function

@@ -51,6 +51,8 @@ class Sample(StoredRecord):
 
     FILE = SAMPLE_FILE
     ADVICE = "package the model again"
+    # Images are as large as a dataset has them.
+    LIMIT = 200_000_000
 
     image: Annotated[
         bytes, BeforeValidator(_decoded), PlainSerializer(lambda data: base64.b64encode(data).decode(), str)
@@ -63,23 +65,24 @@ class Sample(StoredRecord):
 def write_sample(examples_dir: Path, evaluation_dir: Path, out_dir: Path) -> None:
     """Writes `sample.json` from the evaluation's images: of the first few, the one with the surest detection.
 
-    Nothing is written where none of them has a detection, or all are large.
+    Where none of them has a detection, the first one stands without; where all are large, the smallest.
     """
     from boxwright.evaluation import EvaluationSummary, first_images
 
     split = EvaluationSummary.read(evaluation_dir).split
     records = {image.id: image for image in load_annotations(examples_dir / split / "annotations.json").images}
     shards = sorted((examples_dir / split).glob("examples-*.tfrecord"))
-    images = {key: data for key, data in first_images(shards, _LOOKED_AT) if len(data) <= _LARGEST}
-    found: dict[int, list[dict[str, Any]]] = {}
+    looked_at = dict(first_images(shards, _LOOKED_AT))
+    images = {key: data for key, data in looked_at.items() if len(data) <= _LARGEST}
+    if not images:
+        images = dict([min(looked_at.items(), key=lambda one: len(one[1]))])
+    found: dict[int, list[dict[str, Any]]] = {key: [] for key in images}
     for detection in json.loads((evaluation_dir / DETECTIONS_FILE).read_text()):
         if detection["image_id"] in images:
-            found.setdefault(detection["image_id"], []).append(detection)
-    if not found:
-        return
+            found[detection["image_id"]].append(detection)
     for detections in found.values():
         detections.sort(key=lambda detection: -detection["score"])
-    chosen = max(found, key=lambda key: (found[key][0]["score"], -key))
+    chosen = max(found, key=lambda key: (found[key][0]["score"] if found[key] else -1.0, -key))
     shown = ("category_id", "bbox", "score")
     Sample(
         image=images[chosen],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +76,7 @@ class Trained:
         export_saved_model(self.model, self.package)
         write_sample(self.examples, self.evaluation, self.package)
         shutil.copy(self.model / "model.json", self.package)
+        shutil.copy(self.model / "model.weights.h5", self.package)
         shutil.copy(self.evaluation / "metrics.json", self.package)
 
     def _build_examples(self, root: Path) -> None:
@@ -159,7 +163,7 @@ def test_a_broken_image_is_named_and_the_others_of_its_batch_are_seen(predictor:
         assert "broken or truncated" in str(refused) and "\n" not in str(refused)
 
 
-def test_no_keras_is_needed(finder: Path) -> None:
+def test_nothing_that_trains_is_needed(finder: Path) -> None:
     import subprocess
     import sys
 
@@ -168,7 +172,7 @@ def test_no_keras_is_needed(finder: Path) -> None:
         "from boxwright.registry.open_model import resolve_model\n"
         "from boxwright.serving.engine import load_predictor\n"
         f"load_predictor(resolve_model({str(finder)!r}))\n"
-        "print([name for name in ('keras_hub', 'tfx', 'mlflow', 'fastapi') if name in sys.modules])"
+        "print([name for name in ('great_expectations', 'tfx', 'mlflow', 'fastapi') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -193,33 +197,52 @@ def test_a_model_that_sees_what_it_was_measured_with_is_taken(trained: Trained, 
     sample = json.loads((trained.package / SAMPLE_FILE).read_text())
     assert 0 < len(sample["detections"]) <= 20
     spoilt = Path(shutil.copytree(trained.package, tmp_path / "spoilt"))
-    shutil.rmtree(spoilt / "saved_model")
-    # Another network under the same files.
+    # Other weights under the same files.
     import keras
 
     keras.utils.set_random_seed(6)
     _, card = load_detector(trained.model)
     (tmp_path / "model").mkdir()
     save_detector(build_detector(card), card, tmp_path / "model")
-    export_saved_model(tmp_path / "model", spoilt)
+    shutil.copy(tmp_path / "model" / "model.weights.h5", spoilt)
     with pytest.raises(DataError, match="not the model that was evaluated"):
         load(spoilt)
     (spoilt / SAMPLE_FILE).unlink()
-    load(spoilt)
+    with pytest.raises(DataError, match="has no sample.json.*--trust-saved-model"):
+        load(spoilt)
+
+
+def test_a_model_that_saw_nothing_has_a_sample_too(trained: Trained, tmp_path: Path) -> None:
+    evaluation = Path(shutil.copytree(trained.evaluation, tmp_path / "evaluation"))
+    (evaluation / "detections.json").write_text("[]")
+    write_sample(trained.examples, evaluation, tmp_path)
+    sample = json.loads((tmp_path / SAMPLE_FILE).read_text())
+    assert sample["detections"] == [] and sample["image"]
 
 
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (lambda folder: shutil.rmtree(folder / "saved_model"), "saved_model.pb cannot be loaded"),
-        (lambda folder: _reading_files(folder), "has ReadFile, by which it could touch"),
-        (lambda folder: (folder / "saved_model" / "saved_model.pb").write_bytes(b"x" * 100), "cannot be loaded"),
+        (lambda folder: (folder / "model.weights.h5").unlink(), "no model.weights.h5, from which Boxwright builds"),
+        (lambda folder: (folder / "model.weights.h5").write_bytes(b"x" * 100), "expected a file of weights"),
         (lambda folder: (folder / "model.json").unlink(), "model.json"),
         (lambda folder: (folder / "model.json").write_text("{}"), "model.json"),
         (lambda folder: (folder / "metrics.json").write_text('{"threshold": 2}'), "'threshold' is 2"),
         (lambda folder: (folder / "metrics.json").write_text("[]"), "metrics.json"),
         (lambda folder: (folder / "sample.json").write_text("{}"), "sample.json"),
-        (lambda folder: _with_classes(folder, LABELS[:1]), "class 2 of 1"),
+        (lambda folder: _with_sample(folder, image="aGVsbG8="), "image in its sample.json cannot be read"),
+        (lambda folder: _with_sample(folder, image=_huge_png()), "cannot be read .DecompressionBomb"),
+        (lambda folder: _with_card(folder, classes=LABELS[:1], category_ids=[1]), "class 2 of 1"),
+        (lambda folder: _with_card(folder, classes=LABELS[:1]), "1 classes and 2 category ids"),
+        (lambda folder: _with_card(folder, classes=["x"] * 40_000), "classes"),
+        (lambda folder: _with_card(folder, classes=[]), "classes"),
+        (lambda folder: _with_card(folder, model_id="../../etc/passwd"), "model_id '../../etc/passwd' is unknown"),
+        (lambda folder: _with_card(folder, model_id="x" * 500), "model_id"),
+        (lambda folder: _with_card(folder, image_size=1 << 30), "image_size"),
+        (lambda folder: _with_card(folder, image_size=399), "image_size=399: expected a multiple of 8"),
+        (lambda folder: _with_card(folder, image_size=True), "image_size"),
+        (lambda folder: _with_card(folder, family="os:system"), "family"),
+        (lambda folder: (folder / "model.json").write_text("[" * 100_000), "expected a Boxwright model"),
         (lambda folder: _rebuilt(folder), "not finite"),
     ],
 )
@@ -230,26 +253,26 @@ def test_a_spoilt_model_is_refused_in_one_line(other: Path, spoil: Any, why: str
     assert "\n" not in str(caught.value)
 
 
-def _with_classes(folder: Path, classes: tuple[str, ...]) -> None:
-    card = json.loads((folder / "model.json").read_text()) | {"classes": classes, "category_ids": [1]}
+def _with_card(folder: Path, **changes: Any) -> None:
+    card = json.loads((folder / "model.json").read_text()) | changes
     (folder / "model.json").write_text(json.dumps(card))
 
 
-def _reading_files(folder: Path) -> None:
-    import tensorflow as tf
+def _with_sample(folder: Path, **changes: Any) -> None:
+    sample = json.loads((folder / "sample.json").read_text()) | changes
+    (folder / "sample.json").write_text(json.dumps(sample))
 
-    class Spy(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="encoded_images")])
-        def serve(self, encoded_images: Any) -> dict[str, Any]:
-            return {"secret": tf.map_fn(lambda _: tf.io.read_file("/etc/hostname"), encoded_images)}
 
-    module = Spy()
-    shutil.rmtree(folder / "saved_model")
-    tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": module.serve})
+def _huge_png() -> str:
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    packed = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    ]
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(packed)).decode()
 
 
 def _rebuilt(folder: Path) -> None:
-    shutil.rmtree(folder / "saved_model")
     export_finder(folder, nan=True)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from finder import encoded, export_slow_finder, scene, write_facts
+from finder import encoded, export_finder, scene, write_facts
 from served import Served, serving
 
 TOKEN = "a-token-of-the-test-1234"
@@ -24,7 +24,7 @@ SECONDS = 0.5
 def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that takes half a second for a batch."""
     folder = tmp_path_factory.mktemp("slow")
-    export_slow_finder(folder, SECONDS)
+    export_finder(folder, seconds=SECONDS)
     write_facts(folder)
     return folder
 

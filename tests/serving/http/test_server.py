@@ -180,7 +180,7 @@ def test_several_images_in_one_request(client: httpx.Client) -> None:
 def test_the_model_tells_about_itself(client: httpx.Client) -> None:
     told = client.get("/model").json()
     assert told["classes"] == list(LABELS)
-    assert (told["input_size"], told["default_threshold"], told["metrics"]["AP50"]) == ([64, 64], 0.5, 0.75)
+    assert (told["input_size"], told["default_threshold"], told["metrics"]["AP50"]) == ([400, 400], 0.5, 0.75)
     assert (told["name"], told["version"]) == ("model.tar.gz", None)
 
 

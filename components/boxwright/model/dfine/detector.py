@@ -17,10 +17,8 @@ import numpy as np
 import tensorflow as tf
 from keras_hub.src.models.d_fine import d_fine_loss
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from boxwright.errors import DataError
-from boxwright.model import MAX_DETECTIONS, SCORE_THRESHOLD, ClassWeights, Detector, ModelSpec, Resizing
+from boxwright.model import MAX_DETECTIONS, SCORE_THRESHOLD, ClassWeights, Detector, ModelSpec, Resizing, load_weights
 from boxwright.model.dfine.preset import preset_weights
 
 _QUERIES = 300
@@ -94,13 +92,7 @@ class DFine(Detector):
         """
         donor = _backbone(self.spec, _COCO_CLASSES, self.image_size, denoising=100)
         with preset_weights(folder) as path:
-            try:
-                donor.load_weights(path)
-            except (OSError, ValueError, KeyError) as error:
-                first = str(error).strip().splitlines()[0]
-                raise DataError(
-                    f"{path.name} of {self.spec.model_id}: not the weights of this model: {first}"
-                ) from None
+            load_weights(donor, path, self.spec.model_id)
         top = {id(weights.variable) for weights in self.class_weights()}
         values = [variable for variable in donor.weights if "denoising_class_embed" not in variable.path]
         for variable, value in zip(self.backbone.weights, values, strict=True):
@@ -173,6 +165,8 @@ class _Objects:
 def _match(
     logits: NDArray[Any], boxes: NDArray[Any], labels: NDArray[Any], truth: NDArray[Any], per_image: NDArray[Any]
 ) -> NDArray[np.int32]:
+    from scipy.optimize import linear_sum_assignment  # only training has it
+
     matched, start, queries = np.zeros(len(labels), np.int32), 0, logits.shape[1]
     for image, count in enumerate(per_image):
         part = slice(start, start + count)

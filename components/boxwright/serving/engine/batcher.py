@@ -56,6 +56,7 @@ class Batcher(Generic[Result]):
         self._expected = 0
         self._task: asyncio.Task[None] | None = None
         self._seconds_per_picture = 0.1
+        self._called: float | None = None
 
     def start(self) -> None:
         """Begins to take pictures; called within the event loop."""
@@ -75,6 +76,11 @@ class Batcher(Generic[Result]):
     def is_running(self) -> bool:
         """Whether pictures are taken."""
         return self._task is not None and not self._task.done()
+
+    @property
+    def seconds_in_call(self) -> float:
+        """For how long the model has been at its batch; 0 where it has none."""
+        return 0.0 if self._called is None else time.monotonic() - self._called
 
     def seconds_until_free(self, pictures: int) -> int:
         """The estimated seconds for `pictures` ahead of a new one; at least one."""
@@ -114,7 +120,7 @@ class Batcher(Generic[Result]):
             batch = await self._gather()
             if not batch:
                 continue
-            started = time.monotonic()
+            started = self._called = time.monotonic()
             try:
                 results = await asyncio.get_running_loop().run_in_executor(
                     self._pool, self._run, [waiting.picture for waiting in batch]
@@ -124,6 +130,8 @@ class Batcher(Generic[Result]):
                     if not waiting.result.done():
                         waiting.result.set_exception(error)
                 continue
+            finally:
+                self._called = None
             for waiting, result in zip(batch, results, strict=True):
                 if not waiting.result.done():
                     waiting.result.set_result(result)

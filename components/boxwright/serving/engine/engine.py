@@ -12,12 +12,15 @@ from typing import TypeVar
 from boxwright.config import ServingConfig
 from boxwright.serving.engine.batch_size import BatchSize
 from boxwright.serving.engine.batcher import Batcher
-from boxwright.serving.engine.picture import Picture, RefusedImageError, read_picture
+from boxwright.serving.engine.decoders import Decoders
+from boxwright.serving.engine.picture import Picture, RefusedImageError
 from boxwright.serving.engine.predictor import Detections, Predictor
 from boxwright.serving.engine.telemetry import Telemetry
 
 Value = TypeVar("Value")
 _DECODERS = 2
+# A model call on the largest batch takes seconds on a slow machine; one that takes this long hangs.
+_SECONDS_OF_A_CALL = 60.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,9 @@ class Engine:
         self.batcher: Batcher[tuple[Predictor, Detections | RefusedImageError]] = Batcher(
             self._predict, BatchSize(config.max_batch), config.max_pixels, config.max_delay_ms / 1000, telemetry.batch
         )
+        self._decoders = Decoders(_DECODERS, config.max_pixels, config.decode_timeout)
         # Beside the event loop's own pool: large images must not keep a model from being fetched.
-        self._decoders = ThreadPoolExecutor(_DECODERS, "decode")
+        self._threads = ThreadPoolExecutor(_DECODERS, "decode")
 
     def start(self) -> None:
         """Begins to answer; called within the event loop."""
@@ -69,8 +73,18 @@ class Engine:
 
     async def stop(self) -> None:
         """Ends it."""
+        self._decoders.stop()
         await self.batcher.stop()
-        self._decoders.shutdown(wait=True)
+        self._threads.shutdown(wait=True)
+
+    @property
+    def problem(self) -> str | None:
+        """Why no image would be answered now, if so."""
+        if not self.batcher.is_running:
+            return "the model does not take images"
+        if (seconds := self.batcher.seconds_in_call) > _SECONDS_OF_A_CALL:
+            return f"the model has not answered for {seconds:.0f} s; start the server again"
+        return None
 
     async def look(self, data: bytes) -> Seen:
         """Detections on one encoded image.
@@ -80,7 +94,7 @@ class Engine:
         """
         try:
             with self.batcher.expecting() as arrived:
-                picture = await self.aside(lambda: read_picture(data, self.config.max_pixels))
+                picture = await self.aside(lambda: self._decoders.read(data))
                 arrived()
                 predictor, result = await self.batcher.submit(picture)
             if isinstance(result, RefusedImageError):
@@ -93,7 +107,7 @@ class Engine:
 
     async def aside(self, work: Callable[[], Value]) -> Value:
         """Runs what takes long and needs no model outside of the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _predict(self, pictures: Sequence[Picture]) -> list[tuple[Predictor, Detections | RefusedImageError]]:
         predictor = self.current

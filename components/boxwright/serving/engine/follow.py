@@ -65,7 +65,7 @@ class Follower:
                 return False
             loading = source.reference
             _log.info("%s is now %s; loading it beside %s", self._reference, loading, current)
-            predictor = await asyncio.to_thread(load_predictor, source)
+            predictor = await asyncio.to_thread(load_predictor, source, engine.config.trust_saved_model)
         except BoxwrightError as error:
             if loading and not error.retryable:
                 self._refused.add(loading)
@@ -74,6 +74,7 @@ class Follower:
             else:
                 _log.warning("%s could not be resolved, trying again: %s", self._reference, error)
             return False
+        # Its process, where it has one, ends with the last batch that began with it.
         engine.current = predictor
         engine.telemetry.switch("taken")
         engine.telemetry.model(source.reference)

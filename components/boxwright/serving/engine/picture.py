@@ -7,19 +7,33 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from boxwright.errors import DataError
-from boxwright.images import is_quarter_turned, open_image, orientation_of, plain_image, unreadable_reason
+from boxwright.images import (
+    is_quarter_turned,
+    jpeg_scans,
+    open_image,
+    orientation_of,
+    plain_image,
+    png_chunks,
+    unreadable_reason,
+    without_extras,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _HEADER = 32
+# A progressive JPEG has some ten scans, each as much work as the pixels are many: so many are allowed of the largest
+# image, and more of a smaller one.
+_SCANS_OF_LARGEST, _MOST_SCANS = 20, 200
+# Encoders write a chunk of pixels for 8 kB or more.
+_MOST_CHUNKS = 20_000
 
 
 class RefusedImageError(DataError):
     """An image that cannot be looked at.
 
     Attributes:
-        code: `image_empty`, `image_unreadable` or `image_too_large`.
+        code: `image_empty`, `image_unreadable`, `image_too_large` or `image_too_complex`.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -61,11 +75,14 @@ def read_picture(data: bytes, max_pixels: int) -> Picture:
         with open_image(source) as image:
             if image.width * image.height > max_pixels:
                 raise _too_large(f"{image.width} x {image.height} pixels", max_pixels)
+            _check_cost(data, image, max_pixels)
             orientation = orientation_of(image)
             width, height = image.size
             encoded = plain_image(data, image, orientation != 1).data
             if encoded is data:
                 _check_pixels(data, image)
+                # TensorFlow's decoder unpacks texts and profiles that nobody looks at.
+                encoded = without_extras(data) if image.format == "PNG" else data
     except RefusedImageError:
         raise
     except Image.DecompressionBombError:
@@ -78,6 +95,16 @@ def read_picture(data: bytes, max_pixels: int) -> Picture:
     return Picture(encoded, width, height)
 
 
+def _check_cost(data: bytes, image: Image.Image, max_pixels: int) -> None:
+    if image.format == "PNG":
+        if png_chunks(data, _MOST_CHUNKS) > _MOST_CHUNKS:
+            raise _too_complex(f"more than {_MOST_CHUNKS:,} chunks", "save it again as PNG")
+        return
+    most = min(_MOST_SCANS, _SCANS_OF_LARGEST * max_pixels // max(1, image.width * image.height))
+    if jpeg_scans(data, most) > most:
+        raise _too_complex(f"more than {most} scans", "save it as a baseline JPEG")
+
+
 def _check_pixels(data: bytes, image: Image.Image) -> None:
     """Decodes what goes to the model as it came: TensorFlow loses memory with every JPEG that it gives up on."""
     if image.format == "PNG":
@@ -86,6 +113,10 @@ def _check_pixels(data: bytes, image: Image.Image) -> None:
     else:
         image.draft("L", (1, 1))  # reads every bit, and makes few pixels of them
     image.load()
+
+
+def _too_complex(what: str, advice: str) -> RefusedImageError:
+    return RefusedImageError("image_too_complex", f"the image has {what}, too many to decode in time; {advice}")
 
 
 def _too_large(size: str, max_pixels: int) -> RefusedImageError:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from boxwright.errors import DataError
-from boxwright.packaging import Sample, read_sample
+from boxwright.images import open_image
+from boxwright.packaging import SAMPLE_FILE, Sample, read_sample
 from boxwright.serving.engine.picture import Picture, RefusedImageError
 from boxwright.serving.engine.predictor import Detections, Predictor
 
@@ -18,24 +19,31 @@ from boxwright.serving.engine.predictor import Detections, Predictor
 # model, label map or preprocessing lies far beyond these.
 MIN_IOU, MAX_SCORE_DIFFERENCE, MIN_SHARE = 0.9, 0.05, 0.9
 _COMPARED = 10
+_LARGEST = 200_000_000  # pixels
 _log = logging.getLogger("boxwright")
 
 
-def check_predictor(predictor: Predictor, folder: Path) -> None:
-    """Runs a model on its stored sample, or on a flat picture where its archive has none.
+def check_predictor(predictor: Predictor, folder: Path, sample_needed: bool = True) -> None:
+    """Runs a model on its stored sample.
 
     It warms the model as well: the first call is much slower than the later ones.
 
     Args:
         predictor: what was loaded.
         folder: the unpacked archive.
+        sample_needed: whether an archive without `sample.json` is refused; else a flat picture stands for it.
 
     Raises:
-        DataError: its output is not a detector's, or the sample's detections are not found again.
+        DataError: it has no sample; its output is not a detector's, or the sample's detections are not found again.
     """
     reference = predictor.info.source.reference
     sample = read_sample(folder)
-    picture = _flat_picture() if sample is None else Picture(sample.image, sample.width, sample.height)
+    if sample is None and sample_needed:
+        raise DataError(
+            f"{reference} has no {SAMPLE_FILE}, by which a model is held against its evaluation; train it again with "
+            "this version, or add --trust-saved-model if you know who made it"
+        )
+    picture = _flat_picture() if sample is None else _picture_of(sample, reference)
     # Twice, since shapes that vary are traced the second time.
     for count in (1, 2):
         seen = predictor.predict([picture] * count)[-1]
@@ -46,6 +54,19 @@ def check_predictor(predictor: Predictor, folder: Path) -> None:
         _log.info("%s has no sample.json; only the form of its output was checked", reference)
     else:
         _compare(seen, sample, predictor)
+
+
+def _picture_of(sample: Sample, reference: str) -> Picture:
+    try:
+        with open_image(io.BytesIO(sample.image)) as image:
+            size = image.size
+    except Exception as error:  # Pillow's decoders raise many types on broken bytes
+        raise DataError(
+            f"{reference}: the image in its {SAMPLE_FILE} cannot be read ({type(error).__name__})"
+        ) from None
+    if size[0] * size[1] > _LARGEST:
+        raise DataError(f"{reference}: the image in its {SAMPLE_FILE} has {size[0]} x {size[1]} pixels")
+    return Picture(sample.image, sample.width, sample.height)
 
 
 def _flat_picture() -> Picture:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import logging
 import time
 from collections.abc import Collection
 
@@ -13,11 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from boxwright.serving.engine import Engine
 from boxwright.serving.http.problems import ProblemError
+from boxwright.serving.http.repeated import REQUESTS
 
 # A load balancer asks without a token.
 _OPEN = ("/ping",)
 _BOUNDED = ("/invocations", "/invocations/batch")
-_log = logging.getLogger("boxwright")
 
 
 class Admission:
@@ -55,7 +54,7 @@ class Admission:
             pass
         except LocalProtocolError as error:
             # What came was no HTTP after all: uvicorn has answered 400 in the midst of it.
-            _log.warning("an answer was not sent: %s", error)
+            REQUESTS.warning("an answer was not sent: %s", error)
         finally:
             route = path if path in self.routes else "other"
             self.engine.telemetry.request(route, status, time.monotonic() - started)

@@ -104,9 +104,9 @@ def _add_invocations(app: FastAPI, engine: Engine) -> None:
 def _add_facts(app: FastAPI, engine: Engine) -> None:
     @app.get("/ping", summary="Health of the server")
     async def ping() -> Response:
-        """200 as soon as the model is warm."""
-        if not engine.batcher.is_running:
-            raise ProblemError(503, "stopping", "the model does not take images", {"Retry-After": "1"})
+        """200 as soon as the model is warm, and as long as images are answered."""
+        if problem := engine.problem:
+            raise ProblemError(503, "not_ready", problem, {"Retry-After": "1"})
         return json_response({"status": "ok", "model": engine.current.info.source.reference})
 
     @app.get("/model", summary="Facts about the model", responses=_responses(401))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +12,10 @@ from starlette.exceptions import HTTPException
 
 from boxwright.errors import BoxwrightError, UsageError
 from boxwright.serving.engine import NotAcceptableError, RefusedImageError, one_line
+from boxwright.serving.http.repeated import REQUESTS
 
-IMAGE_STATUS = {"image_empty": 400, "image_unreadable": 400, "image_too_large": 413}
+IMAGE_STATUS = {"image_empty": 400, "image_unreadable": 400, "image_too_large": 413, "image_too_complex": 413}
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
-_log = logging.getLogger("boxwright")
 
 
 class ProblemError(Exception):
@@ -47,7 +46,7 @@ def problem_of(error: BoxwrightError) -> ProblemError:
         return ProblemError(406, "not_acceptable", str(error))
     if isinstance(error, UsageError):
         return ProblemError(422, "bad_parameter", str(error))
-    _log.error("a request failed: %s", error)
+    REQUESTS.error("a request failed: %s", error)
     return ProblemError(500, "internal", "the model failed on this request; the server's log says why")
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 
 import uvicorn
 
@@ -16,8 +20,13 @@ from boxwright.errors import StorageError, UsageError
 from boxwright.registry import resolve_model
 from boxwright.serving.engine import Engine, Follower, Telemetry, followed, load_predictor, settle_memory
 from boxwright.serving.http.app import create_app
+from boxwright.serving.http.connection import bounded_connection
+from boxwright.serving.http.repeated import tell_once
 
 _LOOPBACK = ("127.", "::1", "localhost")
+# Beyond `stop_timeout`: what is left to do when all requests are answered or given up.
+_SECONDS_TO_END = 3.0
+_EXIT_CODE_OF_THE_HUNG = 1
 _log = logging.getLogger("boxwright")
 
 
@@ -40,10 +49,11 @@ def serve(
         followed(reference)
     if token is None and not config.host.startswith(_LOOPBACK):
         _log.warning("listening on %s without a token: whoever reaches this machine can use the model", config.host)
+    tell_once()
     with listening(config) as listener:
         source = resolve_model(reference)
         _log.info("loading %s", source.reference)
-        engine = Engine(load_predictor(source), config, Telemetry())
+        engine = Engine(load_predictor(source, config.trust_saved_model), config, Telemetry())
         settle_memory()
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -62,8 +72,9 @@ async def _run(
     server = _Server(
         uvicorn.Config(
             create_app(engine, token),
-            # Bounds the headers, which the faster one does not.
-            http="h11",
+            # Over h11, which bounds the headers; the faster one does not.
+            http=bounded_connection(config),
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -82,16 +93,32 @@ async def _run(
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens."""
+    """Tells when it listens, and ends in time after a signal, whatever hangs."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._is_ending = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if not self._is_ending:
+            self._is_ending = True
+            seconds = (self.config.timeout_graceful_shutdown or 0) + _SECONDS_TO_END
+            threading.Thread(target=_end_after, args=(seconds,), name="stop", daemon=True).start()
+
+
+def _end_after(seconds: float) -> None:
+    time.sleep(seconds)
+    # What hangs is a model call or a decoder, in code that cannot be interrupted.
+    _log.error("the server did not stop within %g s: requests under way are given up", seconds)
+    logging.shutdown()
+    os._exit(_EXIT_CODE_OF_THE_HUNG)
 
 
 @contextmanager

@@ -1,0 +1,3 @@
+"""Read by every Python process that starts with this folder on its path."""
+
+import finder_hook  # noqa: F401
