@@ -59,6 +59,12 @@ class TrainingError(BoxwrightError):
     exit_code = 5
 
 
+class PartlyError(BoxwrightError):
+    """Some of many inputs could not be processed; the result has all others."""
+
+    exit_code = 6
+
+
 def error_of(exit_code: int | None) -> type[BoxwrightError]:
     """The class of the errors with an exit code; `TrainingError` for all other codes."""
     return next((kind for kind in BoxwrightError.__subclasses__() if kind.exit_code == exit_code), TrainingError)

@@ -179,7 +179,7 @@ def test_convert_mistakes(boxwright: Any, tmp_path: Path) -> None:
     source = coco_file(tinyset.write(tmp_path / "seed"))
     (empty := tmp_path / "empty").mkdir()
     for arguments, code, words in [
-        ((source, tmp_path / "out", "--from", "csv"), 2, "coco, voc, yolo"),
+        ((source, tmp_path / "out", "--from", "xlsx"), 2, "coco, voc, yolo"),
         ((tmp_path / "nowhere", tmp_path / "out", "--from", "coco"), 2, "nowhere does not exist"),
         ((source, tmp_path / "seed", "--from", "coco"), 2, "new or empty folder"),
         ((source, tmp_path / "out", "--from", "coco", "--images", empty), 1, "p0.jpg does not exist"),

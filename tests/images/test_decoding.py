@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 import tinyset
 from PIL import Image
 
-from boxwright.images.decoding import Encoded, encoded_image
+from boxwright.images.decoding import Encoded, encoded_image, open_image
+from boxwright.images.reasons import unreadable_reason
 
 SIZE = (40, 30)
 
@@ -81,3 +83,23 @@ def test_boxes_drawn_on_the_stored_picture_keep_it() -> None:
     exif[0x0112] = 6
     data = bytes_of(tinyset.picture(0), "JPEG", exif=exif)
     assert encoded_image(data, SIZE) == Encoded(data, "jpeg")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: data[:29] + b"!!!!" + data[33:], "PNG with a broken checksum in chunk IHDR"),
+        (lambda data: data[:8], "broken or truncated"),
+        (lambda data: data[:20], "broken or truncated"),
+        (lambda data: b"\xff\xd8\xff\xe0 nothing", "broken or truncated"),
+        (lambda data: b"GIF89a", "not JPEG or PNG; it begins with"),
+    ],
+)
+def test_the_reason_is_the_decoders(damage: Any, words: str) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(buffer, "PNG")
+    file = io.BytesIO(damage(buffer.getvalue()))
+    with pytest.raises(Exception) as caught:
+        open_image(file).load()
+    reason = unreadable_reason(file, file.getvalue()[:32], caught.value)
+    assert words in reason and "\n" not in reason

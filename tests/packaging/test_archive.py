@@ -90,6 +90,15 @@ def test_a_plain_tar_of_the_folder_is_taken_too(tmp_path: Path) -> None:
     assert content(tmp_path / "target") == content(source)
 
 
+def test_what_a_repack_adds_is_left_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """SageMaker's containers put their code beside the model, and macOS's tar its own files."""
+    added = ("code/inference.py", "code/requirements.txt", "._run.json", "model/._x", ".DS_Store")
+    entries = [(tarfile.TarInfo(name), b"x") for name in (*added, "run.json")]
+    unpack(archive_of(tmp_path / "a.tar.gz", *entries), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["run.json"]
+    assert "5 files are not of a model package" in caplog.text and "code/inference.py" in caplog.text
+
+
 def test_modes_of_the_archive_are_not_taken(tmp_path: Path) -> None:
     entry = member("run.json")
     entry.mode = 0o6777

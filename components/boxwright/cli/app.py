@@ -1,7 +1,8 @@
 """The command line, `boxwright`. Results go to stdout, progress and errors to stderr.
 
 Exit codes: 0 done, 1 the data is not usable, 2 a parameter, URI or credential is wrong, 3 the model did not pass the
-quality gate, 4 storage or a server did not answer (try again), 5 training could not go on, 70 a bug of Boxwright.
+quality gate, 4 storage or a server did not answer (try again), 5 training could not go on, 6 some of many images could
+not be processed, 70 a bug of Boxwright.
 """
 
 from __future__ import annotations

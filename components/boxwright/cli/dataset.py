@@ -17,9 +17,19 @@ from boxwright.cli.options import Report as ReportFolder
 from boxwright.cli.options import described
 from boxwright.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config, parse_settings
 from boxwright.dataset.annotations import splits_below
-from boxwright.dataset.importing import FORMATS, Converted, ConvertOptions, Frame, OnInvalid, convert_dataset
-from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Rule
-from boxwright.errors import DataError
+from boxwright.dataset.importing import (
+    EXPORTS,
+    FORMATS,
+    Account,
+    Converted,
+    ConvertOptions,
+    Frame,
+    OnInvalid,
+    convert_dataset,
+    export_dataset,
+)
+from boxwright.dataset.validation import REPORT_FILE, RULES, TOO_FEW_IMAGES, Finding, Report, Rule
+from boxwright.errors import DataError, UsageError
 
 _SHOWN = 50
 
@@ -81,7 +91,8 @@ def validate(
     if report is not None:
         found.write(report / REPORT_FILE)
         write_early_page(report / PAGE_FILE, found)
-    if images and not found.errors:
+    # Too few of them are still to be looked at.
+    if images and not [error for error in found.errors if error.rule != TOO_FEW_IMAGES.name]:
         found = _with_images(config, found, report)
     if as_json:
         typer.echo(json.dumps(found.to_dict()))
@@ -125,15 +136,32 @@ def convert(
     ] = None,
     on_invalid: Annotated[
         OnInvalid, typer.Option(help="Broken records: end and name all, or leave them out and name all.")
-    ] = "error",
+    ] = "fail",
     strict: Annotated[bool, typer.Option("--strict", help="End if anything of the source would be lost.")] = False,
     reencode: Annotated[
         bool, typer.Option("--reencode", help="Write pictures that are not JPEG or PNG as PNG.")
     ] = False,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="SHARES", help="Shares of training, validation and test to draw, as 0.8,0.1,0.1."),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(metavar="PATTERN", help="Regular expression; images with the same text in it stay in one split."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help=f"Write a dataset of Boxwright's in another format: {', '.join(EXPORTS)}."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole account as one JSON object.")] = False,
 ) -> None:
-    """Converts a dataset of another format to Boxwright's, and accounts for all that is in it."""
-    options = ConvertOptions(kind, images, strict, on_invalid, boxes, reencode)
+    """Converts a dataset of another format to Boxwright's, or back, and accounts for all that is in it."""
+    if to is not None:
+        if kind or images or boxes or split or group_by or reencode:
+            raise UsageError("--to goes with --strict and --json only; SOURCE is a dataset in Boxwright's format")
+        _show_exported(out_dir, export_dataset(source, out_dir, to, strict), as_json)
+        return
+    options = ConvertOptions(kind, images, strict, on_invalid, boxes, reencode, split, group_by)
     converted = convert_dataset(source, out_dir, options)
     if as_json:
         typer.echo(json.dumps(converted.account.to_dict() | {"classes": converted.classes, "splits": converted.images}))
@@ -153,6 +181,16 @@ def _show_account(out_dir: Path, converted: Converted) -> None:
         + (f"; {came.negatives} images without boxes" if came.negatives else "")
         + (f"; splits: {splits}" if splits else "")
     )
+    for remark in account.remarks:
+        _say(f"  {remark}")
+
+
+def _show_exported(out_dir: Path, account: Account, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(account.to_dict()))
+        return
+    came = account.came_out
+    _say(f"{out_dir}: {came.images} images, {came.boxes} boxes, {came.classes} classes")
     for remark in account.remarks:
         _say(f"  {remark}")
 

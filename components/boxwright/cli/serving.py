@@ -15,7 +15,7 @@ from rich.markup import escape
 from boxwright.cli.options import described, local_path
 from boxwright.cli.progress import shown
 from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record, parse_settings
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import DataError, PartlyError, UsageError
 from boxwright.storage import write_atomic
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per image.")] = False,
     trust_saved_model: Trust = False,
 ) -> None:
-    """Detects objects in images and prints them; the exit code is 1 if an image could not be processed."""
+    """Detects objects in images and prints them; the exit code is 6 if some could not be processed, 1 if none could."""
     from boxwright.registry import resolve_model
     from boxwright.serving.batch import images_at, look_at, record
     from boxwright.serving.engine import load_predictor
@@ -70,7 +70,8 @@ def predict(
             _draw(looked, predictor, least, draw / names[looked.uri])
         _tell(told, as_json)
     if refused:
-        raise DataError(f"{refused} of {len(uris)} images could not be processed; they are named above")
+        kind = DataError if refused == len(uris) else PartlyError
+        raise kind(f"{refused} of {len(uris)} images could not be processed; they are named above")
 
 
 def _tell(told: dict[str, Any], as_json: bool) -> None:

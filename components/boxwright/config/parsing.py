@@ -98,9 +98,22 @@ def unknown_name(name: str, valid: Iterable[str]) -> str:
     if name in _OF_THE_ADMINISTRATOR:
         return f"{name} is no setting of a run: it decides where code runs, so {_OF_THE_ADMINISTRATOR[name]} sets it"
     names = sorted(valid)
+    if name in flat_names() and (here := _within_a_section(name, names)) is None:
+        return (
+            f"{name} is a setting of a run, which `boxwright run` and `trigger` take, and not of this; valid names are "
+            f"{', '.join(names)}"
+        )
+    elif name in flat_names():
+        return f"{name} is called {here} here; valid names are {', '.join(names)}"
     near = difflib.get_close_matches(name, names, n=1)
     suggestion = f" (did you mean {near[0]}?)" if near else ""
     return f"{name} is unknown{suggestion}; valid names are {', '.join(names)}"
+
+
+def _within_a_section(flat: str, valid: Iterable[str]) -> str | None:
+    """The name of a run's setting where only its section is asked for: `on_invalid` for validation_on_invalid."""
+    _, name = flat_names()[flat]
+    return name if name in valid else None
 
 
 def parse_config(values: dict[str, Any]) -> RunConfig:

@@ -23,7 +23,14 @@ FILES = (
     "metrics.json",
     "sample.json",
 )
-LAYOUT = Layout(folders=FOLDERS, files=FILES, kind="a model package", remedy="upload it again from a finished run")
+LAYOUT = Layout(
+    folders=FOLDERS,
+    files=FILES,
+    kind="a model package",
+    remedy="upload it again from a finished run",
+    # SageMaker repacks an archive with the code of its own container.
+    skipped=("code",),
+)
 
 
 def pack(source_dir: Path, archive_path: Path) -> None:

@@ -13,6 +13,7 @@ from .files import explain_os_error as explain_os_error
 from .files import replacing as replacing
 from .files import write_atomic as write_atomic
 from .files import write_json as write_json
+from .location import is_leftover as is_leftover
 from .location import join as join
 from .location import parse_uri as parse_uri
 from .location import unsafe_key as unsafe_key

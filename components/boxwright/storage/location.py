@@ -13,6 +13,7 @@ from boxwright.errors import UsageError
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]", re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_LEFTOVERS = re.compile(r"(\._.*|\.DS_Store|Thumbs\.db|desktop\.ini|__MACOSX|\.git|\.ipynb_checkpoints)", re.IGNORECASE)
 _LONGEST_NAME = 255  # bytes, what common file systems take
 
 
@@ -125,3 +126,8 @@ def unsafe_key(key: str) -> str | None:
     if any(len(part.encode()) > _LONGEST_NAME for part in parts):
         return f"has a part longer than {_LONGEST_NAME} bytes; rename the file"
     return None
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file or folder is one that a system leaves behind, as macOS's `._x.jpg` beside x.jpg."""
+    return bool(_LEFTOVERS.fullmatch(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import shutil
 import tarfile
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import DataError, UsageError, shorten
 from boxwright.storage.files import explain_os_error
-from boxwright.storage.location import unsafe_key
+from boxwright.storage.location import is_leftover, unsafe_key
 
 _CHUNK = 1 << 20
+_NAMED = 10
+_log = logging.getLogger(__name__)
 # Names and extended headers of one entry; a bomb may hide in them, since tarfile reads them into memory whole.
 _HEADER_LIMIT = 1 << 18
 _BROKEN = (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError, ValueError, OverflowError, RecursionError)
@@ -31,7 +34,7 @@ class Layout:
         folders, files: at its top.
         kind: what the archive is, for errors.
         remedy: what to do about a broken one.
-        skipped: folders at its top that are read past.
+        skipped: folders at its top that are read past, as what a system left behind is everywhere; both are named.
         in_folder: whether all of it lies in one folder, whose name is dropped.
     """
 
@@ -61,6 +64,8 @@ class Layout:
         known = (*self.folders, *self.files, *self.skipped)
         if self.in_folder and parts[0] not in known:
             parts = parts[1:]
+        if any(map(is_leftover, parts)):
+            return None
         return None if not parts or parts[0] in self.skipped else "/".join(parts)
 
 
@@ -130,6 +135,7 @@ class _Unpacking:
             cast(IO[bytes], zipped), lambda: self._refused("holds more data than its headers announce")
         )
         self.bytes = self.entries = 0
+        self.skipped: list[str] = []
 
     def run(self) -> None:
         self.meter.allow(_HEADER_LIMIT)
@@ -142,6 +148,9 @@ class _Unpacking:
         # gzip compares its checksum at the end of the data only.
         while self.meter.read(_CHUNK):
             pass
+        if self.skipped:
+            _log.warning("%s: %d files are not of %s and were left: %s", self.name, len(self.skipped), self.layout.kind,
+                         ", ".join(map(shorten, self.skipped[:_NAMED])))  # fmt: skip
 
     def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
         """Deals with one entry; returns how much of it is still to be read past."""
@@ -154,6 +163,7 @@ class _Unpacking:
         self._check(member, name)
         place = self.layout.within(name)
         if place is None:
+            self.skipped += [] if member.isdir() else [name]
             return member.size
         if problem := self.layout.problem(place, member.isdir()):
             raise self._refused(f"has {name!a}: {problem}")

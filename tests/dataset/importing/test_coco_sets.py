@@ -152,6 +152,7 @@ def test_ids_that_are_no_numbers(tmp_path: Path) -> None:
         "C:\\x\\images\\p0.jpg",
         "https://host/a/p0.jpg?x=1",
         "s3://bucket/images/p0.jpg",
+        "s3://b]x/p0.jpg",
     ],
 )
 def test_images_are_found_by_what_other_systems_call_them(tmp_path: Path, written: str) -> None:

@@ -71,7 +71,12 @@ FAULTS = {
     "cut-jpeg": ("a.jpg", GOOD_JPEG[:-200], "image_undecodable", "broken or truncated"),
     "cut-jpeg-by-a-byte": ("a.jpg", GOOD_JPEG[:-2], "image_undecodable", "broken or truncated"),
     "cut-png": ("a.png", GOOD_PNG[:-200], "image_undecodable", "broken or truncated"),
-    "wrong-check-sum": ("a.png", png(40, 30, rows(8), bad_sum=True), "image_undecodable", "broken or truncated"),
+    "wrong-check-sum": (
+        "a.png",
+        png(40, 30, rows(8), bad_sum=True),
+        "image_undecodable",
+        "PNG with a broken checksum in chunk IDAT",
+    ),
     "no-pixels": ("a.png", png(40, 30), "image_undecodable", "broken or truncated"),
     "gif": ("a.jpg", bytes_of(RGB, "GIF"), "image_undecodable", "GIF, not JPEG or PNG"),
     "webp": ("a.png", bytes_of(RGB, "WEBP"), "image_undecodable", "WEBP, not JPEG or PNG"),

@@ -255,10 +255,48 @@ def test_too_much_dropped(tmp_path: Path) -> None:
     assert (found.rule, found.value["dropped"], found.value["of"]) == ("too_much_dropped", 7, 60)
 
 
+def one_image(content: Document) -> None:
+    content["images"] = content["images"][:1]
+    content["annotations"] = [box for box in content["annotations"] if box["image_id"] == content["images"][0]["id"]]
+
+
+def test_one_image_cannot_be_held_out(tmp_path: Path) -> None:
+    content = clean(1)
+    one_image(content)
+    training = write(tmp_path / "set", content)
+    report = examine(config(tmp_path, {"severities": {"category_without_boxes": "off"}}, training=training), None)
+    [found] = [found for found in report.errors if found.rule == "too_few_images"]
+    assert found.value == 1 and "validation dataset" in found.advice
+    validation = write(tmp_path / "other", clean(2))
+    report = examine(config(tmp_path, training=training, validation=validation), None)
+    assert "too_few_images" not in {found.rule for found in report.findings}
+
+
+def test_copies_of_boxes_are_left_out_and_not_counted_as_lost(tmp_path: Path) -> None:
+    content = clean(1)
+    content["annotations"] += [dict(box) for box in content["annotations"][:30]]
+    for setting in ("fail", "drop"):
+        run = config(tmp_path, {"on_invalid": setting}, training=write(tmp_path / setting, content))
+        report = examine(run, None)
+        assert report.errors == [] and len(report.warnings) == 30
+        assert [record.index for record in report.dropped] == list(range(60, 90))
+        assert {record.reason for record in report.dropped} == {"box_duplicate"}
+    strict = {"severities": {"box_duplicate": "error"}}
+    assert len(examine(config(tmp_path, strict, training=write(tmp_path / "c", content)), None).errors) == 30
+
+
+def test_what_a_system_left_behind_is_not_an_image(tmp_path: Path) -> None:
+    content = clean(1)
+    files = files_of(content) | {"._more.jpg": b"x", "__MACOSX/._a.jpg": b"x"}
+    report = examine(config(tmp_path, training=write(tmp_path / "set", content, files)), None)
+    assert report.findings == [] and report.splits["training"]["unused_files"] == 0
+
+
 def test_every_rule_of_the_annotations_is_in_the_corpus() -> None:
     planted = {rule for rule, _, _ in IN_TRAINING} | {
         "class_names_differ", "class_not_in_training", "class_too_few_boxes", "class_imbalance", "file_unreadable",
         "image_missing", "image_empty", "format_corners", "format_ambiguous", "too_much_dropped",
+        "too_few_images",
     }  # fmt: skip
     images = {name for name, rule in RULES.items() if rule.scope == "images"} - {"image_missing", "image_empty"}
     assert planted == set(RULES) - images

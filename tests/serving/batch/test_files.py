@@ -54,7 +54,7 @@ def boxwright(finder: Path, home: Settings, monkeypatch: pytest.MonkeyPatch, cap
 
 def test_predict_tells_what_it_sees_and_names_what_it_cannot(photos: Path, boxwright: Any) -> None:
     code, out, err = boxwright(photos, photos / "a.jpg")
-    assert code == 1
+    assert code == 6
     assert "red thing" in out and "blue" not in out  # below the model's threshold
     assert out.count("1 found") == 2
     assert "b.JPEG" in err and "c.png" in err and "2 of 4 images could not be processed" in err
@@ -63,7 +63,7 @@ def test_predict_tells_what_it_sees_and_names_what_it_cannot(photos: Path, boxwr
 
 def test_predict_json_gives_coco_results_a_line(photos: Path, boxwright: Any) -> None:
     code, out, _ = boxwright(photos / "more", photos / "c.png", "--json", "--threshold", "0.1")
-    assert code == 1
+    assert code == 6
     first, second = (json.loads(line) for line in out.splitlines())
     assert (first["width"], first["height"]) == (400, 300)
     red, blue = first["detections"]

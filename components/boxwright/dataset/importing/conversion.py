@@ -15,13 +15,13 @@ from boxwright.dataset.importing.frames import OtherPictureError, read_header, s
 from boxwright.dataset.importing.reading import Reading, open_source
 from boxwright.dataset.importing.records import BrokenError, Frame, SourceImage, SourceSet, shown
 from boxwright.dataset.importing.reencoding import reencoded
+from boxwright.dataset.importing.splitting import SPLITS, draw_splits, parse_shares
 from boxwright.dataset.importing.tree import READ
 from boxwright.dataset.importing.writing import ReadyImage, write_sets
 from boxwright.errors import DataError, UsageError
 from boxwright.storage import unsafe_key
 
-OnInvalid = Literal["error", "drop"]
-SPLITS = ("training", "validation", "test")
+OnInvalid = Literal["fail", "drop"]
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,21 @@ class ConvertOptions:
         kind: one of `FORMATS`; recognised from the files if unset.
         images: the folder of the images, if the source's own is not to be searched.
         strict: whether any loss is an error.
-        on_invalid: "error" ends at broken records, naming all; "drop" leaves them out, by name.
+        on_invalid: "fail" ends at broken records, naming all; "drop" leaves them out, by name.
         boxes: whether boxes are drawn on pictures as shown or as stored; told from sizes and format if unset.
         reencode: whether pictures in other formats are written as PNG.
+        split: shares of training, validation and test to draw, as "0.8,0.1,0.1", of a source without splits.
+        group_by: a regular expression; images whose names have the same text in it are drawn together.
     """
 
     kind: str | None = None
     images: Path | None = None
     strict: bool = False
-    on_invalid: OnInvalid = "error"
+    on_invalid: OnInvalid = "fail"
     boxes: Frame | None = None
     reencode: bool = False
+    split: str | None = None
+    group_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None 
     options = options or ConvertOptions()
     if options.kind is not None and options.kind not in FORMATS:
         raise UsageError(f"--from {options.kind!a} is unknown; expected one of {', '.join(FORMATS)}")
+    shares = None if options.split is None else parse_shares(options.split)
+    if options.group_by is not None and shares is None:
+        raise UsageError("--group-by goes with --split; expected shares such as --split 0.8,0.1,0.1")
     if not source.exists():
         raise UsageError(f"{source} does not exist; expected a {options.kind or 'labelled'} set")
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
@@ -82,7 +89,7 @@ def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None 
     ready = _measured(found, reading, options)
     by_split = _by_split(ready, account)
     categories = _categories(found, [image.image for image in ready], account)
-    if options.on_invalid == "error":
+    if options.on_invalid == "fail":
         account.raise_if_broken()
     if options.strict:
         account.raise_if_lost()
@@ -94,6 +101,8 @@ def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None 
     out.negatives = sum(not image.image.objects for image in ready)
     out.files = len(by_split)
     account.check_balance()
+    if shares is not None:
+        by_split = _drawn(by_split, shares, options.group_by, account)
     write_sets(by_split, categories, out_dir)
     crowds = sum(box.crowd for image in ready for box in image.image.objects)
     return Converted(tuple(categories), {split: len(images) for split, images in by_split.items()}, crowds, account)
@@ -166,6 +175,14 @@ def _by_split(ready: Iterable[ReadyImage], account: Account) -> dict[str, list[R
         account.noted("in no split of the source; taken for training", image.image.where)
         found["training"].append(image)
     return {split: found[split] for split in SPLITS if split in found}
+
+
+def _drawn(
+    by_split: dict[str, list[ReadyImage]], shares: tuple[float, ...], group_by: str | None, account: Account
+) -> dict[str, list[ReadyImage]]:
+    if set(by_split) != {""}:
+        raise UsageError(f"--split: the source has splits of its own: {', '.join(by_split)}; leave --split out")
+    return draw_splits(by_split[""], shares, group_by, account)
 
 
 def _categories(found: SourceSet, images: list[SourceImage], account: Account) -> dict[str, int]:

@@ -14,17 +14,13 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from boxwright.storage import is_leftover
+
 READ = (".jpg", ".jpeg", ".png")
 # Pictures that Boxwright does not read; `--reencode` makes them such, as far as Pillow can.
 OTHER_PICTURES = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".dib", ".ppm")
-_LEFTOVERS = re.compile(r"^(\._.*|\.DS_Store|Thumbs\.db|desktop\.ini|__MACOSX|\.git|\.ipynb_checkpoints)$", re.I)
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
-
-
-def is_leftover(name: str) -> bool:
-    """Whether a file or folder is one that a system leaves behind, as macOS's `._x.jpg` beside x.jpg."""
-    return bool(_LEFTOVERS.match(name))
 
 
 def is_picture(name: str) -> bool:
@@ -36,15 +32,21 @@ def parts_of(written: str) -> list[str]:
     """The parts of a path as any system or service writes it: with a drive, as a URL, or behind `?d=`."""
     name = written.strip()
     if _SCHEME.match(name):
-        split = urlsplit(name)
-        name = unquote(split.path)
-        given = parse_qs(split.query)
-        name = given["d"][0] if "d" in given else name
+        name = _path_of_url(name)
     elif "?d=" in name:
         name = unquote(name.split("?d=", 1)[1])
     elif _DRIVE.match(name):
         name = name[2:]
     return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+
+
+def _path_of_url(url: str) -> str:
+    try:
+        split = urlsplit(url)
+        given = parse_qs(split.query)
+    except ValueError:  # brackets that are no address
+        return url.split("://", 1)[1].partition("/")[2]
+    return given["d"][0] if "d" in given else unquote(split.path)
 
 
 def folded(name: str) -> str:

@@ -14,11 +14,11 @@ from boxwright.dataset.annotations import evidence_of, judge, raw_id
 from boxwright.dataset.validation.checks import ClassCheck, Expectation, FileCheck, FormatCheck, Found
 from boxwright.dataset.validation.classes import class_rows
 from boxwright.dataset.validation.describe import class_finding, file_finding, record_finding
-from boxwright.dataset.validation.dropping import records_to_drop, share_finding
+from boxwright.dataset.validation.dropping import records_to_drop, share_finding, spare_records
 from boxwright.dataset.validation.expectations import Failures, expectations_of, run_expectations
 from boxwright.dataset.validation.findings import Report
 from boxwright.dataset.validation.record_measures import Records
-from boxwright.dataset.validation.rules import RULES, TOO_MUCH_DROPPED, Rule, rules_of
+from boxwright.dataset.validation.rules import RULES, TOO_FEW_IMAGES, TOO_MUCH_DROPPED, Rule, rules_of
 from boxwright.dataset.validation.split_data import SplitData
 from boxwright.dataset.validation.tables import class_table, record_table
 
@@ -38,8 +38,10 @@ def check_splits(
         _check_file(split, report)
     _check_format(splits, config, report)
     _run_rules(splits, config, report, rules, out_dir, input_size)
+    _check_enough(splits, report)
     if config.data_validation.on_invalid == "drop":
         _drop(splits, config.data_validation.max_drop_share, report)
+    report.drop(spare_records(report.findings))
 
 
 def _describe_split(split: SplitData, report: Report) -> None:
@@ -58,6 +60,19 @@ def _check_file(split: SplitData, report: Report) -> None:
             report.checked(rule.name, split.name, 1)
             for found in check.measure(split):
                 report.add(file_finding(rule, split.name, found))
+
+
+def _check_enough(splits: Sequence[SplitData], report: Report) -> None:
+    """Whether an image can be held out for validation; copies among the images show only in their bytes, later."""
+    if [split.name for split in splits if split.name != "test"] != ["training"]:
+        return
+    training = splits[0]
+    report.checked(TOO_FEW_IMAGES.name, training.name, 1)
+    labelled = int(np.isin(training.images.ids, training.boxes.image_ids).sum())
+    # A set without any is the matter of another rule.
+    if labelled == 1:
+        advice = "to hold one out for validation, two images with boxes are needed"
+        report.add(file_finding(TOO_FEW_IMAGES, training.name, Found("images", labelled, context=advice)))
 
 
 def _check_format(splits: Sequence[SplitData], config: RunConfig, report: Report) -> None:

@@ -16,6 +16,7 @@ from boxwright.dataset.validation.rules import RULES, TOO_MUCH_DROPPED
 from boxwright.storage import read_bytes
 
 _RECORDS = ("images", "annotations")
+_SPARE = frozenset(rule.name for rule in RULES.values() if rule.is_spare)
 
 
 def records_to_drop(findings: Iterable[Finding], documents: Mapping[str, dict[str, Any]]) -> list[Dropped]:
@@ -42,6 +43,18 @@ def records_to_drop(findings: Iterable[Finding], documents: Mapping[str, dict[st
     return dropped
 
 
+def spare_records(findings: Iterable[Finding]) -> list[Dropped]:
+    """The copies of records that are there already, which a warning leaves out; not those that have errors as well."""
+    found_all = list(findings)
+    broken = {(found.split, found.list, found.index) for found in found_all if found.severity == "error"}
+    return [
+        Dropped(found.split, found.list, found.index, found.file, found.rule)
+        for found in found_all
+        if RULES[found.rule].is_spare and found.severity == "warning" and found.index is not None
+        and (found.split, found.list, found.index) not in broken
+    ]  # fmt: skip
+
+
 def share_finding(split: str, dropped: Iterable[Dropped], facts: Mapping[str, Any], most: float) -> Finding | None:
     """The finding that too many records of a split would go, or that none would be left.
 
@@ -51,9 +64,11 @@ def share_finding(split: str, dropped: Iterable[Dropped], facts: Mapping[str, An
         facts: the split's counts of `images` and `boxes`.
         most: largest share of each to drop.
     """
+    # What is lost with a copy is nothing.
+    lost = [record for record in dropped if record.split == split and record.reason not in _SPARE]
     for name, total in (("images", facts["images"]), ("boxes", facts["boxes"])):
         of_list = "annotations" if name == "boxes" else name
-        gone = len({record.index for record in dropped if record.split == split and record.list == of_list})
+        gone = len({record.index for record in lost if record.list == of_list})
         if gone and (gone > most * total or gone == total):
             value = {"list": name, "dropped": gone, "of": total, "max_drop_share": most}
             return file_finding(TOO_MUCH_DROPPED, split, Found("file", value))

@@ -47,6 +47,7 @@ class Rule:
         checks: what is measured for it; of each table at most once.
         spoils_image: whether an image that breaks it cannot be opened, to be compared with others or drawn.
         shares_file: whether what breaks it shares its file with another image, so that dropping it drops both.
+        is_spare: whether what breaks it says nothing that is not there already, so that a warning leaves it out.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Rule:
     checks: tuple[Check, ...] = ()
     spoils_image: bool = False
     shares_file: bool = False
+    is_spare: bool = False
 
     def __post_init__(self) -> None:
         tables = [check.table for check in self.checks if isinstance(check, RecordCheck | ClassCheck)]
@@ -91,11 +93,14 @@ def _rule(
     check: Check | tuple[Check, ...] = (),
     spoils_image: bool = False,
     shares_file: bool = False,
+    is_spare: bool = False,
 ) -> Rule:
     threshold = ValidationConfig.model_fields[setting].default if setting else None
     checks = check if isinstance(check, tuple) else (check,)
     severity: Literal["error", "warning"] = "warning" if warning else "error"
-    return Rule(name, severity, threshold, scope, description, advice, setting, checks, spoils_image, shares_file)
+    return Rule(
+        name, severity, threshold, scope, description, advice, setting, checks, spoils_image, shares_file, is_spare
+    )
 
 
 def _each(*tables: Table) -> tuple[Check, ...]:
@@ -139,6 +144,8 @@ _ALL = (
           check=RecordCheck("images")),
     _rule("structure", "too_much_dropped", "no more than this share of a split's images or boxes is dropped",
           "mend the records that the report lists, or raise max_drop_share", setting="max_drop_share"),
+    _rule("structure", "too_few_images", "training has images enough to hold one out, where there is no validation set",
+          "add images with boxes, or give a validation dataset"),
     # Boxes
     _rule("boxes", "box_not_finite", "bbox is four finite numbers", "give four finite numbers [xmin, ymin, xmax, ymax]",
           check=RecordCheck("annotations", records.finite_numbers, "min", 4, key="bbox")),
@@ -152,7 +159,8 @@ _ALL = (
           "use a larger image_size, tile the images, or take the box out", warning=True, setting="small_box_pixels",
           check=RecordCheck("annotations", records.input_side, "min", key="bbox")),
     _rule("boxes", "box_duplicate", "no box is there twice, with the same image, category and numbers",
-          "take the copy out", check=RecordCheck("annotations", records.box_copies, key="bbox",
+          "nothing: the copy is left out; or take it out", warning=True, is_spare=True,
+          check=RecordCheck("annotations", records.box_copies, key="bbox",
                             context=records.first_of_copies)),
     _rule("boxes", "box_covers_image", "a box covers no more than this share of its image",
           "look whether it is an object or a label of the whole image", warning=True, setting="large_box_share",
@@ -227,6 +235,7 @@ RULES: Mapping[str, Rule] = {rule.name: rule for rule in _ALL}
 # The rules that the reading and dropping code finds itself.
 FILE_UNREADABLE = RULES["file_unreadable"]
 TOO_MUCH_DROPPED = RULES["too_much_dropped"]
+TOO_FEW_IMAGES = RULES["too_few_images"]
 IMAGE_MISSING = RULES["image_missing"]
 IMAGE_UNDECODABLE = RULES["image_undecodable"]
 IMAGE_TOO_LARGE = RULES["image_too_large"]

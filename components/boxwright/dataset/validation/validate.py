@@ -15,7 +15,7 @@ from boxwright.dataset.validation.findings import REPORT_FILE, Report
 from boxwright.dataset.validation.rules import FILE_UNREADABLE, rules_of
 from boxwright.dataset.validation.split_data import SplitData
 from boxwright.errors import DataError
-from boxwright.storage import join, list_files, read_bytes
+from boxwright.storage import is_leftover, join, list_files, read_bytes
 
 REPORT = REPORT_FILE
 INPUT_SIZE = 320  # of the default model
@@ -93,4 +93,9 @@ def _read(name: str, uri: str, file_name: str, report: Report) -> SplitData | No
         report.splits[name] = {"annotations": source or uri, "images": 0, "boxes": 0, "bbox_format": None}
         return None
     report.splits[name] = {"annotations": source}
-    return SplitData(name, document, {entry.key: entry.size for entry in list_files(join(uri, "images"))})
+    listing = {entry.key: entry.size for entry in list_files(join(uri, "images")) if not _is_leftover(entry.key)}
+    return SplitData(name, document, listing)
+
+
+def _is_leftover(key: str) -> bool:
+    return any(map(is_leftover, key.split("/")))

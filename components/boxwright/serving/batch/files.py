@@ -11,7 +11,7 @@ from typing import Any
 
 from boxwright.errors import DataError
 from boxwright.serving.engine import Detections, ModelInfo, Picture, Predictor, read_picture
-from boxwright.storage import join, list_files, parse_uri, read_bytes
+from boxwright.storage import is_leftover, join, list_files, parse_uri, read_bytes
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 BATCH = 8
@@ -36,6 +36,8 @@ class Looked:
 def images_at(uri: str) -> list[str]:
     """The images that a URI stands for: itself, or every .jpg, .jpeg and .png below it, sorted.
 
+    What a system left behind, as macOS's `._x.jpg`, is not an image.
+
     Raises:
         DataError: there are none.
         UsageError, StorageError: see `boxwright.storage`.
@@ -46,7 +48,11 @@ def images_at(uri: str) -> list[str]:
         is_image = location.path.is_file() or (is_image and not location.path.is_dir())
     if is_image:
         return [str(location)]
-    found = [join(uri, entry.key) for entry in list_files(uri) if entry.key.lower().endswith(SUFFIXES)]
+    found = [
+        join(uri, entry.key)
+        for entry in list_files(uri)
+        if entry.key.lower().endswith(SUFFIXES) and not any(map(is_leftover, entry.key.split("/")))
+    ]
     if not found:
         raise DataError(f"{uri} has no image; expected {', '.join(SUFFIXES)} files below it")
     return found
