@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from squares import IMAGES, RIGHT, Colours, loading, model_folder, write_examples
+from squares import CLASSES, IMAGES, RIGHT, Colours, loading, model_folder, write_examples
 from test_metrics import evaluated_by_pycocotools
 
 from boxwright.config import EvaluationConfig, Gate
@@ -132,3 +132,22 @@ def test_a_broken_model_fails_the_gate_for_its_own_reason(
     assert (confused["classification"] > 0) == (model is PERMUTED), (
         "the report tells a permuted head from an untrained one"
     )
+
+
+def test_the_report_begins_with_what_is_taken_for_what_and_shows_it(run: Any, tmp_path: Path) -> None:
+    summary = run(PERMUTED, gate=Gate(min_ap50=0))
+    assert {name: sum(one.names.values()) for name, one in summary.told_apart.items()} == dict.fromkeys(
+        CLASSES.values(), 9
+    )
+    assert all(name not in one.names for name, one in summary.told_apart.items())
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Taken for each other: " in page and "100% (9)" in page
+    assert page.index("Taken for each other") < page.index('id="metrics"')
+    pictures = page[page.index('id="lookalikes"') :].partition("</div>")[0]
+    assert pictures.count("<img") == 9, "three of each class"
+    assert "on the right a real " in pictures
+
+
+def test_a_model_that_is_right_takes_nothing_for_anything(run: Any, tmp_path: Path) -> None:
+    run(RIGHT, gate=GATE)
+    assert "Taken for each other" not in (tmp_path / "out" / "report.html").read_text()

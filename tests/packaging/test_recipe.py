@@ -51,7 +51,7 @@ def test_every_setting_is_decided_on() -> None:
         {"seed_mode": "pretrained"},
         {"force": True, "approve": True, "approve_within_hours": 1},
         {"evaluation": {"gallery_images": 3, "voc": True}},
-        {"gate": {"min_ap50": 0.9, "must_beat_champion": 0.1, "on_failure": "reject"}},
+        {"gate": {"min_ap50": 0.9, "must_beat_champion": 0.1, "classes_told_apart": False, "on_failure": "reject"}},
         {"data_validation": {"on_invalid": "drop", "max_imbalance": 3, "severities": {"box_too_small": "error"}}},
         {"storage": {"region": "eu-west-1"}},
     ],

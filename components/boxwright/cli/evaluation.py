@@ -47,6 +47,7 @@ def evaluate(
         return
     _console().print(_metrics_table(summary))
     _console().print(_class_table(summary))
+    _say_confusions(summary)
     _say_report(report)
 
 
@@ -93,6 +94,17 @@ def _class_table(summary: EvaluationSummary) -> Table:
     for name, metrics in summary.per_class.items():
         table.add_row(escape(name), f"{metrics.boxes:,}", *(_number(getattr(metrics, key)) for key in names))
     return table
+
+
+def _say_confusions(summary: EvaluationSummary) -> None:
+    from boxwright.evaluation import worst_confusions
+
+    guessed = [(name, one) for name, one in summary.told_apart.items() if one.verdict == "guessed"]
+    lines = [f"{name} is no better than guessing: {one.evidence()}" for name, one in guessed]
+    if confusions := worst_confusions(summary.told_apart):
+        lines.append(f"taken for each other: {', '.join(map(str, confusions))} of the boxes that are placed right")
+    for line in lines:
+        _console().print(line, soft_wrap=True, markup=False)
 
 
 def _comparison_table(comparison: Comparison) -> Table:

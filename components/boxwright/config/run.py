@@ -29,6 +29,11 @@ class Gate(Frozen):
     min_ap50_per_class: Annotated[dict[str, Fraction], BeforeValidator(pairs)] = Field(
         {}, description='Minimum AP50 of single classes, such as {"bolt": 0.4, "nut": 0.3}.'
     )
+    classes_told_apart: bool = Field(
+        True,
+        description="Require that no class is named at random: among the boxes that are placed right, each class must "
+        "be told from the others better than by lot, where there are enough boxes to say.",
+    )
     must_beat_champion: Annotated[float | None, Field(ge=-1, le=1), BeforeValidator(off_is_unset)] = Field(
         None,
         description="Minimum difference to the champion's AP on the same images, such as 0.01, or -0.02 to accept "

@@ -1,5 +1,6 @@
 from .analysis import Analysis as Analysis
 from .beside_champion import beside_champion as beside_champion
+from .confusion import Names as Names
 from .evaluating import Champion as Champion
 from .evaluating import evaluate as evaluate
 from .files import CHART_PICTURES as CHART_PICTURES
@@ -18,9 +19,11 @@ from .metrics import Measurement as Measurement
 from .predict import first_images as first_images
 from .records import CocoMetrics as CocoMetrics
 from .records import Comparison as Comparison
+from .records import Confusion as Confusion
 from .records import Difference as Difference
 from .records import EvaluationSummary as EvaluationSummary
 from .records import GalleryEntry as GalleryEntry
 from .records import Metrics as Metrics
 from .records import parse_gallery as parse_gallery
+from .records import worst_confusions as worst_confusions
 from .validation_ap import validation_ap as validation_ap

@@ -13,12 +13,12 @@ import numpy as np
 
 from boxwright.config import Frozen
 from boxwright.dataset.annotations import Annotations
-from boxwright.evaluation.detections import Detections, Truth
+from boxwright.evaluation.confusion import BACKGROUND_IOU, confusion_matrix
+from boxwright.evaluation.detections import Detections
 from boxwright.evaluation.metrics import Measurement
 from boxwright.evaluation.threshold import MATCH_IOU
 
 CALIBRATION_BINS = 10
-BACKGROUND_IOU = 0.1
 LABELS_SHOWN = 200
 # Of two classes that look alike, by chance one pair in a thousand would count as swapped.
 LEAST_SWAPPED, SWAPPED_SHARE = 8, 0.8
@@ -104,9 +104,7 @@ class Analysis(Frozen):
         threshold: the score at which F1 is largest; None where no detection is right.
         recalls: the 101 recalls of COCO's curves.
         precisions: precision at each recall at IoU 0.5 by class name, left out where the split has no box of it.
-        confusion: `(classes + 1, classes + 1)` counts at the threshold, or of all detections where there is none;
-            rows are the truth, columns what was found, and the last of both is the background: false detections in its
-            row, missed boxes in its column.
+        confusion: `(classes + 1, classes + 1)` counts, see `confusion_matrix`.
         calibration: of the scores of all detections, at IoU 0.5.
         calibration_error: mean distance of score and accuracy, weighted by the number of detections (ECE).
         errors: TIDE's kinds at IoU 0.5.
@@ -141,7 +139,7 @@ def analyse(measurement: Measurement) -> Analysis:
         threshold=measurement.threshold,
         recalls=tuple(full.params.rec_thrs),
         precisions=_curves(measurement),
-        confusion=_confusion(measurement),
+        confusion=tuple(tuple(row) for row in confusion_matrix(measurement).tolist()),
         calibration=tuple(
             CalibrationBin(
                 lower=one["bin_lower"],
@@ -166,18 +164,6 @@ def _curves(measurement: Measurement) -> dict[str, tuple[float, ...]]:
         for row, name in enumerate(measurement.annotations.classes)
         if precision[0, row] > -1
     }
-
-
-def _confusion(measurement: Measurement) -> tuple[tuple[int, ...], ...]:
-    annotations, kept = measurement.annotations, measurement.kept_detections
-    evaluation = measurement.full if measurement.threshold is None else measurement.kept
-    if any(box.crowd for box in annotations.boxes):
-        # hotcoco's matrix knows no crowds: leave them out, and with them what was found in them.
-        outside = np.array(sorted(measurement.diagnostics["dt_status"]), np.int64) - 1
-        truth = Truth(annotations, with_crowds=False)
-        evaluation = truth.evaluator(truth.results(kept.pick(outside)), MATCH_IOU)
-    matrix = evaluation.confusion_matrix(MATCH_IOU)["matrix"]
-    return tuple(tuple(int(count) for count in row) for row in matrix)
 
 
 def swapped_classes(analysis: Analysis) -> dict[str, str]:

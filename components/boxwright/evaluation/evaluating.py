@@ -19,6 +19,7 @@ from boxwright.dataset.report import SplitBoxes
 from boxwright.errors import DataError
 from boxwright.evaluation.analysis import Analysis, analyse, swapped_classes
 from boxwright.evaluation.comparison import compare
+from boxwright.evaluation.confusion import Names, names_of_boxes
 from boxwright.evaluation.detections import Detections
 from boxwright.evaluation.files import (
     ANALYSIS_FILE,
@@ -27,12 +28,16 @@ from boxwright.evaluation.files import (
     PREDICTIONS_PICTURE,
 )
 from boxwright.evaluation.gate import check_gate
+from boxwright.evaluation.guessing import judge_classes
 from boxwright.evaluation.metrics import Measurement
-from boxwright.evaluation.records import BeatenChampion, EvaluationSummary, Metrics, Speed
+from boxwright.evaluation.records import BeatenChampion, EvaluationSummary, Metrics, Speed, worst_confusions
 from boxwright.evaluation.report import (
     Background,
+    draw_lookalikes,
     draw_pairs,
     draw_predictions,
+    find_lookalikes,
+    images_with,
     sample_images,
     worst_images,
     write_gallery,
@@ -116,7 +121,7 @@ def evaluate(
     beaten, described = answer_of_champion(champion, annotations, shards, out_dir, settings.voc)
     measurement = answered.measurement
     comparison = compare(beaten.measurement, measurement, described.reference) if beaten and described else None
-    history, analysis = read_history(model_dir), analyse(measurement)
+    history, analysis, names = read_history(model_dir), analyse(measurement), names_of_boxes(measurement)
     write_json(out_dir / ANALYSIS_FILE, analysis.model_dump())
     summary = EvaluationSummary(
         split=split,
@@ -124,6 +129,7 @@ def evaluate(
         metrics=answered.metrics | _losses(history, _final_epoch(model_dir)),
         per_class=measurement.metrics.per_class,
         swapped=swapped_classes(analysis),
+        told_apart=judge_classes(analysis.classes, names.counts),
         errors={kind.name: kind.cost for kind in analysis.errors},
         speed=answered.speed,
         champion=described,
@@ -131,7 +137,7 @@ def evaluate(
     )
     parts = {name: SplitBoxes.of_records(load_annotations(examples_dir / name / "annotations.json")) for name in splits}
     background = replace(background or Background(title=model_dir.name), history=history, splits=parts)
-    _report(summary, measurement, analysis, shards, out_dir, settings, gate, background)
+    _report(summary, measurement, analysis, names, shards, out_dir, settings, gate, background)
     summary.write(out_dir)
     return summary
 
@@ -190,6 +196,7 @@ def _report(
     summary: EvaluationSummary,
     measurement: Measurement,
     analysis: Analysis,
+    names: Names,
     shards: list[Path],
     out_dir: Path,
     settings: EvaluationConfig,
@@ -202,14 +209,17 @@ def _report(
         "worst": worst_images(analysis, settings.worst_images),
         "sample": sample_images(measurement, settings.gallery_images),
     }
-    wanted = list(dict.fromkeys([*chosen["worst"], *chosen["sample"]]))
-    pairs = draw_pairs(measurement, analysis, images_of(shards, wanted))
+    pictured_pairs = list(dict.fromkeys([*chosen["worst"], *chosen["sample"]]))
+    lookalikes = find_lookalikes(measurement, names, worst_confusions(summary.told_apart))
+    encoded = images_of(shards, list(dict.fromkeys([*pictured_pairs, *images_with(measurement, lookalikes)])))
+    pairs = draw_pairs(measurement, analysis, {image_id: encoded[image_id] for image_id in pictured_pairs})
     galleries = {name: [pairs[image_id] for image_id in ids] for name, ids in chosen.items()}
     write_gallery(out_dir, galleries)
-    names = {image.id: image.file_name for image in measurement.annotations.images}
-    pictured = [(names[image_id], encoded) for image_id, encoded in first_images(shards, PICTURED_IMAGES)]
+    files = {image.id: image.file_name for image in measurement.annotations.images}
+    pictured = [(files[image_id], data) for image_id, data in first_images(shards, PICTURED_IMAGES)]
     threshold = PICTURE_THRESHOLD if summary.threshold is None else summary.threshold
     detections = json.loads((out_dir / DETECTIONS_FILE).read_text())
     draw_predictions(pictured, measurement.annotations, detections, out_dir / PREDICTIONS_PICTURE, threshold)
     verdict = check_gate(summary, gate) if gate else None
-    write_report(out_dir, summary, analysis, galleries, background, verdict)
+    drawn = draw_lookalikes(measurement, lookalikes, encoded)
+    write_report(out_dir, summary, analysis, galleries, background, verdict, drawn)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from boxwright.config import Frozen, Gate
 from boxwright.errors import GateError
-from boxwright.evaluation.records import CocoMetrics, EvaluationSummary, Metrics, Speed
+from boxwright.evaluation.records import CocoMetrics, EvaluationSummary, Metrics, Speed, ToldApart
 from boxwright.storage import StoredRecord
 
 log = logging.getLogger("boxwright.evaluation")
@@ -24,11 +24,19 @@ Verdict = Literal[
     "nothing detected",
     "classes missing",
     "classes swapped",
+    "classes guessed",
+    "too few boxes",
+    "not required",
     "worse than champion",
     "no champion",
 ]
 LATENCY = "latency in ms"
 _PASSING = ("passed", "no champion")
+_SHOWN_CLASSES, _SHOWN_NAMES = 5, 20
+_GUESSING_ADVICE = (
+    "the report has pictures of what is taken for what; a larger image_size, more epochs or a lower learning_rate may "
+    "help, or joining classes that nobody needs apart; gate_classes_told_apart=False lets such a model pass"
+)
 
 
 class GateCheck(Frozen):
@@ -40,7 +48,8 @@ class GateCheck(Frozen):
         bound: the least value that passes, or the most.
         at_most: whether `bound` is the most.
         passed: whether it does.
-        verdict: `passed`, or in what way it does not; `no champion` passes, there being nothing to beat.
+        verdict: `passed`, or in what way it does not. `no champion` (there is nothing to beat), `too few boxes` (to say
+            whether a class is guessed) and `not required` pass.
         note: what else there is to know, and what to do.
     """
 
@@ -78,12 +87,18 @@ class GateCheck(Frozen):
 
 
 class GateReport(StoredRecord):
-    """All checks of a model, those that passed too: the content of `gate.json`."""
+    """All checks of a model, those that passed too: the content of `gate.json`.
+
+    Attributes:
+        checks: see `GateCheck`.
+        told_apart: the evidence for the check of that name, by class name.
+    """
 
     FILE = "gate.json"
     ADVICE = "clear quality_gate to write it again"
 
     checks: tuple[GateCheck, ...]
+    told_apart: dict[str, ToldApart] = {}
 
     @property
     def passed(self) -> bool:
@@ -93,14 +108,13 @@ class GateReport(StoredRecord):
     def of_earlier_run(self, run_id: str) -> GateReport:
         """The same, which says of what cannot be measured again that it is of the run that made the model."""
         note = f"as run {run_id} measured it"
-        return GateReport(
-            checks=tuple(
-                check.model_copy(update={"note": "; ".join(filter(None, (check.note, note)))})
-                if check.name == LATENCY
-                else check
-                for check in self.checks
-            )
+        checks = tuple(
+            check.model_copy(update={"note": "; ".join(filter(None, (check.note, note)))})
+            if check.name == LATENCY
+            else check
+            for check in self.checks
         )
+        return self.model_copy(update={"checks": checks})
 
     def table(self) -> str:
         """Every check with value, bound and verdict, as lines of text."""
@@ -137,7 +151,7 @@ def check_gate(evaluation: EvaluationSummary, gate: Gate) -> GateReport:
 
     Whatever the bounds are, a model fails whose answers are no numbers, that detects nothing at all, that never
     answers with one of the classes that the images have, that gives classes each other's names, or whose AP was
-    not measured.
+    not measured; and, unless the gate says otherwise, one that names a class no better than by lot.
 
     Args:
         evaluation: what was measured.
@@ -148,12 +162,14 @@ def check_gate(evaluation: EvaluationSummary, gate: Gate) -> GateReport:
         checks=(
             *_answers(metrics, per_class),
             *_swapped(evaluation.swapped, len(per_class)),
+            *_told_apart(evaluation, gate.classes_told_apart),
             _explained(_at_least("AP50", metrics.get("AP50"), gate.min_ap50), evaluation.errors),
             _at_least("AP", metrics.get("AP"), gate.min_ap),
             *(_class_floor(name, bound, per_class) for name, bound in gate.min_ap50_per_class.items()),
             *_champion(evaluation, gate.must_beat_champion),
             *_latency(evaluation.speed, gate.max_latency_ms),
-        )
+        ),
+        told_apart=evaluation.told_apart,
     )
 
 
@@ -188,6 +204,38 @@ def _swapped(swapped: Mapping[str, str], classes: int) -> Iterator[GateCheck]:
         named = ", ".join(f"{name} are named {other}" for name, other in swapped.items())
         note = f"objects of {named}; do the label maps of dataset and seed have the same order?"
         yield _failed("classes in place", classes - len(swapped), classes, "classes swapped", note)
+
+
+def _told_apart(evaluation: EvaluationSummary, is_required: bool) -> Iterator[GateCheck]:
+    """Whether each class is told from the others better than by lot; those whose names have changed places are not."""
+    judged = {name: one for name, one in evaluation.told_apart.items() if name not in evaluation.swapped}
+    guessed = [name for name, one in judged.items() if one.verdict == "guessed"]
+    unsure = [name for name, one in judged.items() if one.verdict == "too few boxes"]
+    if not judged:
+        return
+    verdict: Verdict = "too few boxes" if len(unsure) == len(judged) else "passed"
+    notes = [f"too few boxes are placed right to say: {_some(unsure)}"] if unsure else []
+    if guessed:
+        verdict = "classes guessed" if is_required else "not required"
+        notes = [f"{name} is no better than guessing: {judged[name].evidence()}" for name in guessed]
+        del notes[_SHOWN_CLASSES:]
+        if len(guessed) > len(notes):
+            notes.append(f"and so are {_some(guessed[len(notes) :])}")
+        if is_required:
+            notes.append(_GUESSING_ADVICE)
+    yield GateCheck(
+        name="classes told apart",
+        value=len(judged) - len(guessed),
+        bound=len(judged),
+        passed=not guessed or not is_required,
+        verdict=verdict,
+        note="; ".join(notes),
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
 def _explained(check: GateCheck, errors: Mapping[str, float]) -> GateCheck:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -11,6 +13,8 @@ from boxwright.errors import DataError, shorten
 from boxwright.evaluation.files import METRICS_FILE
 from boxwright.storage import StoredRecord
 
+_SHOWN_NAMES, _SHOWN_CONFUSIONS = 4, 8
+_WORTH_TELLING = 0.1
 # By name; None stands for "there is nothing to measure on".
 Metrics = dict[str, int | float | None]
 
@@ -126,6 +130,78 @@ class BeatenChampion(Frozen):
     speed: Speed | None = None
 
 
+class ToldApart(Frozen):
+    """One class among the boxes that the model places right.
+
+    Attributes:
+        verdict: `told apart`; `guessed`: no better than by lot; `too few boxes` to say.
+        boxes: of the class, that are placed right.
+        names: what they are called, most frequent first, with the number of them.
+        rivals: the classes that it is told apart from least; empty for all others. What follows is about the boxes of
+            these and of the class itself that have one of these names.
+        right: the share of its boxes that have its name; None where there is nothing to compare with.
+        by_lot: the share that would have it, were the names drawn by lot.
+        known: the share of its boxes whose class the model knows: 0 by lot, 1 where names are always right.
+        low, high: the interval of `known`: 95 % sure for all classes together (Bonferroni).
+        p_value: chance of as many right names by lot (one-sided; Fisher's exact test against rivals, else binomial).
+    """
+
+    verdict: Literal["told apart", "guessed", "too few boxes"]
+    boxes: int
+    names: dict[str, int]
+    rivals: list[str] = []
+    right: Fraction | None = None
+    by_lot: Fraction | None = None
+    known: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: Fraction | None = None
+
+    def evidence(self) -> str:
+        """What the verdict rests on, in words."""
+        names = ", ".join(f"{count} {called}" for called, count in [*self.names.items()][:_SHOWN_NAMES])
+        if self.right is None or self.by_lot is None:
+            return f"its {self.boxes:,} boxes that are placed right are called: {names}"
+        rivals = " and ".join(self.rivals) or "all others"
+        return (
+            f"its {self.boxes:,} boxes that are placed right are called: {names}; against {rivals}, {self.right:.0%} "
+            f"of them have the name and by lot {self.by_lot:.0%} would (p = {self.p_value:.2g}), so that the class of "
+            f"{self.low:.0%} to {self.high:.0%} of them is known"
+        )
+
+
+class Confusion(Frozen):
+    """Boxes of one class that go by the name of another.
+
+    Attributes:
+        true: the class.
+        called: the other.
+        share: of the boxes of the class that are placed right.
+        count: of them.
+    """
+
+    true: str
+    called: str
+    share: Fraction
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.true} called {self.called} {self.share:.0%} ({self.count:,})"
+
+
+def worst_confusions(told_apart: Mapping[str, ToldApart]) -> list[Confusion]:
+    """The confusions that people are told of: guessed classes first, then those that a tenth of the boxes suffers."""
+    found = [
+        (one.verdict != "guessed", Confusion(true=name, called=called, share=count / one.boxes, count=count))
+        for name, one in told_apart.items()
+        for called, count in one.names.items()
+        if called != name
+    ]
+    told = [one for one in found if not one[0] or one[1].share >= _WORTH_TELLING]
+    told.sort(key=lambda one: (one[0], -one[1].share, -one[1].count))
+    return [confusion for _, confusion in told[:_SHOWN_CONFUSIONS]]
+
+
 class EvaluationSummary(StoredRecord):
     """The content of `metrics.json`; those of early versions have `split`, `metrics` and `per_class` alone.
 
@@ -140,6 +216,8 @@ class EvaluationSummary(StoredRecord):
         speed: on the machine that evaluated.
         champion: the model to beat; None where there is none.
         comparison: with the champion; None where it was not measured.
+        told_apart: whether each class is told from the others better than by lot, by class name; empty where there is
+            one class, or nothing is placed right.
     """
 
     FILE = METRICS_FILE
@@ -154,6 +232,7 @@ class EvaluationSummary(StoredRecord):
     speed: Speed | None = None
     champion: BeatenChampion | None = None
     comparison: Comparison | None = None
+    told_apart: dict[str, ToldApart] = {}
 
 
 class GalleryEntry(Frozen):

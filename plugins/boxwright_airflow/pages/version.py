@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from boxwright.config import ServingConfig
-from boxwright.evaluation import REPORT_PAGE
+from boxwright.evaluation import REPORT_PAGE, worst_confusions
 from boxwright.storage import exists, parse_uri, presigned
 from boxwright_airflow.allowed import allowed_here
 from boxwright_airflow.pages.lineage import chain_of, graph_of, metadata_of
@@ -71,6 +71,7 @@ def router() -> APIRouter:
             "threshold": measured.threshold if measured else None,
             "per_class": results.per_class,
             "gate": results.gate(),
+            "confusions": worst_confusions(measured.told_apart) if measured else [],
             "gallery": results.gallery(),
             "graph": graph_of(card, chain, origin, results.run()),
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from boxwright.evaluation import REPORT_PAGE
+from boxwright.evaluation import REPORT_PAGE, worst_confusions
 from boxwright.pipeline import Leaves, find_node
 from boxwright_airflow.charts import LineChart, epoch_chart
 from boxwright_airflow.results import Results
@@ -196,7 +196,8 @@ def _gate(run: Run) -> dict[str, Any] | None:
     if report is None:
         return {"problem": "; ".join(results.problems)}
     rows = [(check.row(), check.passed, check.note) for check in report.checks]
-    return {"problem": "", "passed": report.passed, "rows": rows}
+    confusions = [str(one) for one in worst_confusions(report.told_apart)]
+    return {"problem": "", "passed": report.passed, "rows": rows, "confusions": confusions}
 
 
 def _results(run: Run, task: Task) -> Results:

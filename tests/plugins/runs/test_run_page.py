@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from boxwright.config import Gate, ValidationConfig
@@ -14,6 +15,7 @@ from boxwright.dataset.validation.findings import Finding, Report
 from boxwright.dataset.validation.rules import rules_of
 from boxwright.errors import StorageError
 from boxwright.evaluation.gate import check_gate
+from boxwright.evaluation.guessing import judge_classes
 from boxwright.evaluation.records import EvaluationSummary
 from boxwright.registry.epoch_metrics import EpochMetrics
 from boxwright_airflow.runs.training import Source
@@ -131,13 +133,16 @@ def test_the_end_of_a_run_has_gate_metrics_report_and_version(make_run: Any, loo
     run.task("evaluate", "success", {"split": "test", "AP": 0.4321, "AP50": 0.75})
     run.task("quality_gate", "success", {"checks": 2})
     run.task("register_model", "success", {"model_name": "detector", "version": 7, "accepted": 1})
-    measured = EvaluationSummary(split="test", metrics={"AP": 0.4321, "AP50": 0.75, "detections": 9})
+    told = judge_classes(("nut", "washer"), np.array([[20, 20], [21, 19]]))
+    metrics = {"AP": 0.4321, "AP50": 0.75, "detections": 9}
+    measured = EvaluationSummary(split="test", metrics=metrics, told_apart=told)
     check_gate(measured, Gate(min_ap50=0.5, min_ap=0.5)).write(run.output)
     (run.output / "report.html").write_text("<!doctype html><p>the evaluation")
     page = look("done")
     assert 'href="/boxwright/models/detector/7"' in section(page, "state")
     gate = words(section(page, "gate"))
     assert "AP50 0.7500 >= 0.5 ✓ passed" in gate and "AP 0.4321 >= 0.5 ✗ too low" in gate
+    assert "nut is no better than guessing" in gate and "washer called nut 52% (21), nut called washer 50% (20)" in gate
     assert "AP (test) 0.432" in words(section(page, "evaluation"))
     assert f'src="/boxwright/runs/{DAG_ID}/done/evaluation"' in section(page, "report")
     assert "the evaluation" in look("done", "/evaluation")

@@ -3,5 +3,8 @@ from .galleries import draw_pairs as draw_pairs
 from .galleries import sample_images as sample_images
 from .galleries import worst_images as worst_images
 from .gallery_files import write_gallery as write_gallery
+from .lookalikes import draw_lookalikes as draw_lookalikes
+from .lookalikes import find_lookalikes as find_lookalikes
+from .lookalikes import images_with as images_with
 from .page import Background as Background
 from .page import write_report as write_report

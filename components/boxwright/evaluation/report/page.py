@@ -18,9 +18,11 @@ from boxwright.evaluation import (
     Difference,
     EvaluationSummary,
     GateReport,
+    worst_confusions,
 )
 from boxwright.evaluation.report.charts import draw_charts
 from boxwright.evaluation.report.galleries import Pair
+from boxwright.evaluation.report.lookalikes import LookalikePicture
 from boxwright.reporting import Chart, render
 from boxwright.storage import replacing, write_atomic
 
@@ -72,6 +74,7 @@ def write_report(
     galleries: Mapping[str, Sequence[Pair]],
     background: Background,
     gate: GateReport | None = None,
+    lookalikes: Sequence[LookalikePicture] = (),
 ) -> None:
     """Writes `report.html`, which loads nothing from anywhere, and its charts as PNG files; the page last.
 
@@ -82,6 +85,7 @@ def write_report(
         galleries: `worst` and `sample`, as far as there are images.
         background: of the run.
         gate: its checks; no verdict is given where there is none.
+        lookalikes: objects beside those that they are taken for.
     """
     charts = draw_charts(analysis, background.history)
     for name, chart in charts.items():
@@ -93,6 +97,9 @@ def write_report(
         "evaluation.html",
         background=background,
         evaluation=evaluation,
+        confusions=worst_confusions(evaluation.told_apart),
+        guessed=[name for name, one in evaluation.told_apart.items() if one.verdict == "guessed"],
+        lookalikes=lookalikes,
         tiles=_tiles(evaluation),
         rows=_metric_rows(evaluation),
         gate=gate,
