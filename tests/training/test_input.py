@@ -107,3 +107,17 @@ def test_records_kept_in_memory_are_read_once_and_give_the_same_batches(shards, 
     copy = tmp_path / shards[0].name
     copy.write_bytes(shards[0].read_bytes())
     assert labels([copy], True, gone_after=1) == labels(shards, False)
+
+
+def test_without_mirrors_only_the_flips_are_gone(shards):
+    from boxwright.training.input import training_batches
+
+    plain, flipped, still = (
+        next(iter(training_batches(shards, 6, 6, Resizing(64), policy, seed=3, mirrors=mirrors)))[0].numpy()
+        for policy, mirrors in (("none", True), ("flip", True), ("flip", False))
+    )
+    np.testing.assert_array_equal(still, plain)
+    is_turned = [not np.array_equal(one, other) for one, other in zip(flipped, plain, strict=True)]
+    assert any(is_turned)
+    for turned, one, other in zip(is_turned, flipped, plain, strict=True):
+        np.testing.assert_allclose(one, other[:, ::-1] if turned else other, atol=1)

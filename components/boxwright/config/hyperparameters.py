@@ -74,7 +74,13 @@ class Hyperparameters(Frozen):
     augmentation: Literal["none", "flip", "standard"] = Field(
         "standard",
         description="Random changes of the training images. flip: horizontal flips; standard: flips, scale jitter "
-        "with cropping, and colour jitter.",
+        "with cropping, and colour jitter; horizontal_flip takes the flips out.",
+    )
+    horizontal_flip: Switch = Field(
+        "Auto",
+        description="Mirror half of the training images, where augmentation is not none. Auto: yes, but with "
+        "augmentation=standard only if no class name speaks against it: one that says a side, is a letter or a digit, "
+        "or differs from another by a number.",
     )
     freeze_batch_norm: Switch = Field(
         "Auto",

@@ -24,6 +24,7 @@ from boxwright.model import (
     save_detector,
 )
 from boxwright.training.history import Record, TrainingFacts, best_record, write_history
+from boxwright.training.mirroring import mirrors
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
 
 log = logging.getLogger("boxwright.training")
@@ -241,6 +242,7 @@ def _run_fit(
         first_step=first_epoch * plan.steps,
         box_multiple=_XLA_BOX_MULTIPLE if detector.jit_compile else 1,
         in_memory=fits_in_memory(size_of_shards(shards)),
+        mirrors=mirrors(hyperparameters, plan.examples.classes),
     )
     try:
         detector.fit(

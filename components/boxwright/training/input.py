@@ -44,8 +44,10 @@ def parse_example(record: Any) -> tuple[Any, Any, Any]:
     return decode_image(parsed["image/encoded"]), tf.stack(sides, axis=-1), labels
 
 
-def augment_example(policy: str, resizing: Resizing) -> Callable[..., tuple[Any, Any, Any]]:
+def augment_example(policy: str, resizing: Resizing, mirrors: bool = True) -> Callable[..., tuple[Any, Any, Any]]:
     """The augmentation of one example, to the model's input; `policy` is `none`, `flip` or `standard`.
+
+    Without `mirrors` nothing is flipped, and all else is as with it.
 
     The function takes a seed `(2,)`, an image of any size, boxes `(n, 4)` xyxy in shares of the image, and labels
     `(n,)`; it returns the model's input with boxes in shares of that.
@@ -56,7 +58,7 @@ def augment_example(policy: str, resizing: Resizing) -> Callable[..., tuple[Any,
         if policy == "standard":
             image, boxes, labels = _zoom_and_crop(image, boxes, labels, resizing, seeds[0], seeds[1])
             image = _colour(image, seeds[2])
-        if policy != "none":
+        if policy != "none" and mirrors:
             image, boxes = _flip(image, boxes, seeds[3])
         if policy != "standard":
             image, boxes = _resize(image, boxes, resizing)
@@ -169,6 +171,7 @@ def training_batches(
     first_step: int = 0,
     box_multiple: int = 1,
     in_memory: bool = False,
+    mirrors: bool = True,
 ) -> Any:
     """An endless dataset of `(images, {"boxes", "labels"})` batches; boxes are xyxy in pixels of the model's input.
 
@@ -182,12 +185,13 @@ def training_batches(
         first_step: batches that a resumed training has seen.
         box_multiple: each batch is padded to a multiple of so many boxes.
         in_memory: read the shards once and keep their records, images still encoded.
+        mirrors: whether half of the images are flipped, unless `augmentation` is `none`.
     """
     records = records_of(shards).cache() if in_memory else records_of(shards)
     order = records.shuffle(min(images, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True).repeat()
     seen = first_step * batch_size
     numbered = tf.data.Dataset.zip(tf.data.Dataset.range(seen, tf.int64.max), order.skip(seen))
-    augment = augment_example(augmentation, resizing)
+    augment = augment_example(augmentation, resizing, mirrors)
 
     def load(number: Any, record: Any) -> tuple[Any, Any, Any]:
         return augment(tf.stack([tf.constant(seed, tf.int64), number]), *parse_example(record))

@@ -107,6 +107,11 @@ def ignored_settings(config: RunConfig) -> list[str]:
     if not chosen.early_stopping:
         stopping = sorted({"early_stopping_min_delta", "early_stopping_patience"} & made)
         warnings += [f"{name}={getattr(chosen, name)} has no effect without early_stopping=True" for name in stopping]
+    flip = chosen.horizontal_flip
+    if flip == "True" and chosen.augmentation == "none":
+        warnings.append("horizontal_flip=True has no effect with augmentation=none")
+    if flip == "False" and chosen.augmentation == "flip":
+        warnings.append("augmentation=flip has no effect with horizontal_flip=False")
     if config.validation and "validation_split" in made:
         warnings.append(f"validation_split={chosen.validation_split} has no effect with a validation dataset")
     return warnings
