@@ -76,6 +76,12 @@ class ValidationConfig(Frozen):
     small_box_pixels: float = Field(
         4.0, ge=0, description="Minimum side of a box, in pixels at the model's input size."
     )
+    look_alike_pixels: float = Field(
+        32.0,
+        ge=0,
+        description="Minimum median of the shorter side of a class's boxes, in pixels at the model's input size, if "
+        "another class has boxes of like width and height.",
+    )
     large_box_share: Fraction = Field(0.95, description="Maximum share of its image that a box may cover.")
     max_megapixels: float = Field(80.0, gt=0, description="Maximum size of an image in megapixels.")
     min_boxes_per_class: int = Field(1, ge=0, description="Minimum number of boxes of each class in training.")

@@ -294,7 +294,8 @@ def test_what_a_system_left_behind_is_not_an_image(tmp_path: Path) -> None:
 
 def test_every_rule_of_the_annotations_is_in_the_corpus() -> None:
     planted = {rule for rule, _, _ in IN_TRAINING} | {
-        "class_names_differ", "class_not_in_training", "class_too_few_boxes", "class_imbalance", "file_unreadable",
+        "class_names_differ", "class_not_in_training", "class_too_few_boxes", "class_imbalance", "class_hard_to_tell",
+        "file_unreadable",
         "image_missing", "image_empty", "format_corners", "format_ambiguous", "too_much_dropped",
         "too_few_images",
     }  # fmt: skip

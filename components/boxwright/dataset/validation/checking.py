@@ -103,15 +103,15 @@ def _run_rules(
 
     if not splits:
         return
-    # Class rules compare with training: without it they have nothing to say.
-    rows = class_rows(splits) if splits[0].name == "training" else []
-    for split in splits:
-        report.splits[split.name]["classes"] = {row.name: row.boxes for row in rows if row.split == split.name}
     tolerance = config.data_validation.box_tolerance
     parts = {
         name: [Records(split, name, _category_ids(split, splits), input_size, tolerance) for split in splits]
         for name in _LISTS
     }
+    # Class rules compare with training: without it they have nothing to say.
+    rows = class_rows(splits, parts["annotations"][0]) if splits[0].name == "training" else []
+    for split in splits:
+        report.splits[split.name]["classes"] = {row.name: row.boxes for row in rows if row.split == split.name}
     tables = {
         name: pd.concat([record_table(records, rules) for records in of_splits], ignore_index=True)
         for name, of_splits in parts.items()

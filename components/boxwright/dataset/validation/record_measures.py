@@ -19,6 +19,7 @@ from boxwright.dataset.validation.split_data import SplitData
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
+_GEOMETRY = ("smallest_side", "overhang", "input_width", "input_height", "cover")
 _FAR = 1e9  # stands for infinity, which JSON does not have
 
 
@@ -78,12 +79,17 @@ class Records:
             self._twins[what] = pd.Series(np.arange(len(frame))).groupby(groups).transform("min").to_numpy()
         return f"{self.table}[{int(self._twins[what][index])}]"
 
+    @property
+    def input_sides(self) -> Numbers:
+        """Width and height of each sound box in pixels of the model's input, `(n, 2)`; NaN for the others."""
+        return np.column_stack([self.geometry["input_width"], self.geometry["input_height"]])
+
     @cached_property
     def geometry(self) -> dict[str, Numbers]:
         """The size and place of each box, by the name of the measure; not asked where the boxes cannot be read."""
         bbox, size = self.split.boxes.bbox, self.split.sizes()
         if self.split.reading is None:
-            return {name: np.full(len(bbox), np.nan) for name in ("smallest_side", "overhang", "input_side", "cover")}
+            return {name: np.full(len(bbox), np.nan) for name in _GEOMETRY}
         with np.errstate(over="ignore", invalid="ignore"):
             finite = np.isfinite(bbox).all(axis=1, keepdims=True)
             corners = np.where(finite, corners_of(bbox, self.split.reading), np.nan)
@@ -98,7 +104,8 @@ class Records:
         return {
             "smallest_side": smallest,
             "overhang": np.clip(overhang, -_FAR, _FAR),
-            "input_side": shares.min(axis=1) * self.input_size,
+            "input_width": shares[:, 0] * self.input_size,
+            "input_height": shares[:, 1] * self.input_size,
             "cover": shares.prod(axis=1),
         }
 
@@ -213,7 +220,7 @@ def image_of_box(records: Records, index: int) -> str:
 
 def input_side(records: Records) -> Numbers:
     """The shorter side of each sound box in pixels of the model's input."""
-    return records.geometry["input_side"]
+    return np.asarray(records.input_sides.min(axis=1))
 
 
 def cover(records: Records) -> Numbers:

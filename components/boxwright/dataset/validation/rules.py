@@ -228,6 +228,11 @@ _ALL = (
     _rule("classes", "class_imbalance", "in training, no class has more than this many times the boxes of another",
           "label more of the rare class", warning=True, setting="max_imbalance",
           check=ClassCheck(classes.times_fewer, context=classes.most_frequent)),
+    _rule("classes", "class_hard_to_tell", "a class that its size does not tell from another one is large enough for "
+          "its marks: in training, half of its boxes have no side below this many pixels at the model's input size",
+          "set a larger image_size, or cut the images into tiles; look whether a person tells the classes apart in an "
+          "image of that size", warning=True, setting="look_alike_pixels",
+          check=ClassCheck(classes.telling_side, "min", context=classes.larger_input)),
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {rule.name: rule for rule in _ALL}
