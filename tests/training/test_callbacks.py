@@ -51,6 +51,24 @@ def test_the_history_is_kept_and_a_repeated_epoch_stands_in_it_once(make_log):
     assert [record["epoch"] for record in read_history(first.folder)] == [0, 1, 2]
 
 
+def test_class_accuracy_is_looked_at_in_the_epochs_between(make_log, caplog):
+    caplog.set_level(logging.INFO, "boxwright.training")
+    names = {"class_accuracy": 0.5, "class_accuracy_by_lot": 0.25}
+    measure = {"measure": lambda _: {"AP": 0.25, "AP50": 0.5} | names, "glance": lambda _: names}
+    looked = make_log(**measure, measure_every=2)
+    looked.set_model(None)
+    for epoch in range(3):
+        _one_epoch(looked, epoch)
+    assert [sorted({"AP", *names} & record.keys()) for record in looked.history] == [
+        sorted(names), sorted({"AP", *names}), sorted({"AP", *names})
+    ]  # fmt: skip
+    assert "epoch 1 of 3 done, 50% of the boxes that are placed right named rightly (25% by lot), " in caplog.text
+    blind = make_log(**measure)
+    blind.set_model(None)
+    _one_epoch(blind, 0)
+    assert not set(names) & blind.history[-1].keys()
+
+
 def test_ap_is_measured_every_n_epochs_and_at_the_end_and_every_record_is_reported(make_log, caplog):
     caplog.set_level(logging.INFO, "boxwright.training")
     reported = []

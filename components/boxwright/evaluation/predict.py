@@ -40,6 +40,7 @@ class Predictions:
         not_finite_images: those on which the network answers NaN or infinity.
         images_per_second: decoding, network and suppression together, after the first batch; None where there is one.
         batch_size: images at a time.
+        image_ids: of the images, in order.
     """
 
     detections: list[dict[str, Any]]
@@ -47,6 +48,7 @@ class Predictions:
     not_finite_images: int
     images_per_second: float | None
     batch_size: int
+    image_ids: tuple[int, ...] = ()
 
 
 def device_batch_size() -> int:
@@ -55,21 +57,23 @@ def device_batch_size() -> int:
 
 
 def predict_split(
-    detector: Any, shards: list[Path], category_ids: Sequence[int | None], batch_size: int | None = None
+    detector: Any, shards: list[Path], category_ids: Sequence[int | None], batch_size: int | None = None, every: int = 1
 ) -> Predictions:
-    """Detections on every image of the shards.
+    """Detections on the images of the shards.
 
     Args:
         detector: a `Detector`.
         shards: TFRecord files.
         category_ids: the dataset's id of each class, by 0-based index; detections of a class with None are dropped.
         batch_size: images at a time; fit for the device if unset.
+        every: look at each image of that number only: 2 is every second one.
     """
     batch_size = batch_size or device_batch_size()
     is_finite = _checking(detector)
-    records = tf.data.TFRecordDataset([str(shard) for shard in shards])
+    records = tf.data.TFRecordDataset([str(shard) for shard in shards]).shard(every, 0)
     batches = records.map(_loading(detector), num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
     detections: list[dict[str, Any]] = []
+    image_ids: list[int] = []
     count = broken = 0
     clock = _Clock()
     for images, extents, source_ids, sizes in batches:
@@ -79,12 +83,13 @@ def predict_split(
             # Suppression drops NaN without a word.
             bad |= ~is_finite(images).numpy()
         broken += int(bad.sum())
+        image_ids.extend(int(source_id) for source_id in source_ids.numpy())
         for row, (source_id, size) in enumerate(zip(source_ids.numpy(), sizes.numpy(), strict=True)):
             single = {name: value[row] for name, value in found.items()}
             detections.extend(_coco_results(single, int(source_id), size, category_ids))
         count += len(bad)
         clock.tick(count)
-    return Predictions(detections, count, broken, clock.images_per_second(), batch_size)
+    return Predictions(detections, count, broken, clock.images_per_second(), batch_size, tuple(image_ids))
 
 
 class _Clock:

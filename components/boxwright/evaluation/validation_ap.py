@@ -1,36 +1,109 @@
-"""AP on the validation images while a model is trained."""
+"""A look at the validation images while a model is trained: AP, and whether it tells the classes apart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from boxwright.dataset.annotations import load_annotations
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwright.dataset.annotations import Annotations, load_annotations
 from boxwright.dataset.examples import ExamplesSummary
+from boxwright.evaluation.guessing import judge_classes
+
+if TYPE_CHECKING:
+    from boxwright.evaluation.metrics import Measurement
+
+log = logging.getLogger("boxwright.training")
+
+GLANCE_IMAGES = 64
+# Looks one after the other at which a class is named by lot, until a person is told.
+PLATEAU = 3
+_ADVICE = (
+    "are its marks large enough at the model's input (image_size), and left whole by augmentation and horizontal_flip? "
+    "Else try a lower learning_rate or backbone_learning_rate_multiplier, or more epochs; as it is, the gate fails it"
+)
 
 
-def validation_ap(examples_dir: Path) -> Callable[[Any], dict[str, float]]:
-    """A function that measures a detector on the validation images.
+def validation_ap(examples_dir: Path) -> ValidationLook:
+    """What measures a detector on the validation images.
 
     Args:
         examples_dir: folder of `build_examples`.
-
-    Returns:
-        It takes a `Detector` and returns `AP` and `AP50` in [0, 1]; nothing where the images have no boxes.
     """
-    from boxwright.evaluation.metrics import measure
-    from boxwright.evaluation.predict import predict_split
+    return ValidationLook(examples_dir)
 
-    folder = examples_dir / "validation"
-    annotations = load_annotations(folder / "annotations.json")
-    category_ids = ExamplesSummary.read(examples_dir).category_ids
-    shards = sorted(folder.glob("examples-*.tfrecord"))
 
-    def of(detector: Any) -> dict[str, float]:
-        measured = measure(annotations, predict_split(detector, shards, category_ids).detections)
-        if measured.AP is None or measured.AP50 is None:
+class ValidationLook:
+    """Measures a detector on the validation images, again and again while it is trained.
+
+    Each look also says which share of the boxes that are placed right is named rightly (`class_accuracy`), and which
+    would be, were the names drawn by lot as often as the detector gives each (`class_accuracy_by_lot`). A class that is
+    guessed at `PLATEAU` looks in a row is a warning.
+    """
+
+    def __init__(self, examples_dir: Path) -> None:
+        folder = examples_dir / "validation"
+        self._annotations = load_annotations(folder / "annotations.json")
+        self._category_ids = ExamplesSummary.read(examples_dir).category_ids
+        self._shards = sorted(folder.glob("examples-*.tfrecord"))
+        self._guessed: Counter[str] = Counter()
+
+    def __call__(self, detector: Any) -> dict[str, float]:
+        """`AP` and `AP50` in [0, 1], and how well classes are told apart; nothing where the images have no boxes."""
+        measurement = self._measured(detector, every=1)
+        metrics = measurement.metrics
+        if metrics.AP is None or metrics.AP50 is None:
             return {}
-        return {"AP": measured.AP, "AP50": measured.AP50}
+        return {"AP": metrics.AP, "AP50": metrics.AP50} | self._names(measurement)
 
-    return of
+    def glance(self, detector: Any) -> dict[str, float]:
+        """How well classes are told apart on some `GLANCE_IMAGES` of the images, which costs little."""
+        return self._names(self._measured(detector, every=-(-len(self._annotations.images) // GLANCE_IMAGES)))
+
+    def _measured(self, detector: Any, every: int) -> Measurement:
+        from boxwright.evaluation.detections import Detections
+        from boxwright.evaluation.metrics import Measurement
+        from boxwright.evaluation.predict import predict_split
+
+        found = predict_split(detector, self._shards, self._category_ids, every=max(1, every))
+        seen = _some_of(self._annotations, set(found.image_ids))
+        return Measurement(seen, Detections.of_results(seen, found.detections))
+
+    def _names(self, measurement: Measurement) -> dict[str, float]:
+        from boxwright.evaluation.confusion import names_of_boxes
+
+        classes, counts = measurement.annotations.classes, names_of_boxes(measurement).counts
+        self._warn(classes, counts)
+        if len(classes) < 2 or not counts.sum():
+            return {}
+        total = float(counts.sum())
+        by_lot = float((counts.sum(axis=0) * counts.sum(axis=1)).sum()) / total**2
+        return {"class_accuracy": float(counts.trace()) / total, "class_accuracy_by_lot": by_lot}
+
+    def _warn(self, classes: tuple[str, ...], counts: NDArray[np.int64]) -> None:
+        told = judge_classes(classes, counts)
+        guessed = [name for name, one in told.items() if one.verdict == "guessed"]
+        self._guessed = Counter({name: self._guessed[name] + 1 for name in guessed})
+        stuck = [name for name in guessed if self._guessed[name] == PLATEAU]
+        if stuck:
+            evidence = "; ".join(f"{name}: {told[name].evidence()}" for name in stuck)
+            log.warning(
+                "boxes of %s are found, and named no better than by lot at %d looks in a row (%s); %s",
+                ", ".join(stuck), PLATEAU, evidence, _ADVICE,
+            )  # fmt: skip
+
+
+def _some_of(annotations: Annotations, image_ids: set[int]) -> Annotations:
+    """The images of these ids with their boxes."""
+    if len(image_ids) == len(annotations.images):
+        return annotations
+    return replace(
+        annotations,
+        images=tuple(image for image in annotations.images if image.id in image_ids),
+        boxes=tuple(box for box in annotations.boxes if box.image_id in image_ids),
+    )

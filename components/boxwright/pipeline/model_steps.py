@@ -75,7 +75,8 @@ def fine_tune(
     from boxwright.training import fine_tune as work
 
     run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
-    watch = Watch(validation_ap(Path(examples.uri)), EpochMetrics(run.model_name, run_id))
+    look = validation_ap(Path(examples.uri))
+    watch = Watch(look, EpochMetrics(run.model_name, run_id), look.glance)
     checkpoints, mirror = settings.checkpoints(run_folder(run_id))
     summary = work(run, Path(examples.uri), Path(seed.uri), Path(detector.uri), checkpoints, watch, mirror)
     detector.model_id, detector.epochs = run.model_id, summary.epochs

@@ -101,7 +101,8 @@ def _release(
 
 
 def _curves(history: list[Record]) -> dict[str, list[float]]:
-    names = [name for name in history[0] if name != "epoch"] if history else []
+    # What is not measured after each epoch is no curve.
+    names = [name for name in history[0] if name != "epoch" and all(name in one for one in history)] if history else []
     return {name: [record[name] for record in history] for name in names}
 
 

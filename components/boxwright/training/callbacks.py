@@ -30,6 +30,7 @@ class EpochLog(keras.callbacks.Callback):
         measure: gives further metrics of the model, such as the validation AP, for an epoch's record.
         measure_every: epochs between two measurements; the last epoch is measured too; 0: never.
         report: is handed each epoch's record.
+        glance: gives further metrics in the epochs between; never where `measure_every` is 0.
         writes: whether the history goes to the file; of several machines that train together one writes.
     """
 
@@ -43,6 +44,7 @@ class EpochLog(keras.callbacks.Callback):
         measure_every: int = 0,
         report: Callable[[Record], None] | None = None,
         writes: bool = True,
+        glance: Callable[[Any], Record] | None = None,
     ) -> None:
         super().__init__()
         self.images = images
@@ -51,6 +53,7 @@ class EpochLog(keras.callbacks.Callback):
         self.history: list[Record] = read_history(folder)
         self._clock = clock or InputClock()
         self._measure = measure if measure_every else None
+        self._glance = glance if measure_every else None
         self._measure_every = measure_every
         self._report = report if writes else None
         self._writes = writes
@@ -88,6 +91,8 @@ class EpochLog(keras.callbacks.Callback):
         record |= {name: float(value) for name, value in (logs or {}).items()}
         if self._measure and ((epoch + 1) % self._measure_every == 0 or epoch + 1 == self.epochs):
             record |= self._measure(self.model)
+        elif self._glance:
+            record |= self._glance(self.model)
         record["seconds"] = time.monotonic() - self._started
         self.history.append(record)
         if self._writes:
@@ -105,6 +110,11 @@ class EpochLog(keras.callbacks.Callback):
             record["val_classification_loss"],
         )
         accuracy = f", AP {record['AP']:.3f}, AP50 {record['AP50']:.3f}" if "AP" in record else ""
+        if "class_accuracy" in record:
+            accuracy += (
+                f", {record['class_accuracy']:.0%} of the boxes that are placed right named rightly "
+                f"({record['class_accuracy_by_lot']:.0%} by lot)"
+            )
         left = round(record["seconds"] * (self.epochs - epoch - 1))
         log.info(
             "epoch %d of %d done%s, %.1f %% of the time waiting for input, about %d min %02d s left",

@@ -52,12 +52,14 @@ class Watch:
     """Functions of later stages that a training calls.
 
     Attributes:
-        measure: AP and AP50 of a detector on the validation images.
+        measure: AP, AP50 and class accuracy of a detector on the validation images.
         report: is handed each epoch's record.
+        glance: what is measured in the epochs that `measure` leaves out, at little cost.
     """
 
     measure: Callable[[Any], Record] | None = None
     report: Callable[[Record], None] | None = None
+    glance: Callable[[Any], Record] | None = None
 
 
 NO_WATCH = Watch()
@@ -200,6 +202,7 @@ def _fit(
         hyperparameters.validation_ap_epochs,
         watch.report,
         writes,
+        watch.glance,
     )
     checkpoint = EpochCheckpoint(checkpoint_dir, progress, metric, mirror, writes)
     stopping = EarlyStopping(

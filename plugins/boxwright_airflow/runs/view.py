@@ -145,6 +145,7 @@ def _figures(task: Task, progress: Progress) -> list[Figure]:
         "val_loss": "Validation loss",
         "AP": "AP (validation)",
         "AP50": "AP50 (validation)",
+        "class_accuracy": "Named rightly, of boxes placed right",
     }
     found = [
         Figure(title, f"{value:.3f}") for name, title in named.items() if (value := progress.latest(name)) is not None
@@ -158,9 +159,11 @@ def _figures(task: Task, progress: Progress) -> list[Figure]:
 
 def _charts(progress: Progress) -> list[LineChart | None]:
     epochs = progress.planned or progress.done
+    names = {"by the model": progress.curve("class_accuracy"), "by lot": progress.curve("class_accuracy_by_lot")}
     return [
         epoch_chart("Loss", {"training": progress.curve("loss"), "validation": progress.curve("val_loss")}, epochs),
         epoch_chart("Validation AP", {name: progress.curve(name) for name in _METRICS}, epochs),
+        epoch_chart("Named rightly, of boxes placed right", names, epochs),
     ]
 
 
