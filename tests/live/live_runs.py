@@ -34,7 +34,14 @@ FIRST = "live-first"
 # So many that a kill finds the training at work.
 EPOCHS = 12
 ENDED_BY_KILL = ("failed", "up_for_retry", "queued")
-QUICK = {"model_id": "tiny", "epochs": EPOCHS, "image_size": 64, "gate_min_ap50": 0, "augmentation": "flip"}
+QUICK = {
+    "model_id": "tiny",
+    "epochs": EPOCHS,
+    "image_size": 64,
+    "gate_min_ap50": 0,
+    "gate_classes_told_apart": False,
+    "augmentation": "flip",
+}
 SETTINGS = {
     "training": f"{DATASET}/training",
     "test": f"{DATASET}/test",

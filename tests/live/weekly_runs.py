@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 MODEL = "weekly"
 SETS = "s3://boxwright/weekly"
 FIRST_WEEK = datetime(2026, 1, 5, 3, tzinfo=UTC)
-QUICK = {"model_id": "tiny", "epochs": 2, "image_size": 64, "gate_min_ap50": 0, "augmentation": "none"}
+QUICK = {
+    "model_id": "tiny",
+    "epochs": 2,
+    "image_size": 64,
+    "gate_min_ap50": 0,
+    "gate_classes_told_apart": False,
+    "augmentation": "none",
+}
 CONF = QUICK | {
     "training": f"{SETS}/{{data_interval_end:%Y-%m-%d}}/training",
     "output": "s3://boxwright/weekly-runs",

@@ -86,6 +86,20 @@ def test_detections_have_the_shapes_that_every_later_step_reads(detector, batch)
         assert set(classes[:count]) <= {1, 2} and not classes[count:].any() and not scores[count:].any()
 
 
+def test_the_suppression_is_the_one_that_the_model_is_told(detector, batch):
+    outputs = detector(batch[0], training=False)
+    try:
+        for detector.nms in ("agnostic", "soft"):
+            found = detector.decode(outputs)
+            assert found["detection_boxes"].shape == (2, 100, 4)
+            assert (np.diff(found["detection_scores"], axis=1) <= 0).all()
+        detector.nms = "another"
+        with pytest.raises(ValueError, match="nms=another: expected per_class, agnostic or soft"):
+            detector.decode(outputs)
+    finally:
+        detector.nms = "per_class"
+
+
 def test_the_image_encoder_is_a_part_of_the_network_without_its_heads(detector):
     encoder = {id(variable) for variable in detector.encoder_variables()}
     trainable = {id(variable) for variable in detector.trainable_variables}

@@ -295,7 +295,8 @@ def test_a_reused_model_is_held_against_the_champion_of_today(margin, again, sec
     """The first run had none to beat; by now there is the second's."""
     from boxwright.pipeline.runner import run_pipeline
 
-    config = settings_of(seed_mode="pretrained", gate={"min_ap50": 0, "must_beat_champion": margin})
+    gate = {"min_ap50": 0, "classes_told_apart": False, "must_beat_champion": margin}
+    config = settings_of(seed_mode="pretrained", gate=gate)
     run_id = f"margin{margin}"
     if margin < 0:
         assert run_pipeline(config, new_run(run_id))["status"] == "reused"

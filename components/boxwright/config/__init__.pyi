@@ -1,6 +1,7 @@
 from .fields import Fraction as Fraction
 from .fields import Frozen as Frozen
 from .hyperparameters import Hyperparameters as Hyperparameters
+from .hyperparameters import Suppression as Suppression
 from .limits import Limit as Limit
 from .model_reference import CANDIDATE as CANDIDATE
 from .model_reference import CHAMPION as CHAMPION

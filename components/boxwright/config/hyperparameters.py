@@ -11,6 +11,9 @@ from boxwright.config.fields import Fraction, Frozen, Positive, Switch
 Optimizer = Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"]
 
 
+Suppression = Literal["per_class", "agnostic", "soft"]
+
+
 class Hyperparameters(Frozen):
     """Settings of fine-tuning.
 
@@ -75,6 +78,12 @@ class Hyperparameters(Frozen):
         "standard",
         description="Random changes of the training images. flip: horizontal flips; standard: flips, scale jitter "
         "with cropping, and colour jitter; horizontal_flip takes the flips out.",
+    )
+    nms: Suppression = Field(
+        "per_class",
+        description="Suppression of overlapping boxes, kept with the model. per_class: within each class, so that a "
+        "place may have several names; agnostic: the best name of a place alone; soft: as per_class, but overlapping "
+        "boxes lose score instead.",
     )
     horizontal_flip: Switch = Field(
         "Auto",

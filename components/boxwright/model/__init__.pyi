@@ -6,8 +6,10 @@ from .catalogue import hyperparameters_of as hyperparameters_of
 from .catalogue import model_spec as model_spec
 from .detector import ClassWeights as ClassWeights
 from .detector import Detector as Detector
+from .postprocess import IOU_THRESHOLD as IOU_THRESHOLD
 from .postprocess import MAX_DETECTIONS as MAX_DETECTIONS
 from .postprocess import SCORE_THRESHOLD as SCORE_THRESHOLD
+from .postprocess import as_detections as as_detections
 from .postprocess import decode_anchors as decode_anchors
 from .resizing import Resizing as Resizing
 from .seeds import RANDOM as RANDOM
@@ -25,4 +27,5 @@ from .store import build_detector as build_detector
 from .store import load_card as load_card
 from .store import load_detector as load_detector
 from .store import save_detector as save_detector
+from .suppression import suppress as suppress
 from .weights_file import load_weights as load_weights

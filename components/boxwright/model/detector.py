@@ -85,7 +85,10 @@ class Detector(keras.Model):
     Attributes:
         spec, num_classes, resizing: as above.
         image_size: input height and width in pixels.
+        nms: how overlapping boxes are suppressed: `per_class`, `agnostic` or `soft`; set before the first `detect`.
     """
+
+    nms = "per_class"
 
     def __init__(self, inputs: Any, outputs: Any, spec: ModelSpec, num_classes: int, resizing: Resizing) -> None:
         super().__init__(inputs, outputs, name=spec.family)

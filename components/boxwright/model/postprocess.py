@@ -6,13 +6,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from boxwright.model.suppression import Suppressed, suppress
+
 CANDIDATES = 1000
 MAX_DETECTIONS = 100
 IOU_THRESHOLD = 0.5
 SCORE_THRESHOLD = 0.001
 
 
-def decode_anchors(outputs: dict[str, Any], anchors: Any, image_size: int) -> dict[str, Any]:
+def decode_anchors(outputs: dict[str, Any], anchors: Any, image_size: int, nms: str = "per_class") -> dict[str, Any]:
     """Turns raw outputs into at most `MAX_DETECTIONS` boxes an image, best first.
 
     Suppression runs over the `CANDIDATES` best anchors of an image only: over all of them it takes longer than the
@@ -22,6 +24,7 @@ def decode_anchors(outputs: dict[str, Any], anchors: Any, image_size: int) -> di
         outputs: `box_deltas` `(batch, anchors, 4)` and `class_logits` `(batch, anchors, classes)`.
         anchors: `(anchors, 4)`, xyxy in pixels of the model's input.
         image_size: input height and width in pixels.
+        nms: see `suppress`.
 
     Returns:
         Under the TensorFlow Object Detection API's names: `detection_boxes` `(batch, 100, 4)` as
@@ -34,20 +37,17 @@ def decode_anchors(outputs: dict[str, Any], anchors: Any, image_size: int) -> di
     scores = tf.gather(scores, best, batch_dims=1)
     deltas = tf.gather(tf.cast(outputs["box_deltas"], tf.float32), best, batch_dims=1)
     boxes = _decode(deltas, tf.gather(anchors, best)) / float(image_size)
-    found = tf.image.combined_non_max_suppression(
-        boxes[:, :, None, :],
-        scores,
-        max_output_size_per_class=MAX_DETECTIONS,
-        max_total_size=MAX_DETECTIONS,
-        iou_threshold=IOU_THRESHOLD,
-        score_threshold=SCORE_THRESHOLD,
-    )
-    valid = tf.sequence_mask(found.valid_detections, MAX_DETECTIONS)
+    return as_detections(suppress(nms, boxes, scores, MAX_DETECTIONS, IOU_THRESHOLD, SCORE_THRESHOLD))
+
+
+def as_detections(found: Suppressed) -> dict[str, Any]:
+    """What suppression has left, under the names of `decode_anchors`."""
+    valid = tf.sequence_mask(found.count, MAX_DETECTIONS)
     return {
-        "detection_boxes": found.nmsed_boxes,
-        "detection_scores": found.nmsed_scores,
-        "detection_classes": tf.where(valid, found.nmsed_classes + 1.0, 0.0),
-        "num_detections": found.valid_detections,
+        "detection_boxes": found.boxes,
+        "detection_scores": found.scores,
+        "detection_classes": tf.where(valid, found.classes + 1.0, 0.0),
+        "num_detections": found.count,
     }
 
 

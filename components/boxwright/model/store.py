@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from pydantic import Field, StrictInt, ValidationError, model_validator
 
-from boxwright.config import Frozen
+from boxwright.config import Frozen, Suppression
 from boxwright.errors import DataError, UsageError, shorten
 from boxwright.model.catalogue import model_spec
 from boxwright.model.families import create_detector
@@ -35,12 +35,14 @@ class ModelCard(Frozen):
         image_size: input height and width in pixels.
         classes: names by 0-based class index.
         category_ids: the dataset's own id of each class.
+        nms: suppression of overlapping boxes; models of earlier versions suppress within each class.
     """
 
     model_id: str = Field(max_length=200)
     image_size: StrictInt = Field(ge=SMALLEST_INPUT, le=LARGEST_INPUT)
     classes: tuple[str, ...] = Field(min_length=1, max_length=MOST_CLASSES)
     category_ids: tuple[StrictInt, ...]
+    nms: Suppression = "per_class"
 
     @model_validator(mode="after")
     def _one_id_for_each_class(self) -> Self:
@@ -51,7 +53,9 @@ class ModelCard(Frozen):
 
 def build_detector(card: ModelCard) -> Any:
     """A `Detector` with fresh weights."""
-    return create_detector(model_spec(card.model_id), len(card.classes), card.image_size)
+    detector = create_detector(model_spec(card.model_id), len(card.classes), card.image_size)
+    detector.nms = card.nms
+    return detector
 
 
 def save_detector(detector: Any, card: ModelCard, out_dir: Path) -> None:

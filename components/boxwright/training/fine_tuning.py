@@ -157,6 +157,7 @@ def _seeded_detector(
         image_size=hyperparameters.image_size or model_spec(config.model_id).image_size,
         classes=examples.classes,
         category_ids=examples.category_ids,
+        nms=hyperparameters.nms,
     )
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision_policy(hyperparameters, card.image_size))

@@ -18,7 +18,18 @@ import tensorflow as tf
 from keras_hub.src.models.d_fine import d_fine_loss
 from numpy.typing import NDArray
 
-from boxwright.model import MAX_DETECTIONS, SCORE_THRESHOLD, ClassWeights, Detector, ModelSpec, Resizing, load_weights
+from boxwright.model import (
+    IOU_THRESHOLD,
+    MAX_DETECTIONS,
+    SCORE_THRESHOLD,
+    ClassWeights,
+    Detector,
+    ModelSpec,
+    Resizing,
+    as_detections,
+    load_weights,
+    suppress,
+)
 from boxwright.model.dfine.preset import preset_weights
 
 _QUERIES = 300
@@ -54,9 +65,15 @@ class DFine(Detector):
         self.backbone = backbone
 
     def decode(self, outputs: Any) -> dict[str, Any]:
-        """The best pairs of query and class."""
+        """The best pairs of query and class: `per_class` suppresses nothing here, for queries learn to be one each."""
         scores = tf.sigmoid(tf.cast(outputs["intermediate_logits"][:, -1], tf.float32))
         boxes = tf.cast(outputs["intermediate_reference_points"][:, -1], tf.float32)
+        if self.nms != "per_class":
+            centres, sides = boxes[..., :2], boxes[..., 2:]
+            shares = tf.concat([(centres - sides / 2)[..., ::-1], (centres + sides / 2)[..., ::-1]], axis=-1)
+            return as_detections(
+                suppress(self.nms, shares, scores, MAX_DETECTIONS, IOU_THRESHOLD, SCORE_THRESHOLD, clips=False)
+            )
         pairs = int(scores.shape[1]) * self.num_classes
         best, index = tf.math.top_k(tf.reshape(scores, (-1, pairs)), min(MAX_DETECTIONS, pairs))
         centre, size = tf.split(tf.gather(boxes, index // self.num_classes, batch_dims=1)[..., ::1], 2, axis=-1)

@@ -82,7 +82,7 @@ class RetinaNet(Detector):
 
     def decode(self, outputs: Any) -> dict[str, Any]:
         """See `Detector`."""
-        return decode_anchors(outputs, self.anchor_boxes(), self.image_size)
+        return decode_anchors(outputs, self.anchor_boxes(), self.image_size, self.nms)
 
     def class_weights(self) -> list[ClassWeights]:
         """Kernel and bias of the class head's last layer."""

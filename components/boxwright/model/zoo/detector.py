@@ -119,7 +119,7 @@ class ZooDetector(Detector):
         """Raw outputs to detections in shares of the images, which cover `extents` `(batch, 2)` of the input."""
         boxes = decode(outputs["box_encodings"], self.anchors, self.box_code.scales)
         scores = tf.sigmoid(outputs["class_logits"])[..., self.architecture.background :]
-        return detections(boxes, scores, extents, self.architecture.nms_iou)
+        return detections(boxes, scores, extents, self.architecture.nms_iou, self.nms)
 
     def class_weights(self) -> list[ClassWeights]:
         """The class predictor's last kernel and its bias."""
