@@ -5,6 +5,7 @@ Trainings, each in a process of its own, one after the other, all at 320 x 320 f
 - Boxwright with its defaults, unchanged, seeds 0, 1, 2, on five datasets: BCCD (blood cells, `BOXWRIGHT_BCCD`), the
   sample set (`boxwright sample`), `benchmarks.signs`, which differs from both in size, classes and scale of boxes,
   `benchmarks.prints`, whose classes share one outline, and chess (`BOXWRIGHT_CHESS`: small pieces that look alike);
+- the same with the lighter detector `gfl-efficientnet-lite0-320`;
 - `keras_hub.models.RetinaNetObjectDetector` as it comes: its own anchors, heads, losses and optimizer, batch
   normalisation learning, no augmentation; the same images, batch size and passes.
 
@@ -66,6 +67,7 @@ TRAININGS = (
     Training("signs", "boxwright", 0),
     Training("prints", "boxwright", 0),
     Training("chess", "boxwright", 0),
+    *(Training(dataset, "gfl", 0) for dataset in ("bccd", "sample", "signs", "prints", "chess")),
     Training("sample", "kerashub", 0),
     Training("signs", "kerashub", 0),
     *(Training("bccd", "kerashub", seed) for seed in SEEDS[1:]),
@@ -115,6 +117,8 @@ def train(training: Training, out_dir: Path) -> dict[str, Any]:
 
     started = time.monotonic()
     config = configuration(training.dataset, training.seed, out_dir / "data")
+    if training.system in MODEL_IDS:
+        config = config.model_copy(update={"model_id": MODEL_IDS[training.system]})
     examples = prepared(config, out_dir / "data" / f"prepared-{training.dataset}")
     curve, predict = SYSTEMS[training.system](config, examples, out_dir / "work" / training.name)
     minutes = (time.monotonic() - started) / 60
@@ -199,7 +203,8 @@ def kerashub(config: RunConfig, examples: Path, folder: Path) -> tuple[list[dict
     return curve, lambda test: bare_predictions(detector, test, size, ids)
 
 
-SYSTEMS = {"boxwright": boxwright, "kerashub": kerashub}
+SYSTEMS = {"boxwright": boxwright, "gfl": boxwright, "kerashub": kerashub}
+MODEL_IDS = {"gfl": "gfl-efficientnet-lite0-320"}
 
 
 def show(out_dir: Path) -> None:

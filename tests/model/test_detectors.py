@@ -20,6 +20,7 @@ CLASSES = ("disc", "ring")
 SMALLEST = (
     "tiny",
     "retinanet-efficientnet-lite0-320",
+    "gfl-efficientnet-lite0-320",
     "dfine-nano",
     "tensorflow-od1-ssd-mobilenet-v2-fpnlite-320x320-coco17-tpu-8",
 )

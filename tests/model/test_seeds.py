@@ -77,7 +77,7 @@ def test_another_input_size_of_the_same_network_is_compatible(monkeypatch):
     twin = replace(catalogue.MODELS["tiny"], model_id="tiny-256", image_size=256, defaults={})
     monkeypatch.setitem(catalogue.MODELS, "tiny-256", twin)
     assert check_parent(_card(), "m", "tiny-256", ("a", "b"), "fail") == {0: 0, 1: 1}
-    with pytest.raises(DataError, match=r"m is a 'tiny', .* set model_id to one of tiny, tiny-256, or name another"):
+    with pytest.raises(DataError, match=r"m is a 'tiny', .* set model_id to one of tiny, tiny-256 to go on from it"):
         check_parent(_card(), "m", "retinanet-efficientnet-lite0-320", ("a", "b"), "fail")
 
 

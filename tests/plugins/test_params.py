@@ -68,7 +68,7 @@ def test_an_untouched_form_sets_nothing_but_what_the_config_sets_itself() -> Non
         ("epochs", ["20 (retinanet-efficientnet-lite0-320, retinanet-efficientnet-lite0-512 and ", "2 (tiny)"]),
         ("freeze_batch_norm", ["Auto."]),
         ("image_size", ["320 (retinanet-efficientnet-lite0-320", "128 (tiny)"]),
-        ("learning_rate", ["0.0001 (dfine-nano, dfine-small and 2 more), 0.001 otherwise."]),
+        ("learning_rate", ["0.002 (gfl-", "0.0001 (dfine-nano, dfine-small and 2 more)", "0.001 otherwise."]),
     ],
 )
 def test_what_an_empty_hyperparameter_stands_for_is_told(name: str, defaults: list[str]) -> None:

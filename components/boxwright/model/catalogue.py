@@ -142,6 +142,28 @@ def _retinanet_lite0(image_size: int, batch_size: int) -> ModelSpec:
     )
 
 
+def _gfl_lite0(image_size: int, batch_size: int) -> ModelSpec:
+    return ModelSpec(
+        model_id=f"gfl-efficientnet-lite0-{image_size}",
+        family="gfl",
+        image_size=image_size,
+        architecture={
+            "encoder": _EFFICIENTNET_LITE0,
+            "frozen": ("stem", "block1", "block2"),
+            "filters": 96,
+            "head_layers": 2,
+        },
+        weights=_LITE0_WEIGHTS,
+        parameters=3_236_720,
+        defaults={
+            "batch_size": batch_size,
+            "epochs": 20,
+            "learning_rate": 0.002,
+            "backbone_learning_rate_multiplier": 0.1,
+        },
+    )
+
+
 def _dfine(size: str, architecture: dict[str, Any], parameters: int, coco_ap: float) -> ModelSpec:
     """A size of D-FINE; fine-tuned as its authors do, but for the epochs."""
     return ModelSpec(
@@ -190,6 +212,10 @@ MODELS: dict[str, ModelSpec] = {
     for spec in (
         _retinanet_lite0(320, batch_size=8),
         _retinanet_lite0(512, batch_size=4),
+        _gfl_lite0(320, batch_size=8),
+        _gfl_lite0(224, batch_size=8),
+        _gfl_lite0(416, batch_size=8),
+        _gfl_lite0(512, batch_size=4),
         _dfine("nano", dfine_architecture.NANO, 3_788_625, 42.8),
         _dfine("small", dfine_architecture.SMALL, 10_329_321, 48.5),
         _dfine("medium", dfine_architecture.MEDIUM, 19_621_160, 52.3),

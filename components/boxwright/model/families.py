@@ -10,6 +10,7 @@ from boxwright.model.catalogue import ModelSpec
 # Module and class by family.
 FAMILIES = {
     "retinanet": ("boxwright.model.retinanet.detector", "RetinaNet"),
+    "gfl": ("boxwright.model.gfl.detector", "GFL"),
     "dfine": ("boxwright.model.dfine.detector", "DFine"),
     "ssd_fpn": ("boxwright.model.zoo.detector", "ZooDetector"),
     "efficientdet": ("boxwright.model.zoo.detector", "ZooDetector"),

@@ -102,7 +102,10 @@ def check_parent(
     """
     fitting = compatible_ids(parent.model_id)
     if model_id not in fitting:
-        advice = f"set model_id to one of {', '.join(fitting)}, or name another parent"
+        advice = (
+            f"set model_id to one of {', '.join(fitting)} to go on from it, seed_mode=pretrained to train {model_id} "
+            "anew, or name another parent"
+        )
         raise DataError(
             f"the parent {origin} is a {parent.model_id!a}, this run trains a {model_id}, and their weights do not "
             f"fit: {advice if fitting else 'that is no model of this version; name another parent'}"

@@ -1,0 +1,1 @@
+"""Generalized focal loss detectors over EfficientNet-Lite0."""
