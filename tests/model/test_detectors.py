@@ -87,6 +87,7 @@ def test_detections_have_the_shapes_that_every_later_step_reads(detector, batch)
         assert set(classes[:count]) <= {1, 2} and not classes[count:].any() and not scores[count:].any()
 
 
+@for_the_smallest
 def test_the_suppression_is_the_one_that_the_model_is_told(detector, batch):
     outputs = detector(batch[0], training=False)
     try:
