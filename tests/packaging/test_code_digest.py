@@ -13,8 +13,8 @@ from boxwright.packaging.code_digest import _SHOWS, MODEL_CODE, PACKAGE, code_di
 # What neither trains nor measures nor packs a model.
 ELSEWHERE = {
     *("__init__.py", "__main__.py", "errors.py", "py.typed", "version.py"),
-    *("airflow_api", "cli", "config", "dataset/report", "dataset/sample", "registry", "reporting", "serving"),
-    *("stack", "storage"),
+    *("airflow_api", "cli", "config", "dataset/importing", "dataset/report", "dataset/sample"),
+    *("registry", "reporting", "serving", "stack", "storage"),
 }
 
 
