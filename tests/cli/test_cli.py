@@ -189,6 +189,7 @@ def test_sample_then_a_run_that_is_killed_and_resumed_then_lineage(tmp_path, box
         ("sample", "s3://bucket/set"),
         ("validate", "set", "--report", "s3://bucket/report"),
         ("predict", "image.png", "--draw", "file:///tmp/drawn"),
+        ("convert", "labels", "s3://bucket/set"),
     ],
     ids=" ".join,
 )

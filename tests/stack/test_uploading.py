@@ -10,15 +10,16 @@ import pytest
 from boxwright.config import Settings
 from boxwright.errors import UsageError
 from boxwright.stack import uploading
-from boxwright.stack.uploading import reaching, upload_dataset
+from boxwright.stack.uploading import files_of, reaching, upload_dataset
 from boxwright.storage import list_files
 
 NAMES = ("annotations.json", "images/a b.jpg", "images/zażółć.png")
+HIDDEN = [".env", "images/.hidden.jpg"]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in (*NAMES, ".git/config", "images/.DS_Store", "images/._a b.jpg"):
+    for name in (*NAMES, *HIDDEN, ".git/config", "images/.DS_Store", "images/._a b.jpg"):
         path = tmp_path / "set" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"content of {name}")
@@ -37,9 +38,13 @@ def test_what_was_stopped_goes_on_and_what_changed_is_sent_again(folder: Path, s
 
     first.write_text(kept.upper())
     assert first.stat().st_size == len(kept.encode())
-    (folder / NAMES[2]).unlink()
+    (folder / NAMES[-1]).unlink()
     stats = upload_dataset(folder, uri)
-    assert (stats.sent, stats.there, stats.others) == (1, 1, (NAMES[2],))
+    assert (stats.sent, stats.there, stats.others) == (1, 1, (NAMES[-1],))
+
+
+def test_hidden_files_are_told_and_leftovers_of_systems_are_not(folder: Path) -> None:
+    assert files_of(folder) == (list(NAMES), HIDDEN)
 
 
 def test_the_annotations_arrive_last(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

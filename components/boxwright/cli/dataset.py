@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from boxwright.cli.options import Report as ReportFolder
-from boxwright.cli.options import described
+from boxwright.cli.options import described, local_path
 from boxwright.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config, parse_settings
 from boxwright.dataset.annotations import splits_below
 from boxwright.dataset.importing import (
@@ -121,14 +121,29 @@ def _with_images(config: RunConfig, report: Report, folder: Path | None) -> Repo
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="Folder of a dataset in another format, or its annotations file.")],
-    out_dir: Annotated[Path, typer.Argument(help="New or empty folder for images/ and annotations.json.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            parser=local_path, metavar="SOURCE", help="Folder of a dataset in another format, or its annotations file."
+        ),
+    ],
+    out_dir: Annotated[
+        Path,
+        typer.Argument(
+            parser=local_path, metavar="FOLDER", help="New or empty folder for images/ and annotations.json."
+        ),
+    ],
     kind: Annotated[
         str | None,
         typer.Option("--from", help=f"Format of the source: {', '.join(FORMATS)}; told from its files if unset."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images, if they are not to be looked for beside the annotations.")
+        Path | None,
+        typer.Option(
+            parser=local_path,
+            metavar="FOLDER",
+            help="Folder of the images, if they are not to be looked for beside the annotations.",
+        ),
     ] = None,
     boxes: Annotated[
         Frame | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ def upload(
     ] = None,
 ) -> None:
     """Uploads a dataset, verified; the same command goes on where it was stopped. Hidden files stay behind."""
-    from boxwright.stack import default_uri, reaching, upload_dataset
+    from boxwright.stack import default_uri, files_of, reaching, upload_dataset
 
     target = (uri or default_uri(folder)).rstrip("/")
     if not target.startswith("s3://"):
@@ -38,11 +39,11 @@ def upload(
     with reaching(target, Settings.from_environment()), shown("files") as tell:
         stats = upload_dataset(folder, target, tell)
     out.print(f"{target}: {stats.sent} files sent, {stats.there} were there", soft_wrap=True, markup=False)
-    if stats.others:
-        named = ", ".join(stats.others[:_NAMED]) + (", ..." if len(stats.others) > _NAMED else "")
-        out.print(
-            f"{len(stats.others)} files are there that {folder} does not have: {named}; remove them, or upload to a "
-            "new prefix, if they are no part of the dataset",
-            soft_wrap=True,
-            markup=False,
-        )
+    _name(files_of(folder)[1], "hidden files stayed behind; give those of the dataset names without a dot")
+    _name(stats.others, f"files are there that {folder} does not have; remove them, or upload to a new prefix")
+
+
+def _name(files: Sequence[str], what: str) -> None:
+    if files:
+        named = ", ".join(files[:_NAMED]) + (", ..." if len(files) > _NAMED else "")
+        out.print(f"{len(files)} {what}: {named}", soft_wrap=True, markup=False)

@@ -5,5 +5,6 @@ from .connection import connect as connect
 from .outcome import outcome as outcome
 from .progress import metrics as metrics
 from .uploading import default_uri as default_uri
+from .uploading import files_of as files_of
 from .uploading import reaching as reaching
 from .uploading import upload_dataset as upload_dataset

@@ -11,7 +11,7 @@ from boxwright.config import Settings
 from boxwright.errors import UsageError
 from boxwright.stack import manager
 from boxwright.stack.environment import BUCKET, Stack, stack_environment
-from boxwright.storage import Progress, UploadStats, parse_uri, upload_missing
+from boxwright.storage import Progress, UploadStats, is_leftover, parse_uri, upload_missing
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def stack_variables(stack: Stack) -> Iterator[None]:
 
 
 def upload_dataset(folder: Path, uri: str, on_progress: Progress | None = None) -> UploadStats:
-    """Uploads every file of a folder, except hidden ones, to the same key below `uri`.
+    """Uploads every file of a folder to the same key below `uri`, except hidden ones.
 
     JSON files come last, so that where the annotations are, all images are. A call that was killed goes on where it
     ended; files that are there with the same content are not sent again.
@@ -39,18 +39,25 @@ def upload_dataset(folder: Path, uri: str, on_progress: Progress | None = None) 
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; expected one with images/ and annotations.json, or with splits")
-    names = list(visible_files(folder))
+    names, _ = files_of(folder)
     if not names:
         raise UsageError(f"{folder}: there is no file in it; expected images/ and annotations.json, or the splits")
     return upload_missing(folder, uri, sorted(names, key=lambda name: (name.endswith(".json"), name)), on_progress)
 
 
-def visible_files(folder: Path) -> Iterator[str]:
-    """Names of the files below a folder, with `/`, without those that are hidden or lie in hidden folders."""
-    for path in folder.rglob("*"):
+def files_of(folder: Path) -> tuple[list[str], list[str]]:
+    """Names of the files below a folder, with `/`, in order: those of the dataset, and the hidden ones.
+
+    A hidden file may hold a key, and stays behind. What a system left behind, as macOS' `._*`, is in neither list.
+    """
+    dataset: list[str] = []
+    hidden: list[str] = []
+    for path in sorted(folder.rglob("*")):
         name = PurePosixPath(path.relative_to(folder).as_posix())
-        if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            yield str(name)
+        if path.is_file() and not any(map(is_leftover, name.parts)):
+            is_hidden = any(part.startswith(".") for part in name.parts)
+            (hidden if is_hidden else dataset).append(str(name))
+    return dataset, hidden
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from foreign import coco, voc, voc_object, write_coco, yolo
-from test_formats_of_tools import MAKERS
+from tool_exports import MAKERS
 
 from boxwright.dataset.importing.conversion import ConvertOptions, convert_dataset
 from boxwright.errors import BoxwrightError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from foreign import BOX, YOLO_LINE, coco, convert, picture, voc, voc_object, write, yolo
-from test_formats_of_tools import studio_region, studio_task
+from tool_exports import studio_region, studio_task
 
 from boxwright.errors import DataError
 

@@ -8,7 +8,7 @@ from typing import Any
 from boxwright.dataset.importing.numbers import number
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
-from boxwright.dataset.importing.texts import read_json
+from boxwright.dataset.importing.texts import head_of, read_json
 from boxwright.dataset.importing.tree import parts_of, split_named, split_of
 from boxwright.errors import shorten
 
@@ -24,12 +24,8 @@ def recognise(reading: Reading) -> str | None:
 
 
 def _is_create_ml(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 20).replace(b"\0", b"")
-    except OSError:
-        return False
-    if not head.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n").startswith(b"["):
+    head = head_of(path)
+    if not head.startswith(b"["):
         return False
     return b'"coordinates"' in head and any(f'"{name}"'.encode() in head for name in _NAMES)
 

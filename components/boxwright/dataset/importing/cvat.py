@@ -10,7 +10,7 @@ from pathlib import Path
 from boxwright.dataset.importing.numbers import around, number, size_of, whole
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
-from boxwright.dataset.importing.texts import child_text, read_xml
+from boxwright.dataset.importing.texts import child_text, head_of, read_xml
 from boxwright.dataset.importing.tree import split_named, split_of
 
 _SHAPES = ("box", "polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
@@ -25,11 +25,7 @@ def recognise(reading: Reading) -> str | None:
 
 
 def _is_cvat(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 20).replace(b"\0", b"")
-    except OSError:
-        return False
+    head = head_of(path)
     return b"<annotations" in head and (b"<image " in head or b"<track " in head or b"<meta>" in head)
 
 

@@ -14,12 +14,13 @@ from typing import Any
 from boxwright.dataset.importing.numbers import corners, number, size_of, whole
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
-from boxwright.dataset.importing.texts import read_text
+from boxwright.dataset.importing.texts import head_of, read_text
 from boxwright.dataset.importing.tree import split_named, split_of
 from boxwright.errors import shorten
 
 _SUFFIXES = (".manifest", ".jsonl", ".json", ".lst", ".jsonlines")
 _METADATA = "-metadata"
+_TOLD_BY = 1 << 16  # bytes
 
 
 def recognise(reading: Reading) -> str | None:
@@ -31,12 +32,8 @@ def recognise(reading: Reading) -> str | None:
 
 
 def _is_manifest(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(65536).replace(b"\0", b"")
-    except OSError:
-        return False
-    return head.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n").startswith(b"{") and b'"source-ref"' in head
+    head = head_of(path, _TOLD_BY)
+    return head.startswith(b"{") and b'"source-ref"' in head
 
 
 def read(reading: Reading) -> SourceSet:

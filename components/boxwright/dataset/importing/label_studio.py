@@ -9,7 +9,7 @@ from typing import Any
 from boxwright.dataset.importing.numbers import around, number, size_of
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
-from boxwright.dataset.importing.texts import read_json
+from boxwright.dataset.importing.texts import head_of, read_json
 from boxwright.dataset.importing.tree import is_picture, parts_of
 from boxwright.errors import shorten
 
@@ -26,12 +26,8 @@ def recognise(reading: Reading) -> str | None:
 
 
 def _is_export(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 20).replace(b"\0", b"")
-    except OSError:
-        return False
-    if not head.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n").startswith(b"["):
+    head = head_of(path)
+    if not head.startswith(b"["):
         return False
     full = b'"annotations"' in head and b'"data"' in head and (b'"result"' in head or b'"completed_by"' in head)
     return full or any(f'"{kind}"'.encode() in head for kind in _KINDS)

@@ -33,6 +33,7 @@ def _is_labelme(path: Path) -> bool:
             ends = file.read(65536)
             file.seek(max(0, size - 4096))
             ends += file.read()  # behind the image, where it is in the file
+        ends = ends.replace(b"\0", b"")  # of UTF-16
     except OSError:
         return False
     return b'"shapes"' in ends and b'"imagePath"' in ends

@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 from boxwright.dataset.importing.numbers import around, number, size_of
 from boxwright.dataset.importing.reading import Reading, image_folders
 from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
-from boxwright.dataset.importing.texts import child_text, read_text, read_xml
+from boxwright.dataset.importing.texts import child_text, head_of, read_text, read_xml
 from boxwright.dataset.importing.tree import split_named, split_of
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_TOLD_BY = 1 << 16  # bytes
 
 
 def recognise(reading: Reading) -> str | None:
@@ -25,11 +26,7 @@ def recognise(reading: Reading) -> str | None:
 
 
 def _is_voc(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(65536).replace(b"\0", b"")
-    except OSError:
-        return False
+    head = head_of(path, _TOLD_BY)
     return re.search(rb"<annotation[\s>]", head) is not None and (
         b"<object" in head or b"<size" in head or b"<filename" in head
     )
