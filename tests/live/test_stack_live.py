@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_every_service_runs_and_is_ready(stack: LiveStack) -> None:
     states = manager.status(stack.settings)
     assert {state.name: state.ready for state in states} == dict.fromkeys(
-        ("s3", "mlflow", "api-server", "scheduler", "dag-processor", "triggerer"), True
+        ("postgres", "s3", "mlflow", "api-server", "scheduler", "dag-processor", "triggerer"), True
     )
 
 

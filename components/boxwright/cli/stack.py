@@ -20,13 +20,13 @@ def up(
     ] = False,
 ) -> None:
     """Starts S3, MLflow and Airflow on this machine and leaves them running; services that run are left alone."""
-    from boxwright.stack import manager, progress
+    from boxwright.stack import manager, notice, progress
 
-    console = Console()
-    stack, _ = manager.up(
-        Settings.from_environment(), free_ports=free_ports, on_ready=progress.ready_line(Console(stderr=True))
-    )
-    console.print(progress.addresses(stack), soft_wrap=True)
+    errors = Console(stderr=True)
+    stack, _ = manager.up(Settings.from_environment(), free_ports=free_ports, on_ready=progress.ready_line(errors))
+    Console().print(progress.addresses(stack), soft_wrap=True)
+    if line := notice(stack.folder):
+        errors.print(line, soft_wrap=True)
 
 
 def down() -> None:

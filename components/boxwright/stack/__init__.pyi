@@ -2,6 +2,7 @@ from . import demo as demo
 from . import manager as manager
 from . import progress as progress
 from .connection import connect as connect
+from .database import notice as notice
 from .outcome import outcome as outcome
 from .progress import metrics as metrics
 from .uploading import default_uri as default_uri

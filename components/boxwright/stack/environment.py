@@ -12,6 +12,7 @@ from pathlib import Path
 
 from boxwright.config import Limit, Settings
 from boxwright.errors import UsageError
+from boxwright.stack.database import database_url
 from boxwright.stack.keys import load_secrets, write_mlflow_keys, write_private, write_seaweed_keys
 from boxwright.stack.ports import HOST, Ports
 
@@ -33,6 +34,9 @@ DROPPED = (
     "MLFLOW_TRACKING_AUTH",
     "MLFLOW_AUTH_ADMIN_USERNAME",
     "MLFLOW_AUTH_ADMIN_PASSWORD",
+    "PGOPTIONS",
+    "PGSERVICE",
+    "PGSSLMODE",
 )
 
 
@@ -70,7 +74,7 @@ class Stack:
 
     @property
     def airflow_home(self) -> Path:
-        """`AIRFLOW_HOME`: Airflow's database and task logs."""
+        """`AIRFLOW_HOME`: Airflow's task logs, and its database where that is SQLite."""
         return self.folder / "airflow"
 
     @cached_property
@@ -87,6 +91,11 @@ class Stack:
     def airflow_url(self) -> str:
         """Address of Airflow."""
         return f"http://{HOST}:{self.ports['airflow']}"
+
+    @property
+    def database_url(self) -> str:
+        """Address of Airflow's database, with its password."""
+        return database_url(self.folder, self.ports["postgres"], self.secrets["postgres_password"])
 
     @property
     def password(self) -> str:
@@ -153,8 +162,7 @@ def _airflow_settings(stack: Stack) -> dict[str, str]:
         "core__simple_auth_manager_users": f"{ADMIN}:admin",
         "core__simple_auth_manager_passwords_file": str(stack.folder / "airflow-passwords.json"),
         "core__simple_auth_manager_all_admins": "False",
-        # Seconds that a writer waits for another; the default of 5 is too few when two cores are busy training.
-        "database__sql_alchemy_conn": f"sqlite:///{stack.airflow_home / 'airflow.db'}?timeout=60",
+        "database__sql_alchemy_conn": stack.database_url,
         "api__host": HOST,
         "api__port": str(stack.ports["airflow"]),
         "api__base_url": stack.airflow_url,

@@ -58,6 +58,7 @@ _MAKERS: dict[str, Callable[[], str]] = {
     "s3_access_key": lambda: secrets.token_hex(10),
     "s3_secret_key": lambda: secrets.token_urlsafe(30),
     "airflow_password": lambda: secrets.token_urlsafe(12),
+    "postgres_password": lambda: secrets.token_urlsafe(30),
     "mlflow_password": lambda: secrets.token_urlsafe(12),
     "mlflow_secret_key": lambda: secrets.token_urlsafe(32),
     "api_secret_key": lambda: secrets.token_urlsafe(32),

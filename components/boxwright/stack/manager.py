@@ -6,7 +6,7 @@ import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from boxwright.config import Settings
 from boxwright.errors import StorageError
 from boxwright.pipeline import GPU_POOL
 from boxwright.stack import ports as ports_module
+from boxwright.stack.database import note_tables, prepare_database, tables_version
 from boxwright.stack.environment import (
     ADMIN,
     Stack,
@@ -28,7 +29,7 @@ from boxwright.stack.environment import (
     write_files,
 )
 from boxwright.stack.processes import PRIVATE, ProcessTable
-from boxwright.stack.services import SERVICES, Service, migrate_command
+from boxwright.stack.services import DATABASE, SERVICES, Service, migrate_command, services_of
 from boxwright.storage import explain_os_error
 
 START_TIMEOUT = 240.0
@@ -76,14 +77,17 @@ def up(settings: Settings, *, free_ports: bool = False, on_ready: OnReady | None
     require_checkout()
     with _locked(settings):
         stack, table = _choose_stack(settings, free_ports)
-        missing = [service for service in SERVICES if table.find(service.name) is None]
+        services = services_of(stack)
+        missing = [service for service in services if table.find(service.name) is None]
+        # One that died may have left children, which hold its ports and go on with its work.
+        _stop(table, [service.name for service in missing])
         ports_module.require_free({name: stack.ports[name] for service in missing for name in service.ports})
         ports_module.save_ports(_ports_path(settings), stack.ports)
         write_files(stack)
         started = [service.name for service in missing]
         try:
             _start(stack, table, missing)
-            _wait_ready(stack, table, on_ready or (lambda name, seconds: None))
+            _wait_ready(stack, table, services, on_ready or (lambda name, seconds: None))
             client_of(stack).ensure_pool(GPU_POOL, GPU_SLOTS, "One training at a time on the accelerator.")
         except BaseException:
             _stop(table, started)
@@ -91,7 +95,7 @@ def up(settings: Settings, *, free_ports: bool = False, on_ready: OnReady | None
     return stack, started
 
 
-def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
+def down(settings: Settings, names: Collection[str] | None = None) -> list[str]:
     """Stops services; all of them unless `names` says which. Their data stays.
 
     Returns:
@@ -105,7 +109,8 @@ def status(settings: Settings) -> list[State]:
     """Process and readiness of every service."""
     stack = find_stack(settings)
     table = ProcessTable(stack.folder)
-    found = {service.name: table.find(service.name) for service in SERVICES}
+    services = services_of(stack)
+    found = {service.name: table.find(service.name) for service in services}
     return [
         State(
             service.name,
@@ -113,7 +118,7 @@ def status(settings: Settings) -> list[State]:
             found[service.name] is not None and service.ready(stack),
             table.log_path(service.name),
         )
-        for service in SERVICES
+        for service in services
     ]
 
 
@@ -131,51 +136,42 @@ def _choose_stack(settings: Settings, free_ports: bool) -> tuple[Stack, ProcessT
 
 
 def _start(stack: Stack, table: ProcessTable, missing: list[Service]) -> None:
-    """Starts services beside the migration of Airflow's database, and those that need it after it."""
+    """Starts services; those that need Airflow's tables when the database has them."""
     environment = stack_environment(stack, os.environ)
-    with _migration(stack, environment, needed=any(service.migrates for service in missing)) as wait:
-        for service in missing:
-            if not service.migrates:
-                table.start(service.name, service.command(stack), service.environment(environment))
-        wait()
     for service in missing:
-        if service.migrates:
+        if service.name == DATABASE:
+            prepare_database(stack.folder, stack.secrets["postgres_password"])
+        if not service.migrates:
             table.start(service.name, service.command(stack), service.environment(environment))
+    later = [service for service in missing if service.migrates]
+    if later:
+        database = [service for service in services_of(stack) if service.name == DATABASE]
+        _wait_ready(stack, table, database, lambda name, seconds: None)
+        _migrate(stack, table, environment)
+    for service in later:
+        table.start(service.name, service.command(stack), service.environment(environment))
 
 
-@contextmanager
-def _migration(stack: Stack, environment: dict[str, str], needed: bool) -> Iterator[Callable[[], None]]:
-    """Runs `airflow db migrate` in the background; yields a function that waits for it."""
-    marker, current = stack.airflow_home / "migrated", version("apache-airflow-core")
-    database = stack.airflow_home / "airflow.db"
-    if not needed or (database.is_file() and marker.is_file() and marker.read_text("utf-8") == current):
-        yield lambda: None
+def _migrate(stack: Stack, table: ProcessTable, environment: dict[str, str]) -> None:
+    """Gives the database the tables of this Airflow, unless it has them."""
+    current = version("apache-airflow-core")
+    if tables_version(stack.folder) == current:
         return
-    log = ProcessTable(stack.folder).log_path("migrate")
+    log = table.log_path("migrate")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         log.chmod(0o600)
-        process = subprocess.Popen(
+        done = subprocess.run(
             migrate_command(), env=environment, stdout=output, stderr=subprocess.STDOUT, umask=PRIVATE
         )
-
-    def wait() -> None:
-        if process.wait() != 0:
-            line = ProcessTable(stack.folder).last_line("migrate")
-            raise StorageError(f"airflow db migrate failed: {line}; see {log}")
-        marker.write_text(current, "utf-8")
-
-    try:
-        yield wait
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    if done.returncode != 0:
+        raise StorageError(f"airflow db migrate failed: {table.last_line('migrate')}; see {log}")
+    note_tables(stack.folder, current)
 
 
-def _wait_ready(stack: Stack, table: ProcessTable, on_ready: OnReady) -> None:
+def _wait_ready(stack: Stack, table: ProcessTable, services: Iterable[Service], on_ready: OnReady) -> None:
     begin = time.monotonic()
-    pending = list(SERVICES)
+    pending = list(services)
     while pending:
         for service in list(pending):
             if service.ready(stack):
@@ -191,12 +187,16 @@ def _wait_ready(stack: Stack, table: ProcessTable, on_ready: OnReady) -> None:
             time.sleep(POLL)
 
 
-def _stop(table: ProcessTable, names: Iterable[str] | None) -> list[str]:
-    wanted = None if names is None else set(names)
-    services = [service for service in SERVICES if wanted is None or service.name in wanted]
-    with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
-        stopped = list(pool.map(lambda service: table.stop(service.name, service.grace), services))
-    return [service.name for service, was_running in zip(services, stopped, strict=True) if was_running]
+def _stop(table: ProcessTable, names: Collection[str] | None) -> list[str]:
+    """Stops services side by side; the database after those that use it."""
+    wanted = [service for service in SERVICES if names is None or service.name in names]
+    stopped: set[str] = set()
+    for last in (False, True):
+        group = [service for service in wanted if (service.name == DATABASE) is last]
+        with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
+            running = pool.map(lambda service: table.stop(service.name, service.grace), group)
+            stopped |= {service.name for service, was_running in zip(group, running, strict=True) if was_running}
+    return [service.name for service in wanted if service.name in stopped]
 
 
 def _ports_path(settings: Settings) -> Path:

@@ -16,6 +16,7 @@ DEFAULTS = {
     "s3": 8333,
     "mlflow": 5000,
     "airflow": 8080,
+    "postgres": 8432,
     "s3_master": 9333,
     "s3_volume": 8380,
     "s3_filer": 8888,

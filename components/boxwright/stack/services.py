@@ -11,10 +11,12 @@ from typing import Any
 
 import httpx
 
+from boxwright.stack.database import Engine, answers, choose_engine, server_command
 from boxwright.stack.environment import ADMIN, BUCKET, REGION, Stack
 from boxwright.stack.ports import GRPC_OFFSET, HOST
 from boxwright.stack.processes import ProcessTable
 
+DATABASE = "postgres"
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -117,6 +119,14 @@ def _airflow(part: str) -> Callable[[Stack], list[str]]:
     return lambda stack: [program("airflow"), part, *extra]
 
 
+def _postgres(stack: Stack) -> list[str]:
+    return server_command(stack.folder, stack.ports["postgres"])
+
+
+def _postgres_ready(stack: Stack) -> bool:
+    return answers(stack.ports["postgres"], stack.secrets["postgres_password"])
+
+
 def _s3_ready(stack: Stack) -> bool:
     """A put and a get: SeaweedFS reports itself healthy before it can store an object."""
     from botocore.exceptions import BotoCoreError, ClientError
@@ -186,7 +196,13 @@ def _s3(stack: Stack) -> Any:
     )
 
 
+def services_of(stack: Stack) -> tuple[Service, ...]:
+    """The services of a stack, each after those that it needs."""
+    return SERVICES if choose_engine(stack.folder) is Engine.POSTGRESQL else SERVICES[1:]
+
+
 SERVICES = (
+    Service(DATABASE, _postgres, _postgres_ready, ("postgres",), withheld=("PG",)),
     # It needs 17 s to stop by itself and loses nothing when killed. Keys in its environment would make another
     # administrator of whoever they are, and stand in its log.
     Service("s3", _seaweed, _s3_ready, ("s3", "s3_master", "s3_volume", "s3_filer"), grace=2.0, withheld=("AWS_",)),
