@@ -69,7 +69,7 @@ def compare(folder: Path, steps: int, batch_size: int, augmentation: str) -> dic
     keras.utils.set_random_seed(settings.seed)
     plan = steps_of._plan(examples, settings)
     detector, _ = steps_of._seeded_detector(config, settings, plan.examples, folder / "seed")
-    steps_of._compile(detector, settings, plan.steps)
+    steps_of._compile(detector, settings, plan.steps, is_pretrained=True)
 
     def batches() -> Any:
         shards, images = plan.shards("training"), plan.images["training"]
