@@ -5,7 +5,7 @@ Trainings, each in a process of its own, one after the other, all at 320 x 320 f
 - Boxwright with its defaults, unchanged, seeds 0, 1, 2, on five datasets: BCCD (blood cells, `BOXWRIGHT_BCCD`), the
   sample set (`boxwright sample`), `benchmarks.signs`, which differs from both in size, classes and scale of boxes,
   `benchmarks.prints`, whose classes share one outline, and chess (`BOXWRIGHT_CHESS`: small pieces that look alike);
-- the same with the lighter detector `gfl-efficientnet-lite0-320`;
+- the same with the default of earlier versions, `retinanet-efficientnet-lite0-320`;
 - `keras_hub.models.RetinaNetObjectDetector` as it comes: its own anchors, heads, losses and optimizer, batch
   normalisation learning, no augmentation; the same images, batch size and passes.
 
@@ -67,7 +67,7 @@ TRAININGS = (
     Training("signs", "boxwright", 0),
     Training("prints", "boxwright", 0),
     Training("chess", "boxwright", 0),
-    *(Training(dataset, "gfl", 0) for dataset in ("bccd", "sample", "signs", "prints", "chess")),
+    *(Training(dataset, "retinanet", 0) for dataset in ("bccd", "sample", "signs", "prints", "chess")),
     Training("sample", "kerashub", 0),
     Training("signs", "kerashub", 0),
     *(Training("bccd", "kerashub", seed) for seed in SEEDS[1:]),
@@ -203,8 +203,8 @@ def kerashub(config: RunConfig, examples: Path, folder: Path) -> tuple[list[dict
     return curve, lambda test: bare_predictions(detector, test, size, ids)
 
 
-SYSTEMS = {"boxwright": boxwright, "gfl": boxwright, "kerashub": kerashub}
-MODEL_IDS = {"gfl": "gfl-efficientnet-lite0-320"}
+SYSTEMS = {"boxwright": boxwright, "retinanet": boxwright, "kerashub": kerashub}
+MODEL_IDS = {"retinanet": "retinanet-efficientnet-lite0-320"}
 
 
 def show(out_dir: Path) -> None:

@@ -30,7 +30,7 @@ LIMIT_RATIO = 0.9
 def main() -> None:
     """Measures both in turn and prints the table; 1 where Boxwright is too slow."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model-id", default="retinanet-efficientnet-lite0-320")
+    parser.add_argument("--model-id", default="gfl-efficientnet-lite0-320")
     parser.add_argument("--images", type=int, default=IMAGES)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from boxwright.cli import app as cli
+from boxwright.config import RunConfig
 from boxwright.dataset.sample.generate import generate_sample
 
 
@@ -120,7 +121,7 @@ def test_usage_mistakes_exit_with_2_and_list_what_is_valid(broken, tmp_path, box
     code, _, error = boxwright(*base, "--set", "learning_rat=1")
     assert (code, "learning_rate" in error) == (2, True)
     code, _, error = boxwright(*base, "--model-id", "yolo")
-    assert (code, "retinanet-efficientnet-lite0-320" in error) == (2, True)
+    assert (code, "gfl-efficientnet-lite0-320" in error) == (2, True)
     code, _, error = boxwright(*base, "--set", "epochs")
     assert (code, "NAME=VALUE" in error) == (2, True)
     code, _, error = boxwright(*base, "--set", "model_id=yolo", "--set", "on_class_change=extend")
@@ -139,7 +140,7 @@ def test_models_are_listed_without_loading_tensorflow():
     rows, heavy = done.stdout.strip().splitlines()
     found = {row["model_id"]: row for row in json.loads(rows)}
     assert found["tiny"]["weights"] is None
-    default = found["retinanet-efficientnet-lite0-320"]
+    default = found[RunConfig.model_fields["model_id"].default]
     assert (default["image_size"], default["weights"]["there"]) == (320, True)
     nano = found["dfine-nano"]
     assert (nano["coco_ap"], nano["weights"]["there"], nano["defaults"]["batch_size"]) == (42.8, False, 4)

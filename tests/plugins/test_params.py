@@ -65,9 +65,9 @@ def test_an_untouched_form_sets_nothing_but_what_the_config_sets_itself() -> Non
 @pytest.mark.parametrize(
     ("name", "defaults"),
     [
-        ("epochs", ["20 (retinanet-efficientnet-lite0-320, retinanet-efficientnet-lite0-512 and ", "2 (tiny)"]),
+        ("epochs", ["20 (gfl-efficientnet-lite0-320, gfl-efficientnet-lite0-224 and ", "2 (tiny)"]),
         ("freeze_batch_norm", ["Auto."]),
-        ("image_size", ["320 (retinanet-efficientnet-lite0-320", "128 (tiny)"]),
+        ("image_size", ["320 (gfl-efficientnet-lite0-320", "128 (tiny)"]),
         ("learning_rate", ["0.002 (gfl-", "0.0001 (dfine-nano, dfine-small and 2 more)", "0.001 otherwise."]),
     ],
 )

@@ -139,7 +139,7 @@ class RunConfig(Frozen):
         description="Folder or s3:// prefix for the results; the model becomes {run_id}/output/model.tar.gz."
     )
     model_id: str = Field(
-        "retinanet-efficientnet-lite0-320", description="Model architecture; `boxwright models` lists the ids."
+        "gfl-efficientnet-lite0-320", description="Model architecture; `boxwright models` lists the ids."
     )
     model_name: str = Field("detector", pattern=rf"^{MODEL_NAME}$", description="Name in the model registry.")
     seed_mode: SeedMode = Field(

@@ -210,12 +210,12 @@ def _managed(model: PublishedModel) -> ModelSpec:
 MODELS: dict[str, ModelSpec] = {
     spec.model_id: spec
     for spec in (
-        _retinanet_lite0(320, batch_size=8),
-        _retinanet_lite0(512, batch_size=4),
         _gfl_lite0(320, batch_size=8),
         _gfl_lite0(224, batch_size=8),
         _gfl_lite0(416, batch_size=8),
         _gfl_lite0(512, batch_size=4),
+        _retinanet_lite0(320, batch_size=8),
+        _retinanet_lite0(512, batch_size=4),
         _dfine("nano", dfine_architecture.NANO, 3_788_625, 42.8),
         _dfine("small", dfine_architecture.SMALL, 10_329_321, 48.5),
         _dfine("medium", dfine_architecture.MEDIUM, 19_621_160, 52.3),
