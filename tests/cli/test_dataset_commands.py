@@ -76,6 +76,26 @@ def test_images_are_checked_on_demand(boxwright: Any, tmp_path: Path) -> None:
     assert (tmp_path / "report" / "data_docs" / "index.html").exists()
 
 
+def test_an_error_in_the_annotations_keeps_no_image_from_being_checked(boxwright: Any, tmp_path: Path) -> None:
+    content = tinyset.document(6)
+    content["annotations"][1]["bbox"] = [9, 9, 9, 9]
+    content["images"][5]["width"] = "40"
+    folder = tinyset.write(tmp_path / "set", content | {"images": content["images"][:5]})
+    (folder / "annotations.json").write_text(json.dumps(content))
+    images = folder / "images"
+    (images / "p2.jpg").write_bytes((images / "p2.jpg").read_bytes()[:60])
+    (images / "p3.png").write_bytes(b"")
+    (images / "p4.jpg").unlink()
+    code, printed, error = boxwright("validate", folder, "--images", "--report", tmp_path / "report")
+    assert code == 1 and "5 bad records" in error
+    for place in ("images[5]", "annotations[1] of 'p0.jpg'", "images[2] of 'p2.jpg'", "images[3]", "images[4]"):
+        assert sum(f"error training: {place}" in line for line in printed.splitlines()) == 1, place
+    assert "3 images checked" in printed and "3 images were not checked" in printed
+    report = json.loads((tmp_path / "report" / "validation_report.json").read_text())
+    assert {found["rule"] for found in report["findings"]} >= {"box_without_area", "image_undecodable", "image_missing"}
+    assert "image_undecodable" in (tmp_path / "report" / "validation_report.html").read_text()
+
+
 def test_json_is_the_report_and_nothing_else(boxwright: Any, tmp_path: Path) -> None:
     code, printed, _ = boxwright("validate", broken(tmp_path / "set"), "--json", "--on-invalid", "drop")
     report = json.loads(printed)

@@ -28,7 +28,7 @@ from boxwright.dataset.importing import (
     convert_dataset,
     export_dataset,
 )
-from boxwright.dataset.validation import REPORT_FILE, RULES, TOO_FEW_IMAGES, Finding, Report, Rule
+from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Rule
 from boxwright.errors import DataError, UsageError
 
 _SHOWN = 50
@@ -91,8 +91,7 @@ def validate(
     if report is not None:
         found.write(report / REPORT_FILE)
         write_early_page(report / PAGE_FILE, found)
-    # Too few of them are still to be looked at.
-    if images and not [error for error in found.errors if error.rule != TOO_FEW_IMAGES.name]:
+    if images:
         found = _with_images(config, found, report)
     if as_json:
         typer.echo(json.dumps(found.to_dict()))
@@ -104,16 +103,19 @@ def validate(
 def _with_images(config: RunConfig, report: Report, folder: Path | None) -> Report:
     """The report with the findings about the images, which are fetched to a temporary folder; `folder` receives it."""
     from boxwright.dataset.report import PAGE_FILE
-    from boxwright.dataset.snapshot import download_dataset
+    from boxwright.dataset.snapshot import check_images, download_dataset
 
     with TemporaryDirectory() as temporary:
-        report.write(validated := Path(temporary, REPORT_FILE))
         dataset = Path(temporary, "dataset")
-        try:
-            download_dataset(config, dataset, validated)
-        except DataError:
-            if not (dataset / REPORT_FILE).exists():
-                raise
+        if report.errors:
+            check_images(config, report, dataset)
+        else:
+            report.write(validated := Path(temporary, REPORT_FILE))
+            try:
+                download_dataset(config, dataset, validated)
+            except DataError:
+                if not (dataset / REPORT_FILE).exists():
+                    raise
         if folder is not None:
             for name in (REPORT_FILE, PAGE_FILE):
                 shutil.copyfile(dataset / name, folder / name)
@@ -229,14 +231,18 @@ def _show(report: Report) -> None:
     for name, facts in report.splits.items():
         counts = f"{facts['images']} images, {facts['boxes']} boxes"
         negatives = f", {without} without boxes" if (without := facts.get("images_without_boxes")) else ""
+        checked = f", {seen} images checked" if (seen := facts.get("images_checked")) is not None else ""
         unused = f", {unread} files that no record names" if (unread := facts.get("unused_files")) else ""
-        out.print(f"{name}: {counts}{negatives}{unused}  {facts['annotations']}", soft_wrap=True, markup=False)
+        out.print(f"{name}: {counts}{negatives}{checked}{unused}  {facts['annotations']}", soft_wrap=True, markup=False)
     for finding in report.findings[:_SHOWN]:
         _show_finding(finding)
     if len(report.findings) > _SHOWN:
         out.print(f"... and {len(report.findings) - _SHOWN} more; --report DIR or --json gives all of them")
     if report.dropped:
         out.print(f"{len(report.dropped)} records would be dropped")
+    looked_at = [facts for facts in report.splits.values() if "images_checked" in facts]
+    if unchecked := sum(facts["images"] - facts["images_checked"] for facts in looked_at):
+        out.print(f"{unchecked} images were not checked: what is wrong with their records or files comes first")
     errors, warnings = len(report.errors), len(report.warnings)
     verdict = "[red]not usable[/red]" if errors else "[green]usable[/green]"
     out.print(f"{verdict} ({errors} errors, {warnings} warnings)")

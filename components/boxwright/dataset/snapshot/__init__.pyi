@@ -1,5 +1,6 @@
 from .download import DatasetSummary as DatasetSummary
 from .download import download_dataset as download_dataset
+from .image_check import check_images as check_images
 from .manifest import IMAGES as IMAGES
 from .manifest import MANIFEST_FILE as MANIFEST_FILE
 from .manifest import read_digests as read_digests

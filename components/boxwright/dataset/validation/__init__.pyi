@@ -9,9 +9,9 @@ from .image_findings import Inspected as Inspected
 from .image_findings import add_image_findings as add_image_findings
 from .image_findings import drop_images as drop_images
 from .image_findings import places_of as places_of
+from .image_measures import Place as Place
 from .image_rules import inspect_images as inspect_images
 from .rules import RULES as RULES
-from .rules import TOO_FEW_IMAGES as TOO_FEW_IMAGES
 from .rules import Rule as Rule
 from .rules import rules_of as rules_of
 from .split_data import SplitData as SplitData

@@ -79,7 +79,8 @@ class Report:
         settings: the validation settings of the run.
         fingerprint: of the dataset; None until its images were read.
         splits: facts of each split: `annotations` (URI), `images`, `boxes`, `files_in_images`, `unused_files`,
-            `images_without_boxes`, `bbox_format` (as it was read), `classes` (boxes by class name).
+            `images_without_boxes`, `images_checked` (those that were opened), `bbox_format` (as it was read), `classes`
+            (boxes by class name).
         rules: outcome of each rule that is on.
         findings: in the order they were found.
         dropped: the records left out.

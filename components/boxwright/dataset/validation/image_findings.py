@@ -24,11 +24,15 @@ def places_of(split: str, annotations: Annotations, report: Report) -> list[Plac
 
 
 def add_image_findings(report: Report, inspected: Mapping[str, Inspected]) -> None:
-    """Adds a finding for each rule that an image breaks, alone or compared with others; splits in the run's order."""
+    """Adds a finding for each rule that an image breaks, alone or compared with others; splits in the run's order.
+
+    Each split's facts get `images_checked`, the number of its images that were inspected.
+    """
     asked = [rule.name for rule in RULES.values() if rule.is_asked_of_images]
     for split, images in inspected.items():
         for rule in asked:
             report.checked(rule, split, len(images))
+        report.splits.setdefault(split, {})["images_checked"] = len(images)
         for place, inspection in images:
             for problem in inspection.problems:
                 report.add(_finding(place, problem))
