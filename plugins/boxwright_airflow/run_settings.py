@@ -140,23 +140,20 @@ def _section_param(section: str, name: str, flat_name: str) -> Param:
 
 def _param(default: Any, schema: dict[str, Any], name: str, section: str, text: str) -> Param:
     title = name.replace("_", " ").capitalize()
-    return Param(default, **schema, title=title, description_md=text, section=section)
+    # Airflow's form draws code as chips that cover the lines above and below.
+    return Param(default, **schema, title=title, description_md=text.replace("`", "**"), section=section)
 
 
 def _schema(model: type[BaseModel], name: str) -> dict[str, Any]:
     found = model.model_json_schema()["properties"][name]
     typed = next((choice for choice in found.get("anyOf", ()) if choice["type"] != "null"), found)
     schema = {rule: typed[rule] for rule in _RULES if rule in typed}
-    words = schema.get("enum", ["True", "False"] if schema["type"] == "boolean" else [])
-    return _switch(words) if "True" in words else schema
+    return _TOGGLE if schema["type"] == "boolean" else schema
 
 
-def _switch(words: list[str]) -> dict[str, Any]:
-    """True, False and "unset" have to look different, which a form's toggle cannot: a text with suggestions can.
-
-    JSON's own true and false are taken as well; `pattern` looks at texts only.
-    """
-    return {"type": ["string", "boolean"], "pattern": f"^({'|'.join(words)})$", "examples": words}
+# Airflow's form draws the first type; JSON's own true and false are taken, and the words that `--set` takes. With
+# several types it draws a text, unless there are examples.
+_TOGGLE = {"type": ["boolean", "string"], "pattern": "^(True|False)$", "examples": ["True", "False"]}
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:

@@ -146,6 +146,18 @@ def test_a_run_without_an_interval_stands_for_when_it_was_triggered() -> None:
     assert run_info(context(run_type="backfill")) == WEEK
 
 
+@pytest.mark.parametrize("kind", ["manual", "asset_triggered"])
+def test_dates_in_uris_of_a_run_by_hand(kind: str) -> None:
+    """From the form it has a logical date and, from Airflow, the last whole interval, which it does not stand for."""
+    dated = PARAMS | {"training": "s3://sets/{data_interval_end:%Y-%m-%d}/"}
+    with pytest.raises(UsageError, match=r"training=s3://sets/.*stands for a moment .* write \{as_of\}"):
+        resolve_run(context(dated, run_type=kind))
+    config, _ = resolve_run(context(PARAMS | {"training": "s3://sets/{as_of:%Y-%m-%d}/"}, run_type=kind))
+    assert config.training == f"s3://sets/{TRIGGERED:%Y-%m-%d}/"
+    config, _ = resolve_run(context(dated, run_type="backfill"))
+    assert config.training == f"s3://sets/{WEEK.as_of:%Y-%m-%d}/"
+
+
 def test_a_run_over_an_interval_builds_on_what_was_there_when_it_began() -> None:
     assert WEEK.parents_until == WEEK.interval_start
     assert run_info(context(week_end=None)).parents_until == TRIGGERED

@@ -9,11 +9,11 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
 from boxwright.config import SECTIONS, Hyperparameters, RunConfig, parse_config
-from boxwright.config.parsing import PREFIXES
+from boxwright.config.parsing import PREFIXES, run_fields
 from boxwright.errors import UsageError
 from boxwright.model.catalogue import MODELS
 from boxwright_airflow.allowed import VARIABLES
-from boxwright_airflow.run_settings import config_from_params, run_params
+from boxwright_airflow.run_settings import batch_inference_params, config_from_params, run_params
 
 REQUIRED = {"training": "s3://b/data", "output": "s3://b/out"}
 
@@ -81,7 +81,28 @@ def test_what_an_empty_hyperparameter_stands_for_is_told(name: str, defaults: li
 def test_the_required_ones_tell_their_variable() -> None:
     for name, variable in VARIABLES.items():
         param = run_params()[name]
-        assert param.value is None and f"`{variable}`" in param.schema["description_md"]
+        assert param.value is None and f"**{variable}**" in param.schema["description_md"]
+
+
+def test_no_code_in_a_description_which_would_cover_the_lines_around_it() -> None:
+    for name, param in {**run_params(), **batch_inference_params()}.items():
+        assert "`" not in param.schema["description_md"], name
+
+
+def test_what_is_true_or_false_is_a_choice() -> None:
+    """Airflow's form draws a toggle for the first type, or a list where there is an enum and no boolean comes first."""
+    params = run_params()
+    toggles = {name for name, field in run_fields().items() if field.annotation is bool}
+    assert {"early_stopping", "train_only_on_top_layer", "force", "approve", "gate_classes_told_apart"} <= toggles
+    for name in toggles:
+        schema = params[name].schema
+        assert schema["type"][0] == "boolean" and schema["examples"] == ["True", "False"], name
+        # An unset toggle looks like one that is off.
+        assert params[name].value is not None or not run_fields()[name].default, name
+        assert not any(spec.defaults.get(name) for spec in MODELS.values()), name
+    for name in ("freeze_batch_norm", "reinitialize_top_layer", "mixed_precision", "jit_compile", "horizontal_flip"):
+        assert params[name].schema["type"] == ["string", "null"]
+        assert params[name].schema["enum"] == ["Auto", "True", "False", None]
 
 
 def test_model_ids_are_a_choice() -> None:
@@ -90,8 +111,8 @@ def test_model_ids_are_a_choice() -> None:
 
 VALID = [
     ("epochs", 7), ("learning_rate", 0.5), ("learning_rate", 1), ("optimizer", "sgd"), ("early_stopping", True),
-    ("early_stopping", "True"), ("freeze_batch_norm", False), ("freeze_batch_norm", "False"), ("image_size", 320),
-    ("reinitialize_top_layer", "Auto"), ("reinitialize_top_layer", True), ("validation_split", 0.3), ("seed", 0),
+    ("early_stopping", "True"), ("early_stopping", False), ("freeze_batch_norm", "False"), ("image_size", 320),
+    ("reinitialize_top_layer", "Auto"), ("reinitialize_top_layer", "True"), ("validation_split", 0.3), ("seed", 0),
     ("epsilon", 1e-8), ("warmup_epochs", 0.5), ("augmentation", "none"),
 ]  # fmt: skip
 
@@ -105,7 +126,8 @@ def test_a_valid_hyperparameter_reaches_the_config(name: str, value: Any) -> Non
 
 INVALID = [
     ("epochs", 0), ("epochs", 1.5), ("epochs", "many"), ("learning_rate", 1.1), ("learning_rate", -0.1),
-    ("optimizer", "adamw"), ("early_stopping", "maybe"), ("early_stopping", 3), ("image_size", 100),
+    ("optimizer", "adamw"), ("early_stopping", "maybe"), ("early_stopping", "yes"), ("nms", "yes"),
+    ("freeze_batch_norm", "yes"), ("early_stopping", 3), ("image_size", 100),
     ("image_size", 4096), ("reinitialize_top_layer", "auto"), ("validation_split", 0), ("validation_split", 1),
     ("validation_bbox_format", "yolo"), ("validation_on_invalid", "ignore"), ("validation_max_drop_share", 2),
     ("validation_min_boxes_per_class", 1.5), ("validation_severities", "off"),
