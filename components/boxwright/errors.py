@@ -65,6 +65,12 @@ class PartlyError(BoxwrightError):
     exit_code = 6
 
 
+class StoppedError(BoxwrightError):
+    """The training was stopped as a person asked; its state is kept, and it can go on."""
+
+    exit_code = 7
+
+
 def error_of(exit_code: int | None) -> type[BoxwrightError]:
     """The class of the errors with an exit code; `TrainingError` for all other codes."""
     return next((kind for kind in BoxwrightError.__subclasses__() if kind.exit_code == exit_code), TrainingError)

@@ -30,7 +30,7 @@ def _one_epoch(callback, epoch, **logs):
 
 def test_the_managed_algorithms_metric_definitions_read_the_log(make_log, caplog):
     caplog.set_level(logging.INFO, "boxwright.training")
-    _one_epoch(make_log(), 0)
+    _one_epoch(make_log(epoch_seconds=lambda: 1e-6), 0)
     lines = [record.getMessage() for record in caplog.records]
     assert re.fullmatch(r"\[Epoch 0\], Speed: \d+\.\d{3} samples/sec, loss=942796\.333\.", lines[0])
     assert lines[1] == "[Epoch 0], Val_localization=241507.391, Val_classification=0.000"
@@ -39,6 +39,15 @@ def test_the_managed_algorithms_metric_definitions_read_the_log(make_log, caplog
     assert re.fullmatch(
         r"epoch 1 of 3 done, \d+\.\d % of the time waiting for input, about \d+ min \d\d s left", lines[2]
     )
+
+
+def test_an_epoch_of_one_step_that_compiled_says_nothing_of_the_time_left(make_log, caplog):
+    caplog.set_level(logging.INFO, "boxwright.training")
+    log = make_log()
+    _one_epoch(log, 0)
+    assert caplog.messages[-1].endswith("of the time waiting for input")
+    _one_epoch(log, 1)
+    assert caplog.messages[-1].endswith(" left")
 
 
 def test_the_history_is_kept_and_a_repeated_epoch_stands_in_it_once(make_log):

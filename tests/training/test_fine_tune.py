@@ -10,7 +10,9 @@ import pytest
 from prepared import prepare
 
 from boxwright.config import parse_config
+from boxwright.errors import StoppedError
 from boxwright.training.fine_tuning import NO_WATCH, Watch, fine_tune
+from boxwright.training.history import STARTUP
 
 EPOCHS = 4
 
@@ -122,3 +124,34 @@ def test_a_training_that_gets_worse_stops_and_hands_on_its_best_epoch(prepared, 
     assert any((ours != second).any() for ours, second in zip(kept, seen[1], strict=True))
     facts = json.loads((tmp_path / "out" / "training.json").read_text())
     assert facts["final_epoch"] == 0
+
+
+def test_a_training_that_is_asked_to_stop_ends_after_its_epoch_and_goes_on(prepared, whole, tmp_path):
+    asked = iter([False, True])
+    stopping = Watch(should_stop=lambda: next(asked))
+    with pytest.raises(StoppedError, match=f"after epoch 2 of {EPOCHS}, which is kept; `boxwright run --resume`"):
+        _train(prepared, tmp_path / "out", tmp_path / "checkpoints", stopping)
+    resumed = _train(prepared, tmp_path / "out", tmp_path / "checkpoints", Watch(should_stop=lambda: False))
+    assert [record["epoch"] for record in resumed.history] == list(range(EPOCHS))
+    started = [record["epoch"] for record in resumed.history if STARTUP in record]
+    assert started == [0, 2], "each process starts once"
+    for ours, theirs in zip(_weights(tmp_path / "out"), _weights(whole[1] / "out"), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_where_a_training_stands_is_told_within_an_epoch(prepared, tmp_path, monkeypatch):
+    from boxwright.training import step_log
+
+    monkeypatch.setattr(step_log, "SECONDS_BETWEEN_LINES", 0.0)
+    told = []
+    _train(prepared, tmp_path / "out", tmp_path / "checkpoints", Watch(progress=told.append), epochs=2)
+    parts = [(one.epoch, one.doing, one.step) for one in told]
+    steps, validation = told[0].steps, told[-1].steps
+    assert parts == [
+        (epoch, doing, step + 1)
+        for epoch in (1, 2)
+        for doing, of in (("training", steps), ("validation", validation))
+        for step in range(of)
+    ]
+    assert all(one.epochs == 2 and one.losses["loss"] > 0 and one.memory_mb > 100 for one in told)
+    assert told[-1].seconds_left == 0

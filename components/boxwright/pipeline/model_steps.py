@@ -69,16 +69,21 @@ def fine_tune(
 ) -> None:
     from boxwright.config import Settings
     from boxwright.evaluation import validation_ap
+    from boxwright.model import hyperparameters_of
     from boxwright.packaging import run_folder
-    from boxwright.registry import EpochMetrics
+    from boxwright.registry import TrainingRun
     from boxwright.training import Watch
     from boxwright.training import fine_tune as work
 
     run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
     look = validation_ap(Path(examples.uri))
-    watch = Watch(look, EpochMetrics(run.model_name, run_id), look.glance)
+    told = TrainingRun(run.model_name, run_id)
+    watch = Watch(
+        look, told.epoch, look.glance, lambda progress: told.progress(progress.model_dump()), told.should_stop
+    )
     checkpoints, mirror = settings.checkpoints(run_folder(run_id))
-    summary = work(run, Path(examples.uri), Path(seed.uri), Path(detector.uri), checkpoints, watch, mirror)
+    with told.under_way({"model_id": run.model_id, **hyperparameters_of(run).model_dump()}):
+        summary = work(run, Path(examples.uri), Path(seed.uri), Path(detector.uri), checkpoints, watch, mirror)
     detector.model_id, detector.epochs = run.model_id, summary.epochs
 
 

@@ -1,6 +1,5 @@
 from .approval import question as question
 from .champion import open_champion as open_champion
-from .epoch_metrics import EpochMetrics as EpochMetrics
 from .measuring import measure_model as measure_model
 from .open_model import ModelSource as ModelSource
 from .open_model import open_model as open_model
@@ -15,3 +14,4 @@ from .registration import record_failure as record_failure
 from .registration import register_model as register_model
 from .registration import reuse_version as reuse_version
 from .reuse import find_finished as find_finished
+from .training_run import TrainingRun as TrainingRun

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from boxwright.errors import BoxwrightError, StorageError, UsageError
 from boxwright.registry.port import RegisteredModel, Version
 
-FINISHED, FAILED = "FINISHED", "FAILED"
+RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 VERSIONS_PAGE = 500
 
 
@@ -128,6 +128,9 @@ class MlflowClient(Protocol):
 
     def end_run(self, run_id: str, status: str) -> None:
         """Ends a run."""
+
+    def reopen_run(self, run_id: str) -> None:
+        """Lets a run that has ended go on."""
 
     def metric_history(self, run_id: str, name: str) -> list[tuple[int, float]]:
         """(step, value) of a metric of a run, as they were logged."""

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from boxwright.errors import BoxwrightError, StorageError
-from boxwright.registry.mlflow_client import VERSIONS_PAGE, Metric, MlflowRun, failure_kind
+from boxwright.registry.mlflow_client import RUNNING, VERSIONS_PAGE, Metric, MlflowRun, failure_kind
 from boxwright.registry.port import RegisteredModel, Version
 from boxwright.registry.tags import read_version
 from boxwright.registry.writer_lock import SQLITE
@@ -165,6 +165,11 @@ class LibraryClient:
         """See `MlflowClient`."""
         with self._explained():
             self._client.set_terminated(run_id, status)
+
+    def reopen_run(self, run_id: str) -> None:
+        """See `MlflowClient`."""
+        with self._explained():
+            self._client.update_run(run_id, status=RUNNING)
 
     def metric_history(self, run_id: str, name: str) -> list[tuple[int, float]]:
         """See `MlflowClient`."""

@@ -5,19 +5,21 @@ A run has one version, however often and by however many processes it is registe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
 from boxwright.config import ModelReference, checked_name
 from boxwright.errors import DataError, UsageError
-from boxwright.registry import tracking
+from boxwright.registry import tracking, training_state
 from boxwright.registry.mlflow_client import FAILED, ExistsError, MissingError, MlflowClient, MlflowRun
-from boxwright.registry.port import AS_OF, RECIPE, RUN_ID, RegisteredModel, Release, Version
+from boxwright.registry.port import AS_OF, RECIPE, RUN_ID, RegisteredModel, Release, TrainingState, Version
 from boxwright.registry.promotion import Aliases
 from boxwright.registry.tags import version_tags
 
+log = logging.getLogger("boxwright.training")
 # Versions and models that a message lists.
 _LISTED = 20
 
@@ -51,12 +53,39 @@ class MlflowRegistry:
         with self._lock:
             tracking.log_run(self._client, release, status=FAILED)
 
+    def begin_training(self, model_name: str, run_id: str, parameters: Mapping[str, str]) -> None:
+        """See `Registry`."""
+        with self._lock:
+            run = self._runs[model_name, run_id] = tracking.run_of(self._client, model_name, run_id)
+        training_state.begin(self._client, run, parameters)
+        for dead in training_state.bury(self._client, run.experiment_id, run_id):
+            log.info("the training of run %s has died without a word: its MLflow run is marked as killed", dead)
+
+    def end_training(self, model_name: str, run_id: str, state: TrainingState) -> None:
+        """See `Registry`."""
+        training_state.end(self._client, self._run(model_name, run_id), state)
+
+    def log_progress(self, model_name: str, run_id: str, progress: Mapping[str, Any]) -> None:
+        """See `Registry`."""
+        training_state.note(self._client, self._run(model_name, run_id), progress)
+
+    def training_progress(self, model_name: str, run_id: str) -> dict[str, Any]:
+        """See `Registry`."""
+        run = tracking.find_run(self._client, model_name, run_id)
+        return training_state.read(run) if run else {}
+
+    def ask_to_stop(self, model_name: str, run_id: str) -> None:
+        """See `Registry`."""
+        training_state.ask_to_stop(self._client, self._run(model_name, run_id))
+
+    def is_stop_asked(self, model_name: str, run_id: str) -> bool:
+        """See `Registry`."""
+        run = tracking.find_run(self._client, model_name, run_id)
+        return run is not None and training_state.is_asked_to_stop(run)
+
     def log_epoch(self, model_name: str, run_id: str, record: dict[str, float]) -> None:
         """See `Registry`."""
-        if (model_name, run_id) not in self._runs:
-            with self._lock:
-                self._runs[model_name, run_id] = tracking.run_of(self._client, model_name, run_id)
-        tracking.log_epoch(self._client, self._runs[model_name, run_id], record)
+        tracking.log_epoch(self._client, self._run(model_name, run_id), record)
 
     def epochs(self, model_name: str, run_id: str) -> list[dict[str, float]]:
         """See `Registry`."""
@@ -141,6 +170,12 @@ class MlflowRegistry:
         """See `Registry`."""
         address = self._client.address
         return f"{address}/#/models/{version.name}/versions/{version.version}" if address else None
+
+    def _run(self, model_name: str, run_id: str) -> MlflowRun:
+        if (model_name, run_id) not in self._runs:
+            with self._lock:
+                self._runs[model_name, run_id] = tracking.run_of(self._client, model_name, run_id)
+        return self._runs[model_name, run_id]
 
     def _create(self, release: Release, run: MlflowRun) -> Version:
         try:

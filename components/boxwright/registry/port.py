@@ -6,9 +6,10 @@ a row there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,15 @@ RUN_ID = "boxwright.run_id"
 ACCEPTED, AS_OF, ARCHIVE, SETTLED = (f"boxwright.{name}" for name in ("accepted", "as_of", "archive", "settled"))
 PARENT, RECIPE = "boxwright.parent", "boxwright.recipe"
 METRIC = "boxwright.metric."
+
+
+class TrainingState(StrEnum):
+    """What became of a training: its last word."""
+
+    RUNNING = "running"
+    TRAINED = "trained"
+    FAILED = "failed"
+    KILLED = "killed"  # or stopped by a person; it can go on
 
 
 class Release(Frozen):
@@ -150,6 +160,27 @@ class Registry(Protocol):
         Raises:
             DataError: a picture is missing.
         """
+
+    def begin_training(self, model_name: str, run_id: str, parameters: Mapping[str, str]) -> None:
+        """Notes that a training begins, or goes on, and with which parameters.
+
+        Earlier trainings of the model that died without a word are noted as killed.
+        """
+
+    def end_training(self, model_name: str, run_id: str, state: TrainingState) -> None:
+        """Notes how a training ended."""
+
+    def log_progress(self, model_name: str, run_id: str, progress: Mapping[str, Any]) -> None:
+        """Keeps where a training stands within an epoch, as JSON can hold it, in place of what was kept before."""
+
+    def training_progress(self, model_name: str, run_id: str) -> dict[str, Any]:
+        """What `log_progress` kept, with `state` and `at`, in seconds since 1970; empty before a training began."""
+
+    def ask_to_stop(self, model_name: str, run_id: str) -> None:
+        """Asks a training to end after the epoch that is under way."""
+
+    def is_stop_asked(self, model_name: str, run_id: str) -> bool:
+        """Whether somebody has asked for that since the training began or went on."""
 
     def log_epoch(self, model_name: str, run_id: str, record: dict[str, float]) -> None:
         """Keeps what was measured in an epoch of a training; `record["epoch"]` is its number.

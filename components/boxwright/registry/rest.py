@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from boxwright.registry.mlflow_client import VERSIONS_PAGE, Metric, MissingError, MlflowRun
+from boxwright.registry.mlflow_client import RUNNING, VERSIONS_PAGE, Metric, MissingError, MlflowRun
 from boxwright.registry.mlflow_http import MlflowHttp
 from boxwright.registry.port import RegisteredModel, Version
 from boxwright.registry.tags import read_version
@@ -144,6 +144,10 @@ class RestClient:
     def end_run(self, run_id: str, status: str) -> None:
         """See `MlflowClient`."""
         self._http.post("runs/update", {"run_id": run_id, "status": status, "end_time": _now()})
+
+    def reopen_run(self, run_id: str) -> None:
+        """See `MlflowClient`."""
+        self._http.post("runs/update", {"run_id": run_id, "status": RUNNING})
 
     def metric_history(self, run_id: str, name: str) -> list[tuple[int, float]]:
         """See `MlflowClient`."""

@@ -4,4 +4,6 @@ from .history import HISTORY_FILE as HISTORY_FILE
 from .history import Record as Record
 from .history import TrainingFacts as TrainingFacts
 from .history import read_history as read_history
+from .history import seconds_of_an_epoch as seconds_of_an_epoch
 from .input import decode_image as decode_image
+from .step_progress import StepProgress as StepProgress

@@ -11,9 +11,17 @@ from typing import Any
 
 import keras
 
-from boxwright.errors import TrainingError
-from boxwright.training.history import Record, epochs_without_improvement, read_history, write_history
+from boxwright.errors import StoppedError, TrainingError
+from boxwright.training.history import (
+    STARTUP,
+    Record,
+    epochs_without_improvement,
+    read_history,
+    seconds_of_an_epoch,
+    write_history,
+)
 from boxwright.training.input_clock import InputClock
+from boxwright.training.pace import in_minutes
 
 log = logging.getLogger("boxwright.training")
 DIVERGED = 10.0
@@ -31,6 +39,7 @@ class EpochLog(keras.callbacks.Callback):
         measure_every: epochs between two measurements; the last epoch is measured too; 0: never.
         report: is handed each epoch's record.
         glance: gives further metrics in the epochs between; never where `measure_every` is 0.
+        epoch_seconds: gives the seconds of an epoch's steps without the start of a process, where they are known.
         writes: whether the history goes to the file; of several machines that train together one writes.
     """
 
@@ -45,6 +54,7 @@ class EpochLog(keras.callbacks.Callback):
         report: Callable[[Record], None] | None = None,
         writes: bool = True,
         glance: Callable[[Any], Record] | None = None,
+        epoch_seconds: Callable[[], float | None] = lambda: None,
     ) -> None:
         super().__init__()
         self.images = images
@@ -57,6 +67,8 @@ class EpochLog(keras.callbacks.Callback):
         self._measure_every = measure_every
         self._report = report if writes else None
         self._writes = writes
+        self._epoch_seconds = epoch_seconds
+        self._is_first = True
         self._started = 0.0
         self._trained = 0.0
         self._compiled = False
@@ -94,6 +106,9 @@ class EpochLog(keras.callbacks.Callback):
         elif self._glance:
             record |= self._glance(self.model)
         record["seconds"] = time.monotonic() - self._started
+        if self._is_first:
+            record[STARTUP] = record["seconds"] - min(self._epoch_seconds() or 0.0, record["seconds"])
+            self._is_first = False
         self.history.append(record)
         if self._writes:
             write_history(self.history, self.folder)
@@ -115,15 +130,15 @@ class EpochLog(keras.callbacks.Callback):
                 f", {record['class_accuracy']:.0%} of the boxes that are placed right named rightly "
                 f"({record['class_accuracy_by_lot']:.0%} by lot)"
             )
-        left = round(record["seconds"] * (self.epochs - epoch - 1))
+        each = seconds_of_an_epoch(self.history)
+        left = "" if each is None else f", about {in_minutes(each * (self.epochs - epoch - 1))} left"
         log.info(
-            "epoch %d of %d done%s, %.1f %% of the time waiting for input, about %d min %02d s left",
+            "epoch %d of %d done%s, %.1f %% of the time waiting for input%s",
             epoch + 1,
             self.epochs,
             accuracy,
             100 * record["waiting_share"],
-            left // 60,
-            left % 60,
+            left,
         )
 
 
@@ -185,3 +200,29 @@ class EarlyStopping(keras.callbacks.Callback):
         if self.is_over():
             log.info("stopping after epoch %d: %s has not improved in %d", epoch + 1, self._metric, self._patience)
             self.model.stop_training = True
+
+
+class StopOnRequest(keras.callbacks.Callback):
+    """Ends a training after an epoch if that is asked for. It comes after the callback that keeps the epoch's state.
+
+    Args:
+        is_asked: whether it is.
+        epochs: planned; after the last one there is nothing to stop.
+    """
+
+    def __init__(self, is_asked: Callable[[], bool], epochs: int) -> None:
+        super().__init__()
+        self._is_asked, self._epochs = is_asked, epochs
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Asks.
+
+        Raises:
+            StoppedError: saying how to go on.
+        """
+        del logs
+        if epoch + 1 < self._epochs and not self.model.stop_training and self._is_asked():
+            raise StoppedError(
+                f"stopped as asked after epoch {epoch + 1} of {self._epochs}, which is kept; `boxwright run --resume` "
+                "goes on from there, or in Airflow the cleared task"
+            )

@@ -50,10 +50,13 @@ def is_chief() -> bool:
     """Whether this process writes what a training leaves: the only one, or the first of several."""
     task = _cluster().get("task", {})
     return (
-        len(_workers()) < 2
-        or task.get("type") == "chief"
-        or (task.get("index") == 0 and "chief" not in _cluster()["cluster"])
+        is_alone() or task.get("type") == "chief" or (task.get("index") == 0 and "chief" not in _cluster()["cluster"])
     )
+
+
+def is_alone() -> bool:
+    """Whether no other machine trains with this one."""
+    return len(_workers()) < 2
 
 
 def _workers() -> list[str]:

@@ -26,6 +26,7 @@ from boxwright.model import (
 from boxwright.training.history import Record, TrainingFacts, best_record, write_history
 from boxwright.training.mirroring import mirrors
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
+from boxwright.training.step_progress import StepProgress
 
 log = logging.getLogger("boxwright.training")
 # XLA compiles anew for each shape.
@@ -55,11 +56,15 @@ class Watch:
         measure: AP, AP50 and class accuracy of a detector on the validation images.
         report: is handed each epoch's record.
         glance: what is measured in the epochs that `measure` leaves out, at little cost.
+        progress: is handed each half minute where the training stands.
+        should_stop: whether to end after an epoch, and go on another time.
     """
 
     measure: Callable[[Any], Record] | None = None
     report: Callable[[Record], None] | None = None
     glance: Callable[[Any], Record] | None = None
+    progress: Callable[[StepProgress], None] | None = None
+    should_stop: Callable[[], bool] | None = None
 
 
 NO_WATCH = Watch()
@@ -91,6 +96,7 @@ def fine_tune(
 
     Raises:
         DataError: when the seed does not fit the examples.
+        StoppedError: when `watch` asked for it; the same call goes on.
         TrainingError: when the loss diverges or memory does not suffice.
     """
     import keras
@@ -132,6 +138,10 @@ class _Plan:
     images: dict[str, int]
     batch_size: int
     steps: int
+
+    @property
+    def validation_steps(self) -> int:
+        return math.ceil(self.images["validation"] / self.batch_size)
 
     def shards(self, split: str) -> Sequence[Path]:
         return shards_of(self.folder, split)
@@ -188,12 +198,17 @@ def _fit(
     detector: Any, hyperparameters: Hyperparameters, plan: _Plan, checkpoint_dir: Path, watch: Watch, mirror: str | None
 ) -> TrainingSummary:
     """Trains what is left to train, and leaves the weights that are handed on in the detector."""
-    from boxwright.training.callbacks import EarlyStopping, EpochLog
+    from boxwright.training.callbacks import EarlyStopping, EpochLog, StopOnRequest
     from boxwright.training.checkpoint import EpochCheckpoint
-    from boxwright.training.devices import is_chief
+    from boxwright.training.devices import is_alone, is_chief
     from boxwright.training.input_clock import InputClock
+    from boxwright.training.step_log import StepLog
 
     metric, clock, writes = hyperparameters.early_stopping_metric, InputClock(), is_chief()
+    steps = StepLog(
+        plan.images["training"], hyperparameters.epochs, plan.steps, plan.validation_steps,
+        watch.progress if writes else None,
+    )  # fmt: skip
     progress = EpochLog(
         plan.images["training"],
         hyperparameters.epochs,
@@ -204,6 +219,7 @@ def _fit(
         watch.report,
         writes,
         watch.glance,
+        lambda: steps.epoch_seconds,
     )
     checkpoint = EpochCheckpoint(checkpoint_dir, progress, metric, mirror, writes)
     stopping = EarlyStopping(
@@ -215,7 +231,9 @@ def _fit(
         log.info("resuming after epoch %d of %d", first_epoch, hyperparameters.epochs)
     if first_epoch < hyperparameters.epochs and not (hyperparameters.early_stopping and stopping.is_over()):
         # The record before the checkpoint: a kill in between repeats the epoch and its record.
-        callbacks = [progress, checkpoint, *([stopping] if hyperparameters.early_stopping else [])]
+        callbacks = [steps, progress, checkpoint, *([stopping] if hyperparameters.early_stopping else [])]
+        if watch.should_stop and is_alone():
+            callbacks.append(StopOnRequest(watch.should_stop, hyperparameters.epochs))
         _run_fit(detector, hyperparameters, plan, first_epoch, callbacks, clock)
     final_epoch = len(progress.history) - 1
     if _hands_on_the_best(hyperparameters) and (best := best_record(progress.history, metric)):
@@ -256,7 +274,7 @@ def _run_fit(
             validation_data=evaluation_batches(
                 plan.shards("validation"), plan.batch_size, detector.resizing, only_full=several_devices
             ),
-            validation_steps=math.ceil(plan.images["validation"] / plan.batch_size),
+            validation_steps=plan.validation_steps,
             initial_epoch=first_epoch,
             callbacks=[LossGuard(), *callbacks],
             shuffle=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +13,9 @@ from boxwright.storage import StoredRecord, write_json
 
 HISTORY_FILE, TRAINING_FILE = "history.json", "training.json"
 Record = dict[str, float]
+# Of an epoch's `seconds`, those that went into the start of its process: compilation above all.
+STARTUP = "startup_seconds"
+_RECENT = 3
 _HISTORY = TypeAdapter(list[Record])
 
 
@@ -50,6 +54,18 @@ def read_history(folder: Path) -> list[Record]:
         raise DataError(
             f"{path} is not the history of a training ({error.errors()[0]['msg']}); remove it to train from the start"
         ) from None
+
+
+def seconds_of_an_epoch(history: Sequence[Record]) -> float | None:
+    """Seconds of an epoch, from the last three, without the start of a process; None where they are not known.
+
+    The epoch that a process starts with counts only until there is another one.
+    """
+    recent = [record for record in history[-_RECENT:] if "seconds" in record]
+    whole = [record["seconds"] for record in recent if STARTUP not in record]
+    begun = [spent for record in recent if (spent := record["seconds"] - record.get(STARTUP, 0.0)) > 0]
+    known = whole or begun
+    return sum(known) / len(known) if known else None
 
 
 def score(record: Record, metric: str) -> float | None:

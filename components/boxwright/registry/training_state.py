@@ -1,0 +1,88 @@
+"""The state of a run's training in its MLflow run: begun, under way, ended, and asked to stop.
+
+Two tags hold it. A killed process cannot say that it ended: a training that has given no sign for a while is found by
+the next one of the same model.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from boxwright.registry.mlflow_client import FAILED, FINISHED, KILLED, RUNNING, MlflowClient, MlflowRun
+from boxwright.registry.port import RUN_ID, TrainingState
+
+# A training gives a sign each half minute, but not while AP is measured on many images.
+SECONDS_OF_SILENCE = 15 * 60
+_STATE, _STOP = "boxwright.training", "boxwright.stop"
+_ASKED = "asked"
+_STATUS = {TrainingState.KILLED: KILLED, TrainingState.FAILED: FAILED}
+
+
+def begin(client: MlflowClient, run: MlflowRun, parameters: Mapping[str, str]) -> None:
+    """Notes that a training begins, or goes on; the request that stopped it before is answered."""
+    tags = {} if run.status == RUNNING else {_STOP: ""}
+    missing = {name: value for name, value in parameters.items() if name not in run.params}
+    _write(client, run, TrainingState.RUNNING, {}, missing, tags)
+    # The run of a model that is registered stays as it ended, whatever is done again.
+    if run.status not in (RUNNING, FINISHED):
+        client.reopen_run(run.run_id)
+
+
+def note(client: MlflowClient, run: MlflowRun, progress: Mapping[str, Any]) -> None:
+    """Notes where a training stands."""
+    _write(client, run, TrainingState.RUNNING, progress)
+
+
+def end(client: MlflowClient, run: MlflowRun, state: TrainingState) -> None:
+    """Notes how a training ended; the run of one that ended well goes on until its model is registered."""
+    _write(client, run, state, {})
+    if state in _STATUS and run.status != FINISHED:
+        client.end_run(run.run_id, _STATUS[state])
+
+
+def read(run: MlflowRun) -> dict[str, Any]:
+    """What `note` wrote last, with `state` and `at`, in seconds since 1970; empty where nothing was."""
+    try:
+        found = json.loads(run.tags.get(_STATE) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def bury(client: MlflowClient, experiment_id: str, run_id: str) -> list[str]:
+    """Ends the runs of an experiment whose training has died without a word, but for `run_id`; returns their ids."""
+    oldest = time.time() - SECONDS_OF_SILENCE
+    dead = []
+    for run in client.runs(experiment_id, f"attributes.status = '{RUNNING}'"):
+        state = read(run)
+        if state.get("state") != TrainingState.RUNNING or run.tags.get(RUN_ID) == run_id:
+            continue
+        if float(state.get("at", 0.0)) < oldest:
+            end(client, run, TrainingState.KILLED)
+            dead.append(run.tags.get(RUN_ID, run.run_id))
+    return dead
+
+
+def ask_to_stop(client: MlflowClient, run: MlflowRun) -> None:
+    """Asks the training to end after the epoch that is under way."""
+    client.log(run.run_id, tags={_STOP: _ASKED})
+
+
+def is_asked_to_stop(run: MlflowRun) -> bool:
+    """Whether somebody has."""
+    return run.tags.get(_STOP) == _ASKED
+
+
+def _write(
+    client: MlflowClient,
+    run: MlflowRun,
+    state: TrainingState,
+    progress: Mapping[str, Any],
+    parameters: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    text = json.dumps({**progress, "state": state.value, "at": time.time()})
+    client.log(run.run_id, params=parameters, tags={**(tags or {}), _STATE: text})
