@@ -2,7 +2,7 @@
 
 Exit codes: 0 done, 1 the data is not usable, 2 a parameter, URI or credential is wrong, 3 the model did not pass the
 quality gate, 4 storage or a server did not answer (try again), 5 training could not go on, 6 some of many images could
-not be processed, 70 a bug of Boxwright.
+not be processed, 7 a training was stopped as asked and can go on, 70 a bug of Boxwright.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from boxwright.storage import disk_error
 app = typer.Typer(no_args_is_help=True, help="Fine-tunes, evaluates, registers and serves object detectors.")
 for command in (
     run_commands.run,
+    run_commands.stop,
     dataset_commands.rules,
     dataset_commands.validate,
     dataset_commands.convert,

@@ -1,4 +1,4 @@
-"""`boxwright run`: the whole training pipeline without Airflow, and going on with one that stopped."""
+"""`boxwright run` and `boxwright stop`: the whole training pipeline without Airflow, its end, and going on with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from boxwright.cli.options import RunSettings, described
-from boxwright.config import nest_settings, parse_config, parse_settings, run_fields
+from boxwright.config import RunConfig, nest_settings, parse_config, parse_settings, run_fields
 from boxwright.errors import UsageError
 
 log = logging.getLogger("boxwright")
@@ -84,6 +84,29 @@ def run(
         typer.echo(json.dumps(result))
     else:
         _show_result(result)
+
+
+def stop(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, of `boxwright run` or of Airflow.")],
+    model_name: Annotated[str, typer.Option(help=described("model_name"))] = RunConfig.model_fields[
+        "model_name"
+    ].default,
+) -> None:
+    """Asks a training to end after the epoch that is under way, with all that it has learnt kept.
+
+    `boxwright run --resume RUN` goes on with it, or in Airflow the cleared task `fine_tune`.
+    """
+    from boxwright.registry import TrainingState, open_registry
+
+    registry = open_registry()
+    state = registry.training_progress(model_name, run_id).get("state")
+    if state != TrainingState.RUNNING:
+        known = (
+            f"its last word is {state!a}" if state else f"the registry knows no training of {model_name} by that name"
+        )
+        raise UsageError(f"run {run_id!a} has no training under way: {known}; --model-name names another model")
+    registry.ask_to_stop(model_name, run_id)
+    out.print(f"run {run_id} ends after the epoch that is under way", soft_wrap=True, markup=False)
 
 
 def _check_alone(resume: bool, options: dict[str, Any]) -> None:

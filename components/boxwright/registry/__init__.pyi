@@ -9,6 +9,7 @@ from .parents import find_start as find_start
 from .parents import resolve_parent as resolve_parent
 from .port import RegisteredModel as RegisteredModel
 from .port import Registry as Registry
+from .port import TrainingState as TrainingState
 from .port import Version as Version
 from .registration import record_failure as record_failure
 from .registration import register_model as register_model

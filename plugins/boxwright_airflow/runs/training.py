@@ -1,16 +1,16 @@
-"""The progress of a training, from the records that it leaves in MLflow after each epoch."""
+"""The progress of a training, from what it leaves in MLflow: a record after each epoch, and signs in between."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boxwright.errors import BoxwrightError, StorageError
-from boxwright.training import Record
+from boxwright.training import Record, seconds_of_an_epoch
 from boxwright_airflow.runs.tasks import Run
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ class Progress:
         planned: how many there shall be; None where the run's settings do not say.
         records: one an epoch that has ended, in order.
         problem: why there are none, where something is wrong.
+        within: what the training last said from within an epoch, see `StepProgress`; empty before it has.
     """
 
     planned: int | None
     records: Sequence[Record]
     problem: str = ""
+    within: dict[str, Any] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -41,11 +43,18 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """The estimated seconds for the remaining epochs, at the speed of the last three."""
-        recent = [record["seconds"] for record in self.records[-3:] if "seconds" in record]
-        if not recent or self.planned is None:
+        """The estimated seconds until the last epoch has ended, start-up left out."""
+        if self.step is not None and self.within.get("seconds_left") is not None:
+            return float(self.within["seconds_left"])
+        each = seconds_of_an_epoch(self.records)
+        return None if each is None or self.planned is None else max(0, self.planned - self.done) * each
+
+    @property
+    def step(self) -> str | None:
+        """Where the epoch under way stands, in words; None where its training has not said."""
+        if self.within.get("epoch") != self.done + 1 or not self.within.get("steps"):
             return None
-        return max(0, self.planned - self.done) * sum(recent) / len(recent)
+        return "{doing}, step {step} of {steps}".format(**self.within)
 
     def latest(self, name: str) -> float | None:
         """The value of the last epoch that has one."""
@@ -68,7 +77,8 @@ def progress_of(run: Run) -> Progress:
         return Progress(None, (), f"the run's settings are not valid: {error}")
     try:
         source = source_of(Settings.from_environment().tracking_uri)
-        return Progress(planned, source.read(config.model_name, run.run_id))
+        records, within = source.read(config.model_name, run.run_id)
+        return Progress(planned, records, within=within)
     except BoxwrightError as error:
         return Progress(planned, (), str(error))
 
@@ -89,13 +99,18 @@ class Source:
         self._lock = threading.Lock()
         self._problem, self._silent_until = "", 0.0
 
-    def read(self, model_name: str, run_id: str) -> list[Record]:
-        """See `Registry.epochs`."""
+    def read(self, model_name: str, run_id: str) -> tuple[list[Record], dict[str, Any]]:
+        """`Registry.epochs` and `Registry.training_progress`.
+
+        Raises:
+            StorageError: MLflow does not answer, or has not a moment ago.
+        """
         with self._lock:
             if time.monotonic() < self._silent_until:
                 raise StorageError(self._problem)
             try:
-                return self._registry.epochs(model_name, run_id)
+                registry = self._registry
+                return registry.epochs(model_name, run_id), registry.training_progress(model_name, run_id)
             except StorageError as error:
                 self._problem, self._silent_until = str(error), time.monotonic() + _SECONDS_LEFT_ALONE
                 raise

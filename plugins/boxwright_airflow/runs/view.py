@@ -109,7 +109,8 @@ def _training(run: Run) -> Training | None:
     if progress.problem:
         return Training("", problem=progress.problem)
     if not progress.records:
-        return Training(_before_the_first(task, planned), planned=planned)
+        figures = () if task.is_over else tuple(_step_figures(progress))
+        return Training(_before_the_first(task, progress), planned=planned, figures=figures)
     return Training(
         _epochs(task, progress),
         progress.done,
@@ -120,11 +121,13 @@ def _training(run: Run) -> Training | None:
     )
 
 
-def _before_the_first(task: Task, planned: int) -> str:
+def _before_the_first(task: Task, progress: Progress) -> str:
     if task.is_over:
         return "The training has left no epoch in MLflow; its log says why."
-    of = f" of {planned}" if planned else ""
-    return f"Epoch 1{of} is under way since {duration(task.seconds)}: figures come when it has ended."
+    of = f" of {progress.planned}" if progress.planned else ""
+    if progress.step:
+        return f"Epoch 1{of} is under way ({progress.step}), since {duration(task.seconds)} with the start."
+    return f"Epoch 1{of} is under way since {duration(task.seconds)}: figures come with its first steps."
 
 
 def _epochs(task: Task, progress: Progress) -> str:
@@ -136,7 +139,7 @@ def _epochs(task: Task, progress: Progress) -> str:
         return f"Training ended with {progress.done}{of} epochs done; cleared, it goes on from there."
     if progress.planned and progress.done >= progress.planned:
         return f"All {progress.done} epochs are done; the model is being saved."
-    return f"Epoch {progress.done + 1}{of} is under way."
+    return f"Epoch {progress.done + 1}{of} is under way{f' ({progress.step})' if progress.step else ''}."
 
 
 def _figures(task: Task, progress: Progress) -> list[Figure]:
@@ -152,7 +155,18 @@ def _figures(task: Task, progress: Progress) -> list[Figure]:
     ]
     if (speed := progress.latest("images_per_second")) is not None:
         found.append(Figure("Images per second", f"{speed:.1f}"))
-    if not task.is_over and progress.seconds_left is not None:
+    return found if task.is_over else [*found, *_step_figures(progress)]
+
+
+def _step_figures(progress: Progress) -> list[Figure]:
+    """What a training that is under way says of itself between two epochs."""
+    found = []
+    if progress.step:
+        for name, value in progress.within["losses"].items():
+            found.append(Figure(f"{name} of this epoch so far", f"{value:.3f}"))
+        found.append(Figure("Processor, percent of one core", f"{progress.within['cpu_percent']:.0f}"))
+        found.append(Figure("Memory, MB", f"{progress.within['memory_mb']:.0f}"))
+    if progress.seconds_left is not None:
         found.append(Figure("Time left, about", duration(progress.seconds_left)))
     return found
 

@@ -17,7 +17,8 @@ from boxwright.errors import StorageError
 from boxwright.evaluation.gate import check_gate
 from boxwright.evaluation.guessing import judge_classes
 from boxwright.evaluation.records import EvaluationSummary
-from boxwright.registry.epoch_metrics import EpochMetrics
+from boxwright.registry.training_run import TrainingRun
+from boxwright.training import StepProgress
 from boxwright_airflow.runs.training import Source
 
 DAG_ID = "object_detection_training"
@@ -65,9 +66,9 @@ def test_a_training_before_its_first_epoch(make_run: Any, look: Any, tracking: s
 
 def test_a_training_is_watched_epoch_by_epoch(make_run: Any, look: Any, tracking: str) -> None:
     make_run("alive", model_id="tiny", model_name="watched", epochs=8).task("fine_tune", "running")
-    report = EpochMetrics("watched", "alive", tracking)
-    report(epoch(0))
-    report(epoch(1, AP=0.125, AP50=0.375))
+    report = TrainingRun("watched", "alive", tracking)
+    report.epoch(epoch(0))
+    report.epoch(epoch(1, AP=0.125, AP50=0.375))
     training = section(look("alive", "/live"), "training")
     said = words(training)
     assert "Epoch 3 of 8 is under way." in said
@@ -76,6 +77,31 @@ def test_a_training_is_watched_epoch_by_epoch(make_run: Any, look: Any, tracking
     assert '<progress max="8" value="2"' in training
     assert "loss: training 1 after epoch 2, 2 after epoch 1; validation 1.25" in training.lower()
     assert training.count("<polyline") == 4
+
+
+def test_an_epoch_under_way_shows_its_steps(make_run: Any, look: Any, tracking: str) -> None:
+    make_run("deep", model_id="tiny", model_name="watched", epochs=8).task("fine_tune", "running")
+    said = StepProgress(
+        doing="training",
+        epoch=1,
+        epochs=8,
+        step=40,
+        steps=120,
+        losses={"loss": 1.25},
+        images_per_second=6.5,
+        seconds_left=600.0,
+        cpu_percent=190.0,
+        memory_mb=1500.0,
+    )
+    report = TrainingRun("watched", "deep", tracking)
+    report.progress(said.model_dump())
+    shown = words(section(look("deep", "/live"), "training"))
+    assert "Epoch 1 of 8 is under way (training, step 40 of 120)" in shown
+    for figure in ("loss of this epoch so far 1.250", "Time left, about 10 min", "Memory, MB 1500"):
+        assert figure in shown
+    # Of an epoch that has ended meanwhile it says nothing.
+    report.epoch(epoch(0))
+    assert "step 40" not in words(section(look("deep", "/live"), "training"))
 
 
 def test_mlflow_down_is_said_and_the_rest_stays(make_run: Any, look: Any, monkeypatch: pytest.MonkeyPatch) -> None:
