@@ -18,10 +18,15 @@ class BoxwrightError(Exception):
     Attributes:
         exit_code: what a command line exits with.
         retryable: whether running the same step again may succeed without a change by a person.
+        file: the file that is damaged or gone, where that is the fault; if a step of the run made it, it is done again.
     """
 
     exit_code = 5
     retryable = False
+
+    def __init__(self, message: str, file: str | None = None) -> None:
+        super().__init__(message)
+        self.file = file
 
 
 class DataError(BoxwrightError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from threading import Event
 
@@ -13,7 +12,8 @@ from seaweed import Seaweed
 from boxwright.config import parse_config
 from boxwright.dataset.examples import build as examples
 from boxwright.dataset.examples.build import build_examples
-from boxwright.dataset.examples.reading import shards_of, size_of_shards
+from boxwright.dataset.examples.reading import shards_of
+from boxwright.dataset.examples.summary import ExamplesSummary
 from boxwright.dataset.snapshot.download import download_dataset
 from boxwright.errors import StorageError
 from boxwright.pipeline.transport import bring_folder, publish_folder
@@ -54,16 +54,22 @@ def test_what_is_not_whole_is_not_taken(s3: Seaweed, bucket: str, tmp_path: Path
     assert files(tmp_path / "elsewhere") == {"a": b"1"}
 
 
+def make_examples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ExamplesSummary:
+    """Writes examples of several shards into `made`."""
+    monkeypatch.setattr(examples, "SHARD_BYTES", 3000)
+    run = parse_config({"training": str(tinyset.write(folder / "set", tinyset.document(20))), "output": "unused"})
+    download_dataset(run, folder / "dataset")
+    summary = build_examples(folder / "dataset", folder / "made", 0.2)
+    assert summary.splits["training"].shards > 3
+    return summary
+
+
 def test_training_begins_before_the_last_shard_is_there(
     s3: Seaweed, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from boxwright.training.input import records_of
 
-    monkeypatch.setattr(examples, "SHARD_BYTES", 3000)
-    run = parse_config({"training": str(tinyset.write(tmp_path / "set", tinyset.document(20))), "output": "unused"})
-    download_dataset(run, tmp_path / "dataset")
-    count = build_examples(tmp_path / "dataset", tmp_path / "made", 0.2).splits["training"]
-    assert count.shards > 3
+    count = make_examples(tmp_path, monkeypatch).splits["training"]
     publish_folder(tmp_path / "made", f"{bucket}/examples")
     bring_folder(f"{bucket}/examples", tmp_path / "elsewhere", shards_ahead=True)
     assert not list((tmp_path / "elsewhere" / "training").glob("*.tfrecord"))
@@ -82,35 +88,37 @@ def test_training_begins_before_the_last_shard_is_there(
     monkeypatch.setattr("boxwright.storage.prefetch.download", slowly)
     seen: list[bytes] = []
     shards = shards_of(tmp_path / "elsewhere", "training")
-    size = size_of_shards(shards)
+    size = shards.size
     for record in records_of(shards):
         begun.set()
         seen.append(record.numpy())
     whole = [record.numpy() for record in records_of(shards_of(tmp_path / "made", "training"))]
     assert seen == whole and len(seen) == count.images
-    assert size == size_of_shards(shards_of(tmp_path / "made", "training")) > sum(map(len, whole))
+    assert size == shards_of(tmp_path / "made", "training").size > sum(map(len, whole))
     assert [record.numpy() for record in records_of(shards)] == whole, "again, as another epoch does"
 
 
-def test_a_shard_that_cannot_be_fetched_is_an_error_for_who_waits(s3: Seaweed, bucket: str, tmp_path: Path) -> None:
-    folder = tmp_path / "made" / "training"
-    folder.mkdir(parents=True)
-    for name in ("examples-00000-of-00002.tfrecord", "examples-00001-of-00002.tfrecord"):
-        (folder / name).write_bytes(name.encode())
+def test_a_shard_that_cannot_be_fetched_is_an_error_for_who_waits(
+    s3: Seaweed, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests may have fetched the same shards.
+    monkeypatch.setenv("BOXWRIGHT_CACHE", str(tmp_path / "cache"))
+    make_examples(tmp_path, monkeypatch)
     publish_folder(tmp_path / "made", f"{bucket}/examples")
     bring_folder(f"{bucket}/examples", tmp_path / "elsewhere", shards_ahead=True)
-    s3.client().delete_object(Bucket=bucket[5:], Key="examples/training/examples-00001-of-00002.tfrecord")
-    shards = iter(shards_of(tmp_path / "elsewhere", "training"))
-    assert next(shards).read_bytes() == b"examples-00000-of-00002.tfrecord"
-    with pytest.raises(StorageError, match="examples-00001-of-00002.tfrecord changed after it was listed"):
-        next(shards)
+    first, second, *_ = sorted((tmp_path / "made" / "training").glob("*.tfrecord"))
+    s3.client().delete_object(Bucket=bucket[5:], Key=f"examples/training/{second.name}")
+    shards = shards_of(tmp_path / "elsewhere", "training")
+    assert shards[0].read_bytes() == first.read_bytes()
+    with pytest.raises(StorageError, match=f"{second.name} changed after it was listed"):
+        shards[1]
+    with pytest.raises(StorageError, match=f"{second.name} changed after it was listed"):
+        shards.explain()
 
 
-def test_shards_of_a_whole_folder_are_just_its_files(tmp_path: Path) -> None:
-    folder = tmp_path / "training"
-    folder.mkdir()
-    for name in ("examples-00001-of-00002.tfrecord", "examples-00000-of-00002.tfrecord", "other"):
-        (folder / name).touch()
-    assert [path.name[:14] for path in shards_of(tmp_path, "training")] == ["examples-00000", "examples-00001"]
-    shutil.rmtree(folder)
-    assert list(shards_of(tmp_path, "training")) == []
+def test_shards_of_a_whole_folder_are_just_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_examples(tmp_path, monkeypatch)
+    folder = tmp_path / "made" / "training"
+    (folder / "other").touch()
+    names = [path.name for path in shards_of(tmp_path / "made", "training")]
+    assert names == sorted(path.name for path in folder.glob("*.tfrecord")) and len(names) > 3

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from boxwright.dataset.annotations import load_annotations
+from boxwright.dataset.examples import shards_of
 from boxwright.evaluation.comparison import compare
 from boxwright.evaluation.detections import Detections
 from boxwright.evaluation.evaluating import Champion, answer_of_champion
@@ -34,7 +35,7 @@ def beside_champion(
     if not detections.exists():
         champion = replace(champion, folder=None, problem=champion.problem or f"{detections.name} is gone")
     annotations = load_annotations(examples_dir / summary.split / "annotations.json")
-    shards = sorted((examples_dir / summary.split).glob("examples-*.tfrecord"))
+    shards = shards_of(examples_dir, summary.split)
     beaten, described = answer_of_champion(champion, annotations, shards, out_dir)
     comparison = None
     if beaten is not None:

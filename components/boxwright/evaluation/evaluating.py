@@ -14,7 +14,7 @@ from pathlib import Path
 
 from boxwright.config import EvaluationConfig, Gate
 from boxwright.dataset.annotations import Annotations, load_annotations
-from boxwright.dataset.examples import ExamplesSummary
+from boxwright.dataset.examples import ExamplesSummary, shards_of
 from boxwright.dataset.report import SplitBoxes
 from boxwright.errors import DataError
 from boxwright.evaluation.analysis import Analysis, analyse, swapped_classes
@@ -114,7 +114,7 @@ def evaluate(
     splits = ExamplesSummary.read(examples_dir).splits
     split = "test" if "test" in splits else "validation"
     annotations = load_annotations(examples_dir / split / "annotations.json")
-    shards = sorted((examples_dir / split).glob("examples-*.tfrecord"))
+    shards = shards_of(examples_dir, split)
     log.info("evaluating on %d %s images", len(annotations.images), split)
 
     answered = _answer(model_dir, annotations, shards, out_dir / DETECTIONS_FILE, settings.voc)
@@ -142,7 +142,7 @@ def evaluate(
     return summary
 
 
-def _answer(model_dir: Path, annotations: Annotations, shards: list[Path], results: Path, voc: bool) -> _Answered:
+def _answer(model_dir: Path, annotations: Annotations, shards: Sequence[Path], results: Path, voc: bool) -> _Answered:
     from boxwright.evaluation.predict import measure_speed, predict_split
 
     detector, card = load_detector(model_dir)
@@ -163,7 +163,7 @@ def _category_ids(classes: Sequence[str], annotations: Annotations) -> list[int 
 
 
 def answer_of_champion(
-    champion: Champion | None, annotations: Annotations, shards: list[Path], out_dir: Path, voc: bool = False
+    champion: Champion | None, annotations: Annotations, shards: Sequence[Path], out_dir: Path, voc: bool = False
 ) -> tuple[_Answered | None, BeatenChampion | None]:
     """The champion's detections and facts; a champion that cannot be loaded does not fail the evaluation."""
     if champion is None:
@@ -197,7 +197,7 @@ def _report(
     measurement: Measurement,
     analysis: Analysis,
     names: Names,
-    shards: list[Path],
+    shards: Sequence[Path],
     out_dir: Path,
     settings: EvaluationConfig,
     gate: Gate | None,

@@ -57,7 +57,11 @@ def device_batch_size() -> int:
 
 
 def predict_split(
-    detector: Any, shards: list[Path], category_ids: Sequence[int | None], batch_size: int | None = None, every: int = 1
+    detector: Any,
+    shards: Sequence[Path],
+    category_ids: Sequence[int | None],
+    batch_size: int | None = None,
+    every: int = 1,
 ) -> Predictions:
     """Detections on the images of the shards.
 
@@ -158,7 +162,7 @@ def _coco_results(
             yield {"image_id": image_id, "category_id": category_id, "bbox": box, "score": score}
 
 
-def measure_speed(detector: Any, shards: list[Path], predictions: Predictions, weights: Path) -> Speed:
+def measure_speed(detector: Any, shards: Sequence[Path], predictions: Predictions, weights: Path) -> Speed:
     """Times single images, and adds what the run over the split has shown.
 
     Args:
@@ -194,12 +198,12 @@ def measure_speed(detector: Any, shards: list[Path], predictions: Predictions, w
     )
 
 
-def first_images(shards: list[Path], count: int) -> list[tuple[int, bytes]]:
+def first_images(shards: Sequence[Path], count: int) -> list[tuple[int, bytes]]:
     """The first `count` images of the shards as `(image_id, encoded bytes)`."""
     return list(_images(tf.data.TFRecordDataset([str(shard) for shard in shards]).take(count)))
 
 
-def images_of(shards: list[Path], image_ids: Sequence[int]) -> dict[int, bytes]:
+def images_of(shards: Sequence[Path], image_ids: Sequence[int]) -> dict[int, bytes]:
     """The encoded bytes of some images by id, in the order of `image_ids`."""
     wanted = set(image_ids)
     records = tf.data.TFRecordDataset([str(shard) for shard in shards])

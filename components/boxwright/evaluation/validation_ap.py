@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwright.dataset.annotations import Annotations, load_annotations
-from boxwright.dataset.examples import ExamplesSummary
+from boxwright.dataset.examples import ExamplesSummary, shards_of
 from boxwright.evaluation.guessing import judge_classes
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ValidationLook:
         folder = examples_dir / "validation"
         self._annotations = load_annotations(folder / "annotations.json")
         self._category_ids = ExamplesSummary.read(examples_dir).category_ids
-        self._shards = sorted(folder.glob("examples-*.tfrecord"))
+        self._shards = shards_of(examples_dir, "validation")
         self._guessed: Counter[str] = Counter()
 
     def __call__(self, detector: Any) -> dict[str, float]:

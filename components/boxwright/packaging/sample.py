@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from boxwright.config import Frozen
 from boxwright.dataset.annotations import load_annotations
+from boxwright.dataset.examples import shards_of
 from boxwright.evaluation import DETECTIONS_FILE
 from boxwright.storage import StoredRecord
 
@@ -71,8 +72,7 @@ def write_sample(examples_dir: Path, evaluation_dir: Path, out_dir: Path) -> Non
 
     split = EvaluationSummary.read(evaluation_dir).split
     records = {image.id: image for image in load_annotations(examples_dir / split / "annotations.json").images}
-    shards = sorted((examples_dir / split).glob("examples-*.tfrecord"))
-    looked_at = dict(first_images(shards, _LOOKED_AT))
+    looked_at = dict(first_images(shards_of(examples_dir, split), _LOOKED_AT))
     images = {key: data for key, data in looked_at.items() if len(data) <= _LARGEST}
     if not images:
         images = dict([min(looked_at.items(), key=lambda one: len(one[1]))])

@@ -57,7 +57,8 @@ def _explain(error: Exception, settings: Settings, doing: str) -> StorageError |
         return StorageError(f"{doing}: {settings.metadata_path} of ML Metadata: {shorten(said, 120)}; {advice}")
     if isinstance(error, FileNotFoundError) and str(error.filename or "").startswith(f"{settings.home}/"):
         return StorageError(
-            f"{doing}: {error.filename} is gone, which an earlier step left: clear that step, or run anew"
+            f"{doing}: {error.filename} is gone, which an earlier step left: clear that step, or run anew",
+            file=error.filename,
         )
     return disk_error(error, settings.home, doing)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from boxwright.config import Settings, is_registered
@@ -44,6 +46,46 @@ def run_outputs(run_id: str, settings: Settings) -> dict[str, dict[str, Any]]:
     """
     with explained(settings, f"reading what run {run_id} has done"):
         return _run_outputs(run_id, settings)
+
+
+def forget_output(run_id: str, file: str, settings: Settings) -> str | None:
+    """Makes the finished step of a run that put out `file` one that has to be done again.
+
+    ML Metadata remembers that a step succeeded, not whether the disk has kept what it wrote. Where workers share what
+    steps put out, only this machine's copy goes, and is brought again. The folder is kept, as `<name>.damaged`.
+
+    Returns:
+        The step; None where no step of the run put it out.
+    """
+    outputs = run_outputs(run_id, settings)
+    found = next((name for name, output in outputs.items() if Path(file).is_relative_to(output["uri"])), None)
+    if found is None:
+        return None
+    folder = Path(outputs[found]["uri"])
+    if settings.shared_root is None:
+        _mark_as_failed(run_id, str(folder), settings)
+    if folder.exists():
+        aside = folder.with_name(f"{folder.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    return found
+
+
+def _mark_as_failed(run_id: str, uri: str, settings: Settings) -> None:
+    from ml_metadata.proto import metadata_store_pb2
+
+    store = _store(settings)
+    context = store.get_context_by_type_and_name(_RUN_CONTEXT, run_id)
+    artifacts = [one for one in store.get_artifacts_by_context(context.id) if one.uri == uri]
+    for artifact in artifacts:
+        artifact.state = metadata_store_pb2.Artifact.State.DELETED
+    events = store.get_events_by_artifact_ids([one.id for one in artifacts])
+    made = {event.execution_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT}
+    executions = store.get_executions_by_id(list(made))
+    for execution in executions:
+        execution.last_known_state = metadata_store_pb2.Execution.State.FAILED
+    store.put_artifacts(artifacts)
+    store.put_executions(executions)
 
 
 def _run_outputs(run_id: str, settings: Settings) -> dict[str, dict[str, Any]]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.config import RunConfig, RunInfo, Settings, new_run, resolve_templates
-from boxwright.errors import StorageError
+from boxwright.errors import BoxwrightError, StorageError
 from boxwright.packaging import RunFacts
 from boxwright.pipeline.faults import explained
-from boxwright.pipeline.lineage import connection_config, node_outputs, run_outputs
+from boxwright.pipeline.lineage import connection_config, forget_output, node_outputs, run_outputs
 from boxwright.pipeline.nodes import NODES, Node, Phase, find_node, nodes_of
 from boxwright.pipeline.transport import bring_folder, publish_folder
 from boxwright.registry import find_finished, find_start
@@ -60,7 +60,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
         StorageError: when the outputs of an earlier node are not there.
     """
     settings = Settings.from_environment()
-    with explained(settings, node_id):
+    with _doing_damaged_steps_again(run, settings), explained(settings, node_id):
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _light_imports():
             from tfx.orchestration import metadata
@@ -89,6 +89,21 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
             f"{node_id} of run {run.run_id} did not run: an earlier step's output is missing; clear that step"
         )
     return outputs
+
+
+@contextmanager
+def _doing_damaged_steps_again(run: RunInfo, settings: Settings) -> Iterator[None]:
+    """Has a finished step of the run done again, if the block finds that a file of its output is damaged or gone."""
+    try:
+        yield
+    except BoxwrightError as error:
+        if error.file is None or (step := forget_output(run.run_id, error.file, settings)) is None:
+            raise
+        raise StorageError(
+            f"{error}. {step} has to be done again, which `boxwright run --resume {run.run_id}` does; in Airflow, "
+            f"clear {step} and what comes after it",
+            file=error.file,
+        ) from error
 
 
 def _bring_inputs(run: RunInfo, upstream: Iterable[str], settings: Settings, shards_ahead: bool = False) -> None:

@@ -55,7 +55,7 @@ class StoredRecord(Frozen):
         try:
             data = read_bytes(uri, cls.LIMIT)
         except DataError as error:
-            raise DataError(f"{error}, or {cls.ADVICE}") from None
+            raise DataError(f"{error}, or {cls.ADVICE}", file=uri) from None
         return cls.parse(data, uri)
 
     @classmethod
@@ -80,7 +80,8 @@ class StoredRecord(Frozen):
             problems = [f"it is no JSON ({type(error).__name__})"]
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise DataError(
-            f"{name} is not a {cls.FILE} of Boxwright: {'; '.join(problems[:_SHOWN])}{more}; {cls.ADVICE}"
+            f"{name} is not a {cls.FILE} of Boxwright: {'; '.join(problems[:_SHOWN])}{more}; {cls.ADVICE}",
+            file=name,
         ) from None
 
 

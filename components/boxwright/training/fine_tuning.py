@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from boxwright.config import Hyperparameters, RunConfig
-from boxwright.dataset.examples import ExamplesSummary, shards_of, size_of_shards
+from boxwright.dataset.examples import CheckedShards, ExamplesSummary, shards_of
 from boxwright.errors import TrainingError
 from boxwright.model import (
     RANDOM,
@@ -143,7 +143,7 @@ class _Plan:
     def validation_steps(self) -> int:
         return math.ceil(self.images["validation"] / self.batch_size)
 
-    def shards(self, split: str) -> Sequence[Path]:
+    def shards(self, split: str) -> CheckedShards:
         return shards_of(self.folder, split)
 
 
@@ -252,7 +252,7 @@ def _run_fit(
     from boxwright.training.input import evaluation_batches, training_batches
 
     check_memory(detector, plan.batch_size)
-    shards = plan.shards("training")
+    shards, watched = plan.shards("training"), plan.shards("validation")
     several_devices = detector.distribute_strategy.num_replicas_in_sync > 1
     batches = training_batches(
         shards,
@@ -263,7 +263,7 @@ def _run_fit(
         hyperparameters.seed,
         first_step=first_epoch * plan.steps,
         box_multiple=_XLA_BOX_MULTIPLE if detector.jit_compile else 1,
-        in_memory=fits_in_memory(size_of_shards(shards)),
+        in_memory=fits_in_memory(shards.size),
         mirrors=mirrors(hyperparameters, plan.examples.classes),
     )
     try:
@@ -271,9 +271,7 @@ def _run_fit(
             clock.timed(batches),
             epochs=hyperparameters.epochs,
             steps_per_epoch=plan.steps,
-            validation_data=evaluation_batches(
-                plan.shards("validation"), plan.batch_size, detector.resizing, only_full=several_devices
-            ),
+            validation_data=evaluation_batches(watched, plan.batch_size, detector.resizing, only_full=several_devices),
             validation_steps=plan.validation_steps,
             initial_epoch=first_epoch,
             callbacks=[LossGuard(), *callbacks],
@@ -283,6 +281,10 @@ def _run_fit(
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         detail = (str(error).strip() or "an allocation failed").splitlines()[0][:120]
         raise TrainingError(memory_advice(plan.batch_size, detector.image_size, detail)) from None
+    except tf.errors.OpError:
+        for read in (shards, watched):
+            read.explain()
+        raise
 
 
 def _hands_on_the_best(hyperparameters: Hyperparameters) -> bool:

@@ -98,7 +98,9 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         with path.open(encoding="utf-8") as file:
             yield from map(json.loads, file)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected a manifest ({type(error).__name__}); run download_dataset") from error
+        raise DataError(
+            f"{path}: expected a manifest ({type(error).__name__}); run download_dataset", file=str(path)
+        ) from error
 
 
 def read_digests(path: Path) -> dict[str, dict[str, str]]:
