@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from squares import IMAGES, RIGHT, Colours, write_examples
 
+from boxwright.dataset.examples.summary import ExamplesSummary
 from boxwright.evaluation.predict import predict_split
 from boxwright.evaluation.validation_ap import PLATEAU, ValidationLook, validation_ap
 
@@ -28,6 +29,8 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     write_examples(folder)
     shutil.copytree(folder / "test", folder / "validation")
+    summary = ExamplesSummary.read(folder)
+    summary.model_copy(update={"splits": {**summary.splits, "validation": summary.splits["test"]}}).write(folder)
     return folder
 
 
