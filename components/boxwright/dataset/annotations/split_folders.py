@@ -27,4 +27,4 @@ def splits_below(uri: str, annotations_file: str = ANNOTATIONS_FILE) -> dict[str
         for folder in folders:
             if split not in found and any(exists(join(uri, folder, name)) for name in names):
                 found[split] = join(uri, folder)
-    return found if "training" in found else {"training": uri}
+    return found or {"training": uri}

@@ -12,11 +12,11 @@ from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.finding import find_images
 from boxwright.dataset.importing.formats import FORMATS, recognise
 from boxwright.dataset.importing.frames import OtherPictureError, read_header, settle
+from boxwright.dataset.importing.naming import SPLITS, settle_names, settle_splits, with_extension
 from boxwright.dataset.importing.reading import Reading, open_source
 from boxwright.dataset.importing.records import BrokenError, Frame, SourceImage, SourceSet, shown
 from boxwright.dataset.importing.reencoding import reencoded
-from boxwright.dataset.importing.splitting import SPLITS, draw_splits, parse_shares
-from boxwright.dataset.importing.tree import READ
+from boxwright.dataset.importing.splitting import draw_splits, parse_shares
 from boxwright.dataset.importing.writing import ReadyImage, write_sets
 from boxwright.errors import DataError, UsageError
 from boxwright.storage import unsafe_key
@@ -87,7 +87,7 @@ def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None 
     reading = open_source(source, options.images, out_dir, account)
     found = _read(reading, options.kind)
     ready = _measured(found, reading, options)
-    by_split = _by_split(ready, account)
+    by_split = _by_split(ready)
     categories = _categories(found, [image.image for image in ready], account)
     if options.on_invalid == "fail":
         account.raise_if_broken()
@@ -120,6 +120,8 @@ def _read(reading: Reading, kind: str | None) -> SourceSet:
         raise DataError(f"{reading.source}: {error}") from None
     account.went_in.classes = len(found.classes)
     find_images(found, reading, form.loosely)
+    settle_splits(found.images, account)
+    settle_names(found.images, reading.pictures.tree.root, account)
     account.went_in.negatives = sum(not image.objects for image in found.images)
     return found
 
@@ -138,7 +140,7 @@ def _measured(found: SourceSet, reading: Reading, options: ConvertOptions) -> li
                 if not options.reencode:
                     raise BrokenError(f"{shown(image.name)} is {error}; give --reencode to have it as PNG") from None
                 header, data = reencoded(image, account)
-            image.out_name = _with_extension(image, header.kind, data is not None, account)
+            image.out_name = with_extension(image, header.kind, data is not None, account)
             if reason := unsafe_key(image.out_name):
                 raise BrokenError(f"the name {shown(image.out_name)} {reason}")
             earlier = names.setdefault((image.split, image.out_name), image)
@@ -152,29 +154,12 @@ def _measured(found: SourceSet, reading: Reading, options: ConvertOptions) -> li
     return ready
 
 
-def _with_extension(image: SourceImage, kind: str, reencoded: bool, account: Account) -> str:
-    """The name that a picture gets: with an extension that Boxwright reads."""
-    name = image.out_name
-    if not reencoded and name.lower().endswith(READ):
-        return name
-    stem = name.rpartition(".")[0] or name
-    new = f"{stem}.{'png' if reencoded or kind == 'PNG' else 'jpg'}"
-    if new != name:
-        account.changed("written under a name with another extension", f"{image.where}: {shown(new)}")
-    return new
-
-
-def _by_split(ready: Iterable[ReadyImage], account: Account) -> dict[str, list[ReadyImage]]:
-    """The images of each split; all under "" where there are not at least two splits."""
-    found: dict[str | None, list[ReadyImage]] = {}
+def _by_split(ready: Iterable[ReadyImage]) -> dict[str, list[ReadyImage]]:
+    """The images of each split; all under "" where there are no splits."""
+    found: dict[str, list[ReadyImage]] = {}
     for image in ready:
-        found.setdefault(image.image.split, []).append(image)
-    if len([split for split in found if split is not None]) < 2 or "training" not in found:
-        return {"": [image for images in found.values() for image in images]}
-    for image in found.pop(None, ()):
-        account.noted("in no split of the source; taken for training", image.image.where)
-        found["training"].append(image)
-    return {split: found[split] for split in SPLITS if split in found}
+        found.setdefault(image.image.split or "", []).append(image)
+    return {split: found[split] for split in ("", *SPLITS) if split in found}
 
 
 def _drawn(

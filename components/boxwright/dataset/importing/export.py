@@ -193,7 +193,7 @@ def _write_yaml(folder: Path, splits: list[str], names: tuple[str, ...]) -> None
     document: dict[str, Any] = {"path": "."}
     for split in splits:
         document[_YOLO_SPLITS[split]] = "/".join(["images", *([_YOLO_SPLITS[split]] if len(splits) > 1 else [])])
-    document.setdefault("val", document["train"])  # Ultralytics asks for one
+    document.setdefault("val", document[_YOLO_SPLITS[splits[0]]])  # Ultralytics asks for one
     text = yaml.safe_dump(document | {"names": dict(enumerate(names))}, allow_unicode=True, sort_keys=False)
     write_atomic(folder / "data.yaml", text.encode())
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import PurePosixPath
 
+from boxwright.dataset.importing.account import plural
 from boxwright.dataset.importing.reading import Reading, image_folders
 from boxwright.dataset.importing.records import SourceImage, SourceSet, shown
-from boxwright.dataset.importing.tree import folded, is_picture, parts_of
+from boxwright.dataset.importing.tree import closest, folded, is_picture, parts_of
 
 # Label Studio puts one before the name of each file that is uploaded.
 _HASH = re.compile(r"^[0-9a-f]{8}-(.+)$")
@@ -23,6 +25,8 @@ def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
             tools are known to write such. Elsewhere it is an error that names what may be meant.
     """
     taken: dict[tuple[str | None, str], SourceImage] = {}
+    folders: set[str] = set()
+    tree = reading.pictures.tree
     kept = []
     for image in found.images:
         if image.path is None and not image.out_name:
@@ -32,16 +36,18 @@ def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
                     image.out_name = _embedded_name(image)
                     kept.append(image)
                 continue
-            earlier = taken.setdefault((image.split, path), image)
+            earlier = taken.setdefault((image.split, tree.identity(path)), image)
             if earlier is not image:
                 reason = f"its image {shown(path)} is that of {earlier.where} already; join them"
                 reading.account.broken(reason, image.where, images=1, boxes=len(image.objects))
                 continue
-            image.path = reading.pictures.tree.path(path)
+            folders.add(path.rpartition("/")[0])
+            image.path = tree.path(path)
             image.out_name = _out_name(image.name, path)
         kept.append(image)
     found.images = kept
-    _name_unused({path for _, path in taken}, reading)
+    if folders:
+        _name_unused({path for _, path in taken}, folders, reading)
 
 
 def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
@@ -50,6 +56,8 @@ def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
         # Equal names of two splits are told apart by their folders.
         folders = [*reading.split_folders.get(image.split, ()), *folders]
     matches = reading.pictures.find(image.name, folders)
+    if len(matches) > 1:
+        matches = closest(matches, [*PurePosixPath(image.where.split(": ")[0]).parts[:-1], ""])
     if len(matches) == 1:
         return matches[0]
     name = shown(image.name)
@@ -98,15 +106,21 @@ def _out_name(written: str, path: str) -> str:
     return "/".join(own[-count:])
 
 
-def _name_unused(used: set[str], reading: Reading) -> None:
-    """Pictures in the folders of those that are used, which no record names."""
-    if not used:
-        return
-    folders = Counter(path.rpartition("/")[0] for path in used)
+def _name_unused(used: set[str], folders: set[str], reading: Reading) -> None:
+    """Pictures that no record names: each of those in the folders of those that are used, of others their number."""
+    account, tree = reading.account, reading.pictures.tree
+    others: Counter[str] = Counter()
     for path in reading.pictures.names:
-        if path not in used and path.rpartition("/")[0] in folders:
-            if reading.file is None:
-                reading.account.left_out("no label names this image, so that it is not known whether it is a negative",
-                                         shown(path))  # fmt: skip
-            else:
-                reading.account.noted("the file that was given does not name this image", shown(path))
+        folder = path.rpartition("/")[0]
+        if tree.identity(path) in used:
+            continue
+        if reading.file is not None:
+            if folder in folders:
+                account.noted("the file that was given does not name this image", shown(path))
+        elif folder in folders:
+            account.left_out("no label names this image, so that it is not known whether it is a negative", shown(path))
+        else:
+            others[folder] += 1
+    for folder, number in others.items():
+        account.left_out("no label names an image of this folder",
+                         f"{shown(folder or '.')} ({number} {plural('image', number)})")  # fmt: skip

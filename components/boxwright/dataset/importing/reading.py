@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from boxwright.dataset.importing.account import Account
+from boxwright.dataset.importing.records import shown
 from boxwright.dataset.importing.tree import Pictures, Tree, split_of
 from boxwright.errors import UsageError
 
@@ -72,10 +73,19 @@ def open_source(source: Path, images: Path | None, out_dir: Path, account: Accou
         root = root.parent
     tree = Tree(root, out_dir)
     pictures, folders = _pictures(tree, images, out_dir)
-    for name in tree.leftovers:
-        account.noted("left behind by a system, not part of the set", name)
+    for listed in {id(tree): tree, id(pictures.tree): pictures.tree}.values():
+        _note_unlisted(listed, account)
     file = None if source.is_dir() else source.absolute().relative_to(root).as_posix()
     return Reading(source, tree, pictures, account, file, images is not None, folders)
+
+
+def _note_unlisted(tree: Tree, account: Account) -> None:
+    for name in tree.leftovers:
+        account.noted("left behind by a system, not part of the set", shown(name))
+    for name, reason in tree.closed.items():
+        account.noted(reason, shown(name))
+    for name, reason in tree.unreadable.items():
+        account.broken(reason, shown(name))
 
 
 def _pictures(tree: Tree, images: Path | None, out_dir: Path) -> tuple[Pictures, tuple[str, ...]]:

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from boxwright.dataset.importing.account import Account
+from boxwright.dataset.importing.naming import SPLITS
 from boxwright.dataset.importing.records import shown
 from boxwright.dataset.importing.writing import ReadyImage
 from boxwright.errors import UsageError
 
-SPLITS = ("training", "validation", "test")
 NEAR = 4  # bits of 64 by which near-duplicates differ at most
 _ROWS, _COLUMNS = 8, 9
 

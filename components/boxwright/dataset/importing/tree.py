@@ -55,29 +55,70 @@ def folded(name: str) -> str:
 
 
 class Tree:
-    """The files below a folder, by their paths relative to it.
+    """The files below a folder, by their paths relative to it; linked folders are gone into.
 
     Attributes:
         root: the folder.
-        files: all of them but leftovers and hidden ones, in order.
+        files: all of them but leftovers and those in hidden folders.
         leftovers: those that a system left behind.
+        closed: folders that are not gone into, with the reason.
+        unreadable: folders that cannot be listed, with the reason.
+        linked: the real path of each file that is reached through a link.
     """
 
     def __init__(self, root: Path, without: Path | None = None) -> None:
         self.root = root
         self.files: list[str] = []
         self.leftovers: list[str] = []
-        skipped = None if without is None else os.path.realpath(without)
-        for folder, folders, names in os.walk(root):
-            below = os.path.relpath(folder, root)
-            prefix = "" if below == "." else f"{below}/".replace(os.sep, "/")
-            self.leftovers += [prefix + name for name in (*names, *folders) if is_leftover(name)]
-            folders[:] = sorted(
-                name for name in folders
-                if not name.startswith(".") and not is_leftover(name)
-                and os.path.realpath(os.path.join(folder, name)) != skipped
-            )  # fmt: skip
-            self.files += [prefix + name for name in sorted(names) if not is_leftover(name)]
+        self.closed: dict[str, str] = {}
+        self.unreadable: dict[str, str] = {}
+        self.linked: dict[str, str] = {}
+        self._real_root = os.path.realpath(root)
+        self._without = None if without is None else os.path.realpath(without)
+        self._walk("", self._real_root, (self._real_root,), False)
+
+    def _walk(self, prefix: str, real: str, above: tuple[str, ...], linked: bool) -> None:
+        """Lists a folder: its path with a slash behind it, its real path, and those of the folders that it lies in."""
+        try:
+            entries = sorted(os.scandir(real), key=lambda entry: entry.name)
+        except OSError as error:
+            self.unreadable[prefix.rstrip("/") or "."] = f"cannot be listed: {error.strerror or error}"
+            return
+        folders = []
+        for entry in entries:
+            name = prefix + entry.name
+            if is_leftover(entry.name):
+                self.leftovers.append(name)
+            elif entry.is_dir():
+                folders.append(entry)
+            else:
+                self.files.append(name)
+                if linked or entry.is_symlink():
+                    self.linked[name] = os.path.realpath(entry.path)
+        for entry in folders:
+            self._go_into(prefix + entry.name, entry, above, linked)
+
+    def _go_into(self, name: str, entry: os.DirEntry[str], above: tuple[str, ...], linked: bool) -> None:
+        link = entry.is_symlink()
+        real = os.path.realpath(entry.path) if link else entry.path
+        if real == self._without:
+            return
+        if entry.name.startswith("."):
+            self.closed[name] = "a hidden folder, not gone into"
+        elif link and (real in above or (linked and self._is_own(real))):
+            self.closed[name] = "a link to a folder that is read under its own name, not gone into"
+        else:
+            self._walk(f"{name}/", real, (*above, real), linked or link)
+
+    def _is_own(self, real: str) -> bool:
+        return real.startswith(self._real_root + os.sep)
+
+    def identity(self, name: str) -> str:
+        """What is the same for all names of one file: its path in the tree, or outside of it its real one."""
+        real = self.linked.get(name)
+        if real is None:
+            return name
+        return os.path.relpath(real, self._real_root).replace(os.sep, "/") if self._is_own(real) else real
 
     def path(self, name: str) -> Path:
         """Where a file is."""
@@ -141,14 +182,18 @@ class Pictures:
         for folder in folders:
             if (path := f"{folder}/{relative}" if folder else relative) in self._known:
                 return [path]
-        return _best(self._by_name.get(parts[-1], []), parts)
+        return self._different(closest(self._by_name.get(parts[-1], []), parts))
+
+    def _different(self, names: list[str]) -> list[str]:
+        """One name of each file; several lead to one where there are links."""
+        return list({self.tree.identity(name): name for name in reversed(names)}.values())[::-1]
 
     def alike(self, written: str) -> list[str]:
         """Pictures whose name differs in case, extension or Unicode form only."""
         parts = parts_of(written)
         if not parts:
             return []
-        return _best(self._by_folded.get(folded(parts[-1]), []), parts) or self.of_stem(written)
+        return closest(self._by_folded.get(folded(parts[-1]), []), parts) or self.of_stem(written)
 
     def of_stem(self, written: str) -> list[str]:
         """Pictures with this name but for extension, case and Unicode form; `written` may have no extension."""
@@ -157,11 +202,11 @@ class Pictures:
             return []
         last = folded(parts[-1])
         stem = last.rpartition(".")[0] if is_picture(last) else last
-        return _best(self._by_stem.get(stem, []), parts)
+        return closest(self._by_stem.get(stem, []), parts)
 
 
-def _best(candidates: list[str], parts: list[str]) -> list[str]:
-    """Those that share most of the folders, from the last one up."""
+def closest(candidates: list[str], parts: list[str]) -> list[str]:
+    """Those names that share most folders with a path, given by its parts, from the last one up."""
     if len(candidates) < 2:
         return candidates
 

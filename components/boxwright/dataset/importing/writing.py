@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.config import ANNOTATIONS_FILE
-from boxwright.dataset.importing.records import SourceImage
-from boxwright.storage import write_json
+from boxwright.dataset.importing.records import SourceImage, shown
+from boxwright.errors import DataError
+from boxwright.storage import explain_os_error, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +55,33 @@ def appearing(folder: Path) -> Iterator[Path]:
 
 
 def _bring(ready: ReadyImage, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     content = ready.data if ready.data is not None else ready.image.content and ready.image.content()
-    if content is not None:
-        target.write_bytes(content)
-        return
-    assert ready.image.path is not None
-    link_or_copy(ready.image.path, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if content is not None:
+            with target.open("xb") as file:
+                file.write(content)
+            return
+        assert ready.image.path is not None
+        link_or_copy(ready.image.path, target)
+    except (FileExistsError, NotADirectoryError):
+        raise DataError(
+            f"{ready.image.where}: the disk does not tell {shown(ready.image.out_name)} from another name; rename one"
+        ) from None
+    except OSError as error:
+        raise explain_os_error(error, str(target)) from error
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """A second link to a file, or a copy where links cannot be; what is linked by name is followed."""
+    """A second link to a file, or a copy where links cannot be; what is linked by name is followed.
+
+    Raises:
+        FileExistsError: `target` is there.
+    """
     try:
         os.link(os.path.realpath(source), target)
+    except FileExistsError:
+        raise
     except OSError:
         shutil.copyfile(source, target)
 

@@ -90,8 +90,9 @@ def read(reading: Reading) -> SourceSet:
     folders = _label_folders(tree)
     used: set[str] = set()
     images, top = [], 0
-    for picture in reading.pictures.names:
-        label = _label_of(picture, labels, folders)
+    labelled = {picture: _label_of(picture, labels, folders) for picture in reading.pictures.names}
+    for picture in _without_links(labelled, reading):
+        label = labelled[picture]
         image = SourceImage(_name_of(picture), shown(picture), "{}", normalised=True)
         image.path, image.out_name = reading.pictures.tree.path(picture), image.name
         image.split = listed.get(picture) or split_of(picture.rpartition("/")[0])
@@ -105,6 +106,19 @@ def read(reading: Reading) -> SourceSet:
     _name_leftover_labels(reading, labels - used, names)
     classes = names.names if names.names is not None else {index: f"class_{index}" for index in range(top + 1)}
     return SourceSet(images, dict.fromkeys((classes[index] for index in sorted(classes)), None))
+
+
+def _without_links(labelled: dict[str, str | None], reading: Reading) -> Iterator[str]:
+    """The pictures; of the names that links give to one file only those with labels, or else its first."""
+    tree = reading.pictures.tree
+    names: dict[str, list[str]] = {}
+    for picture in labelled:
+        names.setdefault(tree.identity(picture), []).append(picture)
+    for same in names.values():
+        chosen = [picture for picture in same if labelled[picture] is not None] or same[:1]
+        for picture in set(same) - set(chosen):
+            reading.account.noted("another name of a picture, by a link", f"{shown(picture)}: {shown(chosen[0])}")
+        yield from chosen
 
 
 def _find_names(reading: Reading) -> Names:
