@@ -51,6 +51,7 @@ def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
 
 
 def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
+    """The path of an image's file; None, and a remark, where there is none or several may be meant."""
     folders = image_folders(reading, image.where.split(": ")[0])
     if image.split is not None:
         # Equal names of two splits are told apart by their folders.
@@ -68,7 +69,12 @@ def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
     if image.content is not None:
         reading.account.noted(f"image {name} is not there; the one inside of the file is taken", image.where)
         return None
-    near = reading.pictures.alike(image.name)
+    return _find_alike(image, folders, reading, loosely)
+
+
+def _find_alike(image: SourceImage, folders: list[str], reading: Reading, loosely: bool) -> str | None:
+    """The path of a file whose name is not quite the written one."""
+    name, near = shown(image.name), reading.pictures.alike(image.name)
     if hashed := _HASH.match((parts_of(image.name) or [""])[-1]):
         unhashed = reading.pictures.find(hashed[1], folders)
         if len(unhashed) == 1:
