@@ -6,6 +6,8 @@ below that line.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 # What a command ends with where a bug ended it (`EX_SOFTWARE` of sysexits.h).
@@ -79,6 +81,12 @@ class StoppedError(BoxwrightError):
 def error_of(exit_code: int | None) -> type[BoxwrightError]:
     """The class of the errors with an exit code; `TrainingError` for all other codes."""
     return next((kind for kind in BoxwrightError.__subclasses__() if kind.exit_code == exit_code), TrainingError)
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The nearest of the names as ` (did you mean NAME?)`, to be put behind a wrong one; empty if none is near."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def shorten(value: Any, length: int = 80) -> str:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from boxwright.config import CHAMPION
+from boxwright.errors import UsageError
 
 if TYPE_CHECKING:
     from boxwright.registry import Registry, Version
@@ -46,7 +47,7 @@ def list_versions(
             row["fingerprint"][:12],
             escape(row["run_id"]),
         )
-    _console().print(table if rows else f"no versions{f' of {name}' if name else ''}")
+    _console().print(table if rows else "no versions")
 
 
 @app.command()
@@ -103,8 +104,12 @@ def _console() -> Console:
 
 
 def _rows(registry: Registry, name: str) -> list[dict[str, Any]]:
-    aliases = registry.aliases(name)
-    return [_facts(version, _names(version, aliases)) for version in reversed(registry.versions(name))]
+    from boxwright.registry import no_versions
+
+    aliases, versions = registry.aliases(name), registry.versions(name)
+    if not versions:
+        raise UsageError(no_versions(name, registry.models()))
+    return [_facts(version, _names(version, aliases)) for version in reversed(versions)]
 
 
 def _champions(registry: Registry) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ other sections with a prefix, as `gate_min_ap`. `--set NAME=VALUE` of all comman
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -15,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from boxwright.config.run import SECTIONS, RunConfig
 from boxwright.config.settings import BEAM_ARGS
-from boxwright.errors import UsageError
+from boxwright.errors import UsageError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -105,9 +104,7 @@ def unknown_name(name: str, valid: Iterable[str]) -> str:
         )
     elif name in flat_names():
         return f"{name} is called {here} here; valid names are {', '.join(names)}"
-    near = difflib.get_close_matches(name, names, n=1)
-    suggestion = f" (did you mean {near[0]}?)" if near else ""
-    return f"{name} is unknown{suggestion}; valid names are {', '.join(names)}"
+    return f"{name} is unknown{did_you_mean(name, names)}; valid names are {', '.join(names)}"
 
 
 def _within_a_section(flat: str, valid: Iterable[str]) -> str | None:

@@ -11,6 +11,7 @@ from .port import RegisteredModel as RegisteredModel
 from .port import Registry as Registry
 from .port import TrainingState as TrainingState
 from .port import Version as Version
+from .port import no_versions as no_versions
 from .registration import record_failure as record_failure
 from .registration import register_model as register_model
 from .registration import reuse_version as reuse_version

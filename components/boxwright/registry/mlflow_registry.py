@@ -15,13 +15,21 @@ from boxwright.config import ModelReference, checked_name
 from boxwright.errors import DataError, UsageError
 from boxwright.registry import tracking, training_state
 from boxwright.registry.mlflow_client import FAILED, ExistsError, MissingError, MlflowClient, MlflowRun
-from boxwright.registry.port import AS_OF, RECIPE, RUN_ID, RegisteredModel, Release, TrainingState, Version
+from boxwright.registry.port import (
+    AS_OF,
+    MAX_LISTED,
+    RECIPE,
+    RUN_ID,
+    RegisteredModel,
+    Release,
+    TrainingState,
+    Version,
+    no_versions,
+)
 from boxwright.registry.promotion import Aliases
 from boxwright.registry.tags import version_tags
 
 log = logging.getLogger("boxwright.training")
-# Versions and models that a message lists.
-_LISTED = 20
 
 
 class MlflowRegistry:
@@ -156,7 +164,7 @@ class MlflowRegistry:
         """See `Registry`."""
         with self._lock:
             if not self.aliases(model_name) and not self._newest(model_name):
-                raise UsageError(self._no_versions(model_name))
+                raise UsageError(no_versions(model_name, self.models()))
             went, came = Aliases(self._client, model_name).rollback(reject, expected)
             return self._client.version(model_name, went.version), came
 
@@ -197,19 +205,15 @@ class MlflowRegistry:
         return tuple(sorted(found, key=lambda version: version.version))
 
     def _newest(self, model_name: str) -> list[Version]:
-        return next(iter(self._client.version_pages(_of_model(model_name), page=_LISTED)), [])
+        return next(iter(self._client.version_pages(_of_model(model_name), page=MAX_LISTED)), [])
 
     def _what_there_is(self, reference: ModelReference) -> str:
         name, aliases = reference.name, self.aliases(reference.name)
         listed = [str(version.version) for version in reversed(self._newest(name))]
         if not listed:
-            return f"{reference}: {self._no_versions(name)}"
+            return f"{reference}: {no_versions(name, self.models())}"
         listed += [f"@{alias} ({number})" for alias, number in sorted(aliases.items())]
-        return f"{reference} does not exist; {name} has {', '.join(listed[-_LISTED:])}"
-
-    def _no_versions(self, name: str) -> str:
-        names = [model.name for model in self.models()]
-        return f"no model {name} has a version; registered are {', '.join(names[:_LISTED]) or 'none'}"
+        return f"{reference} does not exist; {name} has {', '.join(listed[-MAX_LISTED:])}"
 
 
 def _of_model(name: str) -> str:

@@ -6,7 +6,7 @@ a row there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,12 +16,15 @@ from typing import Any, Protocol
 from pydantic import AwareDatetime, Field
 
 from boxwright.config import Frozen, ModelReference
+from boxwright.errors import did_you_mean
 
 # A version's facts are tags of these names: an accepted one is told from a rejected one in any registry alike.
 RUN_ID = "boxwright.run_id"
 ACCEPTED, AS_OF, ARCHIVE, SETTLED = (f"boxwright.{name}" for name in ("accepted", "as_of", "archive", "settled"))
 PARENT, RECIPE = "boxwright.parent", "boxwright.recipe"
 METRIC = "boxwright.metric."
+# Versions and models that a message lists.
+MAX_LISTED = 20
 
 
 class TrainingState(StrEnum):
@@ -264,6 +267,13 @@ class Registry(Protocol):
 
     def version_page(self, version: Version) -> str | None:
         """Address of the page of a version, for a browser; None where there is none."""
+
+
+def no_versions(name: str, models: Iterable[RegisteredModel]) -> str:
+    """The message for a model without any version, which lists the models that there are."""
+    names = [model.name for model in models]
+    listed = ", ".join(names[:MAX_LISTED]) or "none"
+    return f"no model {name} has a version{did_you_mean(name, names)}; registered are {listed}"
 
 
 def _number(text: str) -> float | None:
