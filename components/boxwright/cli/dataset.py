@@ -126,7 +126,9 @@ def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            parser=local_path, metavar="SOURCE", help="Folder of a dataset in another format, or its annotations file."
+            parser=local_path,
+            metavar="SOURCE",
+            help="Folder or archive of a dataset in another format, or its annotations file.",
         ),
     ],
     out_dir: Annotated[

@@ -13,6 +13,7 @@ from .files import explain_os_error as explain_os_error
 from .files import replacing as replacing
 from .files import write_atomic as write_atomic
 from .files import write_json as write_json
+from .intake import Layout as Layout
 from .location import is_leftover as is_leftover
 from .location import join as join
 from .location import parse_uri as parse_uri
@@ -30,5 +31,6 @@ from .transfer import stat as stat
 from .transfer import upload_file as upload_file
 from .transfer import upload_folder as upload_folder
 from .transfer import upload_missing as upload_missing
-from .unpacking import Layout as Layout
+from .unpacking import archive_kind as archive_kind
 from .unpacking import unpack as unpack
+from .unpacking import unpack_any as unpack_any

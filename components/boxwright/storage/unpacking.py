@@ -1,72 +1,33 @@
-"""Unpacks an untrusted `.tar.gz`: whatever it claims, only the files of a given layout come out, within limits."""
+"""Unpacks an untrusted `.tar.gz`, `.tar` or `.zip`: only the files of a given layout come out, within limits."""
 
 from __future__ import annotations
 
 import gzip
-import logging
 import os
 import shutil
+import stat
 import tarfile
 import tempfile
+import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from boxwright.errors import DataError, UsageError, shorten
+from boxwright.errors import DataError, UsageError
 from boxwright.storage.files import explain_os_error
-from boxwright.storage.location import is_leftover, unsafe_key
+from boxwright.storage.intake import Intake, Layout
 
 _CHUNK = 1 << 20
-_NAMED = 10
-_log = logging.getLogger(__name__)
 # Names and extended headers of one entry; a bomb may hide in them, since tarfile reads them into memory whole.
 _HEADER_LIMIT = 1 << 18
-_BROKEN = (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError, ValueError, OverflowError, RecursionError)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The allowed content of an archive.
-
-    Attributes:
-        folders, files: at its top.
-        kind: what the archive is, for errors.
-        remedy: what to do about a broken one.
-        skipped: folders at its top that are read past, as what a system left behind is everywhere; both are named.
-        in_folder: whether all of it lies in one folder, whose name is dropped.
-    """
-
-    folders: tuple[str, ...]
-    files: tuple[str, ...]
-    kind: str
-    remedy: str
-    skipped: tuple[str, ...] = ()
-    in_folder: bool = False
-
-    def problem(self, name: str, is_folder: bool) -> str | None:
-        """The problem with an entry of this name, or None."""
-        top, *below = PurePosixPath(name).parts
-        if top in self.folders and (below or is_folder):
-            return None
-        if top in self.files and not below and not is_folder:
-            return None
-        return f"it is not of {self.kind}, which has {self.listed()}"
-
-    def listed(self) -> str:
-        """Folders and files."""
-        return ", ".join((*(f"{folder}/" for folder in self.folders), *self.files))
-
-    def within(self, name: str) -> str | None:
-        """The entry's name below the archive's own folder; None for what is read past."""
-        parts = PurePosixPath(name).parts
-        known = (*self.folders, *self.files, *self.skipped)
-        if self.in_folder and parts[0] not in known:
-            parts = parts[1:]
-        if any(map(is_leftover, parts)):
-            return None
-        return None if not parts or parts[0] in self.skipped else "/".join(parts)
+_BROKEN = (
+    gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, NotImplementedError,
+    ValueError, OverflowError, RecursionError,
+)  # fmt: skip
+_UTF8 = 0x800  # the flag of a zip's entry whose name is UTF-8
+_ENCRYPTED = 0x1
 
 
 def unpack(archive_path: Path, target_dir: Path, layout: Layout, max_bytes: int, max_files: int) -> None:
@@ -87,19 +48,63 @@ def unpack(archive_path: Path, target_dir: Path, layout: Layout, max_bytes: int,
         UsageError: the target holds something already.
         StorageError: the disk failed.
     """
+    with _appearing(archive_path, target_dir, layout, ".tar.gz") as folder:
+        intake = Intake(str(archive_path), layout, folder, max_bytes, max_files)
+        with archive_path.open("rb") as raw, gzip.GzipFile(fileobj=raw, mode="rb") as zipped:
+            _Tar(intake, cast(IO[bytes], zipped)).run()
+        intake.tell_skipped()
+
+
+def unpack_any(archive_path: Path, target_dir: Path, layout: Layout, max_bytes: int, max_files: int) -> tuple[str, ...]:
+    """As `unpack`, of a `.zip` or a plain `.tar` as well.
+
+    Returns:
+        The names of the files that are not of the layout and were read past.
+    """
+    kind = archive_kind(archive_path) or "archive"
+    with _appearing(archive_path, target_dir, layout, kind) as folder:
+        intake = Intake(str(archive_path), layout, folder, max_bytes, max_files)
+        if kind == ".zip":
+            with zipfile.ZipFile(archive_path) as archive:
+                _unzip(intake, archive)
+        else:
+            opened = gzip.open(archive_path, "rb") if kind == ".tar.gz" else archive_path.open("rb")
+            with cast(IO[bytes], opened) as tar:
+                _Tar(intake, tar).run()
+    return tuple(intake.skipped)
+
+
+def archive_kind(path: Path) -> str | None:
+    """`.zip`, `.tar` or `.tar.gz`, as the beginning of the file says; None where it is none, or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) in (b"PK\x03\x04", b"PK\x05\x06"):
+                return ".zip"
+        if _begins_as_tar(path.open("rb")):
+            return ".tar"
+        return ".tar.gz" if _begins_as_tar(cast(IO[bytes], gzip.open(path, "rb"))) else None
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+def _begins_as_tar(opened: IO[bytes]) -> bool:
+    with opened as file:
+        return file.read(262)[257:] == b"ustar"
+
+
+@contextmanager
+def _appearing(archive_path: Path, target_dir: Path, layout: Layout, kind: str) -> Iterator[Path]:
+    """A folder to unpack into, which becomes `target_dir` when the block ends well; errors become typed."""
     if target_dir.exists() and (not target_dir.is_dir() or any(target_dir.iterdir())):
         raise UsageError(f"{target_dir} exists and is not empty; unpack {archive_path.name} into a new folder")
     target_dir.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".unpack-", dir=target_dir.parent))
     try:
-        with archive_path.open("rb") as raw, gzip.GzipFile(fileobj=raw, mode="rb") as zipped:
-            _Unpacking(str(archive_path), layout, zipped, temporary, max_bytes, max_files).run()
+        yield temporary
         temporary.chmod(0o755)
         os.replace(temporary, target_dir)
     except _BROKEN as error:
-        raise DataError(
-            f"{archive_path} is not a complete .tar.gz ({type(error).__name__}); {layout.remedy}"
-        ) from error
+        raise DataError(f"{archive_path} is not a complete {kind} ({type(error).__name__}); {layout.remedy}") from error
     except OSError as error:
         raise explain_os_error(error, str(archive_path)) from error
     finally:
@@ -123,19 +128,12 @@ class _Metered:
         return data
 
 
-class _Unpacking:
-    """One archive on its way to a folder."""
+class _Tar:
+    """One tar on its way to a folder."""
 
-    def __init__(
-        self, name: str, layout: Layout, zipped: gzip.GzipFile, target: Path, max_bytes: int, max_files: int
-    ) -> None:
-        self.layout = layout
-        self.name, self.target, self.max_bytes, self.max_files = name, target, max_bytes, max_files
-        self.meter = _Metered(
-            cast(IO[bytes], zipped), lambda: self._refused("holds more data than its headers announce")
-        )
-        self.bytes = self.entries = 0
-        self.skipped: list[str] = []
+    def __init__(self, intake: Intake, source: IO[bytes]) -> None:
+        self.intake = intake
+        self.meter = _Metered(source, lambda: intake.refused("holds more data than its headers announce"))
 
     def run(self) -> None:
         self.meter.allow(_HEADER_LIMIT)
@@ -143,61 +141,54 @@ class _Unpacking:
             while (member := archive.next()) is not None:
                 unread = self._take(archive, member)
                 self.meter.allow(unread + _HEADER_LIMIT)
-        if not self.entries:
-            raise self._refused("is empty")
+        if not self.intake.entries:
+            raise self.intake.refused("is empty")
         # gzip compares its checksum at the end of the data only.
         while self.meter.read(_CHUNK):
             pass
-        if self.skipped:
-            _log.warning("%s: %d files are not of %s and were left: %s", self.name, len(self.skipped), self.layout.kind,
-                         ", ".join(map(shorten, self.skipped[:_NAMED])))  # fmt: skip
 
     def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
         """Deals with one entry; returns how much of it is still to be read past."""
-        self.entries += 1
-        if self.entries > self.max_files:
-            raise self._refused(f"has more than {self.max_files} entries")
+        self.intake.count()
         name = PurePosixPath(member.name).as_posix()
         if name == "." and member.isdir():
             return 0
-        self._check(member, name)
-        place = self.layout.within(name)
-        if place is None:
-            self.skipped += [] if member.isdir() else [name]
-            return member.size
-        if problem := self.layout.problem(place, member.isdir()):
-            raise self._refused(f"has {name!a}: {problem}")
-        path = self.target / place
-        try:
-            if member.isdir():
-                path.mkdir(parents=True, exist_ok=True)
-                return 0
-            path.parent.mkdir(parents=True, exist_ok=True)
-            target = path.open("xb")
-        except (FileExistsError, NotADirectoryError):
-            raise self._refused(f"has {name!a} twice, or as a file and a folder") from None
-        with target:
-            self._copy(archive, member, target)
-        return 0
-
-    def _check(self, member: tarfile.TarInfo, name: str) -> None:
         if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE) or member.issparse():
-            raise self._refused(f"has {name!a}, which is neither a regular file nor a folder")
-        if len(name) > 1024 or unsafe_key(name):
-            raise self._refused(f"has the unsafe path {name[:200]!a}")
-        if member.size < 0 or (member.isdir() and member.size):
-            raise self._refused(f"gives {name!a} the size {member.size}")
-        self.bytes += member.size
-        if self.bytes > self.max_bytes:
-            raise self._refused(f"unpacks to more than {self.max_bytes} bytes, at {name!a}")
-
-    def _copy(self, archive: tarfile.TarFile, member: tarfile.TarInfo, target: IO[bytes]) -> None:
+            raise self.intake.refused(f"has {name!a}, which is neither a regular file nor a folder")
+        target = self.intake.take(name, member.size, member.isdir())
+        if target is None:
+            return member.size
         self.meter.allow(member.size + _HEADER_LIMIT)
         source = archive.extractfile(member)
         assert source is not None  # it is a regular file
-        shutil.copyfileobj(source, target, _CHUNK)
-        if target.tell() != member.size:
-            raise self._refused(f"ends within {member.name!a}")
+        self.intake.copy(source, target, member.name, member.size)
+        return 0
 
-    def _refused(self, problem: str) -> DataError:
-        return DataError(f"{self.name} {problem}; expected {self.layout.kind}, with {self.layout.listed()}")
+
+def _unzip(intake: Intake, archive: zipfile.ZipFile) -> None:
+    """Takes out a zip; `zipfile` reads no more of an entry than it announces, and compares its checksum."""
+    for member in archive.infolist():
+        intake.count()
+        name, mode = _name_in_zip(member), member.external_attr >> 16
+        is_folder, name = name.endswith("/"), PurePosixPath(name).as_posix()
+        if member.flag_bits & _ENCRYPTED:
+            raise intake.refused(f"has {name!a}, which is encrypted")
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise intake.refused(f"has {name!a}, which is neither a regular file nor a folder")
+        target = intake.take(name, member.file_size, is_folder)
+        if target is not None:
+            with archive.open(member) as source:
+                intake.copy(source, target, name, member.file_size)
+    if not intake.entries:
+        raise intake.refused("is empty")
+
+
+def _name_in_zip(member: zipfile.ZipInfo) -> str:
+    """The name of an entry: macOS writes UTF-8 without saying so, and Windows backslashes."""
+    name = member.orig_filename
+    if not member.flag_bits & _UTF8:
+        try:
+            name = name.encode("cp437").decode()
+        except UnicodeError:
+            pass  # it is in the old code page, as the format says
+    return name.replace("\\", "/")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from boxwright.dataset.importing.account import Account
+from boxwright.dataset.importing.archives import opened
 from boxwright.dataset.importing.finding import find_images
 from boxwright.dataset.importing.formats import FORMATS, recognise
 from boxwright.dataset.importing.frames import OtherPictureError, read_header, settle
@@ -65,7 +66,7 @@ def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None 
     Images are linked where the file system can, copied otherwise. `out_dir` appears whole or not at all.
 
     Args:
-        source: the folder of a set, or a file of its annotations.
+        source: the folder of a set, a file of its annotations, or a .zip, .tar or .tar.gz of a set.
         out_dir: a new or empty folder.
         options: how.
 
@@ -84,7 +85,13 @@ def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None 
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise UsageError(f"{out_dir} already exists; give a new or empty folder")
     account = Account(str(source))
-    reading = open_source(source, options.images, out_dir, account)
+    with opened(source, out_dir, account) as place:
+        reading = open_source(source, place, options.images, out_dir, account)
+        return _converted(reading, out_dir, options, shares)
+
+
+def _converted(reading: Reading, out_dir: Path, options: ConvertOptions, shares: tuple[float, ...] | None) -> Converted:
+    account = reading.account
     found = _read(reading, options.kind)
     ready = _measured(found, reading, options)
     by_split = _by_split(ready)
@@ -94,7 +101,7 @@ def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None 
     if options.strict:
         account.raise_if_lost()
     if not ready:
-        raise DataError(f"{source}: no image in it{_reasons(account)}; is it the right folder or file?")
+        raise DataError(f"{reading.source}: no image in it{_reasons(account)}; is it the right folder or file?")
     out = account.came_out
     out.images, out.classes = len(ready), len(categories)
     out.boxes = sum(len(image.image.objects) for image in ready)

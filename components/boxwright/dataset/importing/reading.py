@@ -21,13 +21,14 @@ class Reading:
     """One source while it is read.
 
     Attributes:
-        source: the folder or file that was given.
+        source: the folder, file or archive that was given, for messages.
         tree: the files of the folder, or of the folder of the file.
         pictures: those among which images are looked for.
         account: where to count and name.
         file: the path of the given file in `tree`; None for a folder.
         images_given: whether the folder of the images was given.
         folders: where names are looked for first, if it was.
+        unpacked: whether the source is an archive, so that nothing above its folder is the user's.
     """
 
     source: Path
@@ -37,6 +38,7 @@ class Reading:
     file: str | None = None
     images_given: bool = False
     folders: tuple[str, ...] = ()
+    unpacked: bool = False
 
     @cached_property
     def split_folders(self) -> dict[str, list[str]]:
@@ -52,20 +54,19 @@ class Reading:
         return [self.file] if self.file is not None else self.tree.ending(*suffixes)
 
 
-def open_source(source: Path, images: Path | None, out_dir: Path, account: Account) -> Reading:
+def open_source(given: Path, source: Path, images: Path | None, out_dir: Path, account: Account) -> Reading:
     """Lists the files of a source.
 
     Args:
-        source: a folder, or a file in the folder of a set.
+        given: what the user calls it.
+        source: a folder, or a file in the folder of a set; `given`, or what it is unpacked to.
         images: the folder of the images, if the source's own is not to be searched.
         out_dir: not part of the source, even if it lies in it.
         account: receives what a system left behind there.
 
     Raises:
-        UsageError: `source` or `images` is not there.
+        UsageError: `images` is not there.
     """
-    if not source.exists():
-        raise UsageError(f"{source} does not exist; expected a set in another format")
     if images is not None and not images.is_dir():
         raise UsageError(f"--images {images} is not a folder; expected the folder of the images")
     root = source if source.is_dir() else source.absolute().parent
@@ -76,7 +77,7 @@ def open_source(source: Path, images: Path | None, out_dir: Path, account: Accou
     for listed in {id(tree): tree, id(pictures.tree): pictures.tree}.values():
         _note_unlisted(listed, account)
     file = None if source.is_dir() else source.absolute().relative_to(root).as_posix()
-    return Reading(source, tree, pictures, account, file, images is not None, folders)
+    return Reading(given, tree, pictures, account, file, images is not None, folders, source != given)
 
 
 def _note_unlisted(tree: Tree, account: Account) -> None:

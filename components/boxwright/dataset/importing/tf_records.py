@@ -33,10 +33,14 @@ def recognise(reading: Reading) -> str | None:
     return None
 
 
+def is_record_file(name: str) -> bool:
+    """Whether a file is one of records by its name: `train.record-00000-of-00010`, `a.tfrecord`."""
+    return _NAME.search(name) is not None
+
+
 def _files(reading: Reading) -> list[str]:
-    if reading.file is not None:
-        return [reading.file] if _NAME.search(reading.file) else []
-    return [name for name in reading.tree.files if _NAME.search(name)]
+    candidates = reading.tree.files if reading.file is None else [reading.file]
+    return list(filter(is_record_file, candidates))
 
 
 @dataclass(frozen=True)

@@ -128,14 +128,16 @@ def _find_names(reading: Reading) -> Names:
     if (found := _names_among(inside, reading.account)) is not None:
         return found
     folder, prefix = tree.root.resolve(), ""
-    for _ in range(_UP):
+    for _ in range(0 if reading.unpacked else _UP):
         folder, prefix = folder.parent, f"{prefix}../"
         above = [(path, prefix + path.name) for path in sorted(folder.iterdir()) if path.is_file()]
         if (found := _names_among(above, reading.account)) is not None:
             reading.account.noted("class names are from above the source", shown(found.file))
             found.splits = {}
             return found
-    reading.account.noted("no data.yaml and no classes.txt: classes are named class_<number>", shown(str(tree.root)))
+    reading.account.noted(
+        "no data.yaml and no classes.txt: classes are named class_<number>", shown(str(reading.source))
+    )
     return Names("", None)
 
 
