@@ -27,6 +27,8 @@ HEAVY = {
 }  # fmt: skip
 SOURCES = sources()
 COMPONENTS = [path for path in SOURCES if path.is_relative_to(PACKAGE)]
+# The package itself and its modules that are no folders.
+SINGLE = ("boxwright", *(f"boxwright.{name}" for name in ROWS[0]))
 ORCHESTRATION = [path for path in SOURCES if path not in COMPONENTS]
 
 
@@ -78,7 +80,7 @@ def test_other_folders_are_reached_through_the_names_that_they_offer(path: Path)
     wrong = []
     for name in imported(parse(path)):
         folder, _, last = name.rpartition(".")
-        if not name.startswith("boxwright.") or folder in ("boxwright", "boxwright.errors", "boxwright.version", own):
+        if not name.startswith("boxwright.") or folder in (*SINGLE, own):
             continue
         if folder.rpartition(".")[0] == own and MODULES[folder].name != "__init__.py":
             continue  # a module beside this one

@@ -35,6 +35,7 @@ from boxwright.cli import weights as weights_commands
 from boxwright.cli.options import local_path
 from boxwright.config import Settings
 from boxwright.errors import BUG_EXIT_CODE, BoxwrightError
+from boxwright.quiet import VERBOSE, is_verbose, quieten
 from boxwright.storage import disk_error
 
 app = typer.Typer(no_args_is_help=True, help="Fine-tunes, evaluates, registers and serves object detectors.")
@@ -76,8 +77,16 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show all that libraries log, too.")] = False,
 ) -> None:
     """What the command line takes before a command."""
+    if verbose:
+        os.environ[VERBOSE] = "1"
+    if is_verbose():
+        logging.getLogger().setLevel(logging.INFO)
+    else:
+        quieten()
+        warnings.filterwarnings("ignore")
 
 
 @app.command()
@@ -120,23 +129,19 @@ def lineage(
     (out if out.is_terminal else Console(width=1000)).print(tree)
 
 
-def _quiet_libraries() -> None:
-    """Leaves Boxwright's own lines readable: libraries speak up from warnings, TensorFlow's C++ from errors."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+def _start_logging() -> None:
+    """Shows Boxwright's own lines, and of libraries those that are worth reading."""
     handler: logging.Handler = RichHandler(console=progress, show_path=False, show_level=False)
     if not progress.is_terminal:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("boxwright").setLevel(logging.INFO)
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
 
 
 def main() -> None:
     """Runs the command line; a `BoxwrightError` ends it with one line and its exit code, a bug with a reference."""
-    _quiet_libraries()
+    _start_logging()
     try:
         app()
     except BoxwrightError as error:

@@ -21,6 +21,7 @@ from boxwright.pipeline.faults import explained
 from boxwright.pipeline.lineage import connection_config, forget_output, node_outputs, run_outputs
 from boxwright.pipeline.nodes import NODES, Node, Phase, find_node, nodes_of
 from boxwright.pipeline.transport import bring_folder, publish_folder
+from boxwright.quiet import quieten
 from boxwright.registry import find_finished, find_start
 from boxwright.storage import Allowed, connected, join
 
@@ -59,6 +60,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
         BoxwrightError: what the step raised.
         StorageError: when the outputs of an earlier node are not there.
     """
+    quieten()
     settings = Settings.from_environment()
     with _doing_damaged_steps_again(run, settings), explained(settings, node_id):
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)

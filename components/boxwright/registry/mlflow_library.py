@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from boxwright.errors import BoxwrightError, StorageError
+from boxwright.quiet import quieten_loggers
 from boxwright.registry.mlflow_client import RUNNING, VERSIONS_PAGE, Metric, MlflowRun, failure_kind
 from boxwright.registry.port import RegisteredModel, Version
 from boxwright.registry.tags import read_version
@@ -216,8 +217,7 @@ def _quieten() -> None:
 
 def _quieten_loggers() -> None:
     # Creating the tables alone logs some sixty lines.
-    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    quieten_loggers(("mlflow", "alembic", "urllib3.connectionpool"), logging.ERROR)
 
 
 def _is_of_mlflow(error: Exception) -> bool:

@@ -55,6 +55,11 @@ class StepLog(keras.callbacks.Callback):
         # Where validation is a single step, its first one says nothing.
         return self._training.seconds * self._steps + (self._validation.seconds or 0.0) * self._validation_steps
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Says what the first step waits for."""
+        del logs
+        log.info("compiling the training step, which takes some seconds")
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the clock of its steps."""
         del logs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from boxwright.dataset.validation.checks import ClassCheck, Expectation, RecordCheck
 from boxwright.dataset.validation.rules import Rule
+from boxwright.quiet import quieten_loggers
 from boxwright.storage import write_json
 
 if TYPE_CHECKING:
@@ -143,6 +143,5 @@ def great_expectations() -> Any:
     import great_expectations
 
     # Its import sets both to INFO, whatever was there before.
-    for name in ("great_expectations", "great_expectations.data_context.types.base"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    quieten_loggers(("great_expectations", "great_expectations.data_context.types.base"))
     return great_expectations

@@ -18,6 +18,7 @@ from typing import TypedDict
 
 from boxwright.config import ServingConfig, parse_record
 from boxwright.errors import BoxwrightError
+from boxwright.quiet import quieten
 
 TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"  # noqa: S105 - a name
 # One person looks at one image at a time; a few may do so at once. The size limits are those of `boxwright serve`.
@@ -48,7 +49,7 @@ def main() -> int:
     # Of the machine's cores, the parent's requests come first.
     os.nice(_NICENESS)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quieten()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     try:
         return _serve(reference, os.environ.pop(TOKEN_VARIABLE))
