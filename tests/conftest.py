@@ -47,6 +47,8 @@ SLOW = (
     "model/test_dfine.py",
     "registry/test_mlflow_registry.py",
     "plugins/trial",
+    "distribution/test_serve_extra.py",
+    "dataset/examples/test_damaged_shards.py",
     "pipeline/test_killed_runs.py",
     "training/test_kills.py",
 )
