@@ -7,15 +7,19 @@ below that line.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
 # What a command ends with where a bug ended it (`EX_SOFTWARE` of sysexits.h).
 BUG_EXIT_CODE = 70
+# What stands before the host of an address, and values of its query that are secret by their name.
+_LOGIN = re.compile(r"(?<=://)[^\s/?#]*@")
+_SECRET = re.compile(r"([?&][\w.-]*(?:passw|secret|token|credential|signature|key)[\w.-]*=)[^\s&#'\"]+", re.IGNORECASE)
 
 
 class BoxwrightError(Exception):
-    """A failure that a user can act on; printed without a traceback.
+    """A failure that a user can act on; printed without a traceback. Its message loses the log-ins of addresses.
 
     Attributes:
         exit_code: what a command line exits with.
@@ -27,7 +31,7 @@ class BoxwrightError(Exception):
     retryable = False
 
     def __init__(self, message: str, file: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(without_secrets(message))
         self.file = file
 
 
@@ -97,3 +101,8 @@ def shorten(value: Any, length: int = 80) -> str:
     except RecursionError:
         text = f"a {type(value).__name__} that is nested too deep to show"
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def without_secrets(text: str) -> str:
+    """A text with the user and password of every address in it left out, and what its query calls a secret masked."""
+    return _SECRET.sub(r"\1***", _LOGIN.sub("", text))

@@ -344,3 +344,9 @@ def test_aliases_come_with_the_version_and_latest_is_none_of_ours(registry: Regi
     for alias in ("latest", "Latest", "best"):
         with pytest.raises(UsageError, match=rf"@{alias} does not exist; detector has 1, 2, @candidate \(1\)"):
             registry.resolve(f"models:/detector@{alias}")
+
+
+@pytest.mark.parametrize("run_id", ["x' OR name = 'y", "a\nb"])
+def test_a_run_id_does_not_become_a_condition(registry: Registry, run_id: str) -> None:
+    with pytest.raises(UsageError, match="no quotes and no control characters"):
+        registry.begin_training("detector", run_id, {})

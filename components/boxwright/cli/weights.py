@@ -153,6 +153,8 @@ def _import(spec: ModelSpec, archive: Path, weights_uri: str | None) -> WeightsM
 def _check_address(url: str, expected: str | None) -> None:
     """Refuses what anybody on the way could have changed: an address without https, where no digest is known."""
     address = urllib.parse.urlsplit(url)
+    if address.username or address.password:
+        raise UsageError(f"{url}: expected an address without a log-in; fetch the archive, then import it")
     if address.scheme not in ("http", "https"):
         raise UsageError(f"{url}: expected an http or https address")
     if address.scheme == "http" and address.hostname not in _THIS_MACHINE and expected is None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from boxwright.config.fields import Fraction, Frozen, Positive, Switch
+from boxwright.config.fields import Fraction, Positive, Switch, UserSettings
 
 Optimizer = Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"]
 
@@ -14,7 +14,7 @@ Optimizer = Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"]
 Suppression = Literal["per_class", "agnostic", "soft"]
 
 
-class Hyperparameters(Frozen):
+class Hyperparameters(UserSettings):
     """Settings of fine-tuning.
 
     The first 15 carry the names, ranges and defaults of the managed algorithm. A model id may bring better

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from boxwright.errors import UsageError
 
 CHAMPION, CANDIDATE, PREVIOUS = "champion", "candidate", "previous"
-MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}"
 _SCHEME = "models:/"
 _REFERENCE = re.compile(
     rf"{_SCHEME}(?P<name>{MODEL_NAME})(?:/(?P<version>[0-9]{{1,9}})|@(?P<alias>[\w.-]+))|(?P<bare>{MODEL_NAME})"
@@ -64,5 +64,5 @@ def checked_name(name: str) -> str:
         UsageError: it cannot.
     """
     if not re.fullmatch(MODEL_NAME, name):
-        raise UsageError(f"{name!a} is not a model name; use letters, digits, _, . and - only")
+        raise UsageError(f"{name!a} is not a model name; use at most 200 letters, digits, _, . and -")
     return name

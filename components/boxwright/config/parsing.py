@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from boxwright.config.run import SECTIONS, RunConfig
 from boxwright.config.settings import BEAM_ARGS
-from boxwright.errors import UsageError, did_you_mean
+from boxwright.errors import UsageError, did_you_mean, shorten
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -60,13 +60,15 @@ def parse_settings(settings: Iterable[str], fields: Mapping[str, FieldInfo]) -> 
         name, equals, text = setting.partition("=")
         try:
             if not equals:
-                problems.append(f"expected NAME=VALUE, got {setting!r}; valid names are {', '.join(sorted(fields))}")
+                problems.append(
+                    f"expected NAME=VALUE, got {shorten(setting)}; valid names are {', '.join(sorted(fields))}"
+                )
             elif name not in fields:
                 problems.append(unknown_name(name, fields))
             else:
                 values[name] = _adapter(fields[name]).validate_python(text)
         except ValidationError as error:
-            problems += [f"{setting}: {problem['msg']}" for problem in error.errors()]
+            problems += [f"{shorten(setting)[1:-1]}: {problem['msg']}" for problem in error.errors()]
     if problems:
         raise UsageError(f"--set: {'; '.join(problems)}")
     return values
@@ -139,7 +141,7 @@ def _without_none(value: Any) -> Any:
 
 
 def _explain(problem: Any, model: type[BaseModel]) -> str:
-    *path, name = (str(part) for part in problem["loc"])
+    *path, name = (shorten(str(part))[1:-1] for part in problem["loc"])
     full = ".".join([*path, name])
     if problem["type"] == "extra_forbidden":
         owner = SECTIONS.get(path[0], model) if path else model
@@ -147,4 +149,4 @@ def _explain(problem: Any, model: type[BaseModel]) -> str:
         return prefix + unknown_name(name, owner.model_fields)
     if problem["type"] == "missing":
         return f"{full} is required: {model.model_fields[full].description}"
-    return f"{full}={problem['input']!r}: {problem['msg']}"
+    return f"{full}={shorten(problem['input'])}: {problem['msg']}"

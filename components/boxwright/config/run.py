@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from boxwright.config.fields import Fraction, Frozen, off_is_unset, pairs
+from boxwright.config.fields import Fraction, Frozen, UserSettings, off_is_unset, pairs
 from boxwright.config.hyperparameters import Hyperparameters
 from boxwright.config.limits import Limit
 from boxwright.config.model_reference import MODEL_NAME
@@ -17,7 +17,7 @@ ANNOTATIONS_FILE = "annotations.json"
 SPLITS = ("training", "validation", "test")
 
 
-class Gate(Frozen):
+class Gate(UserSettings):
     """Requirements that a model must meet to be registered."""
 
     min_ap50: Fraction = Field(
@@ -49,7 +49,7 @@ class Gate(Frozen):
     )
 
 
-class EvaluationConfig(Frozen):
+class EvaluationConfig(UserSettings):
     """Settings of the evaluation: metrics beside COCO's, and the size of the report."""
 
     voc: bool = Field(False, description="Also measure AP50 as Pascal VOC defines it.")
@@ -57,7 +57,7 @@ class EvaluationConfig(Frozen):
     worst_images: int = Field(24, ge=0, le=200, description="Number of images in the report that have the most errors.")
 
 
-class ValidationConfig(Frozen):
+class ValidationConfig(UserSettings):
     """Strictness of data validation. `boxwright rules` lists the rules with their severities and thresholds."""
 
     bbox_format: Literal["corners", "coco", "auto"] = Field(
@@ -96,7 +96,7 @@ class ValidationConfig(Frozen):
     )
 
 
-class StorageConfig(Frozen):
+class StorageConfig(UserSettings):
     """Access to S3, beside boto3's standard chain (`AWS_*`, profiles, instance roles). Nothing here is secret."""
 
     connection: Annotated[str | None, Limit.CONNECTIONS] = Field(
@@ -107,7 +107,7 @@ class StorageConfig(Frozen):
         pattern=r"^https?://[^/@\s]+/?$",
         description="URL of the S3 server, such as http://host:port; AWS if unset.",
     )
-    region: str | None = Field(None, pattern=r"^[A-Za-z0-9-]+$", description="Region of the buckets.")
+    region: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$", description="Region of the buckets.")
     addressing_style: Literal["path", "virtual"] = Field(
         "path", description="Place of the bucket in URLs. path: after the host name; virtual: before it."
     )
@@ -119,7 +119,7 @@ class StorageConfig(Frozen):
     )
 
 
-class RunConfig(Frozen):
+class RunConfig(UserSettings):
     """Everything a person decides about one run."""
 
     training: Annotated[str, Limit.URIS] = Field(
@@ -133,7 +133,9 @@ class RunConfig(Frozen):
         None, description="Dataset for the final metrics; if unset, the validation dataset."
     )
     annotations_file: str = Field(
-        ANNOTATIONS_FILE, pattern=r"^[^/\\]+\.json$", description="Name of the annotations file in each dataset."
+        ANNOTATIONS_FILE,
+        pattern=r"^[^/\\\x00-\x1f\x7f]{1,200}\.json$",
+        description="Name of the annotations file in each dataset.",
     )
     output: Annotated[str, Limit.URIS] = Field(
         description="Folder or s3:// prefix for the results; the model becomes {run_id}/output/model.tar.gz."

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from boxwright.config.fields import Fraction, Frozen, Positive
+from boxwright.config.fields import Fraction, Positive, UserSettings
 from boxwright.config.limits import Limit
 
 
-class ServingConfig(Frozen):
+class ServingConfig(UserSettings):
     """Settings of the HTTP server."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all network interfaces.")
@@ -64,7 +64,7 @@ class ServingConfig(Frozen):
         return int(self.max_body_mb * 1e6)
 
 
-class BatchInferenceConfig(Frozen):
+class BatchInferenceConfig(UserSettings):
     """Settings of batch inference: the images, the model, and the destination of the detections."""
 
     images: Annotated[str, Limit.URIS] = Field(

@@ -57,5 +57,8 @@ def _resolve(field: str, uri: str, run: RunInfo) -> str:
                 f"({run.as_of.isoformat()}), not for an interval: it was not started by the schedule or a backfill. "
                 "Give the URI itself, write {as_of}, or backfill the interval"
             )
-        resolved += moment.astimezone(UTC).strftime(form or _DEFAULT_FORMAT)
+        try:
+            resolved += moment.astimezone(UTC).strftime(form or _DEFAULT_FORMAT)
+        except (UnicodeError, ValueError) as error:
+            raise UsageError(f"{field}={uri!a}: {form!a} is no format of a date: {error}") from None
     return resolved

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from boxwright.errors import BoxwrightError, StorageError, UsageError
+from boxwright.errors import BoxwrightError, StorageError, UsageError, shorten
 from boxwright.registry.port import RegisteredModel, Version
 
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
@@ -134,6 +134,25 @@ class MlflowClient(Protocol):
 
     def metric_history(self, run_id: str, name: str) -> list[tuple[int, float]]:
         """(step, value) of a metric of a run, as they were logged."""
+
+
+def quoted(value: str) -> str:
+    """A value as a filter of MLflow's takes it.
+
+    Raises:
+        UsageError: it has a quote or control character, which could end the value and begin another condition.
+    """
+    if "'" in value or not value.isprintable():
+        raise UsageError(f"{shorten(value)} cannot be looked up in MLflow; use no quotes and no control characters")
+    return f"'{value}'"
+
+
+def no_address() -> UsageError:
+    """The error for a tracking URI that cannot be read; it is not repeated, for a password's sake."""
+    return UsageError(
+        "MLFLOW_TRACKING_URI is no address; expected one such as http://host:5000, with the log-in in "
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    )
 
 
 def failure_kind(code: str, otherwise: type[BoxwrightError]) -> type[BoxwrightError]:

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
-from boxwright.errors import BoxwrightError, StorageError, UsageError
-from boxwright.registry.mlflow_client import failure_kind
+from boxwright.errors import BoxwrightError, StorageError, UsageError, without_secrets
+from boxwright.registry.mlflow_client import failure_kind, no_address
 
 # For a process that others wait for, and for a task, which has time.
 QUICK_SECONDS, SECONDS = 10.0, 30.0
@@ -42,17 +41,18 @@ class MlflowHttp:
     @property
     def shown(self) -> str:
         """The server's address without a password."""
-        parts = urlsplit(self._uri)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return without_secrets(self._uri)
 
     @cached_property
     def _http(self) -> httpx.Client:
+        address = _address(self._uri)
         return httpx.Client(
-            base_url=self._uri,
+            # Without the log-in: httpx writes the address of every request into the log.
+            base_url=address.copy_with(userinfo=b""),
             timeout=QUICK_SECONDS if self._quick else _setting("MLFLOW_HTTP_REQUEST_TIMEOUT", SECONDS),
             transport=self._transport,
             verify=_trust(),
-            **_identity(),
+            **_identity(address),
         )
 
     def get(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,13 +126,22 @@ def _setting(name: str, default: float) -> float:
         raise UsageError(f"{name}={os.environ[name]!a}: expected a number") from None
 
 
-def _identity() -> dict[str, Any]:
-    """Who asks, as httpx takes it: from the environment, else from MLflow's file of credentials."""
+def _address(uri: str) -> httpx.URL:
+    try:
+        return httpx.URL(uri)
+    except httpx.InvalidURL:
+        raise no_address() from None
+
+
+def _identity(address: httpx.URL) -> dict[str, Any]:
+    """Who asks, as httpx takes it: from the environment, MLflow's file of credentials, or the address itself."""
     environment, written = os.environ, _written_credentials()
     user = environment.get("MLFLOW_TRACKING_USERNAME") or written.get("mlflow_tracking_username")
     password = environment.get("MLFLOW_TRACKING_PASSWORD") or written.get("mlflow_tracking_password", "")
     token, workspace = environment.get("MLFLOW_TRACKING_TOKEN"), environment.get("MLFLOW_WORKSPACE")
     headers = {"Authorization": f"Bearer {token}"} if token and not user else {}
+    if not user:
+        user, password = address.username, address.password
     return {
         "auth": (user, password) if user else None,
         "headers": headers | ({"X-MLFLOW-WORKSPACE": workspace} if workspace else {}),

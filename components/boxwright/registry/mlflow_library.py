@@ -13,9 +13,9 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from boxwright.errors import BoxwrightError, StorageError
+from boxwright.errors import BoxwrightError, StorageError, UsageError, without_secrets
 from boxwright.quiet import quieten_loggers
 from boxwright.registry.mlflow_client import RUNNING, VERSIONS_PAGE, Metric, MlflowRun, failure_kind
 from boxwright.registry.port import RegisteredModel, Version
@@ -37,7 +37,7 @@ class LibraryClient:
     @property
     def shown(self) -> str:
         """See `MlflowClient`."""
-        return _without_password(self._uri)
+        return without_secrets(self._uri)
 
     @property
     def address(self) -> str | None:
@@ -194,6 +194,11 @@ class LibraryClient:
         except BoxwrightError:
             raise
         except Exception as error:
+            if isinstance(error, ModuleNotFoundError):
+                raise UsageError(
+                    f"the model registry {self.shown} needs the package {error.name}; install it, or set "
+                    "MLFLOW_TRACKING_URI to the address of an MLflow server"
+                ) from None
             if not _is_of_mlflow(error):
                 raise
             said = _one_line(str(error), self._uri)
@@ -225,16 +230,12 @@ def _is_of_mlflow(error: Exception) -> bool:
     return isinstance(error, OSError) or package in ("mlflow", "sqlalchemy", "requests", "urllib3", "alembic")
 
 
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "***@", 1) if "@" in parts.netloc else uri
-
-
 def _one_line(text: str, uri: str) -> str:
-    password = urlsplit(uri).password
-    text = text.replace(uri, _without_password(uri))
-    text = text.replace(password, "***") if password else text
-    return re.sub(r"\s+", " ", text)[:300]
+    """What a library says, which may repeat the password without the address around it."""
+    if password := urlsplit(uri).password:
+        for written in (password, unquote(password)):
+            text = text.replace(written, "***")
+    return re.sub(r"\s+", " ", without_secrets(text))[:300]
 
 
 def _model(found: Any) -> RegisteredModel:

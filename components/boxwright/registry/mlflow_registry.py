@@ -14,7 +14,7 @@ from typing import Any
 from boxwright.config import ModelReference, checked_name
 from boxwright.errors import DataError, UsageError
 from boxwright.registry import tracking, training_state
-from boxwright.registry.mlflow_client import FAILED, ExistsError, MissingError, MlflowClient, MlflowRun
+from boxwright.registry.mlflow_client import FAILED, ExistsError, MissingError, MlflowClient, MlflowRun, quoted
 from boxwright.registry.port import (
     AS_OF,
     MAX_LISTED,
@@ -151,7 +151,7 @@ class MlflowRegistry:
 
     def made_by(self, model_name: str, recipe: str) -> tuple[Version, ...]:
         """See `Registry`."""
-        found = self._search(f"name = '{checked_name(model_name)}' AND tags.`{RECIPE}` = '{recipe}'")
+        found = self._search(f"{_of_model(model_name)} AND tags.`{RECIPE}` = {quoted(recipe)}")
         return tuple(version for version in found if version.tags.get(RECIPE) == recipe)
 
     def promote(self, reference: str, expected: int | None = None) -> tuple[Version, Version | None]:
@@ -196,7 +196,7 @@ class MlflowRegistry:
         return self._client.create_version(release.model_name, source, run.run_id, tags)
 
     def _version_of_run(self, model_name: str, run_id: str) -> Version | None:
-        found = self._search(f"name = '{model_name}' AND tags.`{RUN_ID}` = '{run_id}'")
+        found = self._search(f"name = {quoted(model_name)} AND tags.`{RUN_ID}` = {quoted(run_id)}")
         # Some databases compare without case.
         return next((version for version in found if version.run_id == run_id), None)
 
@@ -217,7 +217,7 @@ class MlflowRegistry:
 
 
 def _of_model(name: str) -> str:
-    return f"name = '{checked_name(name)}'"
+    return f"name = {quoted(checked_name(name))}"
 
 
 def _check_pictures(release: Release) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from boxwright.config import Settings
 from boxwright.errors import UsageError
+from boxwright.registry.mlflow_client import no_address
 from boxwright.registry.port import Registry
 
 QUICK_LOCK_SECONDS = 20.0
@@ -25,10 +26,14 @@ def open_registry(tracking_uri: str | None = None, quick: bool = False) -> Regis
             seconds.
 
     Raises:
-        UsageError: `quick`, and the registry cannot be.
+        UsageError: it is no address; or `quick`, and the registry cannot be.
     """
     uri = tracking_uri or Settings.from_environment().tracking_uri
-    return _REGISTRIES.get(urlsplit(uri).scheme, _mlflow_library)(uri, quick)
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError:
+        raise no_address() from None
+    return _REGISTRIES.get(scheme, _mlflow_library)(uri, quick)
 
 
 def _mlflow_server(uri: str, quick: bool) -> Registry:

@@ -6,7 +6,7 @@ import json
 import re
 from urllib.parse import urlsplit
 
-from boxwright.registry.mlflow_client import FINISHED, ExistsError, Metric, MlflowClient, MlflowRun
+from boxwright.registry.mlflow_client import FINISHED, ExistsError, Metric, MlflowClient, MlflowRun, quoted
 from boxwright.registry.port import RUN_ID, Release
 from boxwright.registry.tags import lineage_tags
 
@@ -69,7 +69,7 @@ def read_epochs(client: MlflowClient, run: MlflowRun) -> list[dict[str, float]]:
 
 
 def _find(client: MlflowClient, experiment_id: str, run_id: str) -> MlflowRun | None:
-    found = client.runs(experiment_id, f"tags.`{RUN_ID}` = '{run_id}'")
+    found = client.runs(experiment_id, f"tags.`{RUN_ID}` = {quoted(run_id)}")
     # Some databases compare without case.
     return next((one for one in found if one.tags.get(RUN_ID) == run_id), None)
 

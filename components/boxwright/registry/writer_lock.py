@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boxwright.errors import StorageError
+from boxwright.errors import StorageError, without_secrets
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -31,7 +31,8 @@ class WriterLock:
         if tracking_uri.startswith(SQLITE):
             path = Path(f"{tracking_uri.removeprefix(SQLITE)}.lock").absolute()
         else:
-            digest = hashlib.sha256(tracking_uri.encode()).hexdigest()[:16]
+            # Who sees the name must not be able to try passwords on it; and all log-ins write to one registry.
+            digest = hashlib.sha256(without_secrets(tracking_uri).encode()).hexdigest()[:16]
             path = Path(tempfile.gettempdir(), f"boxwright-{os.getuid()}-{digest}.lock")
         self._path = path
 

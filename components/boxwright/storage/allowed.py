@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from boxwright.config import Limit, Settings, is_registered
+from boxwright.config import Limit, ModelReference, Settings, is_registered
 from boxwright.errors import NotAllowedError, UsageError
 from boxwright.storage.location import Location, parse_uri
 
@@ -147,6 +147,7 @@ def _subject(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, 
 def _below_one(uri: str, roots: Sequence[str]) -> bool:
     # What the registry knows by name is no place; where it lies is known when it is opened.
     if is_registered(uri):
+        ModelReference.parse(uri)
         return True
     location = _resolved(uri)
     return any(_is_below(location, _root(root)) for root in roots)

@@ -132,6 +132,9 @@ def _connect(environment: Environment) -> tuple[boto3.Session, Any]:
         s3=style,
     )
     found = session.client("s3", config=config, region_name=_region(session))
+    if "@" in urlsplit(found.meta.endpoint_url).netloc:
+        # Botocore writes the address into its log and its errors.
+        raise UsageError(f"{found.meta.endpoint_url} has a log-in, which S3 does not use; credentials go into AWS_*")
     found.meta.events.register("after-call.s3", _require_an_answer)
     if PAYER in wanted:
         found.meta.events.register("before-call.s3", _let_requester_pay)

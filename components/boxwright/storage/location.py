@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from boxwright.config import is_registered
 from boxwright.errors import UsageError
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]", re.IGNORECASE | re.ASCII)
@@ -52,8 +53,8 @@ def parse_uri(uri: str) -> Location:
     """Reads `s3://bucket/key`, `file:///path` or a local path; relative paths start at the working directory.
 
     Raises:
-        UsageError: another scheme, no valid bucket name, or a key with `..` or control characters. The message does
-            not repeat what stands before an `@`, where people put credentials.
+        UsageError: another scheme, a registered model, no valid bucket name, or a key with `..` or control characters.
+            The message does not repeat what stands before an `@`, where people put credentials.
     """
     if match := _SCHEME.match(uri):
         scheme, rest = match[1].lower(), match[2]
@@ -62,6 +63,9 @@ def parse_uri(uri: str) -> Location:
         if scheme == "file":
             return _parse_file(rest)
         raise UsageError(f"URI scheme {scheme}:// is not supported; use s3://bucket/prefix, file:///folder or a path")
+    if is_registered(uri):
+        # As a path it would be a folder `models:`, which the lists of what may be named do not look at.
+        raise UsageError(f"{uri!a} names a registered model; expected s3://bucket/prefix, file:///folder or a path")
     if not uri.strip() or "\0" in uri:
         raise UsageError(f"{uri!a} is not a folder or file; use s3://bucket/prefix, file:///folder or a path")
     try:
