@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from boxwright.airflow_api.client import AirflowClient, TaskState
+from boxwright.airflow_api.client import ATTEMPTS, AirflowClient, TaskState
 from boxwright.errors import StorageError, UsageError
 
 FAILED = TaskState("fine_tune", "failed", 1.0, 2)
@@ -152,6 +152,19 @@ def test_a_run_is_followed_to_its_end_with_tasks_in_the_order_of_their_starts(
         ("b", "success", 2.0),
         ("c", "waiting", 0.0),
     ]
+
+
+def test_a_server_that_is_started_again_while_a_run_is_followed_is_waited_for(
+    airflow: FakeAirflow, client: AirflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("boxwright.airflow_api.client.time.sleep", lambda seconds: None)
+    path, down = "GET /api/v2/dags/d/dagRuns/r", [(503, {"detail": "starting"})] * (2 * ATTEMPTS)
+    airflow.answers[f"{path}/taskInstances"] = [(200, {"task_instances": []})]
+    airflow.answers[path] = [(200, {"state": "running"}), *down, (200, {"state": "success"})]
+    assert [state for state, _ in client.follow("d", "r")] == ["running", "success"]
+    airflow.answers[path] = [*down, (200, {"state": "success"})]
+    with pytest.raises(StorageError, match="starting"):
+        list(client.follow("d", "r"))
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import boto3
+import psutil
 import pytest
 from live_runs import DATASET, RUN_SECONDS, STEP_SECONDS, TEST_SECONDS, FirstRun, log_in
 from pages import Visit, visiting
@@ -24,6 +26,8 @@ from boxwright.registry.opening import open_registry
 from boxwright.registry.port import Registry
 from boxwright.stack import manager
 from boxwright.stack.environment import Stack, added_environment
+from boxwright.stack.processes import MARK
+from boxwright.stack.services import SERVICES
 from boxwright.stack.uploading import upload_dataset
 
 
@@ -111,6 +115,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
         yield LiveStack(settings.home, added_environment(running), running, manager.client_of(running))
     finally:
         manager.down(settings)
+        assert left_of(running) == [], "nothing of the stack is left"
+
+
+def left_of(stack: Stack) -> list[str]:
+    """The processes of a stack, whatever became of their parents, and the files that it has outside of its folder."""
+    mark = f"{stack.folder}:"
+    processes = [process for process in psutil.process_iter() if mark_of(process).startswith(mark)]
+    sockets = [path for service in SERVICES for path in service.leaves(stack) if path.exists()]
+    return [*map(str, processes), *map(str, sockets)]
+
+
+def mark_of(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return str(process.environ().get(MARK, ""))
+    return ""
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from weekly_runs import MODEL as WEEKLY
 from weekly_runs import by_week, run_of
 
 from boxwright.airflow_api.trigger import DAG_ID
-from boxwright.stack import manager
+from boxwright.stack import manager, supervisor
 from boxwright.stack.processes import ProcessTable
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def test_what_was_deleted_is_named(visit: Visit, ready: LiveStack, first: dict[s
 def test_without_mlflow_airflow_works_and_the_pages_say_what_is_missing(
     visit: Visit, ready: LiveStack, pages: dict[str, str], pictures: Path
 ) -> None:
+    supervisor.stop(ready.stack.folder)
     ProcessTable(ready.stack.folder).stop("mlflow")
     try:
         said = visit.open(pages["models"], 503).locator("main").inner_text()

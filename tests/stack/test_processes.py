@@ -31,6 +31,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def has_ended(pid: int) -> bool:
+    """Also where nobody has taken note of it yet."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> ProcessTable:
     return ProcessTable(tmp_path)
@@ -57,8 +62,8 @@ def test_a_process_that_ignores_the_request_is_killed_with_its_children(table: P
 
     table.stop("stubborn", grace=0.3)
 
-    assert not psutil.pid_exists(pid)
-    assert not psutil.pid_exists(child)
+    assert has_ended(pid)
+    assert has_ended(child)
 
 
 def test_children_of_a_process_that_died_are_stopped(table: ProcessTable) -> None:
@@ -69,9 +74,25 @@ def test_children_of_a_process_that_died_are_stopped(table: ProcessTable) -> Non
     os.waitpid(pid, 0)
     assert psutil.pid_exists(child)
 
-    assert not table.stop("stubborn", grace=5)
+    assert not table.stop("stubborn", grace=0.3)
 
-    assert not psutil.pid_exists(child)
+    assert has_ended(child)
+
+
+def test_what_bears_another_name_is_left_alone_though_it_is_a_child(table: ProcessTable) -> None:
+    """As the services are of their supervisor."""
+    code = (
+        "import os, sys, time; from boxwright.stack.processes import ProcessTable;"
+        "ProcessTable(__import__('pathlib').Path(sys.argv[1])).start('service', [sys.executable, '-c',"
+        "'import time; time.sleep(60)'], os.environ); time.sleep(60)"
+    )
+    table.start("parent", [sys.executable, "-c", code, str(table.home)], os.environ)
+    wait_until(lambda: table.find("service") is not None)
+    try:
+        assert table.stop("parent", grace=5)
+        assert table.find("service") is not None
+    finally:
+        assert table.stop("service", grace=5)
 
 
 def test_a_pid_that_was_given_to_another_program_is_left_alone(table: ProcessTable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from boxwright.errors import BoxwrightError, StorageError, UsageError
 ENDED = ("success", "failed")
 ATTEMPTS = 4
 SCHEDULER_ROUND = 3.0
+# Seconds that whoever follows a run gives a server to come back; a start takes half a minute, on a busy machine more.
+RESTART_SECONDS = 240.0
 ROLLED_BACK = ("Database error", "Database is locked")
 # What operators raise to say whether to retry; the message is all that matters.
 # Key of the XCom in which a task leaves the exit code of its error.
@@ -125,12 +128,21 @@ class AirflowClient:
     def follow(self, dag_id: str, run_id: str, poll: float = 1.0) -> Iterator[tuple[str, list[TaskState]]]:
         """Yields the state of the run and its tasks until the run has ended.
 
+        A server that is started again meanwhile is waited for.
+
         Yields:
             The run's state and its tasks, those that started first in front.
         """
+        answered = -math.inf
         while True:
-            state = self.request("GET", _run_path(dag_id, run_id))["state"]
-            yield state, self.tasks(dag_id, run_id)
+            try:
+                state, tasks = self.request("GET", _run_path(dag_id, run_id))["state"], self.tasks(dag_id, run_id)
+            except StorageError:
+                if time.monotonic() - answered > RESTART_SECONDS:
+                    raise
+                continue
+            answered = time.monotonic()
+            yield state, tasks
             if state in ENDED:
                 return
             time.sleep(poll)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from boxwright.cli.options import RunSettings
 from boxwright.config import Settings, parse_settings, run_fields
+from boxwright.errors import StorageError
 
 
 def up(
@@ -19,7 +20,7 @@ def up(
         bool, typer.Option("--free-ports", help="Use free ports instead of the configured ones.")
     ] = False,
 ) -> None:
-    """Starts S3, MLflow and Airflow on this machine and leaves them running; services that run are left alone."""
+    """Starts S3, MLflow and Airflow on this machine and keeps them running; what runs well is left alone."""
     from boxwright.stack import manager, notice, progress
 
     errors = Console(stderr=True)
@@ -30,18 +31,30 @@ def up(
 
 
 def down() -> None:
-    """Stops the services that `up` started; their data is kept."""
+    """Stops the services that `up` started, and whatever they run; their data is kept."""
     from boxwright.stack import manager
 
     stopped = manager.down(Settings.from_environment())
     Console().print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
 
 
-def status() -> None:
-    """Shows which services of the local stack run, and where their logs are."""
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the states as one JSON object.")] = False,
+) -> None:
+    """Shows what one can expect of each service of the local stack; exit code 4 unless all are ready."""
     from boxwright.stack import manager, progress
 
-    Console().print(progress.states(manager.status(Settings.from_environment())), soft_wrap=True)
+    states = manager.status(Settings.from_environment())
+    ready = all(state.ready for state in states)
+    if as_json:
+        typer.echo(json.dumps({"ready": ready, "services": [state.facts() for state in states]}))
+    else:
+        Console().print(progress.states(states), soft_wrap=True)
+        for line in progress.last_lines(states):
+            typer.echo(line)
+        typer.echo(f"logs are in {states[0].log.parent}")
+    if not ready:
+        raise typer.Exit(StorageError.exit_code)
 
 
 def demo(

@@ -8,6 +8,7 @@ from boxwright.airflow_api import AirflowClient
 from boxwright.config import Settings
 from boxwright.errors import UsageError
 from boxwright.stack import manager
+from boxwright.stack.environment import find_stack
 
 # Where Airflow is; the local stack where the first is unset.
 URL, USER, PASSWORD = (f"BOXWRIGHT_AIRFLOW_{name}" for name in ("URL", "USER", "PASSWORD"))
@@ -21,7 +22,7 @@ def connect(settings: Settings) -> AirflowClient:
     """
     url = os.environ.get(URL)
     if not url:
-        return manager.client_of(manager.find_stack(settings))
+        return manager.client_of(find_stack(settings))
     if missing := [name for name in (USER, PASSWORD) if not os.environ.get(name)]:
         raise UsageError(f"{URL} is set, and {' and '.join(missing)} is not; set the log-in for that Airflow")
     return AirflowClient(url, os.environ[USER], os.environ[PASSWORD])

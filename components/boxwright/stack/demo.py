@@ -52,7 +52,7 @@ class DemoResult:
 def run_demo(
     settings: Settings, console: Console, dataset: str | None = None, images: int = IMAGES, epochs: int | None = None
 ) -> DemoResult:
-    """Starts what is not running, trains on a dataset through Airflow, shows it, stops what it started.
+    """Starts the stack, trains on a dataset through Airflow, shows it, stops the stack unless it ran before.
 
     Args:
         settings: names the home of the stack.
@@ -85,13 +85,14 @@ def run_demo(
 
 @contextmanager
 def _running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
-    stack, started = manager.up(settings, on_ready=progress.ready_line(console))
+    was_running = manager.is_running(settings)
+    stack, _ = manager.up(settings, on_ready=progress.ready_line(console))
     try:
         yield stack
     finally:
-        if started:
-            console.print(f"stopping {', '.join(started)}; data stays in {settings.home}", soft_wrap=True)
-            manager.down(settings, started)
+        if not was_running:
+            console.print(f"stopping the stack; its data stays in {settings.home}", soft_wrap=True)
+            manager.down(settings)
 
 
 def _place_dataset(settings: Settings, console: Console, dataset: str | None, images: int, run_id: str) -> str:

@@ -14,7 +14,7 @@ from boxwright.config import Limit, Settings
 from boxwright.errors import UsageError
 from boxwright.stack.database import database_url
 from boxwright.stack.keys import load_secrets, write_mlflow_keys, write_private, write_seaweed_keys
-from boxwright.stack.ports import HOST, Ports
+from boxwright.stack.ports import HOST, Ports, configured_ports, load_ports
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BUCKET = "boxwright"
@@ -155,7 +155,7 @@ def _airflow_settings(stack: Stack) -> dict[str, str]:
         "core__dags_folder": str(REPOSITORY / "dags"),
         "core__plugins_folder": str(REPOSITORY / "plugins"),
         "core__load_examples": "False",
-        "core__executor": "LocalExecutor",
+        "core__executor": "boxwright_airflow.local_executor.AdoptingLocalExecutor",
         "core__parallelism": "2",
         "core__execution_api_server_url": f"{stack.airflow_url}/execution/",
         "core__fernet_key": stack.secrets["fernet_key"],
@@ -169,11 +169,32 @@ def _airflow_settings(stack: Stack) -> dict[str, str]:
         "api__workers": "1",
         "api__secret_key": stack.secrets["api_secret_key"],
         "api_auth__jwt_secret": stack.secrets["jwt_secret"],
+        # Servers come back in a minute, on a busy machine in some more. Tasks wait for the api-server so long, and a
+        # scheduler looks at once for those of the one before it.
+        "scheduler__task_instance_heartbeat_timeout": "600",
+        "scheduler__orphaned_tasks_check_interval": "30",
+        "workers__max_failed_heartbeats": "20",
+        "workers__execution_api_retries": "20",
+        "workers__execution_api_retry_wait_max": "10",
         "logging__base_log_folder": str(stack.airflow_home / "logs"),
         "dag_processor__parsing_processes": "1",
         "dag_processor__refresh_interval": "30",
         "usage_data_collection__enabled": "False",
     }
+
+
+def find_stack(settings: Settings) -> Stack:
+    """The stack of this home with the ports it was last started with, or those of the environment.
+
+    Raises:
+        UsageError: if a `BOXWRIGHT_PORT_` variable holds no port number.
+    """
+    return open_stack(settings, load_ports(ports_path(settings)) or configured_ports())
+
+
+def ports_path(settings: Settings) -> Path:
+    """The file with the ports that the stack was last started with."""
+    return settings.home / "stack" / "ports.json"
 
 
 def open_stack(settings: Settings, ports: Ports) -> Stack:

@@ -6,11 +6,9 @@ import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
@@ -19,48 +17,37 @@ from boxwright.config import Settings
 from boxwright.errors import StorageError
 from boxwright.pipeline import GPU_POOL
 from boxwright.stack import ports as ports_module
-from boxwright.stack.database import note_tables, prepare_database, tables_version
+from boxwright.stack import supervisor
+from boxwright.stack.database import note_tables, tables_version
 from boxwright.stack.environment import (
     ADMIN,
     Stack,
+    find_stack,
     open_stack,
+    ports_path,
     require_checkout,
     stack_environment,
     write_files,
 )
-from boxwright.stack.processes import PRIVATE, ProcessTable
-from boxwright.stack.services import DATABASE, SERVICES, Service, migrate_command, services_of
+from boxwright.stack.processes import PRIVATE, ProcessTable, kill
+from boxwright.stack.services import DATABASE, SERVICES, Service, airflow_version, migrate_command, services_of
+from boxwright.stack.state import START_SECONDS, State, states_of
+from boxwright.stack.supervision import Phase
 from boxwright.storage import explain_os_error
 
-START_TIMEOUT = 240.0
 POLL = 0.25
+# Seconds in which a service that runs for long has to show that it is ready, before it is started anew.
+LAST_CHANCE = 15.0
 GPU_SLOTS = 1
 
 OnReady = Callable[[str, float], None]
 
 
-@dataclass(frozen=True)
-class State:
-    """The state of one service: its pid (None: not running), whether it does its work, the path of its log."""
-
-    name: str
-    pid: int | None
-    ready: bool
-    log: Path
-
-
-def find_stack(settings: Settings) -> Stack:
-    """The stack of this home with the ports it was last started with, or those of the environment.
-
-    Raises:
-        UsageError: if a `BOXWRIGHT_PORT_` variable holds no port number.
-    """
-    ports = ports_module.load_ports(_ports_path(settings)) or ports_module.configured_ports()
-    return open_stack(settings, ports)
-
-
 def up(settings: Settings, *, free_ports: bool = False, on_ready: OnReady | None = None) -> tuple[Stack, list[str]]:
-    """Starts every service that does not run yet and returns when all of them do their work.
+    """Has every service started that does not run yet, and returns when all of them do their work.
+
+    What was given up is tried again, what runs and should be ready and is not is started anew, and the rest is left
+    alone.
 
     Args:
         settings: names the home that holds the stack's state.
@@ -68,58 +55,54 @@ def up(settings: Settings, *, free_ports: bool = False, on_ready: OnReady | None
         on_ready: called with name and seconds since the start, for each service as it becomes ready.
 
     Returns:
-        The stack, and the names of the services that this call started.
+        The stack, and the names of the services that did not run.
 
     Raises:
         UsageError: if a port is taken by another program, or this is no checkout.
-        StorageError: if a service ends or does not become ready; what this call started is stopped again.
+        StorageError: if a service dies again and again or does not become ready. If no service ran before the call,
+            none does after it.
     """
     require_checkout()
     with _locked(settings):
         stack, table = _choose_stack(settings, free_ports)
+        supervisor.stop(stack.folder)
         services = services_of(stack)
         missing = [service for service in services if table.find(service.name) is None]
-        # One that died may have left children, which hold its ports and go on with its work.
-        _stop(table, [service.name for service in missing])
+        # One that died may have left children, which hold its ports.
+        _stop(table, [service for service in missing if not service.keeps_work])
         ports_module.require_free({name: stack.ports[name] for service in missing for name in service.ports})
-        ports_module.save_ports(_ports_path(settings), stack.ports)
+        ports_module.save_ports(ports_path(settings), stack.ports)
         write_files(stack)
-        started = [service.name for service in missing]
         try:
-            _start(stack, table, missing)
-            _wait_ready(stack, table, services, on_ready or (lambda name, seconds: None))
+            _start(stack, table, on_ready or (lambda name, seconds: None))
             client_of(stack).ensure_pool(GPU_POOL, GPU_SLOTS, "One training at a time on the accelerator.")
         except BaseException:
-            _stop(table, started)
+            if len(missing) == len(services):
+                _end(stack, table)
             raise
-    return stack, started
+    return stack, [service.name for service in missing]
 
 
-def down(settings: Settings, names: Collection[str] | None = None) -> list[str]:
-    """Stops services; all of them unless `names` says which. Their data stays.
+def down(settings: Settings) -> list[str]:
+    """Stops all services, with whatever they have started. Their data stays.
 
     Returns:
         The names of those that were running.
     """
     with _locked(settings):
-        return _stop(ProcessTable(settings.home / "stack"), names)
+        stack = find_stack(settings)
+        return _end(stack, ProcessTable(stack.folder))
 
 
 def status(settings: Settings) -> list[State]:
-    """Process and readiness of every service."""
-    stack = find_stack(settings)
-    table = ProcessTable(stack.folder)
-    services = services_of(stack)
-    found = {service.name: table.find(service.name) for service in services}
-    return [
-        State(
-            service.name,
-            process.pid if (process := found[service.name]) else None,
-            found[service.name] is not None and service.ready(stack),
-            table.log_path(service.name),
-        )
-        for service in services
-    ]
+    """The state of every service, and of the supervisor at the end."""
+    return states_of(find_stack(settings))
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether a service of the stack runs."""
+    table = ProcessTable(settings.home / "stack")
+    return any(table.find(service.name) for service in SERVICES)
 
 
 def client_of(stack: Stack) -> AirflowClient:
@@ -128,33 +111,25 @@ def client_of(stack: Stack) -> AirflowClient:
 
 
 def _choose_stack(settings: Settings, free_ports: bool) -> tuple[Stack, ProcessTable]:
-    table = ProcessTable(settings.home / "stack")
-    running = any(table.find(service.name) for service in SERVICES)
-    stored = ports_module.load_ports(_ports_path(settings)) if running else None
+    stored = ports_module.load_ports(ports_path(settings)) if is_running(settings) else None
     choose = ports_module.free_ports if free_ports else ports_module.configured_ports
-    return open_stack(settings, stored or choose()), table
+    return open_stack(settings, stored or choose()), ProcessTable(settings.home / "stack")
 
 
-def _start(stack: Stack, table: ProcessTable, missing: list[Service]) -> None:
-    """Starts services; those that need Airflow's tables when the database has them."""
+def _start(stack: Stack, table: ProcessTable, on_ready: OnReady) -> None:
+    """Starts the supervisor, and gives the database the tables for which a part of the services waits."""
     environment = stack_environment(stack, os.environ)
-    for service in missing:
-        if service.name == DATABASE:
-            prepare_database(stack.folder, stack.secrets["postgres_password"])
-        if not service.migrates:
-            table.start(service.name, service.command(stack), service.environment(environment))
-    later = [service for service in missing if service.migrates]
-    if later:
-        database = [service for service in services_of(stack) if service.name == DATABASE]
-        _wait_ready(stack, table, database, lambda name, seconds: None)
-        _migrate(stack, table, environment)
-    for service in later:
-        table.start(service.name, service.command(stack), service.environment(environment))
+    supervisor.start(stack.folder, environment)
+    services = services_of(stack)
+    begin = time.monotonic()
+    _Awaited(stack, table, [service for service in services if service.name == DATABASE]).wait(lambda name: None)
+    _migrate(stack, table, environment)
+    _Awaited(stack, table, services).wait(lambda name: on_ready(name, time.monotonic() - begin))
 
 
 def _migrate(stack: Stack, table: ProcessTable, environment: dict[str, str]) -> None:
     """Gives the database the tables of this Airflow, unless it has them."""
-    current = version("apache-airflow-core")
+    current = airflow_version()
     if tables_version(stack.folder) == current:
         return
     log = table.log_path("migrate")
@@ -169,38 +144,74 @@ def _migrate(stack: Stack, table: ProcessTable, environment: dict[str, str]) -> 
     note_tables(stack.folder, current)
 
 
-def _wait_ready(stack: Stack, table: ProcessTable, services: Iterable[Service], on_ready: OnReady) -> None:
-    begin = time.monotonic()
-    pending = list(services)
-    while pending:
-        for service in list(pending):
-            if service.ready(stack):
-                pending.remove(service)
-                on_ready(service.name, time.monotonic() - begin)
-            elif table.find(service.name) is None:
-                line, log = table.last_line(service.name), table.log_path(service.name)
-                raise StorageError(f"{service.name} ended while starting: {line}; see {log}")
-        if pending and time.monotonic() - begin > START_TIMEOUT:
-            names = ", ".join(service.name for service in pending)
-            raise StorageError(f"{names}: not ready after {START_TIMEOUT:.0f} s; see {table.home / 'logs'}")
-        if pending:
-            time.sleep(POLL)
+class _Awaited:
+    """Services that are to become ready, and are started anew if they do not although they run for long."""
+
+    def __init__(self, stack: Stack, table: ProcessTable, services: Iterable[Service]) -> None:
+        self._stack, self._table = stack, table
+        self._pending = {service.name: service for service in services}
+        self._visible: dict[str, float] = {}
+
+    def wait(self, on_ready: Callable[[str], None]) -> None:
+        """Returns when all are ready; `on_ready` takes the name of each.
+
+        Raises:
+            StorageError: one died again and again, or the time is over.
+        """
+        begin = time.monotonic()
+        while self._pending:
+            for service in list(self._pending.values()):
+                if service.ready(self._stack):
+                    del self._pending[service.name]
+                    on_ready(service.name)
+                else:
+                    self._renew(service)
+            self._raise_dead()
+            if self._pending and time.monotonic() - begin > START_SECONDS:
+                names = ", ".join(self._pending)
+                raise StorageError(f"{names}: not ready after {START_SECONDS:.0f} s; see {self._table.home / 'logs'}")
+            time.sleep(POLL if self._pending else 0)
+
+    def _renew(self, service: Service) -> None:
+        """Ends a service that should be ready by now; the supervisor starts it again."""
+        process = self._table.find(service.name)
+        if process is None or service.seen_by in self._pending:
+            return
+        visible_since = self._visible.setdefault(service.name, time.monotonic())
+        long = time.time() - process.create_time() > START_SECONDS
+        if long and time.monotonic() - visible_since > LAST_CHANCE:
+            if service.keeps_work:
+                kill(process)
+            else:
+                self._table.stop(service.name, service.grace)
+
+    def _raise_dead(self) -> None:
+        accounts = supervisor.accounts_of(self._stack.folder).read()
+        for name in self._pending.keys() & accounts.keys():
+            if accounts[name].phase is Phase.DEAD:
+                line, log = accounts[name].line, self._table.log_path(name)
+                raise StorageError(f"{name} died {accounts[name].failures} times in a row: {line}; see {log}")
 
 
-def _stop(table: ProcessTable, names: Collection[str] | None) -> list[str]:
-    """Stops services side by side; the database after those that use it."""
-    wanted = [service for service in SERVICES if names is None or service.name in names]
+def _end(stack: Stack, table: ProcessTable) -> list[str]:
+    supervisor.stop(stack.folder)
+    supervisor.accounts_of(stack.folder).remove()
+    stopped = _stop(table, SERVICES)
+    for service in SERVICES:
+        for path in service.leaves(stack):
+            path.unlink(missing_ok=True)
+    return stopped
+
+
+def _stop(table: ProcessTable, services: Sequence[Service]) -> list[str]:
+    """Stops services side by side; the database after those that use it. Returns those that were running."""
     stopped: set[str] = set()
     for last in (False, True):
-        group = [service for service in wanted if (service.name == DATABASE) is last]
+        group = [service for service in services if (service.name == DATABASE) is last]
         with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
             running = pool.map(lambda service: table.stop(service.name, service.grace), group)
             stopped |= {service.name for service, was_running in zip(group, running, strict=True) if was_running}
-    return [service.name for service in wanted if service.name in stopped]
-
-
-def _ports_path(settings: Settings) -> Path:
-    return settings.home / "stack" / "ports.json"
+    return [service.name for service in services if service.name in stopped]
 
 
 @contextmanager

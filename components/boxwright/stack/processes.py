@@ -1,7 +1,8 @@
 """Detached processes that outlive the command that started them: start, look up, stop.
 
 A process is remembered in a small JSON file by pid **and** start time, because a pid is given out again after
-its process ended: without the time, `down` after a reboot could stop somebody else's program.
+its process ended: without the time, `down` after a reboot could stop somebody else's program. Its environment has a
+mark, which its children inherit: those that outlive it are found by that.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ from boxwright.errors import StorageError
 
 # The start time is derived from the clock of the machine, which may be corrected a little while it runs.
 START_TIME_TOLERANCE = 2.0
-TAIL_LINES = 200
+TAIL_BYTES = 100_000
 # What a process makes is its owner's alone: databases, logs and volumes hold what keys protect.
 PRIVATE = 0o077
+# The variable that holds a process's mark.
+MARK = "BOXWRIGHT_STACK_PROCESS"
+# Python programs that set their title write over their environment, unless this is set.
+_KEEP_ENVIRONMENT = {"SPT_NOENV": "1"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class ProcessTable:
             try:
                 process = subprocess.Popen(
                     list(command),
-                    env=dict(environment),
+                    env={**environment, **_KEEP_ENVIRONMENT, MARK: self._mark(name)},
                     cwd=self.home,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -75,8 +80,16 @@ class ProcessTable:
                 raise StorageError(
                     f"{name}: {command[0]} cannot be started ({error.strerror}); run `make setup`"
                 ) from None
-        self._remember(name, process.pid)
+        self.remember(name, process.pid)
         return process.pid
+
+    def remember(self, name: str, pid: int) -> None:
+        """Notes which process bears a name from now on."""
+        try:
+            created = psutil.Process(pid).create_time()
+        except psutil.NoSuchProcess:
+            created = time.time()
+        write_whole(self._record_path(name), json.dumps({"pid": pid, "created": created}))
 
     def find(self, name: str) -> psutil.Process | None:
         """The running process of that name, or `None` if it ended, never ran, or its pid is another's now."""
@@ -90,37 +103,46 @@ class ProcessTable:
         return process if alive and same else None
 
     def stop(self, name: str, grace: float = 10.0) -> bool:
-        """Stops a process with all its children: asks first, kills after `grace` seconds.
+        """Stops a process with all its children, those of processes of its name before it included.
+
+        Asks first, kills after `grace` seconds.
 
         Returns:
             Whether it was running.
         """
         leader = self.find(name)
-        family = self._orphans(name) if leader is None else _family(leader)
-        for process in family:
-            _signal(process, signal.SIGTERM)
-        psutil.wait_procs(family, timeout=grace)
-        # Again from the start: a process may have had children after the first look.
-        left = self._orphans(name) if leader is None else _family(leader)
-        for process in left:
-            _signal(process, signal.SIGKILL)
-        psutil.wait_procs(left, timeout=5)
+        for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+            # Each time from the start: a process may have had children after the first look.
+            members = self._members(name, leader)
+            for process in members:
+                _signal(process, number)
+            _wait(members, seconds)
         self._record_path(name).unlink(missing_ok=True)
         return leader is not None
 
-    def _orphans(self, name: str) -> list[psutil.Process]:
-        """The processes that a dead one left behind: its session, as far as it still writes to its log."""
-        try:
-            session = json.loads(self._record_path(name).read_text("utf-8"))["pid"]
-        except (FileNotFoundError, json.JSONDecodeError):
-            return []
-        log = str(self.log_path(name).resolve())
-        return [process for process in _session(session) if log in _open_files(process)]
+    def left_behind(self, name: str) -> list[psutil.Process]:
+        """What processes of that name that have ended left behind: their children, at any depth."""
+        leader = self.find(name)
+        own = {process.pid for process in _family(leader)} if leader else set()
+        return [process for process in self._members(name, leader) if process.pid not in own]
+
+    def _members(self, name: str, leader: psutil.Process | None) -> list[psutil.Process]:
+        """A process and what it started, also before it was born again; not what bears another name."""
+        found = {process.pid: process for process in (_session(leader.pid) if leader else [])}
+        for process in psutil.process_iter():
+            if _mark_of(process) == self._mark(name):
+                found[process.pid] = process
+        return list(found.values())
+
+    def _mark(self, name: str) -> str:
+        return f"{self.home.resolve()}:{name}"
 
     def last_line(self, name: str) -> str:
         """The last line of the log that is not empty; an error line where there is one near the end."""
         try:
-            lines = self.log_path(name).read_text("utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+            with self.log_path(name).open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+                lines = log.read().decode("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return ""
         filled = [line.strip() for line in lines if line.strip()]
@@ -130,30 +152,31 @@ class ProcessTable:
     def _record_path(self, name: str) -> Path:
         return self.home / "run" / f"{name}.json"
 
-    def _remember(self, name: str, pid: int) -> None:
-        try:
-            created = psutil.Process(pid).create_time()
-        except psutil.NoSuchProcess:
-            created = time.time()
-        path = self._record_path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"pid": pid, "created": created}), "utf-8")
-        os.replace(temporary, path)
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is never seen half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, "utf-8")
+    os.replace(temporary, path)
+
+
+def kill(process: psutil.Process) -> None:
+    """Ends a process at once, unless it has ended."""
+    _signal(process, signal.SIGKILL)
 
 
 def _family(leader: psutil.Process) -> list[psutil.Process]:
     """The process, its descendants, and whoever else is in its session (children whose parent died)."""
-    members = {leader.pid: leader} if leader.is_running() else {}
     try:
-        members.update({child.pid: child for child in leader.children(recursive=True)})
+        children = leader.children(recursive=True)
     except psutil.NoSuchProcess:
-        pass
-    members.update({process.pid: process for process in _session(leader.pid)})
-    return list(members.values())
+        children = []
+    return [leader, *children, *_session(leader.pid)]
 
 
 def _session(number: int) -> list[psutil.Process]:
+    """The processes of a session, its leader among them."""
     members = []
     for process in psutil.process_iter():
         try:
@@ -164,11 +187,28 @@ def _session(number: int) -> list[psutil.Process]:
     return members
 
 
-def _open_files(process: psutil.Process) -> set[str]:
+def _mark_of(process: psutil.Process) -> str | None:
     try:
-        return {file.path for file in process.open_files()}
-    except psutil.Error:
-        return set()
+        mark: str | None = process.environ().get(MARK)
+    except (psutil.Error, OSError):
+        return None
+    return mark
+
+
+def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:
+    """Waits until processes have ended; one that nobody has taken note of yet, a zombie, has."""
+    deadline = time.monotonic() + seconds
+    while any(map(_is_alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    # Takes note of those that are this process's own.
+    psutil.wait_procs(processes, timeout=0)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from boxwright.airflow_api import TaskState
 from boxwright.stack.environment import ADMIN, BUCKET, Stack
-from boxwright.stack.manager import State
+from boxwright.stack.state import Health, State
 
 STYLES = {
     "success": "green",
@@ -38,13 +38,20 @@ def addresses(stack: Stack) -> Table:
 
 
 def states(found: list[State]) -> Table:
-    """Every service with its pid, whether it is ready, and its log."""
-    table = Table("service", "state", "pid", "log")
+    """Every service: whether it is ready, since when it runs, and how often it was started again."""
+    table = Table("service", "state", "pid", "since", "restarts")
     for state in found:
-        word = "stopped" if state.pid is None else "ready" if state.ready else "not ready"
-        style = {"ready": "green", "stopped": "dim"}.get(word, "yellow")
-        table.add_row(state.name, f"[{style}]{word}[/{style}]", str(state.pid or "-"), str(state.log))
+        style = {Health.READY: "green", Health.STOPPED: "dim", Health.DEAD: "red"}.get(state.health, "yellow")
+        since = f"{state.since.astimezone():%Y-%m-%d %H:%M:%S}" if state.since else "-"
+        word = f"[{style}]{state.health}[/{style}]"
+        table.add_row(state.name, word, str(state.pid or "-"), since, str(state.restarts))
     return table
+
+
+def last_lines(found: list[State]) -> list[str]:
+    """For each service that should be ready and is not, the last line of its log."""
+    unwell = [state for state in found if state.health not in (Health.READY, Health.STOPPED)]
+    return [f"{state.name} {state.health}: {state.line or 'its log is empty'}" for state in unwell]
 
 
 def show_run(

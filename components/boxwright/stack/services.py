@@ -6,17 +6,21 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from boxwright.stack.database import Engine, answers, choose_engine, server_command
+from boxwright.stack.database import Engine, answers, choose_engine, prepare_database, server_command, tables_version
 from boxwright.stack.environment import ADMIN, BUCKET, REGION, Stack
 from boxwright.stack.ports import GRPC_OFFSET, HOST
 from boxwright.stack.processes import ProcessTable
+from boxwright.stack.supervision import Supervised
 
 DATABASE = "postgres"
+SEAWEED_PORTS = ("s3", "s3_master", "s3_volume", "s3_filer")
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -32,6 +36,10 @@ class Service:
         grace: seconds between asking it to stop and killing it.
         migrates: whether it waits for Airflow's database to be migrated.
         withheld: beginnings of environment variables that it does not get.
+        prepare: what has to be done before each start.
+        keeps_work: whether children that outlive it go on with their work.
+        seen_by: the service without which one cannot know whether it is ready.
+        leaves: gives files that its program leaves outside of the stack's folder.
     """
 
     name: str
@@ -41,6 +49,10 @@ class Service:
     grace: float = 10.0
     migrates: bool = False
     withheld: tuple[str, ...] = ()
+    prepare: Callable[[Stack], None] = lambda stack: None
+    keeps_work: bool = False
+    seen_by: str | None = None
+    leaves: Callable[[Stack], list[Path]] = lambda stack: []
 
     def environment(self, whole: Mapping[str, str]) -> dict[str, str]:
         """Its part of the stack's environment."""
@@ -100,6 +112,12 @@ def _seaweed(stack: Stack) -> list[str]:
     ]
 
 
+def _seaweed_sockets(stack: Stack) -> list[Path]:
+    """The Unix sockets of its gRPC ports: it has no setting for where they are."""
+    ports = ((name.removeprefix("s3_"), stack.ports[name] + GRPC_OFFSET) for name in SEAWEED_PORTS)
+    return [Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock") for part, port in ports]  # noqa: S108
+
+
 def _mlflow(stack: Stack) -> list[str]:
     return [
         program("mlflow"),
@@ -121,6 +139,10 @@ def _airflow(part: str) -> Callable[[Stack], list[str]]:
 
 def _postgres(stack: Stack) -> list[str]:
     return server_command(stack.folder, stack.ports["postgres"])
+
+
+def _prepare_postgres(stack: Stack) -> None:
+    prepare_database(stack.folder, stack.secrets["postgres_password"])
 
 
 def _postgres_ready(stack: Stack) -> bool:
@@ -196,17 +218,60 @@ def _s3(stack: Stack) -> Any:
     )
 
 
+def airflow_version() -> str:
+    """The version of Airflow, whose tables the database has to have."""
+    return version("apache-airflow-core")
+
+
+def supervised_services(stack: Stack, environment: Mapping[str, str]) -> list[Supervised]:
+    """The services of a stack as the supervisor takes them.
+
+    Args:
+        stack: whose services.
+        environment: the whole environment of the stack's processes.
+    """
+    return [
+        Supervised(
+            service.name,
+            partial(service.command, stack),
+            service.environment(environment),
+            partial(_may_start, service, stack),
+            partial(service.prepare, stack),
+            service.keeps_work,
+        )
+        for service in services_of(stack)
+    ]
+
+
+def _may_start(service: Service, stack: Stack) -> bool:
+    if not service.migrates:
+        return True
+    needed = [one for one in services_of(stack) if one.name == DATABASE]
+    return tables_version(stack.folder) == airflow_version() and all(one.ready(stack) for one in needed)
+
+
 def services_of(stack: Stack) -> tuple[Service, ...]:
     """The services of a stack, each after those that it needs."""
     return SERVICES if choose_engine(stack.folder) is Engine.POSTGRESQL else SERVICES[1:]
 
 
 SERVICES = (
-    Service(DATABASE, _postgres, _postgres_ready, ("postgres",), withheld=("PG",)),
+    Service(DATABASE, _postgres, _postgres_ready, ("postgres",), withheld=("PG",), prepare=_prepare_postgres),
     # It needs 17 s to stop by itself and loses nothing when killed. Keys in its environment would make another
     # administrator of whoever they are, and stand in its log.
-    Service("s3", _seaweed, _s3_ready, ("s3", "s3_master", "s3_volume", "s3_filer"), grace=2.0, withheld=("AWS_",)),
+    Service("s3", _seaweed, _s3_ready, SEAWEED_PORTS, grace=2.0, withheld=("AWS_",), leaves=_seaweed_sockets),
     Service("mlflow", _mlflow, _mlflow_ready, ("mlflow",)),
     Service("api-server", _airflow("api-server"), _api_ready, ("airflow",), migrates=True),
-    *(Service(part, _airflow(part), _part_ready(part), migrates=True) for part in AIRFLOW[1:]),
+    # What the scheduler has started, a training above all, goes on without it; the next one takes it over.
+    *(
+        Service(
+            part,
+            _airflow(part),
+            _part_ready(part),
+            migrates=True,
+            keeps_work=part == "scheduler",
+            seen_by="api-server",
+        )
+        for part in AIRFLOW[1:]
+    ),
 )

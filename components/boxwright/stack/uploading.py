@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from boxwright.config import Settings
 from boxwright.errors import UsageError
 from boxwright.stack import manager
-from boxwright.stack.environment import BUCKET, Stack, stack_environment
+from boxwright.stack.environment import BUCKET, Stack, find_stack, stack_environment
 from boxwright.storage import Progress, UploadStats, is_leftover, parse_uri, upload_missing
 
 
@@ -72,9 +72,9 @@ def reaching(uri: str, settings: Settings) -> Iterator[None]:
     if parse_uri(uri).bucket != BUCKET or os.environ.get("AWS_ENDPOINT_URL"):
         yield
         return
-    if not any(state.pid for state in manager.status(settings)):
+    if not manager.is_running(settings):
         raise UsageError(f"{uri} is the bucket of the local stack, which does not run; start it by `boxwright up`")
-    with stack_variables(manager.find_stack(settings)):
+    with stack_variables(find_stack(settings)):
         yield
 
 
