@@ -21,4 +21,4 @@ def test_what_is_not_under_way_is_not_stopped(tracking: str, boxwright: Any) -> 
     code, _, error = boxwright("stop", "done")
     assert (code, "its last word is 'trained'" in error) == (2, True)
     code, _, error = boxwright("stop", "done", "--model-name", "other")
-    assert (code, "knows no training of other by that name" in error) == (2, True)
+    assert (code, "other has no training of that name" in error) == (2, True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from boxwright.errors import StoppedError, StorageError
+from boxwright.errors import StoppedError, StorageError, UsageError
 from boxwright.registry import training_state
 from boxwright.registry.opening import open_registry
 from boxwright.registry.port import Registry, TrainingState
@@ -120,11 +120,9 @@ def test_a_request_to_stop_is_answered_once(registry: Registry, tracking_uri: st
     again = TrainingRun("detector", "weekly", tracking_uri)
     with again.under_way({}):
         assert not again.should_stop()
-    # Asked before the training began, it holds as well.
-    registry.ask_to_stop("detector", "early")
-    early = TrainingRun("detector", "early", tracking_uri)
-    with early.under_way({}):
-        assert early.should_stop()
+    for run_id in ("weekly", "unknown"):
+        with pytest.raises(UsageError, match=f"run '{run_id}' has no training of detector under way"):
+            registry.ask_to_stop("detector", run_id)
 
 
 def test_a_registered_run_stays_finished_whatever_is_trained_again(

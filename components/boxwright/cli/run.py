@@ -96,16 +96,9 @@ def stop(
 
     `boxwright run --resume RUN` goes on with it, or in Airflow the cleared task `fine_tune`.
     """
-    from boxwright.registry import TrainingState, open_registry
+    from boxwright.registry import open_registry
 
-    registry = open_registry()
-    state = registry.training_progress(model_name, run_id).get("state")
-    if state != TrainingState.RUNNING:
-        known = (
-            f"its last word is {state!a}" if state else f"the registry knows no training of {model_name} by that name"
-        )
-        raise UsageError(f"run {run_id!a} has no training under way: {known}; --model-name names another model")
-    registry.ask_to_stop(model_name, run_id)
+    open_registry().ask_to_stop(model_name, run_id)
     out.print(f"run {run_id} ends after the epoch that is under way", soft_wrap=True, markup=False)
 
 

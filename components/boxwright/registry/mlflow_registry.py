@@ -84,7 +84,12 @@ class MlflowRegistry:
 
     def ask_to_stop(self, model_name: str, run_id: str) -> None:
         """See `Registry`."""
-        training_state.ask_to_stop(self._client, self._run(model_name, run_id))
+        run = tracking.find_run(self._client, model_name, run_id)
+        state = training_state.read(run).get("state") if run else None
+        if run is None or state != TrainingState.RUNNING:
+            known = f"its last word is {state!a}" if state else f"{model_name} has no training of that name"
+            raise UsageError(f"run {run_id!a} has no training of {model_name} under way: {known}")
+        training_state.ask_to_stop(self._client, run)
 
     def is_stop_asked(self, model_name: str, run_id: str) -> bool:
         """See `Registry`."""

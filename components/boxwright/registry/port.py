@@ -180,7 +180,11 @@ class Registry(Protocol):
         """What `log_progress` kept, with `state` and `at`, in seconds since 1970; empty before a training began."""
 
     def ask_to_stop(self, model_name: str, run_id: str) -> None:
-        """Asks a training to end after the epoch that is under way."""
+        """Asks a training to end after the epoch that is under way.
+
+        Raises:
+            UsageError: the run has no training of this model under way.
+        """
 
     def is_stop_asked(self, model_name: str, run_id: str) -> bool:
         """Whether somebody has asked for that since the training began or went on."""

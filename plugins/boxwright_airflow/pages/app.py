@@ -21,6 +21,7 @@ ROUTERS = (
     "boxwright_airflow.pages.version",
     "boxwright_airflow.pages.report",
     "boxwright_airflow.runs.page",
+    "boxwright_airflow.runs.stopping",
     "boxwright_airflow.trial.page",
 )
 

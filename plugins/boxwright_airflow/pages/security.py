@@ -45,6 +45,9 @@ def may_change(request: Request, user: GetUserDep) -> bool:
     return True
 
 
+MayChange = Annotated[bool, Depends(may_change)]
+
+
 def same_origin(
     request: Request,
     user: GetUserDep,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from boxwright.config import ServingConfig
@@ -19,7 +19,7 @@ from boxwright_airflow.pages.lineage import chain_of, graph_of, metadata_of
 from boxwright_airflow.pages.registered_models import Model, Registered, find_model
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
-from boxwright_airflow.pages.security import READ, may_change
+from boxwright_airflow.pages.security import READ, MayChange
 from boxwright_airflow.pages.version_facts import Card, cards_of
 from boxwright_airflow.results import Results
 
@@ -33,7 +33,6 @@ _PICTURE_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "priva
 
 Name = Annotated[str, Path(max_length=300)]
 Number = Annotated[int, Path(ge=1, le=999_999_999)]
-MayChange = Annotated[bool, Depends(may_change)]
 
 
 def find_card(models: Sequence[Model], name: str, number: int) -> Card:

@@ -10,7 +10,7 @@ from boxwright.pipeline import Leaves
 from boxwright.storage import join
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
-from boxwright_airflow.pages.security import READ_LOGS, READ_RUN, READ_XCOM
+from boxwright_airflow.pages.security import READ_LOGS, READ_RUN, READ_XCOM, MayChange
 from boxwright_airflow.runs.tasks import Run, read_run
 from boxwright_airflow.runs.view import page_values
 from boxwright_airflow.training_tasks import in_order
@@ -24,19 +24,19 @@ def router() -> APIRouter:
     routes = APIRouter(prefix="/runs/{dag_id}/{run_id}", dependencies=_GUARDS)
 
     @routes.get("")
-    def whole(request: Request, dag_id: str, run_id: str) -> HTMLResponse:
+    def whole(request: Request, allowed: MayChange, dag_id: str, run_id: str) -> HTMLResponse:
         """The page."""
-        return page(request, "run.html", **page_values(_run(dag_id, run_id)))
+        return page(request, "run.html", allowed=allowed, **page_values(find_run(dag_id, run_id)))
 
     @routes.get("/live")
-    def live(request: Request, dag_id: str, run_id: str) -> HTMLResponse:
+    def live(request: Request, allowed: MayChange, dag_id: str, run_id: str) -> HTMLResponse:
         """The parts of the page that change while the run goes on."""
-        return page(request, "run_parts.html", **page_values(_run(dag_id, run_id)))
+        return page(request, "run_parts.html", allowed=allowed, **page_values(find_run(dag_id, run_id)))
 
     @routes.get("/evaluation")
     def evaluation(dag_id: str, run_id: str) -> HTMLResponse:
         """The report of the run's evaluation."""
-        run = _run(dag_id, run_id)
+        run = find_run(dag_id, run_id)
         task = run.task_leaving(Leaves.EVALUATION_REPORT)
         if run.output is None or task is None or task.state != "success":
             raise HTTPException(404, f"run {run_id} has no evaluation yet; its report comes when that step has ended")
@@ -45,7 +45,12 @@ def router() -> APIRouter:
     return routes
 
 
-def _run(dag_id: str, run_id: str) -> Run:
+def find_run(dag_id: str, run_id: str) -> Run:
+    """The run of an address.
+
+    Raises:
+        HTTPException: 404, there is none.
+    """
     run = read_run(dag_id, run_id, [task.id for task in in_order()])
     if run is None:
         raise HTTPException(404, f"DAG {dag_id} has no run {run_id}; it may have been deleted")

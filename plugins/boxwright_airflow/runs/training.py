@@ -29,12 +29,21 @@ class Progress:
         records: one an epoch that has ended, in order.
         problem: why there are none, where something is wrong.
         within: what the training last said from within an epoch, see `StepProgress`; empty before it has.
+        stop_asked: whether somebody asked it to end after the epoch that is under way.
     """
 
     planned: int | None
     records: Sequence[Record]
     problem: str = ""
     within: dict[str, Any] = field(default_factory=dict)
+    stop_asked: bool = False
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the training has said that it began, and not that it ended."""
+        from boxwright.registry import TrainingState
+
+        return self.within.get("state") == TrainingState.RUNNING
 
     @property
     def done(self) -> int:
@@ -77,10 +86,22 @@ def progress_of(run: Run) -> Progress:
         return Progress(None, (), f"the run's settings are not valid: {error}")
     try:
         source = source_of(Settings.from_environment().tracking_uri)
-        records, within = source.read(config.model_name, run.run_id)
-        return Progress(planned, records, within=within)
+        records, within, stop_asked = source.read(config.model_name, run.run_id)
+        return Progress(planned, records, within=within, stop_asked=stop_asked)
     except BoxwrightError as error:
         return Progress(planned, (), str(error))
+
+
+def ask_to_stop(run: Run) -> None:
+    """Asks the run's training to end after the epoch that is under way.
+
+    Raises:
+        UsageError: the run has none under way, or was started with settings that are not valid.
+        StorageError: MLflow does not answer.
+    """
+    from boxwright.config import Settings
+
+    source_of(Settings.from_environment().tracking_uri).ask_to_stop(run.config().model_name, run.run_id)
 
 
 @lru_cache(maxsize=4)
@@ -99,8 +120,8 @@ class Source:
         self._lock = threading.Lock()
         self._problem, self._silent_until = "", 0.0
 
-    def read(self, model_name: str, run_id: str) -> tuple[list[Record], dict[str, Any]]:
-        """`Registry.epochs` and `Registry.training_progress`.
+    def read(self, model_name: str, run_id: str) -> tuple[list[Record], dict[str, Any], bool]:
+        """`Registry.epochs`, `Registry.training_progress` and `Registry.is_stop_asked`.
 
         Raises:
             StorageError: MLflow does not answer, or has not a moment ago.
@@ -109,8 +130,16 @@ class Source:
             if time.monotonic() < self._silent_until:
                 raise StorageError(self._problem)
             try:
-                registry = self._registry
-                return registry.epochs(model_name, run_id), registry.training_progress(model_name, run_id)
+                registry, training = self._registry, (model_name, run_id)
+                return (
+                    registry.epochs(*training),
+                    registry.training_progress(*training),
+                    registry.is_stop_asked(*training),
+                )
             except StorageError as error:
                 self._problem, self._silent_until = str(error), time.monotonic() + _SECONDS_LEFT_ALONE
                 raise
+
+    def ask_to_stop(self, model_name: str, run_id: str) -> None:
+        """`Registry.ask_to_stop`."""
+        self._registry.ask_to_stop(model_name, run_id)

@@ -42,6 +42,8 @@ class Training:
         done, planned: epochs, for a progress bar; `planned` is 0 where it is not known.
         problem: why there is nothing to see.
         hint: how to see more another time.
+        under_way: whether it can be asked to stop.
+        stopping: whether somebody has asked it to.
     """
 
     text: str
@@ -51,6 +53,8 @@ class Training:
     charts: tuple[LineChart, ...] = ()
     problem: str = ""
     hint: str = ""
+    under_way: bool = False
+    stopping: bool = False
 
 
 def page_values(run: Run) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def _training(run: Run) -> Training | None:
         return Training("", problem=progress.problem)
     if not progress.records:
         figures = () if task.is_over else tuple(_step_figures(progress))
-        return Training(_before_the_first(task, progress), planned=planned, figures=figures)
+        return Training(_before_the_first(task, progress), planned=planned, figures=figures, **_end(task, progress))
     return Training(
         _epochs(task, progress),
         progress.done,
@@ -118,7 +122,13 @@ def _training(run: Run) -> Training | None:
         tuple(_figures(task, progress)),
         tuple(chart for chart in _charts(progress) if chart),
         hint="" if progress.curve("AP") else _NO_AP,
+        **_end(task, progress),
     )
+
+
+def _end(task: Task, progress: Progress) -> dict[str, bool]:
+    under_way = not task.is_over and progress.is_under_way
+    return {"under_way": under_way, "stopping": under_way and progress.stop_asked}
 
 
 def _before_the_first(task: Task, progress: Progress) -> str:

@@ -196,3 +196,24 @@ def test_who_may_not_read_the_dag_sees_nothing(make_run: Any, visit: Any, below:
 def test_a_run_that_there_is_not(look: Any, training_dag: Any) -> None:
     assert "has no run gone" in words(look("gone", status=404))
     assert "has no run gone" in words(look("gone", dag_id="other", status=404))
+
+
+def test_a_training_under_way_is_stopped_by_who_may(make_run: Any, look: Any, visit: Any, tracking: str) -> None:
+    make_run("long", model_id="tiny", model_name="watched", epochs=8).task("fine_tune", "running")
+    here, browser = f"/runs/{DAG_ID}/long", {"sec-fetch-site": "same-origin"}
+    editor, training = visit("editor"), TrainingRun("watched", "long", tracking)
+    with training.under_way({}):
+        assert 'id="to-stop"' in editor.get(here).text
+        assert 'id="to-stop"' not in look("long") and visit("viewer").get(f"{here}/stop").status_code == 403
+        page = editor.get(f"{here}/stop").text
+        assert "Clear its training task in Airflow, and it goes on after the last epoch" in words(page)
+        token = re.search(r'name="token" value="([^"]+)"', page)
+        assert token and editor.post(f"{here}/stop", headers=browser).status_code == 403
+        assert not training.should_stop()
+        form = {"token": token[1]}
+        answer = editor.post(f"{here}/stop", data=form, headers=browser, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/boxwright{here}")
+        assert training.should_stop()
+        assert "Asked to stop: it ends when this epoch is done" in words(look("long"))
+    answer = editor.post(f"{here}/stop", data=form, headers=browser)
+    assert (answer.status_code, "its last word is &#39;trained&#39;" in answer.text) == (409, True)
