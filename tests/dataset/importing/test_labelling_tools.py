@@ -31,7 +31,10 @@ def test_cvat_shapes_subsets_and_videos(tmp_path: Path) -> None:
         ("nut", (40, 30, 60, 70)),
         ("nut", (5, 6, 12, 14)),
     ]
-    assert "left out (1): points has no extent [1 box less]" in found.said and "<tag> is not an object" in found.said
+    assert (
+        "left out (1): points has no extent [1 box less]" in found.said
+        and "<tag> says something of the image" in found.said
+    )
 
 
 def test_cvat_video(tmp_path: Path) -> None:

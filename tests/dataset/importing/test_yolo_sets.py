@@ -167,11 +167,11 @@ def test_keypoints(tmp_path: Path) -> None:
     [
         ("7 0.5 0.5 0.1 0.1", "labels/p0.txt: line 2: class 7 has no name; data.yaml has 2 names"),
         ("-1 0.5 0.5 0.1 0.1", "expected the number of a class first, got '-1'"),
-        ("bolt 0.5 0.5 0.1 0.1", "expected the number of a class first, got 'bolt'"),
+        ("gear 0.5 0.5 0.1 0.1", "expected the number of a class first, got 'gear'"),
         ("0 0.5 0.5 0.1", "expected class x y width height, or class and a polygon, got 4 columns"),
         ("0 0.5 0.5 nan 0.1", "as a finite number, got 'nan'"),
         ("0 0,5 0,5 0,1 0,1", "as a finite number, got '0,5'"),
-        ("0 320 240 50 50", "expected shares of the image from 0 to 1, got '320 240 50 50'; pixels?"),
+        ("0 320 240 50 50", "expected a share of the image from 0 to 1, got '320'; pixels?"),
         ("0 0.5 0.5 1e999 0.1", "as a finite number"),
     ],
 )

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from boxwright.dataset.importing.numbers import around, around_all, around_mask, corners, number, size_of, whole
+from boxwright.dataset.importing.numbers import (
+    around,
+    around_all,
+    around_mask,
+    around_rotated,
+    corners,
+    number,
+    size_of,
+    whole,
+)
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, place, shown
 from boxwright.dataset.importing.texts import read_json
@@ -17,6 +27,7 @@ Id = int | str
 _LISTS = ("images", "annotations", "categories")
 _KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 _GROUPS = frozenset(("none", "None", "background", "__background__", "_background_", "__ignore__"))
+_OTHER_NAMES = ("path", "coco_url", "url", "flickr_url")
 _WITHOUT_BOXES = ("captions_", "panoptic_", "stuff_", "image_info_")
 
 
@@ -105,6 +116,9 @@ class _File:
         labels = self._categories(document.get("categories", []))
         images, twice, dropped = self._images(document["images"])
         self._annotations(document["annotations"], images, twice, dropped, labels)
+        if _look_like_corners(images.values()):
+            reason = "bbox fits the images as corners, and not as corner and size: is it a set that Boxwright wrote?"
+            self.account.noted(reason, self.at("annotations"))
         return list(images.values())
 
     def at(self, *record: str | int) -> str:
@@ -149,7 +163,7 @@ class _File:
             where = self.at("images", index)
             key = _id(record.get("id")) if isinstance(record, dict) else None
             try:
-                name = _file_name(record, key)
+                name = self._file_name(record, key, where)
             except BrokenError as error:
                 self.account.broken(str(error), where, images=1)
                 dropped |= {key} if key is not None else set()
@@ -222,16 +236,53 @@ class _File:
         return made_up[key]
 
     def _bbox(self, record: dict[str, Any], index: int) -> BBox | None:
-        value = record.get("bbox")
+        value, where = record.get("bbox"), self.at("annotations", index)
         if value is None or value == []:
             found = _outline(record.get("segmentation"))
             if found is not None:
-                self.account.changed("box made from the segmentation, as there is none", self.at("annotations", index))
+                self.account.changed("box made from the segmentation, as there is none", where)
             return found
         if not isinstance(value, list) or len(value) != 4:
             raise BrokenError(f"expected bbox as [x, y, width, height], got {shorten(value)}")
         x, y, width, height = (number(side, "each number of bbox") for side in value)
+        if not width or not height:
+            found = _outline(record.get("segmentation"))
+            if found is not None and found[0] < found[2] and found[1] < found[3]:
+                self.account.changed("box made from the segmentation, as bbox has no area", where)
+                return found
+        attributes = record.get("attributes")
+        if isinstance(attributes, dict) and (angle := number(attributes.get("rotation") or 0, "rotation")):
+            self.account.changed("box made around a rotated one", where)
+            return around_rotated(x + width / 2, y + height / 2, width, height, angle)
         return corners(x, y, width, height)
+
+    def _file_name(self, record: Any, key: Id | None, where: str) -> str:
+        if not isinstance(record, dict):
+            raise BrokenError(f"expected an object, got {shorten(record)}")
+        name = record.get("file_name")
+        if name is None:
+            field = next((field for field in _OTHER_NAMES if isinstance(record.get(field), str)), None)
+            if field is not None:
+                name = record[field]
+                self.account.changed(f"no file_name; the name is that of {field}", where)
+        if not isinstance(name, str) or not parts_of(name):
+            raise BrokenError(f"expected file_name, got {shorten(name)}")
+        if key is None:
+            raise BrokenError(f"expected id, got {shorten(record.get('id'))}")
+        return name
+
+
+def _look_like_corners(images: Iterable[SourceImage]) -> bool:
+    """Whether all boxes fit their images as (xmin, ymin, xmax, ymax), and one does not as it should be."""
+    over = False
+    for image in images:
+        for found in image.objects:
+            xmin, ymin, xmax, ymax = found.bbox
+            right, bottom = xmax - xmin, ymax - ymin  # the numbers as written
+            if image.size is None or not xmin < right <= image.size[0] or not ymin < bottom <= image.size[1]:
+                return False
+            over = over or xmax > image.size[0] + 1 or ymax > image.size[1] + 1
+    return over
 
 
 def _document(path: Path, file: str) -> dict[str, Any]:
@@ -256,17 +307,6 @@ def _id(value: Any) -> Id | None:
         text = value.strip()
         return int(text) if text.isdecimal() and len(text) < 19 and str(int(text)) == text else text or None
     return whole(value)
-
-
-def _file_name(record: Any, key: Id | None) -> str:
-    if not isinstance(record, dict):
-        raise BrokenError(f"expected an object, got {shorten(record)}")
-    name = record.get("file_name")
-    if not isinstance(name, str) or not parts_of(name):
-        raise BrokenError(f"expected file_name, got {shorten(name)}")
-    if key is None:
-        raise BrokenError(f"expected id, got {shorten(record.get('id'))}")
-    return name
 
 
 def _outline(segmentation: Any) -> BBox | None:

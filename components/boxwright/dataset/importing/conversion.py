@@ -18,6 +18,7 @@ from boxwright.dataset.importing.reading import Reading, open_source
 from boxwright.dataset.importing.records import BrokenError, Frame, SourceImage, SourceSet, shown
 from boxwright.dataset.importing.reencoding import reencoded
 from boxwright.dataset.importing.splitting import draw_splits, parse_shares
+from boxwright.dataset.importing.units import take_shares
 from boxwright.dataset.importing.writing import ReadyImage, write_sets
 from boxwright.errors import DataError, UsageError
 from boxwright.storage import unsafe_key
@@ -127,6 +128,7 @@ def _read(reading: Reading, kind: str | None) -> SourceSet:
         raise DataError(f"{reading.source}: {error}") from None
     account.went_in.classes = len(found.classes)
     find_images(found, reading, form.loosely)
+    take_shares(found, account)
     settle_splits(found.images, account)
     settle_names(found.images, reading.pictures.tree.root, account)
     account.went_in.negatives = sum(not image.objects for image in found.images)

@@ -1,32 +1,55 @@
 """The CSV of the TensorFlow tutorials: a row an object, with the columns of `xml_to_csv.py` in any order.
 
-Without a header, it is keras-retinanet's: path, x1, y1, x2, y2, class; five empty columns stand for a negative.
+Without a header it is the same columns in their usual order, keras-retinanet's (path, x1, y1, x2, y2, class; five empty
+columns stand for a negative), or Google AutoML's (set, path, class, and corners in shares of the image).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from boxwright.dataset.importing.numbers import number, size_of
+from boxwright.dataset.importing.numbers import corners, number, size_of
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
-from boxwright.dataset.importing.texts import read_rows
+from boxwright.dataset.importing.texts import first_rows, read_rows
 from boxwright.dataset.importing.tree import is_picture, parts_of, split_named, split_of
 
-Rows = Iterator[tuple[int, dict[str, str]]]
 _COLUMNS = {
     "filename": ("filename", "file_name", "file", "image", "image_path", "path", "image_name", "img", "image_id"),
-    "class": ("class", "label", "name", "class_name", "category"),
+    "class": ("class", "class_name", "label", "name", "category", "label_name"),
     "xmin": ("xmin", "x_min", "x1", "left"),
     "ymin": ("ymin", "y_min", "y1", "top"),
     "xmax": ("xmax", "x_max", "x2", "right"),
     "ymax": ("ymax", "y_max", "y2", "bottom"),
     "width": ("width", "image_width", "img_width"),
     "height": ("height", "image_height", "img_height"),
+    "split": ("split", "subset", "set", "usage"),
 }
-_NEEDED = ("filename", "class", "xmin", "ymin", "xmax", "ymax")
-_BARE = ("filename", "xmin", "ymin", "xmax", "ymax", "class")
+# A corner and a size, where there are no two corners.
+_SIZED = {
+    "xmin": ("x", "bbox_x", "xmin", "x_min", "left"),
+    "ymin": ("y", "bbox_y", "ymin", "y_min", "top"),
+    "box width": ("w", "bbox_width", "box_width", "bbox_w", "width"),
+    "box height": ("h", "bbox_height", "box_height", "bbox_h", "height"),
+}
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_NEEDED = ("filename", "class", *_SIDES)
+_TUTORIAL = ("filename", "width", "height", "class", *_SIDES)
+_RETINANET = ("filename", *_SIDES, "class")
+_AUTOML = {"split": 0, "filename": 1, "class": 2, "xmin": 3, "ymin": 4, "xmax": 7, "ymax": 8}
+_AUTOML_SETS = ("TRAIN", "VALIDATION", "TEST", "UNASSIGNED", "")
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where each column is, whether the first row names them, their number, and the names of those not read."""
+
+    at: dict[str, int]
+    header: bool
+    count: int
+    unread: tuple[str, ...] = ()
 
 
 def recognise(reading: Reading) -> str | None:
@@ -37,22 +60,45 @@ def recognise(reading: Reading) -> str | None:
     return None
 
 
-def _columns(path: Path) -> dict[str, int] | None:
-    """The position of each column; with `header` 1 where the first row names them."""
-    try:
-        _, first = next(iter(read_rows(path)), (0, []))
-    except BrokenError:
+def _columns(path: Path) -> _Columns | None:
+    first, second = [*first_rows(path, 2), [], []][:2]
+    return _named_columns(first, second) or _usual_columns(first)
+
+
+def _named_columns(header: list[str], row: list[str]) -> _Columns | None:
+    """The columns that a header names; of several for the class the first one whose values are not numbers."""
+    lowered = [cell.lower() for cell in header]
+
+    def found(names: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+        at: dict[str, int] = {}
+        for column, known in names.items():
+            places = [lowered.index(name) for name in known if name in lowered]
+            if column == "class":
+                places.sort(key=lambda place: place < len(row) and _are_numbers(row[place : place + 1]))
+            at |= {column: places[0]} if places else {}
+        return at
+
+    at = found(_COLUMNS)
+    if not set(_SIDES) <= set(at):
+        sized = found(_SIZED)
+        if set(sized) != set(_SIZED):
+            return None
+        taken = set(sized.values())
+        at = {column: place for column, place in at.items() if place not in taken} | sized
+    if not {"filename", "class", "xmin", "ymin"} <= set(at):
         return None
-    lowered = [cell.lower() for cell in first]
-    found = {
-        column: next(lowered.index(name) for name in names if name in lowered)
-        for column, names in _COLUMNS.items()
-        if any(name in lowered for name in names)
-    }
-    if all(column in found for column in _NEEDED):
-        return found | {"header": 1}
-    if len(first) == 6 and is_picture(first[0]) and (not any(first[1:]) or _are_numbers(first[1:5])):
-        return {column: index for index, column in enumerate(_BARE)} | {"header": 0}
+    unread = tuple(name for place, name in enumerate(header) if name and place not in at.values())
+    return _Columns(at, True, len(header), unread)
+
+
+def _usual_columns(first: list[str]) -> _Columns | None:
+    """The columns of a file without a header."""
+    if len(first) == len(_RETINANET) and is_picture(first[0]) and (not any(first[1:]) or _are_numbers(first[1:5])):
+        return _Columns({column: place for place, column in enumerate(_RETINANET)}, False, len(first))
+    if len(first) == len(_TUTORIAL) and is_picture(first[0]) and _are_numbers([*first[1:3], *first[4:]]):
+        return _Columns({column: place for place, column in enumerate(_TUTORIAL)}, False, len(first))
+    if len(first) >= 9 and first[0].upper() in _AUTOML_SETS and is_picture(first[1]):
+        return _Columns(_AUTOML, False, 11)
     return None
 
 
@@ -86,24 +132,30 @@ def read(reading: Reading) -> SourceSet:
 def _read_file(
     reading: Reading,
     file: str,
-    columns: dict[str, int],
+    columns: _Columns,
     split: str | None,
     images: dict[tuple[str | None, str, str], SourceImage],
 ) -> None:
     account = reading.account
+    if columns.unread:
+        account.noted(f"columns that are not read: {shown(', '.join(columns.unread))}", shown(file))
+    if "box width" in columns.at:
+        account.changed("boxes are a corner and a size by the names of their columns", shown(file))
     try:
         for position, (line, cells) in enumerate(read_rows(reading.tree.path(file))):
-            if position < columns["header"]:
+            if not position and columns.header:
                 continue
-            row = {column: cells[at] if at < len(cells) else "" for column, at in columns.items() if column != "header"}
+            row = {column: cells[at] if at < len(cells) else "" for column, at in columns.at.items()}
             where = f"{shown(file)}: line {line}"
-            if not parts_of(row["filename"]):
+            if not parts_of(row["filename"]) or any(cells[columns.count :]):
+                expected = "the name of an image" if not parts_of(row["filename"]) else f"{columns.count} columns"
                 account.went_in.boxes += 1
-                account.broken("expected the name of an image", where, boxes=1)
+                account.broken(f"expected {expected}", where, boxes=1)
                 continue
-            key = (split, file if split is None else "", row["filename"])
+            own = split_named(row.get("split", "")) or split
+            key = (own, file if own is None else "", row["filename"])
             if key not in images:
-                images[key] = SourceImage(row["filename"], where, f"{shown(file)}: line {{}}", split=split)
+                images[key] = SourceImage(row["filename"], where, f"{shown(file)}: line {{}}", split=own)
                 images[key].size = size_of(row.get("width"), row.get("height"))
             _read_row(reading, row, line, images[key])
     except BrokenError as error:
@@ -111,7 +163,7 @@ def _read_file(
 
 
 def _read_row(reading: Reading, row: dict[str, str], line: int, image: SourceImage) -> None:
-    sides = [row[side] for side in ("xmin", "ymin", "xmax", "ymax")]
+    sides = [row[side] for side in ("xmin", "ymin", *(_SIDES[2:] if "xmax" in row else ("box width", "box height")))]
     if not row["class"] and not any(sides):
         return  # a negative
     reading.account.went_in.boxes += 1
@@ -123,4 +175,5 @@ def _read_row(reading: Reading, row: dict[str, str], line: int, image: SourceIma
     except BrokenError as error:
         reading.account.broken(str(error), where, boxes=1)
         return
-    image.objects.append(SourceObject(row["class"], (xmin, ymin, xmax, ymax), line))
+    bbox = (xmin, ymin, xmax, ymax) if "xmax" in row else corners(xmin, ymin, xmax, ymax)
+    image.objects.append(SourceObject(row["class"], bbox, line))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from boxwright.dataset.importing.numbers import around, number, size_of, whole
+from boxwright.dataset.importing.numbers import around, around_ellipse, around_rotated, number, size_of, whole
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
 from boxwright.dataset.importing.texts import child_text, head_of, read_xml
 from boxwright.dataset.importing.tree import split_named, split_of
 
 _SHAPES = ("box", "polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
+_WITHOUT_PLACE = ("tag", "attribute")  # they say something of the image, and are no objects
 
 
 def recognise(reading: Reading) -> str | None:
@@ -42,7 +43,7 @@ def read(reading: Reading) -> SourceSet:
             raise BrokenError(f"{shown(name)}: {error}") from None
         reading.account.went_in.files += 1
         classes |= dict.fromkeys(_declared(root))
-        found = [*_images(root, name, reading), *_frames(root, name, reading)]
+        found = _without_deleted([*_images(root, name, reading), *_frames(root, name, reading)], root, reading)
         reading.account.went_in.images += len(found)
         images += found
     classes |= dict.fromkeys(sorted({found.label for image in images for found in image.objects}))
@@ -55,7 +56,30 @@ def _declared(root: ET.Element) -> list[str]:
     return [name for label in labels if (name := child_text(label, "name"))]
 
 
-def _images(root: ET.Element, file: str, reading: Reading) -> Iterator[SourceImage]:
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """An image with the number of its frame in its task."""
+
+    number: int | None
+    image: SourceImage
+
+
+def _without_deleted(found: list[_Frame], root: ET.Element, reading: Reading) -> list[SourceImage]:
+    """The images but those whose frame was deleted in the tool."""
+    texts = [text for element in root.findall("./meta//deleted_frames") for text in element.itertext()]
+    deleted = {whole(word) for text in texts for word in text.replace(",", " ").split()} - {None}
+    images = []
+    for frame in found:
+        if frame.number in deleted:
+            reading.account.went_in.images += 1
+            reading.account.left_out("a frame that was deleted in the tool", frame.image.where, images=1,
+                                     boxes=len(frame.image.objects))  # fmt: skip
+        else:
+            images.append(frame.image)
+    return images
+
+
+def _images(root: ET.Element, file: str, reading: Reading) -> Iterator[_Frame]:
     for index, element in enumerate(root.findall("image")):
         name = element.get("name") or ""
         where = f"{shown(file)}: image {shown(element.get('id') or str(index))} {shown(name)}".rstrip()
@@ -65,15 +89,16 @@ def _images(root: ET.Element, file: str, reading: Reading) -> Iterator[SourceIma
         image.split = split_named(element.get("subset") or "") or split_of(name.rpartition("/")[0])
         for position, shape in enumerate(element):
             _read_shape(shape, shape.get("label"), position, image, reading)
-        yield image
+        yield _Frame(whole(element.get("id")), image)
 
 
-def _frames(root: ET.Element, file: str, reading: Reading) -> Iterator[SourceImage]:
-    """The frames of a video that have a shape, as CVAT exports their images: frame_000012."""
+def _frames(root: ET.Element, file: str, reading: Reading) -> Iterator[_Frame]:
+    """The frames of videos that have a shape, as CVAT exports their images: frame_000012."""
     size = root.find("./meta//original_size")
     sides = (None, None) if size is None else (child_text(size, "width"), child_text(size, "height"))
-    frames: dict[int, SourceImage] = {}
+    frames: dict[tuple[str, int], SourceImage] = {}
     for track in root.findall("track"):
+        task = track.get("task_id") or ""
         for shape in track:
             if shape.get("outside") == "1" and shape.tag in _SHAPES:
                 continue  # the object is not in the picture
@@ -84,19 +109,24 @@ def _frames(root: ET.Element, file: str, reading: Reading) -> Iterator[SourceIma
                     "expected the number of a frame", f"{shown(file)}: track {shown(track.get('id') or '')}", boxes=1
                 )
                 continue
-            if frame not in frames:
+            if (task, frame) not in frames:
                 name = f"frame_{frame:06}"
-                where = f"{shown(file)}: frame {frame}"
-                frames[frame] = SourceImage(name, where, f"{where}: track {{}}", stand_ins=(name,))
-                frames[frame].size = size_of(*sides)
-            _read_shape(shape, track.get("label"), whole(track.get("id")) or 0, frames[frame], reading)
-    yield from (frames[frame] for frame in sorted(frames))
+                where = f"{shown(file)}: {f'task {shown(task)} ' if task else ''}frame {frame}"
+                image = SourceImage(name, where, f"{where}: track {{}}", size=size_of(*sides), stand_ins=(name,))
+                image.split = split_named(track.get("subset") or "")
+                frames[task, frame] = image
+            _read_shape(shape, track.get("label"), whole(track.get("id")) or 0, frames[task, frame], reading)
+    yield from (_Frame(frame, frames[task, frame]) for task, frame in sorted(frames))
 
 
 def _read_shape(shape: ET.Element, label: str | None, position: int, image: SourceImage, reading: Reading) -> None:
     account, where = reading.account, image.object_at.format(position)
+    if shape.tag in _WITHOUT_PLACE:
+        account.noted(f"<{shape.tag}> says something of the image and is not an object, ignored", where)
+        return
     if shape.tag not in _SHAPES:
-        account.noted(f"<{shown(shape.tag, 40)}> is not an object, ignored", where)
+        account.went_in.boxes += 1
+        account.left_out(f"<{shown(shape.tag, 40)}> is not a shape that is known", where, boxes=1)
         return
     account.went_in.boxes += 1
     try:
@@ -118,20 +148,16 @@ def _bbox(shape: ET.Element, where: str, reading: Reading) -> BBox | None:
 
     if shape.tag == "box":
         xmin, ymin, xmax, ymax = get("xtl", "ytl", "xbr", "ybr")
-        angle = math.radians(number(shape.get("rotation", 0), "rotation"))
-        if not angle:
+        if not (angle := number(shape.get("rotation", 0), "rotation")):
             return xmin, ymin, xmax, ymax
         reading.account.changed("box made around a rotated one", where)
-        x, y, width, height = (xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin
-        across = abs(width * math.cos(angle)) + abs(height * math.sin(angle))
-        down = abs(width * math.sin(angle)) + abs(height * math.cos(angle))
-        return x - across / 2, y - down / 2, x + across / 2, y + down / 2
+        return around_rotated((xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin, angle)
     if shape.tag in ("points", "polyline"):
         return None
-    reading.account.changed(f"box made from a {shape.tag}", where)
+    reading.account.changed(f"box made around a shape: {shape.tag}", where)
     if shape.tag == "ellipse":
         x, y, across, down = get("cx", "cy", "rx", "ry")
-        return x - across, y - down, x + across, y + down
+        return around_ellipse(x, y, across, down, number(shape.get("rotation", 0), "rotation"))
     if shape.tag == "mask":
         left, top, width, height = get("left", "top", "width", "height")
         return left, top, left + width, top + height
@@ -140,5 +166,8 @@ def _bbox(shape: ET.Element, where: str, reading: Reading) -> BBox | None:
             f"{axis}{corner}" for corner in ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2") for axis in "xy"
         ]
         return around(shape.get(name) for name in corners)
-    texts = [shape.get("points") or ""] if shape.tag == "polygon" else [part.get("points") or "" for part in shape]
+    parts = [shape] if shape.tag == "polygon" else [part for part in shape if part.get("outside") != "1"]
+    texts = [part.get("points") or "" for part in parts]
+    if not "".join(texts):
+        return None
     return around(value for text in texts for pair in text.split(";") if pair for value in pair.split(","))

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from boxwright.dataset.importing.account import plural
 from boxwright.dataset.importing.reading import Reading, image_folders
 from boxwright.dataset.importing.records import SourceImage, SourceSet, shown
-from boxwright.dataset.importing.tree import closest, folded, is_picture, parts_of
+from boxwright.dataset.importing.tree import closest, folded, is_picture, parts_of, split_named
 
 # Label Studio puts one before the name of each file that is uploaded.
 _HASH = re.compile(r"^[0-9a-f]{8}-(.+)$")
@@ -52,13 +52,15 @@ def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
 
 def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
     """The path of an image's file; None, and a remark, where there is none or several may be meant."""
-    folders = image_folders(reading, image.where.split(": ")[0])
-    if image.split is not None:
-        # Equal names of two splits are told apart by their folders.
-        folders = [*reading.split_folders.get(image.split, ()), *folders]
+    file = image.where.split(": ")[0]
+    folders = image_folders(reading, file)
+    # Equal names of two splits are told apart by their folders.
+    split = image.split or (split_named(file.rpartition("/")[2]) if reading.file is not None else None)
+    if split is not None:
+        folders = [*reading.split_folders.get(split, ()), *folders]
     matches = reading.pictures.find(image.name, folders)
     if len(matches) > 1:
-        matches = closest(matches, [*PurePosixPath(image.where.split(": ")[0]).parts[:-1], ""])
+        matches = closest(matches, [*PurePosixPath(file).parts[:-1], ""])
     if len(matches) == 1:
         return matches[0]
     name = shown(image.name)
@@ -74,6 +76,9 @@ def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
 
 def _find_alike(image: SourceImage, folders: list[str], reading: Reading, loosely: bool) -> str | None:
     """The path of a file whose name is not quite the written one."""
+    if not parts_of(image.name):
+        reading.account.broken("expected the name of an image", image.where, images=1, boxes=len(image.objects))
+        return None
     name, near = shown(image.name), reading.pictures.alike(image.name)
     if hashed := _HASH.match((parts_of(image.name) or [""])[-1]):
         unhashed = reading.pictures.find(hashed[1], folders)

@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from boxwright.dataset.importing.numbers import around, number, size_of
+from boxwright.dataset.importing.account import Account
+from boxwright.dataset.importing.numbers import around, around_ellipse, number, size_of, whole
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
 from boxwright.dataset.importing.texts import head_of, read_json
@@ -27,10 +28,12 @@ def recognise(reading: Reading) -> str | None:
 
 def _is_export(path: Path) -> bool:
     head = head_of(path)
-    if not head.startswith(b"["):
-        return False
-    full = b'"annotations"' in head and b'"data"' in head and (b'"result"' in head or b'"completed_by"' in head)
-    return full or any(f'"{kind}"'.encode() in head for kind in _KINDS)
+    regions = b'"result"' in head or b'"completed_by"' in head
+    if head.startswith(b"{"):  # one task, as it is synchronised to a bucket
+        return regions and b'"data"' in head and (b'"annotations"' in head or b'"task"' in head)
+    lists = b'"annotations"' in head or b'"completions"' in head
+    full = lists and b'"data"' in head and regions
+    return head.startswith(b"[") and (full or any(f'"{kind}"'.encode() in head for kind in _KINDS))
 
 
 def read(reading: Reading) -> SourceSet:
@@ -40,24 +43,53 @@ def read(reading: Reading) -> SourceSet:
         if reading.file is None and not _is_export(reading.tree.path(file)):
             continue
         try:
-            tasks = read_json(reading.tree.path(file))
+            tasks = _tasks(read_json(reading.tree.path(file)))
         except BrokenError as error:
             raise BrokenError(f"{shown(file)}: {error}") from None
-        if not isinstance(tasks, list):
-            raise BrokenError(f"{shown(file)}: expected a list of tasks, got {type(tasks).__name__}")
         reading.account.went_in.files += 1
+        last = {_task_id(task): index for index, task in enumerate(tasks)}
         for index, task in enumerate(tasks):
+            where = f"{shown(file)}: [{index}]"
+            if _task_id(task) is not None and last[_task_id(task)] != index:
+                reading.account.noted("several annotations of one task, each a record: the last is taken", where)
+                continue
             reading.account.went_in.images += 1
-            if (image := _task(task, file, index, reading)) is not None:
+            if (image := _task(task, where, reading)) is not None:
                 images.append(image)
     labels = sorted({found.label for image in images for found in image.objects})
     return SourceSet(images, dict.fromkeys(labels))
 
 
-def _task(task: Any, file: str, index: int, reading: Reading) -> SourceImage | None:
-    where = f"{shown(file)}: [{index}]"
+def _tasks(document: Any) -> list[Any]:
+    if isinstance(document, dict) and isinstance(document.get("task"), dict) and "result" in document:
+        return [document["task"] | {"annotations": [document]}]  # one annotation with its task
+    if isinstance(document, dict) and "data" in document:
+        return [document]
+    if not isinstance(document, list):
+        raise BrokenError(f"expected a list of tasks, got {type(document).__name__}")
+    return document
+
+
+def _task_id(task: Any) -> int | str | None:
+    """The id of a task in JSON-MIN, which has a record for each annotation; None in JSON."""
+    if not isinstance(task, dict) or _annotations(task) is not None:
+        return None
+    key = task.get("id")
+    return key if isinstance(key, int | str) else None
+
+
+def _annotations(task: dict[str, Any]) -> list[Any] | None:
+    """What people drew; None in JSON-MIN. Before version 1 it was called completions."""
+    found = task.get("annotations", task.get("completions"))
+    return found if isinstance(found, list) else None
+
+
+def _task(task: Any, where: str, reading: Reading) -> SourceImage | None:
     try:
-        name, regions = _name_and_regions(task, where, reading)
+        if not isinstance(task, dict):
+            raise BrokenError(f"expected a task, got {shorten(task)}")
+        regions = _regions(task, where, reading)
+        name = _image_name(task, regions or [], where, reading)
     except BrokenError as error:
         reading.account.broken(str(error), where, images=1)
         return None
@@ -65,54 +97,81 @@ def _task(task: Any, file: str, index: int, reading: Reading) -> SourceImage | N
         reading.account.left_out("a task without a finished annotation", where, images=1)
         return None
     image = SourceImage(name, where, f"{where}: result[{{}}]", normalised=True)
+    labelled = {region.get("id") for region in regions if isinstance(region, dict) and _kind_of(region)} - {None}
     for position, region in enumerate(regions):
-        _region(region, position, image, reading)
+        _region(region, position, labelled, image, reading)
     return image
 
 
-def _name_and_regions(task: Any, where: str, reading: Reading) -> tuple[str, list[Any] | None]:
-    if not isinstance(task, dict):
-        raise BrokenError(f"expected a task, got {shorten(task)}")
-    data = task.get("data") if isinstance(task.get("data"), dict) else task
-    assert isinstance(data, dict)
-    names = [value for value in data.values() if isinstance(value, str) and parts_of(value)
-             and (is_picture(parts_of(value)[-1]) or value is data.get("image"))]  # fmt: skip
+def _image_name(task: dict[str, Any], regions: list[Any], where: str, reading: Reading) -> str:
+    """The name of the image that the regions are on."""
+    data = task["data"] if isinstance(task.get("data"), dict) else task
+    names = {key: value for key, value in data.items() if isinstance(value, str) and parts_of(value)
+             and (is_picture(parts_of(value)[-1]) or key == "image")}  # fmt: skip
     if not names:
         raise BrokenError(f"expected the image of the task, got {shorten(data)}")
-    if "annotations" not in task or not isinstance(task["annotations"], list):
-        lists = [value for value in task.values() if isinstance(value, list) and _are_regions(value)]
-        return names[0], lists[0] if lists else None
-    done = [found for found in task["annotations"] if isinstance(found, dict)
+    targets = {region.get("to_name") for region in regions if isinstance(region, dict)} - {None}
+    if len(names) == 1:
+        return next(iter(names.values()))
+    if len(targets) > 1:
+        raise BrokenError(f"several images in one task, and regions of {shorten(sorted(map(str, targets)))}; "
+                          "which image is which is not in the export")  # fmt: skip
+    key = next((key for key in (*targets, "image") if key in names), next(iter(names)))
+    reading.account.noted(f"several images in one task; its regions are taken as those of {shown(key)}", where)
+    return names[key]
+
+
+def _regions(task: dict[str, Any], where: str, reading: Reading) -> list[Any] | None:
+    """The regions of a task; None where nobody has finished it."""
+    annotations = _annotations(task)
+    if annotations is None:
+        lists = [value for value in task.values() if isinstance(value, list) and value and _are_regions(value)]
+        if lists or task.get("annotation_id") is not None:
+            return [region for value in lists for region in value]
+        return None
+    done = [found for found in annotations if isinstance(found, dict)
             and not found.get("was_cancelled") and isinstance(found.get("result"), list)]  # fmt: skip
     if not done:
-        return names[0], None
+        return None
     chosen = next((found for found in done if found.get("ground_truth")), done[-1])
     if len(done) > 1:
         reading.account.noted("several annotations of one task: its ground truth, or else the last, is taken", where)
-    return names[0], chosen["result"]
+    result: list[Any] = chosen["result"]
+    return result
 
 
 def _are_regions(values: list[Any]) -> bool:
     return all(isinstance(value, dict) and ("x" in value or "points" in value) for value in values)
 
 
-def _region(region: Any, position: int, image: SourceImage, reading: Reading) -> None:
+def _value_of(region: dict[str, Any]) -> Any:
+    return region.get("value", region)
+
+
+def _kind_of(region: dict[str, Any]) -> str | None:
+    """The key of a region's labels; None where it has none."""
+    value = _value_of(region)
+    kinds = (*_KINDS, *_WITHOUT_BOX, "labels")
+    return next(
+        (key for key in kinds if isinstance(value, dict) and isinstance(value.get(key), list) and value[key]), None
+    )
+
+
+def _region(region: Any, position: int, labelled: set[Any], image: SourceImage, reading: Reading) -> None:
     account, where = reading.account, image.object_at.format(position)
-    value = region.get("value", region) if isinstance(region, dict) else None
+    value = _value_of(region) if isinstance(region, dict) else None
     if not isinstance(value, dict):
         account.went_in.boxes += 1
         account.broken(f"expected a region, got {shorten(region)}", where, boxes=1)
         return
     if "original_width" in region:
         image.size = size_of(region.get("original_width"), region.get("original_height"))
-    kind = next((key for key in (*_KINDS, *_WITHOUT_BOX, "labels") if isinstance(value.get(key), list)), None)
+    kind = _kind_of(region)
     if kind is None:
-        if {"x", "y", "width", "height"} <= set(value):
-            account.went_in.boxes += 1
-            account.left_out("a region without a label", where, boxes=1)
-        else:
-            account.noted("a result that is not a region, ignored", where)
+        _note_unlabelled(value, region.get("id") in labelled, where, account)
         return
+    if whole(region.get("image_rotation") or 0):
+        account.noted("the image was turned in the tool; the box is taken as drawn on it as it is shown", where)
     names = value[kind]
     account.went_in.boxes += len(names)
     if len(names) > 1:
@@ -130,6 +189,15 @@ def _region(region: Any, position: int, image: SourceImage, reading: Reading) ->
     image.objects += [SourceObject(name.strip(), bbox, position) for name in names]
 
 
+def _note_unlabelled(value: dict[str, Any], has_label: bool, where: str, account: Account) -> None:
+    """Names a result without labels: a region that nobody named, or what says more about one or about the image."""
+    if {"x", "y", "width", "height"} <= set(value) and not has_label:
+        account.went_in.boxes += 1
+        account.left_out("a region without a label", where, boxes=1)
+    else:
+        account.noted("a result that is not a region, ignored", where)
+
+
 def _bbox(value: dict[str, Any], size: tuple[int, int] | None, where: str, reading: Reading) -> BBox | None:
     """The box of a region as shares of the image; Label Studio has percents."""
     if isinstance(points := value.get("points"), list):
@@ -139,8 +207,7 @@ def _bbox(value: dict[str, Any], size: tuple[int, int] | None, where: str, readi
         return xmin / 100, ymin / 100, xmax / 100, ymax / 100
     if "radiusX" in value:
         reading.account.changed("box made from an ellipse", where)
-        x, y, across, down = (number(value.get(key), key) / 100 for key in ("x", "y", "radiusX", "radiusY"))
-        return x - across, y - down, x + across, y + down
+        return _around_ellipse(value, size)
     x, y, width, height = (number(value.get(key), key) / 100 for key in ("x", "y", "width", "height"))
     if number(value.get("rotation") or 0, "rotation"):
         reading.account.changed("box made around a rotated one", where)
@@ -148,11 +215,25 @@ def _bbox(value: dict[str, Any], size: tuple[int, int] | None, where: str, readi
     return x, y, x + width, y + height
 
 
+def _around_ellipse(value: dict[str, Any], size: tuple[int, int] | None) -> BBox:
+    x, y, across, down = (number(value.get(key), key) / 100 for key in ("x", "y", "radiusX", "radiusY"))
+    if not (angle := number(value.get("rotation") or 0, "rotation")):
+        return x - across, y - down, x + across, y + down
+    width, height = _needed(size)
+    left, top, right, bottom = around_ellipse(x * width, y * height, across * width, down * height, angle)
+    return left / width, top / height, right / width, bottom / height
+
+
+def _needed(size: tuple[int, int] | None) -> tuple[int, int]:
+    if size is None:
+        raise BrokenError("expected original_width and original_height of the image of a rotated region")
+    return size
+
+
 def _around_rotated(box: BBox, degrees: float, size: tuple[int, int] | None) -> BBox:
     """The box around one that is turned clockwise about its upper left corner."""
-    if size is None:
-        raise BrokenError("expected original_width and original_height of the image of a rotated box")
-    (x, y, width, height), angle, ratio = box, math.radians(degrees), size[0] / size[1]
+    sides = _needed(size)
+    (x, y, width, height), angle, ratio = box, math.radians(degrees), sides[0] / sides[1]
     points: list[float] = []
     for along, down in ((0.0, 0.0), (width, 0.0), (0.0, height), (width, height)):
         points.append(x + along * math.cos(angle) - down / ratio * math.sin(angle))

@@ -10,6 +10,7 @@ from boxwright.dataset.importing.records import BBox, BrokenError
 from boxwright.errors import shorten
 
 _LARGEST_SIDE = 65_535
+_LARGEST_SHARE = 10
 
 
 def number(value: Any, name: str = "a number") -> float:
@@ -26,6 +27,18 @@ def number(value: Any, name: str = "a number") -> float:
         if math.isfinite(read):
             return read
     raise BrokenError(f"expected {name} as a finite number, got {shorten(value)}")
+
+
+def share(value: Any, name: str = "a share of the image") -> float:
+    """A number that can be a share of width or height, also of an object over the edge.
+
+    Raises:
+        BrokenError: it is not a number, or far from 0 to 1, as pixels are.
+    """
+    read = number(value, name)
+    if abs(read) > _LARGEST_SHARE:
+        raise BrokenError(f"expected {name} from 0 to 1, got {shorten(value)}; pixels?")
+    return read
 
 
 def whole(value: Any) -> int | None:
@@ -65,6 +78,20 @@ def around(points: Iterable[Any]) -> BBox:
         raise BrokenError(f"expected pairs of coordinates, got {len(values)} numbers")
     xs, ys = values[::2], values[1::2]
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def around_rotated(x: float, y: float, width: float, height: float, degrees: float) -> BBox:
+    """The box around one with a centre and a size that is turned about its centre."""
+    cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    across, down = width * cos + height * sin, width * sin + height * cos
+    return x - across / 2, y - down / 2, x + across / 2, y + down / 2
+
+
+def around_ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0) -> BBox:
+    """The box around an ellipse with a centre and two radii that is turned about its centre."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    across, down = math.hypot(radius_x * cos, radius_y * sin), math.hypot(radius_x * sin, radius_y * cos)
+    return x - across, y - down, x + across, y + down
 
 
 def around_all(boxes: Sequence[BBox]) -> BBox:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from boxwright.dataset.importing.numbers import number
+from boxwright.dataset.importing.numbers import share
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
-from boxwright.dataset.importing.texts import read_rows
+from boxwright.dataset.importing.texts import first_rows, read_rows
 from boxwright.dataset.importing.tree import split_named, split_of
 
 _NEEDED = ("imageid", "labelname", "xmin", "xmax", "ymin", "ymax")
@@ -20,10 +20,7 @@ def recognise(reading: Reading) -> str | None:
 
 
 def _header(reading: Reading, name: str) -> dict[str, int] | None:
-    try:
-        _, first = next(iter(read_rows(reading.tree.path(name))), (0, []))
-    except BrokenError:
-        return None
+    first = next(iter(first_rows(reading.tree.path(name), 1)), [])
     columns = {cell.lower(): position for position, cell in enumerate(first)}
     return columns if all(column in columns for column in _NEEDED) else None
 
@@ -32,6 +29,7 @@ def read(reading: Reading) -> SourceSet:
     """Reads the boxes of all images that are there; of the others, which most people do not fetch, only the number."""
     images: dict[tuple[str | None, str], SourceImage] = {}
     names = _class_names(reading)
+    keys: dict[str, dict[str, str]] = {}  # where each id of a class is first, by the class's name
     for file in reading.candidates(".csv"):
         columns = _header(reading, file)
         if columns is None:
@@ -40,7 +38,8 @@ def read(reading: Reading) -> SourceSet:
         split = None
         if reading.file is None:
             split = split_named(file.rpartition("/")[2]) or split_of(file.rpartition("/")[0])
-        _read_file(reading, file, columns, split, names, images)
+        _read_file(reading, file, columns, split, names, images, keys)
+    _note_classes(keys, names, reading)
     account = reading.account
     account.went_in.images = len(images)
     kept = []
@@ -54,6 +53,19 @@ def read(reading: Reading) -> SourceSet:
             )  # fmt: skip
     labels = sorted({found.label for image in kept for found in image.objects})
     return SourceSet(kept, dict.fromkeys(labels), frame="raw")
+
+
+def _note_classes(keys: dict[str, dict[str, str]], names: dict[str, str], reading: Reading) -> None:
+    """Names classes that have no name but their id, and ids that have one name."""
+    for label, places in keys.items():
+        for key, where in places.items():
+            if key not in names:
+                reading.account.noted("no name for this class among the files; its id is its name",
+                                      f"{where}: {shown(key)}")  # fmt: skip
+        if len(places) > 1:
+            reading.account.changed(
+                f"ids of the same name are one class, {shown(label)}", ", ".join(map(shown, places))
+            )
 
 
 def _class_names(reading: Reading) -> dict[str, str]:
@@ -75,6 +87,7 @@ def _read_file(
     split: str | None,
     names: dict[str, str],
     images: dict[tuple[str | None, str], SourceImage],
+    keys: dict[str, dict[str, str]],
 ) -> None:
     account = reading.account
     try:
@@ -92,11 +105,12 @@ def _read_file(
                 images[key] = SourceImage(row["imageid"], where, f"{shown(file)}: line {{}}", split=split)
                 images[key].normalised = True
             try:
-                sides = [number(row[side], side) for side in ("xmin", "ymin", "xmax", "ymax")]
+                sides = [share(row[side], side) for side in ("xmin", "ymin", "xmax", "ymax")]
             except BrokenError as error:
                 account.broken(str(error), where, boxes=1)
                 continue
             label = names.get(row["labelname"], row["labelname"])
+            keys.setdefault(label, {}).setdefault(row["labelname"], where)
             group = row.get("isgroupof") == "1"
             images[key].objects.append(SourceObject(label, (sides[0], sides[1], sides[2], sides[3]), line, group))
     except BrokenError as error:

@@ -13,6 +13,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from boxwright.errors import shorten
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _XML_ENCODING = re.compile(rb"^\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
 _DEEPEST = 100
+_TOLD_BY = 1 << 16  # bytes
 _LARGEST = 4 << 30
 
 
@@ -56,7 +58,11 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _decoded(data: bytes, encoding: str) -> str:
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), encoding)
+    marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    if marked is None and encoding.lower() in ("utf-8", "utf-16"):
+        # Zeros beside letters of ASCII tell UTF-16; .NET's tools declare it and write UTF-8.
+        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le" if data[1:2] == b"\0" else "utf-8"
+    encoding = marked or encoding
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -77,26 +83,38 @@ def read_json(path: Path) -> Any:
 def parse_json(text: str) -> Any:
     """As `read_json`, of text."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
+    except BrokenError:
+        raise
     except json.JSONDecodeError as error:
         raise BrokenError(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise BrokenError(f"not usable JSON: {shorten(str(error) or type(error).__name__)}") from None
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of two different values for one key none is the right one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] is not value and found[key] != value:
+                raise BrokenError(f"the key {shorten(key)} is there twice in one object, with different values")
+    return found
+
+
 def read_xml(path: Path) -> ET.Element:
-    """The root of an XML file in the encoding that it declares.
+    """The root of an XML file in the encoding that it declares; names of tags without their namespaces.
 
     Raises:
         BrokenError: it is not well-formed, or declares entities.
     """
     data = _bytes_of(path)
     declared = _XML_ENCODING.match(data[:200])
-    text = _decoded(data, declared[1].decode() if declared else "utf-8")
+    text = _decoded(data, declared[1].decode() if declared else "utf-8").lstrip()
     if "<!ENTITY" in text:
         raise BrokenError("it declares entities of its own, which are not expanded; take the DOCTYPE out")
     try:
-        return ET.fromstring(text)  # noqa: S314 - entities are refused above
+        root = ET.fromstring(text)  # noqa: S314 - entities are refused above
     except ET.ParseError as error:
         line, column = error.position
         reason = str(error).split(":")[0]
@@ -104,6 +122,10 @@ def read_xml(path: Path) -> ET.Element:
         raise BrokenError(f"not XML at line {line}, column {column}: {reason}{hint}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise BrokenError(f"not usable XML: {shorten(str(error) or type(error).__name__)}") from None
+    if "xmlns" in text:
+        for element in root.iter():
+            element.tag = element.tag.rpartition("}")[2]
+    return root
 
 
 def child_text(element: ET.Element, name: str) -> str | None:
@@ -119,9 +141,13 @@ def read_yaml(path: Path) -> Any:
     Raises:
         BrokenError: it is not YAML, a key is there twice, or it is nested too deep.
     """
+    return parse_yaml(read_text(path))
+
+
+def parse_yaml(text: str) -> Any:
+    """As `read_yaml`, of text."""
     import yaml
 
-    text = read_text(path)
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         document = next(iter(yaml.compose_all(text, Loader=loader)), None)
@@ -164,7 +190,19 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         BrokenError: it is not text, or not CSV.
     """
-    text = read_text(path)
+    return _rows(read_text(path))
+
+
+def first_rows(path: Path, count: int) -> list[list[str]]:
+    """The first rows of a CSV, to tell it by, whatever it is encoded in; none where it is not CSV."""
+    head = head_of(path, _TOLD_BY).decode("utf-8", "replace")
+    try:
+        return [row for _, row in islice(_rows(head), count)]
+    except BrokenError:
+        return []
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)

@@ -10,11 +10,14 @@ from pathlib import Path, PurePosixPath
 from boxwright.dataset.examples import BrokenRecordError, decode_example, read_records
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
-from boxwright.dataset.importing.texts import read_text
+from boxwright.dataset.importing.texts import head_of, read_text
 from boxwright.dataset.importing.tree import parts_of, split_named, split_of
 
-_NAME = re.compile(r"\.(tf)?records?(-\d+-of-\d+)?$|\.tfrec$", re.I)
-_ITEM = re.compile(r"item\s*\{([^}]*)\}", re.S)
+_NAME = re.compile(r"(\.(tf)?records?|\.tfrec)(-\d+-of-\d+)?(\.gz)?$|-\d{5}-of-\d{5}$", re.I)
+_TEXT = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
+_COMMENT = re.compile(rf"({_TEXT})|#[^\n]*")
+_ITEM = re.compile(rf"item\s*:?\s*\{{((?:{_TEXT}|[^}}\"'])*)\}}")
+_GZIP = b"\x1f\x8b"
 _ID = re.compile(r"\bid\s*:\s*(\d+)")
 _LABEL = re.compile(r"\b(?:display_name|name)\s*:\s*([\"'])((?:\\.|(?!\1).)*)\1")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -27,10 +30,16 @@ def recognise(reading: Reading) -> str | None:
             with reading.tree.path(name).open("rb") as file:
                 first = next(iter(read_records(file)), b"")
         except (OSError, BrokenRecordError):
-            continue
+            first = b""
         if b"image/encoded" in first:
             return f"{shown(name)} has records with image/encoded"
+        if _is_compressed(reading.tree.path(name)):
+            return f"{shown(name)} is a compressed file of records"
     return None
+
+
+def _is_compressed(path: Path) -> bool:
+    return head_of(path, len(_GZIP)) == _GZIP
 
 
 def is_record_file(name: str) -> bool:
@@ -79,6 +88,9 @@ def read(reading: Reading) -> SourceSet:
 
 def _read_file(reading: Reading, file: str, split: str | None, label_map: Mapping[int, str]) -> Iterator[SourceImage]:
     path, start = reading.tree.path(file), 0
+    if _is_compressed(path):
+        reading.account.broken("compressed with gzip; decompress it first", shown(file))
+        return
     try:
         with path.open("rb") as opened:
             for index, data in enumerate(read_records(opened)):
@@ -111,8 +123,10 @@ def _image(data: bytes, file: str, index: int, reading: Reading, label_map: Mapp
     sides = [features.get(f"image/object/bbox/{side}") or [] for side in _SIDES]
     count = max(map(len, sides))
     reading.account.went_in.boxes += count
-    labels = _labels(features, count, label_map)
-    crowds = features.get("image/object/is_crowd") or []
+    labels = _labels(features, count, label_map, where, reading)
+    crowds = _crowds(features, count, where, reading)
+    if not count and features.get("image/object/class/label"):
+        reading.account.noted("classes of objects without boxes, ignored", where)
     if any(len(values) != count for values in sides) or len(labels) != count:
         _name_lengths(reading, where, count, [len(values) for values in sides], len(labels))
         return image
@@ -128,9 +142,23 @@ def _image(data: bytes, file: str, index: int, reading: Reading, label_map: Mapp
             reading.account.broken("a class without class/text and without an entry in a label map (.pbtxt)",
                                    image.object_at.format(position), boxes=1)  # fmt: skip
             continue
-        crowd = position < len(crowds) and crowds[position] == 1
-        image.objects.append(SourceObject(label, (xmin, ymin, xmax, ymax), position, crowd))
+        image.objects.append(SourceObject(label, (xmin, ymin, xmax, ymax), position, position in crowds))
     return image
+
+
+def _crowds(features: Mapping[str, Sequence[object]], count: int, where: str, reading: Reading) -> set[int]:
+    """Positions of what stands around many objects, or is marked as difficult."""
+    found: set[int] = set()
+    for name in ("is_crowd", "group_of", "difficult"):
+        marked = {
+            at for at, value in enumerate(features.get(f"image/object/{name}") or ()) if value == 1 and at < count
+        }
+        found |= marked
+        if name == "difficult":
+            for at in sorted(marked):
+                reading.account.changed("marked as difficult: neither trained on nor counted (a crowd)",
+                                        f"{where}: object {at}")  # fmt: skip
+    return found
 
 
 def _name_lengths(reading: Reading, where: str, count: int, sides: Sequence[int], labels: int) -> None:
@@ -143,12 +171,19 @@ def _texts(values: Sequence[object]) -> list[str]:
     return [value.decode("utf-8", "replace") for value in values if isinstance(value, bytes)]
 
 
-def _labels(features: Mapping[str, Sequence[object]], count: int, label_map: Mapping[int, str]) -> list[str | None]:
+def _labels(
+    features: Mapping[str, Sequence[object]], count: int, label_map: Mapping[int, str], where: str, reading: Reading
+) -> list[str | None]:
     texts = _texts(features.get("image/object/class/text") or [])
-    if len(texts) == count and all(text.strip() and text.isprintable() for text in texts):
-        return [text.strip() for text in texts]
     numbers = features.get("image/object/class/label") or []
-    return [label_map.get(value) if isinstance(value, int) else None for value in numbers]
+    mapped = [label_map.get(value) if isinstance(value, int) else None for value in numbers]
+    if len(texts) == count and all(text.strip() and text.isprintable() for text in texts):
+        for text, name in zip(texts, mapped, strict=False):
+            if name is not None and name != text.strip():
+                reason = f"class/text is {shown(text)} where the label map has {shown(name)}; the text is taken"
+                reading.account.noted(reason, where)
+        return [text.strip() for text in texts]
+    return list(mapped)
 
 
 def _label_map(reading: Reading) -> dict[int, str]:
@@ -159,7 +194,7 @@ def _label_map(reading: Reading) -> dict[int, str]:
             text = read_text(reading.tree.path(name))
         except BrokenError as error:
             raise BrokenError(f"{shown(name)}: {error}") from None
-        for item in _ITEM.findall(text):
+        for item in _ITEM.findall(_COMMENT.sub(r"\1", text)):
             key, labels = _ID.search(item), {match[0]: match[2] for match in _LABEL.finditer(item)}
             shown_first = sorted(labels, key=lambda words: not words.startswith("display_name"))
             if key and labels:

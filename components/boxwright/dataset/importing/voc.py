@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from boxwright.dataset.importing.numbers import around, number, size_of
+from boxwright.dataset.importing.account import Account
+from boxwright.dataset.importing.numbers import around, around_rotated, number, size_of
 from boxwright.dataset.importing.reading import Reading, image_folders
 from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
-from boxwright.dataset.importing.texts import child_text, head_of, read_text, read_xml
-from boxwright.dataset.importing.tree import split_named, split_of
+from boxwright.dataset.importing.texts import child_text, head_of, read_xml
+from boxwright.dataset.importing.tree import split_of
+from boxwright.dataset.importing.voc_lists import Lists
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _TOLD_BY = 1 << 16  # bytes
@@ -27,57 +30,78 @@ def recognise(reading: Reading) -> str | None:
 
 def _is_voc(path: Path) -> bool:
     head = head_of(path, _TOLD_BY)
-    return re.search(rb"<annotation[\s>]", head) is not None and (
-        b"<object" in head or b"<size" in head or b"<filename" in head
-    )
+    return re.search(rb"<annotation[\s>].*<(object|size|filename)", head, re.I | re.S) is not None
 
 
 def read(reading: Reading) -> SourceSet:
     """Reads a whole set, in the splits of ImageSets/Main or of its folders."""
     tree, account = reading.tree, reading.account
-    listed = _listed_splits(reading)
+    lists = Lists(reading)
     images: list[SourceImage] = []
     classes: set[str] = set()
     boxed: list[SourceObject] = []
     for name in reading.candidates(".xml"):
         try:
-            root = read_xml(tree.path(name))
+            roots = _annotations(read_xml(tree.path(name)))
         except BrokenError as error:
             account.went_in.images += 1
             account.broken(str(error), shown(name), images=1)
             continue
-        if root.tag != "annotation":
-            account.noted(f"an XML file with <{shown(root.tag, 40)}>, not <annotation>, ignored", shown(name))
+        if not roots:
+            account.noted("an XML file without an <annotation>, ignored", shown(name))
             continue
         account.went_in.files += 1
-        account.went_in.images += 1
-        image = _image(root, name)
-        image.split = listed.get(image.stand_ins[0]) or (None if listed else split_of(name.rpartition("/")[0]))
-        boxed += _read_objects(root, image, reading)
-        classes |= {found.label for found in image.objects}
-        if listed and image.split is None:
-            reason = "in no list of ImageSets/Main"
-            account.left_out(reason, shown(name), images=1, boxes=len(image.objects))
-            continue
-        images.append(image)
+        for position, root in enumerate(roots, 1):
+            image = _image(root, name, position if len(roots) > 1 else None)
+            account.went_in.images += 1
+            found = _read_objects(root, image, reading)
+            boxed += found
+            classes |= {found.label for found in image.objects}
+            if _put_into_split(image, name, lists, account):
+                images.append(image)
+    lists.name_untaken()
     _own_names(images, reading)
     _from_zero(boxed, reading)
     return SourceSet(images, dict.fromkeys(sorted(classes), None), frame="raw")
 
 
-def _image(root: ET.Element, file: str) -> SourceImage:
+def _annotations(root: ET.Element) -> list[ET.Element]:
+    """The annotations in a file, one an image; names of tags in lower case, as some tools write them otherwise."""
+    for element in root.iter():
+        element.tag = element.tag.lower()
+    return [root] if root.tag == "annotation" else list(root.iter("annotation"))
+
+
+def _put_into_split(image: SourceImage, file: str, lists: Lists, account: Account) -> bool:
+    """Sets the split of an image; where there are lists and it is in none of them, it is left out."""
+    if not lists.has_lists(file):
+        image.split = split_of(file.rpartition("/")[0])
+        return True
+    image.split = lists.take(file, PurePosixPath(file).stem)
+    if image.split is None:
+        account.left_out("in no list of ImageSets/Main", image.where, images=1, boxes=len(image.objects))
+    return image.split is not None
+
+
+def _image(root: ET.Element, file: str, position: int | None) -> SourceImage:
+    """The image of an annotation, which is the only one in its file where it has no position."""
     stem = PurePosixPath(file).stem
     size = root.find("size")
     sides = (None, None) if size is None else (child_text(size, "width"), child_text(size, "height"))
-    written = child_text(root, "filename") or child_text(root, "path") or stem
-    return SourceImage(written, shown(file), f"{shown(file)}: object {{}}", size=size_of(*sides), stand_ins=(stem,))
+    written = child_text(root, "filename") or child_text(root, "path") or ("" if position else stem)
+    where = f"{shown(file)}: annotation {position}" if position else shown(file)
+    stand_ins = () if position else (stem,)
+    return SourceImage(written, where, f"{where}: object {{}}", size=size_of(*sides), stand_ins=stand_ins)
 
 
 def _read_objects(root: ET.Element, image: SourceImage, reading: Reading) -> list[SourceObject]:
     """Adds the objects of one file; gives those whose box is a <bndbox>."""
     account = reading.account
     boxed = []
-    for index, element in enumerate(root.findall("object"), 1):
+    for index, element in enumerate(root.iter("object"), 1):
+        if child_text(element, "deleted") in ("1", "true"):
+            account.noted("an object that was deleted in the tool", image.object_at.format(index))
+            continue
         account.went_in.boxes += 1
         where = image.object_at.format(index)
         try:
@@ -101,8 +125,11 @@ def _read_objects(root: ET.Element, image: SourceImage, reading: Reading) -> lis
 
 
 def _bbox(element: ET.Element, where: str, reading: Reading) -> BBox:
-    box = element.find("bndbox")
-    if box is not None:
+    boxes = element.findall("bndbox")
+    if len(boxes) > 1:
+        raise BrokenError(f"expected one <bndbox>, got {len(boxes)}")
+    if boxes:
+        box = boxes[0]
         xmin, ymin, xmax, ymax = (number(_one(box, side), f"<{side}>") for side in _SIDES)
         return xmin, ymin, xmax, ymax
     if (turned := element.find("robndbox")) is not None:
@@ -124,12 +151,8 @@ def _one(box: ET.Element, side: str) -> str:
 
 def _around_rotated(element: ET.Element) -> BBox:
     """The box around roLabelImg's rotated one: centre, sides, and an angle in radians."""
-    import math
-
     x, y, width, height, angle = (number(_one(element, name), f"<{name}>") for name in ("cx", "cy", "w", "h", "angle"))
-    across = abs(width * math.cos(angle)) + abs(height * math.sin(angle))
-    down = abs(width * math.sin(angle)) + abs(height * math.cos(angle))
-    return x - across / 2, y - down / 2, x + across / 2, y + down / 2
+    return around_rotated(x, y, width, height, math.degrees(angle))
 
 
 def _from_zero(boxed: list[SourceObject], reading: Reading) -> None:
@@ -152,36 +175,18 @@ def _own_names(images: list[SourceImage], reading: Reading) -> None:
     """Where several files name the same image, each stands for the image of its own name, if that is there."""
     counts = Counter(_key(image) for image in images)
     for image in images:
-        if counts[_key(image)] > 1 and reading.pictures.of_stem(image.stand_ins[0]):
-            folders = image_folders(reading, image.where)
-            if reading.pictures.find(image.name, folders) != reading.pictures.of_stem(image.stand_ins[0]):
-                reason = (
-                    f"<filename> {shown(image.name)} is that of other files too; the image of its own name is taken"
-                )
-                reading.account.changed(reason, image.where)
-                image.name = image.stand_ins[0]
+        own = reading.pictures.of_stem(image.stand_ins[0]) if image.stand_ins else []
+        named = reading.pictures.find(image.name, image_folders(reading, image.where))
+        if not own or set(own) & set(named):
+            continue
+        if counts[_key(image)] > 1:
+            reason = f"<filename> {shown(image.name)} is that of other files too; the image of its own name is taken"
+            reading.account.changed(reason, image.where)
+            image.name = image.stand_ins[0]
+        elif named:
+            reading.account.noted("<filename> is another image than that of the file's own name, and is taken",
+                                  f"{image.where}: {shown(image.name)}")  # fmt: skip
 
 
 def _key(image: SourceImage) -> tuple[str | None, str, str]:
     return image.split, image.where.rpartition("/")[0], image.name
-
-
-def _listed_splits(reading: Reading) -> dict[str, str]:
-    """The split of each stem in ImageSets/Main; trainval only where no list is finer."""
-    found: dict[str, str] = {}
-    lists = {
-        PurePosixPath(name).stem.lower(): name
-        for name in reading.tree.ending(".txt")
-        if "/imagesets/" in f"/{name.lower()}" and "_" not in PurePosixPath(name).stem
-    }
-    if reading.file is not None:
-        return {}
-    for stem, name in sorted(lists.items()):
-        split = split_named(stem) or ("training" if stem == "trainval" and "train" not in lists else None)
-        if split is None:
-            continue
-        for line in read_text(reading.tree.path(name)).splitlines():
-            entry = line.split()[0] if line.strip() else ""
-            if entry and found.setdefault(PurePosixPath(entry).name, split) != split:
-                reading.account.noted(f"listed for {found[PurePosixPath(entry).name]} and for {split}", shown(entry))
-    return found

@@ -1,0 +1,77 @@
+"""The lists of Pascal VOC in ImageSets/Main: which image is in which split."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from boxwright.dataset.importing.reading import Reading
+from boxwright.dataset.importing.records import BrokenError, shown
+from boxwright.dataset.importing.texts import read_text
+from boxwright.dataset.importing.tree import is_picture, parts_of, split_named
+
+_FOLDER = re.compile(r"(?:^|/)imagesets/", re.I)
+# Behind a name in a list of one class: whether the class is in the image.
+_FLAG = re.compile(r"\s+-?[01]$")
+
+
+class Lists:
+    """The split of each listed name, for each folder that has lists, as VOC2007 and VOC2012 beside each other."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.account = reading.account
+        self._splits: dict[str, dict[str, str]] = {}
+        self._where: dict[tuple[str, str], str] = {}
+        lists = {} if reading.file is not None else _files(reading)
+        for root, names in lists.items():
+            found = self._splits[root] = {}
+            for name in names:
+                stem = PurePosixPath(name).stem.lower()
+                split = split_named(stem) or ("training" if stem == "trainval" else None)
+                # trainval says something only where no list is finer.
+                finer = any(PurePosixPath(other).stem.lower() == "train" for other in names)
+                if split is not None and not (stem == "trainval" and finer):
+                    self._read(reading, root, name, split, found)
+
+    def _read(self, reading: Reading, root: str, name: str, split: str, found: dict[str, str]) -> None:
+        try:
+            lines = read_text(reading.tree.path(name)).splitlines()
+        except BrokenError as error:
+            raise BrokenError(f"{shown(name)}: {error}") from None
+        for number, line in enumerate(lines, 1):
+            parts = parts_of(_FLAG.sub("", line.strip()))
+            if not parts:
+                continue
+            entry = parts[-1].rpartition(".")[0] if is_picture(parts[-1]) else parts[-1]
+            self._where.setdefault((root, entry), f"{shown(name)}: line {number}: {shown(entry)}")
+            if (earlier := found.setdefault(entry, split)) != split:
+                self.account.noted(f"listed for {earlier} and for {split}; it is in {earlier}", shown(entry))
+
+    def has_lists(self, file: str) -> bool:
+        """Whether there are lists for the folder that a file of annotations lies in."""
+        return bool(self._splits.get(self._root_of(file), {}))
+
+    def take(self, file: str, stem: str) -> str | None:
+        """The split of an image, by its file of annotations; None where it is in no list."""
+        root = self._root_of(file)
+        self._where.pop((root, stem), None)
+        return self._splits.get(root, {}).get(stem)
+
+    def name_untaken(self) -> None:
+        """Names what is listed and has no file of annotations."""
+        for where in self._where.values():
+            self.account.went_in.images += 1
+            self.account.left_out("listed, without a file of annotations", where, images=1)
+
+    def _root_of(self, file: str) -> str:
+        above = [folder for folder in self._splits if not folder or file.startswith(f"{folder}/")]
+        return max(above, key=len, default="")
+
+
+def _files(reading: Reading) -> dict[str, list[str]]:
+    """The lists of each folder that has ImageSets; those of single classes have an underscore in their names."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(reading.tree.ending(".txt")):
+        if (match := _FOLDER.search(name)) and "_" not in PurePosixPath(name).stem:
+            found.setdefault(name[: match.start()], []).append(name)
+    return found

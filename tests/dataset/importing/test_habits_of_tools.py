@@ -1,0 +1,423 @@
+"""What tools and people do to files of labels: each comes in right, or is named with file and record."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foreign import BOX, YOLO_LINE, coco, convert, picture, voc, voc_object, write, write_coco, yolo
+from tool_exports import MAKERS, example, manifest_line, studio_region, studio_task
+
+from boxwright.dataset.examples.tfrecord import write_record
+from boxwright.errors import DataError
+
+
+def refused(source: Path, *words: str, **options: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        convert(source, **options)
+    for word in words:
+        assert word in str(caught.value)
+
+
+# COCO
+
+
+def changed_coco(folder: Path, **annotation: Any) -> Path:
+    document = coco(["p0.jpg"])
+    document["annotations"][0] |= annotation
+    write_coco(folder, document)
+    return folder
+
+
+def test_a_key_of_two_values_is_named(tmp_path: Path) -> None:
+    source = write_coco(tmp_path / "set", coco(["p0.jpg"]))
+    write(source, source.read_text()[:-1] + ', "annotations": []}')
+    refused(source, "annotations.json: the key 'annotations' is there twice in one object")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-8-sig"])
+def test_json_in_any_unicode(tmp_path: Path, encoding: str) -> None:
+    source = write_coco(tmp_path / "set", coco(["p0.jpg"]))
+    source.write_bytes(source.read_text().encode(encoding))
+    assert convert(tmp_path / "set").boxes == {"p0.jpg": [("bolt", BOX)]}
+
+
+def test_a_rotated_box_of_cvats_coco(tmp_path: Path) -> None:
+    found = convert(changed_coco(tmp_path / "set", bbox=[20, 30, 40, 20], attributes={"rotation": 90.0}))
+    assert found.of("p0.jpg") == [("bolt", (30, 20, 50, 60))] and "made around a rotated one" in found.said
+
+
+def test_an_empty_box_beside_a_polygon(tmp_path: Path) -> None:
+    outline = [[20, 20, 60, 20, 60, 60]]
+    found = convert(changed_coco(tmp_path / "set", bbox=[0, 0, 0, 0], segmentation=outline))
+    assert found.of("p0.jpg") == [("bolt", BOX)] and "as bbox has no area" in found.said
+
+
+def test_images_that_are_named_by_their_url(tmp_path: Path) -> None:
+    document = coco(["p0.jpg"])
+    write_coco(tmp_path / "set", document)
+    del document["images"][0]["file_name"]
+    document["images"][0]["coco_url"] = "http://images.example/val/p0.jpg"
+    found = convert(write(tmp_path / "set" / "annotations.json", json.dumps(document)))
+    assert found.boxes == {"p0.jpg": [("bolt", BOX)]} and "the name is that of coco_url" in found.said
+
+
+def test_corners_in_coco_are_noted(tmp_path: Path) -> None:
+    assert "bbox fits the images as corners" in convert(changed_coco(tmp_path / "set", bbox=[100, 80, 150, 110])).said
+    assert "as corners" not in convert(changed_coco(tmp_path / "other", bbox=[100, 80, 90, 30])).said
+
+
+def test_one_file_of_splits_has_the_images_of_its_split(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val")):
+        write(tmp_path / "set" / "annotations" / f"instances_{split}2017.json", json.dumps(coco(["p0.jpg"])))
+        picture(tmp_path / "set" / f"{split}2017" / "p0.jpg", number)
+    found = convert(tmp_path / "set" / "annotations" / "instances_val2017.json")
+    own = tmp_path / "set" / "val2017" / "p0.jpg"
+    assert (found.folder / "images" / "p0.jpg").read_bytes() == own.read_bytes()
+
+
+def shares_in_coco(folder: Path) -> None:
+    changed_coco(folder, bbox=[0.125, 0.25, 0.25, 0.25])
+
+
+def shares_in_voc(folder: Path) -> None:
+    picture(folder / "p0.jpg")
+    write(folder / "p0.xml", voc(voc_object(box=(0.125, 0.25, 0.375, 0.5))))
+
+
+def shares_in_csv(folder: Path) -> None:
+    picture(folder / "p0.jpg")
+    write(folder / "a.csv", "filename,class,xmin,ymin,xmax,ymax\np0.jpg,bolt,0.125,0.25,0.375,0.5\n")
+
+
+def shares_in_create_ml(folder: Path) -> None:
+    MAKERS["createml"](folder)
+    box = {"label": "bolt", "coordinates": {"x": 0.25, "y": 0.375, "width": 0.25, "height": 0.25}}
+    write(folder / "_annotations.createml.json", json.dumps([{"image": "p0.jpg", "annotations": [box]}]))
+
+
+@pytest.mark.parametrize("make", [shares_in_coco, shares_in_voc, shares_in_csv, shares_in_create_ml])
+def test_shares_where_pixels_are_usual(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "set")
+    found = convert(tmp_path / "set")
+    assert found.boxes == {"p0.jpg": [("bolt", (20, 30, 60, 60))]}
+    assert "all boxes of the set lie between 0 and 1: taken as shares" in found.said
+
+
+# Pascal VOC
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        voc(voc_object()).replace("<annotation>", '<annotation xmlns="urn:x">'),
+        f"<annotations>{voc(voc_object())}</annotations>",
+        voc(voc_object()).replace("object", "Object").replace("bndbox", "BndBox"),
+        voc(f"<objects>{voc_object()}</objects>"),
+        f'\n <?xml version="1.0" encoding="utf-8"?>{voc(voc_object())}',
+        f'<?xml version="1.0" encoding="utf-16"?>{voc(voc_object())}',
+    ],
+    ids=["namespace", "wrapped", "case", "grouped", "space", "encoding"],
+)
+def test_markup_of_other_writers(tmp_path: Path, text: str) -> None:
+    picture(tmp_path / "set" / "p0.jpg")
+    write(tmp_path / "set" / "p0.xml", text)
+    assert convert(tmp_path / "set").boxes == {"p0.jpg": [("bolt", BOX)]}
+
+
+def test_one_file_for_several_images(tmp_path: Path) -> None:
+    for number in range(2):
+        picture(tmp_path / "set" / f"p{number}.jpg", number)
+    second = voc(voc_object("nut") + "<object><name>nut</name></object>", "p1.jpg")
+    write(tmp_path / "set" / "all.xml", f"<annotations>{voc(voc_object())}{second}</annotations>")
+    refused(tmp_path / "set", "1 bad record: all.xml: annotation 2: object 2: expected a <bndbox>")
+    found = convert(tmp_path / "set", on_invalid="drop")
+    assert found.boxes == {"p0.jpg": [("bolt", BOX)], "p1.jpg": [("nut", BOX)]}
+
+
+def test_two_boxes_of_one_object_are_named(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "p0.jpg")
+    box = voc_object().removeprefix("<object><name>bolt</name>").removesuffix("</object>")
+    write(tmp_path / "set" / "p0.xml", voc(f"<object><name>bolt</name>{box}{box}</object>"))
+    refused(tmp_path / "set", "p0.xml: object 1: expected one <bndbox>, got 2")
+
+
+def test_deleted_objects_and_names_of_each_other(tmp_path: Path) -> None:
+    for number, other in enumerate(("p1.jpg", "p0.jpg")):
+        picture(tmp_path / "set" / f"p{number}.jpg", number)
+        gone = voc_object("nut", more="<deleted>1</deleted>")
+        write(tmp_path / "set" / f"p{number}.xml", voc(voc_object() + gone, other))
+    found = convert(tmp_path / "set")
+    assert found.boxes == {"p1.jpg": [("bolt", BOX)], "p0.jpg": [("bolt", BOX)]}
+    assert "deleted in the tool: p0.xml: object 2" in found.said
+    assert "<filename> is another image than that of the file's own name, and is taken: p0.xml: p1.jpg" in found.said
+
+
+def test_lists_with_extensions_flags_and_missing_files(tmp_path: Path) -> None:
+    for number, name in enumerate(("my photo", "p1", "p2")):
+        picture(tmp_path / "set" / "JPEGImages" / f"{name}.jpg", number)
+        write(tmp_path / "set" / "Annotations" / f"{name}.xml", voc(voc_object(), f"{name}.jpg"))
+    write(tmp_path / "set" / "ImageSets" / "Main" / "train.txt", "my photo.jpg\r\nJPEGImages/p2.jpg\r\ngone\r\n")
+    write(tmp_path / "set" / "ImageSets" / "Main" / "val.txt", "p1  1\n")
+    found = convert(tmp_path / "set", "training")
+    assert set(found.boxes) == {"my photo.jpg", "p2.jpg"} and found.converted.images["validation"] == 1
+    reason = "listed, without a file of annotations [1 image less]"
+    assert f"left out (1): {reason}: ImageSets/Main/train.txt: line 3: gone" in found.said
+
+
+def test_lists_of_two_years(tmp_path: Path) -> None:
+    for number, year in enumerate(("VOC2007", "VOC2012")):
+        picture(tmp_path / "set" / year / "JPEGImages" / "p0.jpg", number)
+        write(tmp_path / "set" / year / "Annotations" / "p0.xml", voc(voc_object()))
+        write(tmp_path / "set" / year / "ImageSets" / "Main" / ("train.txt", "val.txt")[number], "p0\n")
+    assert convert(tmp_path / "set", "training").converted.images == {"training": 1, "validation": 1}
+
+
+# YOLO
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["names: |\n  bolt\n  nut\n", "names: \"['bolt', 'nut']\"\n", "names: bolt, nut\n", "names: {'0': bolt, 1: nut}\n"],
+)
+def test_names_in_text(tmp_path: Path, names: str) -> None:
+    found = convert(yolo(tmp_path / "set", names))
+    assert found.of("p0.jpg") == [("bolt", BOX)] and [*found.classes.values()] == ["bolt", "nut"]
+
+
+def test_names_twice_and_in_several_files(tmp_path: Path) -> None:
+    folder = yolo(tmp_path / "set", "names: [bolt, nut, bolt]\n")
+    write(folder / "labels" / "classes.txt", "dog\nperson\n")
+    said = convert(folder).said
+    assert "changed (1): class 2 is called bolt like class 0; they are one class: data.yaml" in said
+    assert "not read: the names of classes are those of data.yaml: labels/classes.txt" in said
+
+
+def test_folders_with_different_names_are_not_mixed(tmp_path: Path) -> None:
+    for number, names in enumerate(("bolt\nnut\n", "nut\nbolt\n")):
+        folder = tmp_path / "set" / ("train", "valid")[number]
+        picture(folder / "p0.jpg", number)
+        write(folder / "p0.txt", YOLO_LINE)
+        write(folder / "_darknet.labels", names)
+    refused(tmp_path / "set", "train/_darknet.labels and valid/_darknet.labels have different names of classes")
+
+
+def test_lists_of_darknet(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    for number, split in enumerate(("train", "valid")):
+        picture(folder / "obj" / f"{split}.jpg", number)
+        write(folder / "obj" / f"{split}.txt", YOLO_LINE)
+        write(folder / f"{split}.txt", f"data/obj/{split}.jpg\n" + "data/obj/gone.jpg\n" * number)
+    write(folder / "obj.names", "bolt\nnut\n")
+    write(folder / "obj.data", "classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n")
+    found = convert(folder, "validation")
+    assert [*found.boxes.values()] == [[("bolt", BOX)]] and found.converted.images == {"training": 1, "validation": 1}
+    assert "left out (1): an image that is listed and not there [1 image less]: valid.txt: line 2" in found.said
+
+
+@pytest.mark.parametrize(
+    ("line", "box", "words"),
+    [
+        ("0 0.5 0.5 0.2 0.2 0.45 0.45 2 0.55 0.55 2.000000", (64, 48, 96, 72), "keypoints left out"),
+        ("0, 0.25, 0.25, 0.25, 0.5", (20, 0, 60, 60), "columns between commas"),
+        ("bolt 0.25 0.25 0.25 0.5", (20, 0, 60, 60), "a class by its name"),
+    ],
+)
+def test_lines_of_other_writers(tmp_path: Path, line: str, box: tuple[float, ...], words: str) -> None:
+    folder = yolo(tmp_path / "set")
+    write(folder / "labels" / "p0.txt", line)
+    found = convert(folder)
+    assert found.of("p0.jpg") == [("bolt", box)] and words in found.said
+
+
+def test_classes_from_1_and_a_set_without_labels(tmp_path: Path) -> None:
+    folder = yolo(tmp_path / "set")
+    write(folder / "labels" / "p0.txt", "2 0.5 0.5 0.1 0.1")
+    refused(folder, "class 2 has no name", "are they counted from 1?")
+    for path in (folder / "labels").iterdir():
+        path.unlink()
+    assert "no image has a file of labels, so that all are negatives" in convert(folder).said
+
+
+# CVAT
+
+
+def cvat(folder: Path, body: str, meta: str = "", *names: str) -> Path:
+    for number, name in enumerate(names or ("p0.jpg",)):
+        picture(folder / "images" / name, number)
+    write(folder / "annotations.xml", f"<annotations><meta><task>{meta}</task></meta>{body}</annotations>")
+    return folder
+
+
+def cvat_image(shapes: str, name: str = "p0.jpg", number: int = 0) -> str:
+    return f'<image id="{number}" name="{name}" width="160" height="120">{shapes}</image>'
+
+
+CVAT_BOX = '<box label="bolt" xtl="20" ytl="20" xbr="60" ybr="60"/>'
+
+
+def test_shapes_that_are_turned_hidden_or_unknown(tmp_path: Path) -> None:
+    ellipse = '<ellipse label="bolt" rotation="90" cx="80" cy="60" rx="40" ry="20"/>'
+    points = '<points label="a" points="20,20"/><points label="b" points="150,110" outside="1"/>'
+    skeleton = f'<skeleton label="nut">{points}<points label="c" points="40,50"/></skeleton>'
+    found = convert(cvat(tmp_path / "set", cvat_image(f'{ellipse}{skeleton}<star label="nut" points="1,1"/>')))
+    assert found.of("p0.jpg") == [("bolt", (60, 20, 100, 100)), ("nut", (20, 20, 40, 50))]
+    assert "left out (1): <star> is not a shape that is known [1 box less]" in found.said
+
+
+def test_deleted_frames_are_left_out(tmp_path: Path) -> None:
+    body = cvat_image(CVAT_BOX) + cvat_image(CVAT_BOX, "p1.jpg", 1)
+    meta = "<deleted_frames><frame>1</frame></deleted_frames>"
+    found = convert(cvat(tmp_path / "set", body, meta, "p0.jpg", "p1.jpg"))
+    assert set(found.boxes) == {"p0.jpg"}
+    assert "a frame that was deleted in the tool [1 image less, 1 box less]" in found.said
+
+
+def test_frames_of_two_tasks_are_not_mixed(tmp_path: Path) -> None:
+    shape = CVAT_BOX.replace("<box", '<box frame="0"')
+    tracks = "".join(
+        f'<track id="{task}" label="{label}" task_id="{task}">{shape}</track>'
+        for task, label in ((5, "bolt"), (6, "nut"))
+    )
+    refused(cvat(tmp_path / "set", tracks, "", "frame_000000.jpg"), "task 6 frame 0", "that of annotations.xml: task 5")
+
+
+# Label Studio
+
+
+def studio(folder: Path, *tasks: dict[str, Any], images: int = 1) -> Path:
+    for number in range(images):
+        picture(folder / f"p{number}.jpg", number)
+    return write(folder / "export.json", json.dumps(tasks)).parent
+
+
+def minimal(**changes: Any) -> dict[str, Any]:
+    """A record of JSON-MIN."""
+    box = {"x": 12.5, "y": 100 / 6, "width": 25, "height": 100 / 3, "rotation": 0, "rectanglelabels": ["bolt"]}
+    return {"image": "p0.jpg", "id": 1, "label": [box], "annotator": 1, "annotation_id": 1} | changes
+
+
+def test_exports_before_version_1_and_single_tasks(tmp_path: Path) -> None:
+    task = studio_task([studio_region()])
+    old = {key: value for key, value in task.items() if key != "annotations"} | {"completions": task["annotations"]}
+    assert convert(studio(tmp_path / "old", old)).boxes == {"p0.jpg": [("bolt", BOX)]}
+    for name, document in {
+        "task": task,
+        "annotation": task["annotations"][0] | {"task": {"data": task["data"]}},
+    }.items():
+        picture(tmp_path / name / "p0.jpg")
+        write(tmp_path / name / "1.json", json.dumps(document))
+        assert convert(tmp_path / name).boxes == {"p0.jpg": [("bolt", BOX)]}
+
+
+def test_json_min_of_two_tools_two_people_and_nothing(tmp_path: Path) -> None:
+    polygon = {"points": [[1, 1], [9, 1], [9, 9]], "polygonlabels": ["nut"]}
+    records = [minimal(label=[]), minimal(outline=[polygon], annotator=2), minimal(image="p1.jpg", id=2)]
+    del records[2]["label"]
+    found = convert(studio(tmp_path / "set", *records, images=2))
+    assert [label for label, _ in found.of("p0.jpg")] == ["bolt", "nut"] and found.of("p1.jpg") == []
+    assert "each a record: the last is taken: export.json: [0]" in found.said
+
+
+def test_regions_of_two_images_are_not_mixed(tmp_path: Path) -> None:
+    task = studio_task([studio_region() | {"to_name": "left"}, studio_region() | {"to_name": "right"}])
+    task["data"] = {"left": "p0.jpg", "right": "p1.jpg"}
+    refused(studio(tmp_path / "set", task, images=2), "[0]: several images in one task", "['left', 'right']")
+    task["annotations"][0]["result"].pop(0)
+    assert convert(studio(tmp_path / "other", task, images=2)).boxes == {"p1.jpg": [("bolt", BOX)]}
+
+
+def test_what_is_said_of_a_region_is_no_lost_box(tmp_path: Path) -> None:
+    remark = studio_region()
+    remark["value"] = {key: value for key, value in remark["value"].items() if key != "rectanglelabels"}
+    remark["value"]["text"] = ["rusty"]
+    unnamed = studio_region(rectanglelabels=[]) | {"id": "b"}
+    found = convert(studio(tmp_path / "set", studio_task([studio_region(), remark, unnamed])))
+    assert found.of("p0.jpg") == [("bolt", BOX)] and "a result that is not a region, ignored" in found.said
+    assert "left out (1): a region without a label [1 box less]: export.json: [0]: result[2]" in found.said
+
+
+def test_a_rotated_ellipse(tmp_path: Path) -> None:
+    value = {"x": 50, "y": 50, "radiusX": 25, "radiusY": 10, "rotation": 90, "ellipselabels": ["bolt"]}
+    region = {"type": "ellipselabels", "original_width": 160, "original_height": 120, "value": value}
+    assert convert(studio(tmp_path / "set", studio_task([region]))).of("p0.jpg") == [("bolt", (68, 20, 92, 100))]
+
+
+# Tables, records and manifests
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("filename,class,x,y,width,height\np0.jpg,bolt,20,20,40,40\n", "a corner and a size"),
+        ("img,w,h,x,y,name\np0.jpg,40,40,20,20,bolt\n", "a corner and a size"),
+        ("p0.jpg,160,120,bolt,20,20,60,60\n", ""),
+        ("TRAIN,gs://b/p0.jpg,bolt,0.125,0.166666667,,,0.375,0.5,,\n", "taken as shares"),
+        ("filename,class,label,xmin,ymin,xmax,ymax\np0.jpg,1,bolt,20,20,60,60\n", "columns that are not read: class"),
+        ("filename\tclass\txmin\tymin\txmax\tymax\np0.jpg\tbolt\t20\t20\t60\t60\n", ""),
+    ],
+)
+def test_columns_of_other_writers(tmp_path: Path, text: str, words: str) -> None:
+    picture(tmp_path / "set" / "p0.jpg")
+    found = convert(write(tmp_path / "set" / "a.csv", text).parent)
+    assert found.boxes == {"p0.jpg": [("bolt", BOX)]} and words in found.said
+
+
+def test_a_column_of_splits_a_shifted_row_and_a_foreign_encoding(tmp_path: Path) -> None:
+    rows = "filename,class,xmin,ymin,xmax,ymax,split\np0.jpg,bolt,20,20,60,60,train\np1.jpg,bolt,20,20,60,60,val\n"
+    for number in range(2):
+        picture(tmp_path / "set" / f"p{number}.jpg", number)
+    source = write(tmp_path / "set" / "a.csv", rows)
+    assert convert(source, "validation").boxes == {"p1.jpg": [("bolt", BOX)]}
+    write(source, rows + "p1.jpg,bolt, big,20,20,60,60,val\n")
+    refused(source, "a.csv: line 4: expected 7 columns")
+    source.write_bytes(rows.replace("bolt", "\u00e9crou").encode("latin-1"))
+    refused(tmp_path / "set", "a.csv: not UTF-8 at byte")
+
+
+def test_open_images_of_pixels_and_of_unnamed_classes(tmp_path: Path) -> None:
+    MAKERS["open-images"](tmp_path / "set")
+    table = tmp_path / "set" / "train-annotations-bbox.csv"
+    row = "p0,xclick,/m/01zz,1,0.125,0.375,0.25,0.5,0,0,0,0,0"
+    write(table, f"{table.read_text()}\n{row}\n")
+    assert "no name for this class among the files; its id is its name: train-annotations-bbox.csv: line 4: /m/01zz" \
+        in convert(tmp_path / "set").said  # fmt: skip
+    write(table, f"{table.read_text()}{row.replace('0.125', '20')}\n")
+    refused(tmp_path / "set", "line 5: expected xmin from 0 to 1, got '20'; pixels?")
+
+
+def records(folder: Path, data: bytes, name: str = "train.record") -> Path:
+    folder.mkdir()
+    with (folder / name).open("wb") as file:
+        write_record(file, data)
+    write(folder / "map.pbtxt", '# classes {\nitem {\n  id: 1 # first\n  name: "bo}lt"\n}\n')
+    return folder
+
+
+def test_records_with_texts_flags_and_odd_label_maps(tmp_path: Path) -> None:
+    flagged = example(**{"image/object/difficult": ("int64_list", [1])})
+    found = convert(records(tmp_path / "set", flagged, "train-00000-of-00001"))
+    assert [label for label, _ in found.of("p0.jpg")] == ["bo}lt"] and found.converted.crowds == 1
+    text = example(**{"image/object/class/text": ("bytes_list", ["nut"])})
+    assert "class/text is nut where the label map has bo}lt" in convert(records(tmp_path / "text", text)).said
+
+
+def test_compressed_records_are_named(tmp_path: Path) -> None:
+    folder = records(tmp_path / "set", example())
+    write(folder / "train.record", gzip.compress((folder / "train.record").read_bytes()))
+    refused(folder, "train.record: compressed with gzip; decompress it first")
+
+
+def test_jobs_of_one_manifest_count_their_classes_each(tmp_path: Path) -> None:
+    for number in range(2):
+        picture(tmp_path / "set" / f"p{number}.jpg", number)
+    other = json.loads(manifest_line("s3://b/p1.jpg"))
+    other["labels-metadata"]["class-map"] = {"1": "gear"}
+    write(tmp_path / "set" / "all.manifest", f"{manifest_line()}\n{json.dumps(other)}\n")
+    found = convert(tmp_path / "set")
+    assert found.boxes == {"p0.jpg": [("bolt", BOX)], "p1.jpg": [("gear", BOX)]}
+    assert "class_id 1 is gear in this line and bolt in others" in found.said
