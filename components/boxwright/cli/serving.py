@@ -59,9 +59,7 @@ def predict(
     limits = ServingConfig()  # type: ignore[call-arg]
     names = _drawn_names(uris)
     refused = 0
-    for number, looked in enumerate(
-        _with_progress(look_at(predictor, uris, limits.max_bytes, limits.max_pixels), len(uris)), start=1
-    ):
+    for number, looked in enumerate(_with_progress(look_at(predictor, uris, limits), len(uris)), start=1):
         told = record(looked, number, looked.uri, predictor.info, least)
         if "error" in told:
             refused += 1

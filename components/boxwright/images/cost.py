@@ -17,6 +17,30 @@ _ALONE = (0x01, *range(0xD0, 0xD9))  # marks without a length
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # What pixels are made of. Rotation is applied before the others are left out.
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+# A progressive JPEG has some ten scans, each as much work as the pixels are many: so many are allowed of the largest
+# image, and more of a smaller one.
+_SCANS_OF_LARGEST, _MOST_SCANS = 20, 200
+# Encoders write a chunk of pixels for 8 kB or more.
+_MOST_CHUNKS = 20_000
+
+
+def too_complex(data: bytes, kind: str | None, pixels: int, max_pixels: int) -> str | None:
+    """Why an image would take a decoder too long, in words that follow "the image has"; None if it would not.
+
+    Args:
+        data: the whole file.
+        kind: its format as Pillow calls it; `PNG`, or one of JPEG's.
+        pixels: of the image.
+        max_pixels: of the largest image that is decoded at all.
+    """
+    if kind == "PNG":
+        if png_chunks(data, _MOST_CHUNKS) <= _MOST_CHUNKS:
+            return None
+        return f"more than {_MOST_CHUNKS:,} chunks, too many to decode in time; save it again as PNG"
+    most = min(_MOST_SCANS, _SCANS_OF_LARGEST * max_pixels // max(1, pixels))
+    if jpeg_scans(data, most) <= most:
+        return None
+    return f"more than {most} scans, too many to decode in time; save it as a baseline JPEG"
 
 
 def jpeg_scans(data: bytes, most: int) -> int:

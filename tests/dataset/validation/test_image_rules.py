@@ -65,7 +65,21 @@ def inspect(folder: Path, name: str, data: bytes, declared: tuple[int, int] = SI
 RGB = tinyset.picture(0)
 GOOD_JPEG, GOOD_PNG = bytes_of(RGB, "JPEG"), bytes_of(RGB, "PNG")
 GRAY = RGB.convert("L")
+PROGRESSIVE = bytes_of(RGB, "JPEG", progressive=True)
 FAULTS = {
+    # Valid, and minutes of work for a decoder where the picture is large.
+    "thousands-of-scans": (
+        "a.jpg",
+        PROGRESSIVE[:-2] + PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2] * 3000 + PROGRESSIVE[-2:],
+        "image_undecodable",
+        "more than 200 scans, too many to decode in time; save it as a baseline JPEG",
+    ),
+    "thousands-of-chunks": (
+        "a.png",
+        GOOD_PNG[:33] + b"\0\0\0\0prVt\xa6\x87\x8c\x49" * 30_000 + GOOD_PNG[33:],
+        "image_undecodable",
+        "more than 20,000 chunks",
+    ),
     "empty": ("a.jpg", b"", "image_undecodable", "empty file"),
     "html": ("a.jpg", b"<html>404</html>", "image_undecodable", "not JPEG or PNG; it begins with b'<html>40'"),
     "cut-jpeg": ("a.jpg", GOOD_JPEG[:-200], "image_undecodable", "broken or truncated"),

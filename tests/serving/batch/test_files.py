@@ -13,12 +13,12 @@ from finder import encoded, scene
 from PIL import Image
 
 from boxwright.cli import app as cli
-from boxwright.config import BatchInferenceConfig
+from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record
 from boxwright.config.settings import Settings
 from boxwright.errors import DataError, UsageError
 from boxwright.serving.batch import files
 from boxwright.serving.batch import steps as batch
-from boxwright.serving.batch.files import images_at
+from boxwright.serving.batch.files import images_at, record
 from boxwright.serving.batch.steps import plan_batch, predict_shard, write_manifest
 
 RUN = "manual__2026-01-05T03:00:00+00:00"
@@ -118,12 +118,31 @@ def test_reading_ahead_keeps_order_and_bounds(finder: Path, tmp_path: Path, monk
     batches: list[int] = []
     predict = predictor.predict
     monkeypatch.setattr(predictor, "predict", lambda pictures: (batches.append(len(pictures)), predict(pictures))[1])
-    looked = list(files.look_at(predictor, images_at(str(tmp_path)), 10**6, 10**6))
+    looked = list(files.look_at(predictor, images_at(str(tmp_path)), limits(max_megapixels=1)))
     assert [(one.picture.width, one.picture.height) for one in looked if one.picture] == sizes
     assert batches == [8, 8, 5]
     batches.clear()
-    assert len(list(files.look_at(predictor, images_at(str(tmp_path)), 10**6, 35_000))) == 21
+    assert len(list(files.look_at(predictor, images_at(str(tmp_path)), limits(max_megapixels=0.035)))) == 21
     assert max(batches) == 3 and sum(batches) == 21
+
+
+def limits(**changes: float) -> ServingConfig:
+    return parse_record(ServingConfig, changes)
+
+
+def test_an_image_that_takes_too_long_to_decode_costs_itself_alone(finder: Path, tmp_path: Path) -> None:
+    from boxwright.registry.open_model import resolve_model
+    from boxwright.serving.engine.loading import load_predictor
+
+    (tmp_path / "a.png").write_bytes(encoded(scene(), "PNG"))
+    (tmp_path / "b.png").write_bytes(encoded(Image.effect_noise((9000, 5000), 60), "PNG", compress_level=1))
+    (tmp_path / "c.png").write_bytes(encoded(scene(), "PNG"))
+    predictor = load_predictor(resolve_model(str(finder)))
+    quick = limits(decode_timeout=0.25, max_body_mb=100)
+    first, slow, last = files.look_at(predictor, images_at(str(tmp_path)), quick)
+    assert isinstance(slow.result, DataError) and "was not decoded after 0.25 s" in str(slow.result)
+    assert first.picture == last.picture is not None
+    assert record(slow, 2, "b.png", predictor.info, 0.5)["error"] == str(slow.result)
 
 
 @pytest.fixture

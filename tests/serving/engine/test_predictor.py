@@ -112,10 +112,7 @@ def test_the_predictor_sees_what_the_evaluation_saw(trained: Trained) -> None:
     predictor = load(trained.package)
     names, expected = zip(*by_image(trained), strict=True)
     uris = [str(next(trained.images.parent.rglob(Path(name).name))) for name in names]
-    found = [
-        record(looked, 0, looked.uri, predictor.info, 0.0)
-        for looked in look_at(predictor, uris, LIMITS.max_bytes, LIMITS.max_pixels)
-    ]
+    found = [record(looked, 0, looked.uri, predictor.info, 0.0) for looked in look_at(predictor, uris, LIMITS)]
     assert len(found) == len(expected) > 0
     for told, wanted in zip(found, expected, strict=True):
         assert len(told["detections"]) == len(wanted) > 10

@@ -16,7 +16,7 @@ from boxwright.dataset.annotations import ImageRecord
 from boxwright.dataset.validation.checks import PictureCheck, TwinCheck
 from boxwright.dataset.validation.image_measures import Picture, Place, Twins
 from boxwright.dataset.validation.rules import IMAGE_MISSING, IMAGE_TOO_LARGE, IMAGE_UNDECODABLE, RULES
-from boxwright.images import on_one_line, open_image, unreadable_reason
+from boxwright.images import on_one_line, open_image, too_complex, unreadable_reason
 from boxwright.storage import explain_os_error
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ def _problems(file: BinaryIO, record: ImageRecord, max_megapixels: float) -> lis
         with open_image(file) as image:
             if image.width * image.height > max_megapixels * 1e6:
                 return [(IMAGE_TOO_LARGE.name, f"{image.width} x {image.height}")]
+            if reason := _too_complex(file, image, max_megapixels):
+                return [(IMAGE_UNDECODABLE.name, reason)]
             with _room_for(image):
                 if image.format == "PNG":
                     _verify(file)
@@ -138,6 +140,14 @@ def _problems(file: BinaryIO, record: ImageRecord, max_megapixels: float) -> lis
 
 def _room_for(image: Image.Image) -> AbstractContextManager[Any]:
     return _LARGE if image.width * image.height > _LARGE_PIXELS else nullcontext()
+
+
+def _too_complex(file: BinaryIO, image: Image.Image, max_megapixels: float) -> str | None:
+    position = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(position)
+    return too_complex(data, image.format, image.width * image.height, int(max_megapixels * 1e6))
 
 
 def _verify(file: BinaryIO) -> None:

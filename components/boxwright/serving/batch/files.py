@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from boxwright.config import ServingConfig
 from boxwright.errors import DataError
-from boxwright.serving.engine import Detections, ModelInfo, Picture, Predictor, read_picture
+from boxwright.serving.engine import Decoders, Detections, ModelInfo, Picture, Predictor
 from boxwright.storage import is_leftover, join, list_files, parse_uri, read_bytes
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 BATCH = 8
 _READERS = 4
+# A file and what reading it gave.
+_Read = tuple[str, Picture | DataError]
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,13 @@ def images_at(uri: str) -> list[str]:
     return found
 
 
-def look_at(predictor: Predictor, uris: Sequence[str], max_bytes: int, max_pixels: int) -> Iterator[Looked]:
-    """Runs the model on files, in their order; files that are not images, or too large, give an error each.
+def look_at(predictor: Predictor, uris: Sequence[str], limits: ServingConfig) -> Iterator[Looked]:
+    """Runs the model on files, in their order; files that are no images, too large or too slow give an error each.
 
     Args:
         predictor: the model.
         uris: of the files.
-        max_bytes: largest file.
-        max_pixels: largest image; it bounds a batch as well.
+        limits: largest file and image, which bounds a batch as well, and the seconds in which one is decoded.
 
     Raises:
         UsageError, StorageError: storage cannot be read.
@@ -73,25 +76,38 @@ def look_at(predictor: Predictor, uris: Sequence[str], max_bytes: int, max_pixel
 
     def read(uri: str) -> Picture | DataError:
         try:
-            return read_picture(read_bytes(uri, max_bytes), max_pixels)
+            return decoders.read(read_bytes(uri, limits.max_bytes))
         except DataError as error:
             return error
 
-    waiting: deque[tuple[str, Picture | DataError]] = deque()
-    with ThreadPoolExecutor(_READERS, "read") as pool:
-        for one in _ahead(pool, read, uris):
-            waiting.append(one)
-            if len(waiting) == BATCH or _pixels(waiting) > max_pixels:
-                # The last one is over the limit with the others; alone it is not.
-                last = waiting.pop() if len(waiting) > 1 and _pixels(waiting) > max_pixels else None
-                yield from _run(predictor, waiting)
-                waiting.clear()
-                if last:
-                    waiting.append(last)
-        yield from _run(predictor, waiting)
+    readers = max(1, min(_READERS, len(uris)))
+    with ThreadPoolExecutor(readers, "read") as pool, _decoding(readers, limits) as decoders:
+        for batch in _batches(_ahead(pool, read, uris), limits.max_pixels):
+            yield from _run(predictor, batch)
 
 
-def _ahead(pool: ThreadPoolExecutor, read: Any, uris: Sequence[str]) -> Iterator[tuple[str, Picture | DataError]]:
+@contextmanager
+def _decoding(count: int, limits: ServingConfig) -> Iterator[Decoders]:
+    decoders = Decoders(count, limits.max_pixels, limits.decode_timeout)
+    try:
+        yield decoders
+    finally:
+        decoders.stop()
+
+
+def _batches(ahead: Iterable[_Read], max_pixels: int) -> Iterator[list[_Read]]:
+    """The files that go to the model together: at most `BATCH`, and no more pixels than the largest image has."""
+    waiting: list[_Read] = []
+    for one in ahead:
+        if waiting and (len(waiting) == BATCH or _pixels([*waiting, one]) > max_pixels):
+            yield waiting
+            waiting = []
+        waiting.append(one)
+    if waiting:
+        yield waiting
+
+
+def _ahead(pool: ThreadPoolExecutor, read: Any, uris: Sequence[str]) -> Iterator[_Read]:
     """Results in order, with at most two batches read ahead."""
     left = iter(uris)
     jobs: deque[tuple[str, Future[Picture | DataError]]] = deque(
@@ -107,11 +123,11 @@ def _ahead(pool: ThreadPoolExecutor, read: Any, uris: Sequence[str]) -> Iterator
             job.cancel()
 
 
-def _pixels(waiting: deque[tuple[str, Picture | DataError]]) -> int:
+def _pixels(waiting: Sequence[_Read]) -> int:
     return sum(one.width * one.height for _, one in waiting if isinstance(one, Picture))
 
 
-def _run(predictor: Predictor, waiting: deque[tuple[str, Picture | DataError]]) -> Iterator[Looked]:
+def _run(predictor: Predictor, waiting: Sequence[_Read]) -> Iterator[Looked]:
     results = iter(predictor.predict([one for _, one in waiting if isinstance(one, Picture)]))
     for uri, one in waiting:
         if isinstance(one, Picture):

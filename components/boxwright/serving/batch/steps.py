@@ -125,7 +125,7 @@ def _lines(plan: Plan, shard: int) -> list[dict[str, Any]]:
     keys = plan.images[first : first + plan.config.shard_images]
     predictor = load_predictor(plan.source)
     threshold = predictor.info.threshold if plan.config.threshold is None else plan.config.threshold
-    looked = look_at(predictor, [_image_uri(plan, key) for key in keys], _LIMITS.max_bytes, _LIMITS.max_pixels)
+    looked = look_at(predictor, [_image_uri(plan, key) for key in keys], _LIMITS)
     numbered = enumerate(zip(keys, looked, strict=True), start=first + 1)
     return [record(one, number, key, predictor.info, threshold) for number, (key, one) in numbered]
 

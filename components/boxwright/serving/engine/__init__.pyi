@@ -4,6 +4,7 @@ from .contract import JSON_TYPE as JSON_TYPE
 from .contract import NotAcceptableError as NotAcceptableError
 from .contract import check_content_type as check_content_type
 from .contract import one_line as one_line
+from .decoders import Decoders as Decoders
 from .drawing import draw_answer as draw_answer
 from .engine import Engine as Engine
 from .engine import Seen as Seen

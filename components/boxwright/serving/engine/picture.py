@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from boxwright.errors import DataError
 from boxwright.images import (
     is_quarter_turned,
-    jpeg_scans,
     open_image,
     orientation_of,
     plain_image,
-    png_chunks,
+    too_complex,
     unreadable_reason,
     without_extras,
 )
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _HEADER = 32
-# A progressive JPEG has some ten scans, each as much work as the pixels are many: so many are allowed of the largest
-# image, and more of a smaller one.
-_SCANS_OF_LARGEST, _MOST_SCANS = 20, 200
-# Encoders write a chunk of pixels for 8 kB or more.
-_MOST_CHUNKS = 20_000
 
 
 class RefusedImageError(DataError):
@@ -75,7 +69,8 @@ def read_picture(data: bytes, max_pixels: int) -> Picture:
         with open_image(source) as image:
             if image.width * image.height > max_pixels:
                 raise _too_large(f"{image.width} x {image.height} pixels", max_pixels)
-            _check_cost(data, image, max_pixels)
+            if reason := too_complex(data, image.format, image.width * image.height, max_pixels):
+                raise RefusedImageError("image_too_complex", f"the image has {reason}")
             orientation = orientation_of(image)
             width, height = image.size
             encoded = plain_image(data, image, orientation != 1).data
@@ -95,16 +90,6 @@ def read_picture(data: bytes, max_pixels: int) -> Picture:
     return Picture(encoded, width, height)
 
 
-def _check_cost(data: bytes, image: Image.Image, max_pixels: int) -> None:
-    if image.format == "PNG":
-        if png_chunks(data, _MOST_CHUNKS) > _MOST_CHUNKS:
-            raise _too_complex(f"more than {_MOST_CHUNKS:,} chunks", "save it again as PNG")
-        return
-    most = min(_MOST_SCANS, _SCANS_OF_LARGEST * max_pixels // max(1, image.width * image.height))
-    if jpeg_scans(data, most) > most:
-        raise _too_complex(f"more than {most} scans", "save it as a baseline JPEG")
-
-
 def _check_pixels(data: bytes, image: Image.Image) -> None:
     """Decodes what goes to the model as it came: TensorFlow loses memory with every JPEG that it gives up on."""
     if image.format == "PNG":
@@ -113,10 +98,6 @@ def _check_pixels(data: bytes, image: Image.Image) -> None:
     else:
         image.draft("L", (1, 1))  # reads every bit, and makes few pixels of them
     image.load()
-
-
-def _too_complex(what: str, advice: str) -> RefusedImageError:
-    return RefusedImageError("image_too_complex", f"the image has {what}, too many to decode in time; {advice}")
 
 
 def _too_large(size: str, max_pixels: int) -> RefusedImageError:
