@@ -1,5 +1,3 @@
-from .cost import jpeg_scans as jpeg_scans
-from .cost import png_chunks as png_chunks
 from .cost import too_complex as too_complex
 from .cost import without_extras as without_extras
 from .decoding import encoded_image as encoded_image

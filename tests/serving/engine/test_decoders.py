@@ -12,7 +12,7 @@ import pytest
 from finder import encoded, scene
 from PIL import Image
 
-from boxwright.images import jpeg_scans, png_chunks, without_extras
+from boxwright.images.cost import jpeg_scans, png_chunks, without_extras
 from boxwright.serving.engine.decoders import Decoders
 from boxwright.serving.engine.picture import RefusedImageError, read_picture
 

@@ -18,7 +18,7 @@ from finder import encoded, export_finder, scene, write_facts
 from PIL import Image
 from served import Served, serving
 
-from boxwright.images import jpeg_scans
+from boxwright.images.cost import jpeg_scans
 
 IMAGE = {"Content-Type": "application/x-image"}
 CONNECTIONS = 20

@@ -15,7 +15,6 @@ from .loading import load_predictor as load_predictor
 from .model import ModelInfo as ModelInfo
 from .picture import Picture as Picture
 from .picture import RefusedImageError as RefusedImageError
-from .picture import read_picture as read_picture
 from .predictor import Detections as Detections
 from .predictor import Predictor as Predictor
 from .telemetry import CONTENT_TYPE as CONTENT_TYPE
