@@ -332,7 +332,7 @@ def test_regions_of_two_images_are_not_mixed(tmp_path: Path) -> None:
 
 
 def test_what_is_said_of_a_region_is_no_lost_box(tmp_path: Path) -> None:
-    remark = studio_region()
+    remark = studio_region() | {"type": "textarea"}
     remark["value"] = {key: value for key, value in remark["value"].items() if key != "rectanglelabels"}
     remark["value"]["text"] = ["rusty"]
     unnamed = studio_region(rectanglelabels=[]) | {"id": "b"}

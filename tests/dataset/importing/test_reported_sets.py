@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from foreign import BOX, YOLO_LINE, coco, convert, picture, voc, voc_object, write, yolo
-from tool_exports import studio_region, studio_task
+from foreign import BOX, YOLO_LINE, coco, convert, picture, voc, voc_object, write, write_coco, yolo
+from tool_exports import example, studio_region, studio_task
 
+from boxwright.dataset.examples.tfrecord import write_record
 from boxwright.errors import DataError
 
 
@@ -115,3 +116,158 @@ def test_a_file_without_annotations_is_named(tmp_path: Path) -> None:
     source = write(tmp_path / "set" / "image_info_test.json", json.dumps({"images": [], "categories": []}))
     with pytest.raises(DataError, match=r"image_info_test.json: expected a list annotations, got nothing"):
         convert(source, kind="coco")
+
+
+@pytest.mark.parametrize(
+    ("value", "box"),
+    [
+        ({"x": 20, "y": 20, "width": 30, "height": 20, "rotation": 90}, (20, 20, 40, 80)),
+        ({"x": 20, "y": 20, "width": 30, "height": 20, "rotation": 0}, (40, 20, 100, 40)),
+        ({"x": 10, "y": 20, "width": 10, "height": 60}, (20, 20, 40, 80)),
+        (
+            {"x": 43.117, "y": 54.46, "width": 2.3066, "height": 2.5412, "rotation": 90.17},
+            (83.679, 54.452, 86.234, 59.073),
+        ),
+    ],
+)
+def test_turned_regions_on_an_image_that_is_not_square(
+    tmp_path: Path, value: dict[str, float], box: tuple[float, ...]
+) -> None:
+    picture(tmp_path / "set" / "p0.jpg", size=(200, 100))
+    region = {"type": "rectanglelabels", "original_width": 200, "original_height": 100}
+    task = studio_task([region | {"value": value | {"rectanglelabels": ["bolt"]}}])
+    found = convert(write(tmp_path / "set" / "export.json", json.dumps([task])))
+    assert found.of("p0.jpg")[0][1] == pytest.approx(box, abs=0.002)
+
+
+def test_images_without_annotations_are_negatives_in_coco(tmp_path: Path) -> None:
+    document = coco(["p0.jpg", "p1.jpg", "p2.jpg"])
+    del document["annotations"][1:]
+    del document["annotations"][0]["iscrowd"]
+    found = convert(write_coco(tmp_path / "set", document))
+    assert found.boxes == {"p0.jpg": [("bolt", BOX)], "p1.jpg": [], "p2.jpg": []}
+    assert found.converted.account.came_out.negatives == 2
+
+
+def test_a_group_that_is_called_like_its_class(tmp_path: Path) -> None:
+    document = coco(["p0.jpg", "p1.jpg"])
+    document["categories"] = [
+        {"id": 0, "name": "fish", "supercategory": "none"},
+        {"id": 1, "name": "fish", "supercategory": "fish"},
+        {"id": 2, "name": "trap", "supercategory": "fish"},
+    ]
+    document["annotations"][1]["category_id"] = 2
+    found = convert(write_coco(tmp_path / "set", document))
+    assert found.boxes == {"p0.jpg": [("fish", BOX)], "p1.jpg": [("trap", BOX)]}
+    assert [*found.classes.values()] == ["fish", "trap"] and "they are one class" in found.said
+
+
+def test_classes_from_0_and_annotations_of_one_id(tmp_path: Path) -> None:
+    document = coco(["p0.jpg"], categories=[{"id": 0, "name": "A"}, {"id": 1, "name": "B"}])
+    document["annotations"] = [document["annotations"][0] | {"category_id": key} for key in (0, 1)]
+    found = convert(write_coco(tmp_path / "set", document))
+    assert found.of("p0.jpg") == [("A", BOX), ("B", BOX)] and found.classes == {0: "A", 1: "B"}
+
+
+def test_sides_are_read_by_their_names(tmp_path: Path) -> None:
+    sides = "<ymin>11</ymin><xmin>21</xmin><ymax>50</ymax><xmax>60</xmax>"
+    picture(tmp_path / "set" / "p0.jpg")
+    write(tmp_path / "set" / "p0.xml", voc(f"<object><name>bolt</name><bndbox>{sides}</bndbox></object>"))
+    assert convert(tmp_path / "set").of("p0.jpg") == [("bolt", (20, 10, 60, 50))]
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ((29.2, 86.8, 72.4, 29.2), "corners in the wrong order"),
+        ((101, 61, 40, 30), "corners in the wrong order"),
+        ((381, 41, 405, 80), "box_outside_image"),
+    ],
+)
+def test_boxes_that_a_tool_has_spoilt_are_named(tmp_path: Path, box: tuple[float, ...], words: str) -> None:
+    picture(tmp_path / "set" / "frame.mp4#t=0.jpg")
+    write(tmp_path / "set" / "frame.mp4#t=0.xml", voc(voc_object(box=box), "frame.mp4#t=0.jpg"))
+    found = convert(tmp_path / "set")
+    assert len(found.of("frame.mp4#t=0.jpg")) == 1 and f"{words}" in found.said and "object 1" in found.said
+
+
+def test_lists_of_single_classes_only(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / "set" / "JPEGImages" / f"c{number}.jpg", number)
+        write(tmp_path / "set" / "Annotations" / f"c{number}.xml", voc(voc_object(), f"c{number}.jpg"))
+    main = tmp_path / "set" / "ImageSets" / "Main"
+    write(main / "bolt_train.txt", "c0.jpg -1\nc0.jpg 1\nc1.jpg 1\n")
+    write(main / "bolt_val.txt", "c2.jpg -1\n")
+    found = convert(tmp_path / "set", "validation")
+    assert found.converted.images == {"training": 2, "validation": 1} and set(found.boxes) == {"c2.jpg"}
+
+
+def test_a_file_of_records_for_each_image(tmp_path: Path) -> None:
+    for number in range(3):
+        name = {"image/filename": ("bytes_list", [f"thumb{number}.jpg"])}
+        path = write(tmp_path / "set" / f"thumb{number:04}.tfrecord", b"")
+        with path.open("wb") as file:
+            write_record(file, example(**name))
+    write(tmp_path / "set" / "tf_label_map.pbtxt", "\nitem {\n id: 1\n name: 'bolt'\n}\n")
+    assert set(convert(tmp_path / "set").boxes) == {f"thumb{number}.jpg" for number in range(3)}
+
+
+def test_markup_that_was_saved_as_xml_xml_or_over_the_image(tmp_path: Path) -> None:
+    for number in range(2):
+        picture(tmp_path / "set" / f"p{number}.jpg", number)
+    write(tmp_path / "set" / "p0.xml.xml", voc(voc_object()))
+    write(tmp_path / "set" / "p1.xml", voc(voc_object(), "p1.jpg"))
+    write(tmp_path / "set" / "p1.jpg", voc(voc_object(), "p1.jpg"))
+    with pytest.raises(DataError, match="1 bad record: p1.xml: .*not JPEG or PNG"):
+        convert(tmp_path / "set")
+    assert convert(tmp_path / "set", on_invalid="drop").boxes == {"p0.jpg": [("bolt", BOX)]}
+
+
+def test_table_names_without_an_extension_say_what_is_meant(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "raccoon-1.jpg")
+    rows = "filename;width;height;class;xmin;ymin;xmax;ymax\nraccoon-1;160;120;raccoon;20;20;60;60\n"
+    source = write(tmp_path / "set" / "train_labels.csv", rows)
+    with pytest.raises(DataError, match=r"line 2: image raccoon-1 does not exist; did you mean raccoon-1.jpg"):
+        convert(source)
+    write(source, rows.replace("raccoon-1;", "raccoon-1.jpg;"))
+    assert convert(source).boxes == {"raccoon-1.jpg": [("raccoon", BOX)]}
+
+
+def test_names_of_many_dots_in_yolo(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    picture(folder / "images" / "1670577347.002843.jpg")
+    write(folder / "labels" / "1670577347.002843.txt", YOLO_LINE)
+    write(folder / "labels.txt", "bolt\nnut")
+    assert convert(folder).boxes == {"1670577347.002843.jpg": [("bolt", BOX)]}
+
+
+def test_a_class_behind_the_last_name(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    picture(folder / "obj_train_data" / "0001.jpg")
+    write(folder / "obj_train_data" / "0001.txt", "3 0.5 0.5 0.1 0.1\n\n")
+    write(folder / "obj.names", "k1\n")
+    write(folder / "obj.data", "classes = 1\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n")
+    write(folder / "train.txt", "data/obj_train_data/0001.jpg\n")
+    with pytest.raises(DataError, match=r"0001.txt: line 1: class 3 has no name; obj.names has 1 names"):
+        convert(folder)
+
+
+def test_a_record_for_each_annotation_is_one_image(tmp_path: Path) -> None:
+    box = {"x": 12.5, "y": 100 / 6, "width": 25, "height": 100 / 3, "rectanglelabels": ["bolt"]}
+    record = {"id": 7, "image": "p0.jpg", "label": [box], "annotator": 1, "annotation_id": 1}
+    picture(tmp_path / "set" / "p0.jpg")
+    records = [record, record | {"annotator": 2, "annotation_id": 2}]
+    found = convert(write(tmp_path / "set" / "export.json", json.dumps(records)))
+    assert found.boxes == {"p0.jpg": [("bolt", BOX)]} and "each a record: the last is taken" in found.said
+
+
+def test_frames_of_a_video_that_was_cut_with_a_step(tmp_path: Path) -> None:
+    shape = '<box frame="{}" xtl="20" ytl="20" xbr="60" ybr="60" outside="0"/>'
+    track = f'<track id="0" label="bolt">{shape.format(0)}{shape.format(5)}{shape.format(10)}</track>'
+    for frame in (0, 5):
+        picture(tmp_path / "set" / "images" / f"frame_{frame:06}.PNG", frame)
+    source = write(tmp_path / "set" / "annotations.xml", f"<annotations><meta></meta>{track}</annotations>")
+    with pytest.raises(DataError, match=r"1 bad record: annotations.xml: frame 10: image frame_000010 does not exist"):
+        convert(source)
+    found = convert(source, on_invalid="drop")
+    assert found.boxes == {f"frame_{frame:06}.PNG": [("bolt", BOX)] for frame in (0, 5)}

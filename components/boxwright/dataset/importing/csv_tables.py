@@ -29,8 +29,8 @@ _COLUMNS = {
 }
 # A corner and a size, where there are no two corners.
 _SIZED = {
-    "xmin": ("x", "bbox_x", "xmin", "x_min", "left"),
-    "ymin": ("y", "bbox_y", "ymin", "y_min", "top"),
+    "xmin": ("x", "bbox_x", "left"),
+    "ymin": ("y", "bbox_y", "top"),
     "box width": ("w", "bbox_width", "box_width", "bbox_w", "width"),
     "box height": ("h", "bbox_height", "box_height", "bbox_h", "height"),
 }
@@ -81,7 +81,7 @@ def _named_columns(header: list[str], row: list[str]) -> _Columns | None:
     at = found(_COLUMNS)
     if not set(_SIDES) <= set(at):
         sized = found(_SIZED)
-        if set(sized) != set(_SIZED):
+        if set(sized) != set(_SIZED) or {"xmax", "ymax"} & set(at):
             return None
         taken = set(sized.values())
         at = {column: place for column, place in at.items() if place not in taken} | sized
@@ -147,8 +147,9 @@ def _read_file(
                 continue
             row = {column: cells[at] if at < len(cells) else "" for column, at in columns.at.items()}
             where = f"{shown(file)}: line {line}"
-            if not parts_of(row["filename"]) or any(cells[columns.count :]):
-                expected = "the name of an image" if not parts_of(row["filename"]) else f"{columns.count} columns"
+            is_named = bool(parts_of(row["filename"]))
+            if not is_named or any(cells[columns.count :]) or len(cells) <= max(columns.at.values()):
+                expected = f"{columns.count} columns, got {len(cells)}" if is_named else "the name of an image"
                 account.went_in.boxes += 1
                 account.broken(f"expected {expected}", where, boxes=1)
                 continue

@@ -16,7 +16,7 @@ from boxwright.dataset.importing.writing import appearing, link_or_copy
 from boxwright.errors import DataError, UsageError
 from boxwright.storage import write_atomic, write_json
 
-_YOLO_SPLITS = {"training": "train", "validation": "val", "test": "test"}
+_SHORT_SPLITS = {"training": "train", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,8 @@ def _to_voc(target: _Target) -> None:
                 _add(bounds, name, side)
         path = folder / "Annotations" / f"{stem}.xml"
         write_atomic(path, ET.tostring(root, encoding="utf-8"))
+    listed = "".join(f"{stem}\n" for stem in stems)
+    write_atomic(folder / "ImageSets" / "Main" / f"{_SHORT_SPLITS.get(target.split, 'train')}.txt", listed.encode())
     _note_empty_classes(target)
 
 
@@ -163,7 +165,7 @@ def _note_empty_classes(target: _Target) -> None:
 
 
 def _to_yolo(target: _Target) -> None:
-    found, split = target.annotations, _YOLO_SPLITS.get(target.split, "")
+    found, split = target.annotations, _SHORT_SPLITS.get(target.split, "")
     numbers = {key: number for number, key in enumerate(found.category_ids)}
     stems: dict[str, str] = {}
     for image in found.images:
@@ -192,8 +194,8 @@ def _write_yaml(folder: Path, splits: list[str], names: tuple[str, ...]) -> None
 
     document: dict[str, Any] = {"path": "."}
     for split in splits:
-        document[_YOLO_SPLITS[split]] = "/".join(["images", *([_YOLO_SPLITS[split]] if len(splits) > 1 else [])])
-    document.setdefault("val", document[_YOLO_SPLITS[splits[0]]])  # Ultralytics asks for one
+        document[_SHORT_SPLITS[split]] = "/".join(["images", *([_SHORT_SPLITS[split]] if len(splits) > 1 else [])])
+    document.setdefault("val", document[_SHORT_SPLITS[splits[0]]])  # Ultralytics asks for one
     text = yaml.safe_dump(document | {"names": dict(enumerate(names))}, allow_unicode=True, sort_keys=False)
     write_atomic(folder / "data.yaml", text.encode())
 

@@ -168,7 +168,8 @@ def _region(region: Any, position: int, labelled: set[Any], image: SourceImage, 
         image.size = size_of(region.get("original_width"), region.get("original_height"))
     kind = _kind_of(region)
     if kind is None:
-        _note_unlabelled(value, region.get("id") in labelled, where, account)
+        is_region = region.get("type") in (*_KINDS, *_WITHOUT_BOX) or {"x", "y", "width", "height"} <= set(value)
+        _note_unlabelled(is_region and region.get("id") not in labelled, where, account)
         return
     if whole(region.get("image_rotation") or 0):
         account.noted("the image was turned in the tool; the box is taken as drawn on it as it is shown", where)
@@ -189,9 +190,9 @@ def _region(region: Any, position: int, labelled: set[Any], image: SourceImage, 
     image.objects += [SourceObject(name.strip(), bbox, position) for name in names]
 
 
-def _note_unlabelled(value: dict[str, Any], has_label: bool, where: str, account: Account) -> None:
+def _note_unlabelled(is_region: bool, where: str, account: Account) -> None:
     """Names a result without labels: a region that nobody named, or what says more about one or about the image."""
-    if {"x", "y", "width", "height"} <= set(value) and not has_label:
+    if is_region:
         account.went_in.boxes += 1
         account.left_out("a region without a label", where, boxes=1)
     else:

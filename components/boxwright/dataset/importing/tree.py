@@ -233,11 +233,15 @@ _WORD = re.compile(r"[a-z]+")
 
 
 def split_of(path: str) -> str | None:
-    """The split that a path tells, by its last part that is called like one: `valid/images/x.jpg`, `val2017/x.jpg`."""
-    for part in reversed(PurePosixPath(path).parts):
-        if (split := split_named(part)) is not None:
+    """The split that a path tells: by its first part that is called like one (`train/images/x.jpg`, `val2017/x.jpg`).
+
+    Where no part is, by the last one with such a word in it (`images_train/x.jpg`).
+    """
+    parts = PurePosixPath(path).parts
+    for part in parts:
+        if (split := _SPLIT_OF.get(part.lower().rstrip("0123456789-_"))) is not None:
             return split
-    return None
+    return next((split for part in reversed(parts) if (split := split_named(part)) is not None), None)
 
 
 def split_named(name: str) -> str | None:

@@ -69,9 +69,13 @@ class Lists:
 
 
 def _files(reading: Reading) -> dict[str, list[str]]:
-    """The lists of each folder that has ImageSets; those of single classes have an underscore in their names."""
+    """The lists of each folder that has ImageSets; those of single classes only where there are no others.
+
+    Lists of single classes have an underscore in their names (`bolt_train.txt`), and each has all images of its split.
+    """
     found: dict[str, list[str]] = {}
     for name in sorted(reading.tree.ending(".txt")):
-        if (match := _FOLDER.search(name)) and "_" not in PurePosixPath(name).stem:
+        if match := _FOLDER.search(name):
             found.setdefault(name[: match.start()], []).append(name)
-    return found
+    return {root: [name for name in names if "_" not in PurePosixPath(name).stem] or names
+            for root, names in found.items()}  # fmt: skip

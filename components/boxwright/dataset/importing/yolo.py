@@ -21,6 +21,7 @@ from boxwright.dataset.importing.yolo_names import NAME_LISTS, Names, find_names
 from boxwright.errors import shorten
 
 _LABEL_FOLDERS = ("labels", "label", "annotations", "annots", "txt")
+_IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "obj_train_data", "labels")
 _FEWEST = 5  # columns of an object
 
 
@@ -143,10 +144,7 @@ def _label_candidates(folder: str, folders: dict[str, str]) -> Iterator[str]:
 def _name_of(picture: str) -> str:
     """The name of a picture below the folder of images, without that of the split."""
     parts = picture.split("/")
-    start = 0
-    for position, part in enumerate(parts[:-1]):
-        if part.lower() in ("images", "image", "imgs", "img", "jpegimages", "obj_train_data", "labels"):
-            start = position + 1
+    start = next((at + 1 for at, part in enumerate(parts[:-1]) if part.lower() in _IMAGE_FOLDERS), 0)
     while start < len(parts) - 1 and split_named(parts[start]) is not None:
         start += 1
     return "/".join(parts[start:])
