@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 
 import pytest
+
+from boxwright import quiet
 
 _FIRST = "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR"
 _NOISE = "I0000 00:00:1795.1 7 cudart_stub.cc:31] Could not find cuda drivers"
@@ -61,3 +64,16 @@ def test_what_fails_while_it_is_loaded_is_seen(heard, tmp_path) -> None:
 def test_verbose_keeps_every_line(heard) -> None:
     said = heard(_LOADING, BOXWRIGHT_VERBOSE="1")
     assert _NOISE in said and "Execution 9 failed." in said and "library: worth reading" in said
+
+
+def test_the_registrations_of_an_import_are_no_lines(caplog, monkeypatch) -> None:
+    caplog.set_level(logging.DEBUG)
+    library = logging.getLogger("library.registry")
+    with quiet.quiet_import():
+        library.info("Skipping registering function")
+        library.warning("old")
+    library.info("and then")
+    monkeypatch.setenv(quiet.VERBOSE, "1")
+    with quiet.quiet_import():
+        library.info("asked for")
+    assert [record.getMessage() for record in caplog.records] == ["old", "and then", "asked for"]

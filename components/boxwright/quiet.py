@@ -47,6 +47,18 @@ def quieten_loggers(names: Sequence[str], level: int = logging.WARNING) -> None:
             logging.getLogger(name).setLevel(level)
 
 
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """No line below a warning is logged while a library is imported that tells its own registrations."""
+    before = logging.root.manager.disable
+    if not is_verbose():
+        logging.disable(max(before, logging.INFO))
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 def _nothing(record: logging.LogRecord) -> bool:
     del record
     return False

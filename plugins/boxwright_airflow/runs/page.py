@@ -16,12 +16,12 @@ from boxwright_airflow.runs.view import page_values
 from boxwright_airflow.training_tasks import in_order
 
 # The page has what tasks returned, and a line of a failed one's log.
-_GUARDS = [READ_RUN, READ_XCOM, READ_LOGS]
+GUARDS = [READ_RUN, READ_XCOM, READ_LOGS]
 
 
 def router() -> APIRouter:
     """`/runs/{dag_id}/{run_id}` and below."""
-    routes = APIRouter(prefix="/runs/{dag_id}/{run_id}", dependencies=_GUARDS)
+    routes = APIRouter(prefix="/runs/{dag_id}/{run_id}", dependencies=GUARDS)
 
     @routes.get("")
     def whole(request: Request, allowed: MayChange, dag_id: str, run_id: str) -> HTMLResponse:

@@ -15,6 +15,7 @@ from .parsing import file_of as file_of
 from .parsing import raw_id as raw_id
 from .parsing import read_document as read_document
 from .parsing import read_image as read_image
+from .parsing import scan_document as scan_document
 from .reading import SIZE_LIMIT as SIZE_LIMIT
 from .reading import annotations_of as annotations_of
 from .reading import annotations_uri as annotations_uri

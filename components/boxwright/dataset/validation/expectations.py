@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from boxwright.dataset.validation.checks import ClassCheck, Expectation, RecordCheck
 from boxwright.dataset.validation.rules import Rule
-from boxwright.quiet import quieten_loggers
+from boxwright.quiet import quiet_import, quieten_loggers
 from boxwright.storage import write_json
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def _without_remote(page: str) -> str:
 def great_expectations() -> Any:
     """The library, told before its import that it must not report its use to its makers."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations
+    with quiet_import():
+        import great_expectations
 
     # Its import sets both to INFO, whatever was there before.
     quieten_loggers(("great_expectations", "great_expectations.data_context.types.base"))
