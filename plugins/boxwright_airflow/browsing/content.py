@@ -86,12 +86,18 @@ class Split:
         return sorted(Counter(rule for one in self.pictures for rule in one.rules).items())
 
 
-def read_split(uri: str, annotations_file: str = ANNOTATIONS_FILE, findings: Iterable[Finding] = ()) -> Split:
+def read_split(
+    uri: str,
+    annotations_file: str = ANNOTATIONS_FILE,
+    bbox_format: str = "corners",
+    findings: Iterable[Finding] = (),
+) -> Split:
     """Reads a split for people to look at; broken records are told, and do not keep the others from being seen.
 
     Args:
         uri: of its folder.
         annotations_file: name of its annotations file.
+        bbox_format: as runs have it; boxes that are clearly of the other format are drawn as such, and it is said.
         findings: of its validation, if it was validated; those of the file's form are found here.
 
     Raises:
@@ -100,7 +106,7 @@ def read_split(uri: str, annotations_file: str = ANNOTATIONS_FILE, findings: Ite
     allowed_here().check_place(uri)
     file = annotations_uri(uri, annotations_file)
     allowed_here().check_place(file)
-    plain = _read(uri, file, stat(file).etag)
+    plain = _read(uri, file, stat(file).etag, bbox_format)
     return _with_findings(plain, list(findings))
 
 
@@ -126,27 +132,28 @@ def read_image(split: Split, file_name: str) -> tuple[bytes, str]:
 
 # Two, as people go back and forth between the splits of one dataset.
 @lru_cache(maxsize=2)
-def _read(uri: str, file: str, _etag: str) -> Split:
+def _read(uri: str, file: str, _etag: str, bbox_format: str) -> Split:
     annotations, faults = scan_document(read_document(read_bytes(file, ANNOTATIONS_LIMIT), file))
-    outlines, undrawn = _outlines(annotations)
+    outlines, undrawn = _outlines(annotations, bbox_format)
     pictures = tuple(Picture(image, tuple(outlines[image.id])) for image in annotations.images)
     return Split(uri, pictures, (*map(str, faults), *undrawn))
 
 
-def _outlines(annotations: Annotations) -> tuple[dict[int, list[Outline]], list[str]]:
+def _outlines(annotations: Annotations, bbox_format: str) -> tuple[dict[int, list[Outline]], list[str]]:
     """The boxes of each image id, and a line for every one that cannot be drawn."""
     outlines: dict[int, list[Outline]] = {image.id: [] for image in annotations.images}
     images = {image.id: image for image in annotations.images}
     numbers = np.array([box.bbox for box in annotations.boxes], np.float64).reshape(-1, 4)
     owners = [images[box.image_id] for box in annotations.boxes]
     sizes = np.array([(owner.width, owner.height) for owner in owners], np.float64).reshape(-1, 2)
-    config = ValidationConfig()
+    config = ValidationConfig.model_validate({"bbox_format": bbox_format})
     verdict = judge({"": evidence_of(numbers, sizes, config.box_tolerance)}, config)[""]
-    if verdict.reading is None:
-        return outlines, [f"no box is drawn, as their format cannot be told: {verdict.counts}"]
-    undrawn = []
+    reading = verdict.reading or (verdict.mistaken_for if verdict.mistaken_for in ("corners", "coco") else None)
+    if reading is None:
+        return outlines, [f"no box is drawn, as their format is none that is known: {verdict.counts}"]
+    undrawn = [f"boxes are drawn as {reading}, not as {bbox_format}: {verdict.counts}"] if verdict.counts else []
     rows = {category: row for row, category in enumerate(annotations.category_ids)}
-    for box, corners in zip(annotations.boxes, corners_of(numbers, verdict.reading).tolist(), strict=True):
+    for box, corners in zip(annotations.boxes, corners_of(numbers, reading).tolist(), strict=True):
         left, top, right, bottom = corners
         place = (left, top, right - left, bottom - top)
         if not np.isfinite(place).all() or min(place[2:]) <= 0:

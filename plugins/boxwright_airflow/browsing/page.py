@@ -57,6 +57,7 @@ class Source:
         address: of its page, below the pages' own.
         fixed: what its addresses have besides what is wanted.
         annotations_file: name of the annotations files.
+        bbox_format: of its boxes, as runs have it.
         findings: of its validation, if it was validated.
     """
 
@@ -65,6 +66,7 @@ class Source:
     address: str
     fixed: Mapping[str, str]
     annotations_file: str = ANNOTATIONS_FILE
+    bbox_format: str = "corners"
     findings: Sequence[Finding] = ()
 
     def link(self, query: str, below: str = "") -> str:
@@ -81,7 +83,7 @@ class Source:
         if split not in self.splits:
             raise HTTPException(404, f"there is no split {split}; there are {', '.join(self.splits)}")
         found = [one for one in self.findings if one.split == split]
-        return read_split(self.splits[split], self.annotations_file, found)
+        return read_split(self.splits[split], self.annotations_file, self.bbox_format, found)
 
 
 def _wanted(
@@ -136,12 +138,14 @@ def _validated(run: Run) -> Source:
         raise HTTPException(404, f"run {run.run_id} has no validation report: {'; '.join(results.problems)}")
     files = {name: str(facts.get("annotations", "")) for name, facts in report.splits.items()}
     folders = {name: file.rpartition("/")[0] for name, file in files.items()}
+    config = run.config()
     return Source(
         f"of run {run.run_id}",
         folders,
         f"/runs/{run.dag_id}/{run.run_id}/images",
         {},
-        next((file.rpartition("/")[2] for file in files.values()), ANNOTATIONS_FILE),
+        config.annotations_file,
+        config.data_validation.bbox_format,
         report.findings,
     )
 

@@ -12,7 +12,9 @@ import pytest
 from foreign import BOX, YOLO_LINE, coco, convert, picture, voc, voc_object, write, write_coco, yolo
 from tool_exports import MAKERS, example, manifest_line, studio_region, studio_task
 
+from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.examples.tfrecord import write_record
+from boxwright.dataset.sample.generate import generate_sample
 from boxwright.errors import DataError
 
 
@@ -66,9 +68,31 @@ def test_images_that_are_named_by_their_url(tmp_path: Path) -> None:
     assert found.boxes == {"p0.jpg": [("bolt", BOX)]} and "the name is that of coco_url" in found.said
 
 
-def test_corners_in_coco_are_noted(tmp_path: Path) -> None:
-    assert "bbox fits the images as corners" in convert(changed_coco(tmp_path / "set", bbox=[100, 80, 150, 110])).said
-    assert "as corners" not in convert(changed_coco(tmp_path / "other", bbox=[100, 80, 90, 30])).said
+def test_corners_in_coco_are_taken_as_corners(tmp_path: Path) -> None:
+    found = convert(changed_coco(tmp_path / "set", bbox=[100, 80, 150, 110]))
+    assert found.of("p0.jpg") == [("bolt", (100, 80, 150, 110))]
+    assert "taken as [xmin, ymin, xmax, ymax]" in found.said
+    plain = convert(changed_coco(tmp_path / "other", bbox=[100, 80, 90, 30]))
+    assert plain.of("p0.jpg") == [("bolt", (100, 80, 190, 110))] and "xmin" not in plain.said
+
+
+def test_boxwrights_own_sets_come_through_as_they_are(tmp_path: Path) -> None:
+    generate_sample(tmp_path / "sample", images=20)
+    found = convert(tmp_path / "sample", "training")
+    for split in ("training", "validation", "test"):
+        mine = load_annotations(tmp_path / "sample" / split / "annotations.json")
+        come = load_annotations(found.folder.parent / split / "annotations.json")
+        assert {box.bbox for box in come.boxes} == {box.bbox for box in mine.boxes}
+
+
+def test_few_boxes_over_the_edge_make_no_corners(tmp_path: Path) -> None:
+    document = coco(["p0.jpg"])
+    one = document["annotations"][0]
+    document["annotations"] = [one | {"id": n, "bbox": [20 + n, 20, 30, 30]} for n in range(20)]
+    document["annotations"].append(one | {"id": 20, "bbox": [100, 80, 150, 110]})
+    write_coco(tmp_path / "set", document)
+    found = convert(tmp_path / "set")
+    assert ("bolt", (20, 20, 50, 50)) in found.of("p0.jpg") and "xmin" not in found.said
 
 
 def test_one_file_of_splits_has_the_images_of_its_split(tmp_path: Path) -> None:

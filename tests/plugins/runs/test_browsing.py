@@ -84,6 +84,17 @@ def test_broken_records_are_told_and_hide_no_others(dataset: Path, look: Any) ->
     assert "annotations[7]" in page and "unknown class 5" in page
 
 
+def test_boxes_of_the_other_format_are_drawn_and_told(dataset: Path, look: Any) -> None:
+    file = dataset / "training" / "annotations.json"
+    content = json.loads(file.read_text())
+    for one in content["annotations"]:
+        one["bbox"] = [20, 8, 15, 6]
+    file.write_text(json.dumps(content))
+    page = look("/browse", dataset=str(dataset))
+    assert "boxes are drawn as coco, not as corners" in page
+    assert '<rect x="20.0" y="8.0" width="15.0" height="6.0"' in page
+
+
 def test_only_images_of_allowed_places_are_handed_out(
     dataset: Path, look: Any, monkeypatch: pytest.MonkeyPatch, visit: Any
 ) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from boxwright.config import ValidationConfig
+from boxwright.dataset.annotations import evidence_of, judge
 from boxwright.dataset.importing.numbers import (
     around,
     around_all,
@@ -109,6 +112,8 @@ class _File:
             self.split = None
         self.groups: set[str] = set()
         self.classes: dict[str, int | None] = {}
+        # Boxes as they stand there, with their image and the numbers: corner and size, if they are COCO's.
+        self.written: list[tuple[SourceImage, SourceObject, BBox]] = []
 
     def read(self) -> list[SourceImage]:
         document = _document(self.reading.tree.path(self.file), self.file)
@@ -116,9 +121,7 @@ class _File:
         labels = self._categories(document.get("categories", []))
         images, twice, dropped = self._images(document["images"])
         self._annotations(document["annotations"], images, twice, dropped, labels)
-        if _look_like_corners(images.values()):
-            reason = "bbox fits the images as corners, and not as corner and size: is it a set that Boxwright wrote?"
-            self.account.noted(reason, self.at("annotations"))
+        self._mend_corners()
         return list(images.values())
 
     def at(self, *record: str | int) -> str:
@@ -205,8 +208,30 @@ class _File:
             elif bbox is None:
                 self.account.left_out("no bbox and no segmentation", self.at("annotations", index), boxes=1)
             else:
-                owner.objects.append(SourceObject(label, bbox, index, whole(record.get("iscrowd") or 0) == 1
-                                                  or record.get("iscrowd") is True))  # fmt: skip
+                crowd = whole(record.get("iscrowd") or 0) == 1 or record.get("iscrowd") is True
+                owner.objects.append(SourceObject(label, bbox, index, crowd))
+                self._note_written(owner, record)
+
+    def _note_written(self, owner: SourceImage, record: dict[str, Any]) -> None:
+        """Keeps the numbers of a box that was taken as they say."""
+        made, written = owner.objects[-1], record.get("bbox")
+        if isinstance(written, list) and len(written) == 4:
+            x, y, width, height = (number(side, "each number of bbox") for side in written)
+            if made.bbox == corners(x, y, width, height):
+                self.written.append((owner, made, (x, y, width, height)))
+
+    def _mend_corners(self) -> None:
+        """Takes the boxes as corners, which Boxwright and some scripts write, where nearly all are possible only so."""
+        boxes = np.array([numbers for _, _, numbers in self.written], np.float64).reshape(-1, 4)
+        sizes = np.array([owner.size or (np.nan, np.nan) for owner, _, _ in self.written], np.float64).reshape(-1, 2)
+        config = ValidationConfig.model_validate({"bbox_format": "auto"})
+        evidence = evidence_of(boxes, sizes, config.box_tolerance)
+        if not evidence.boxes or judge({"": evidence}, config)[""].reading != "corners":
+            return
+        for _, found, numbers in self.written:
+            found.bbox = numbers
+            reason = "box taken as [xmin, ymin, xmax, ymax]: as [x, y, width, height] too many leave their images"
+            self.account.changed(reason, self.at("annotations", found.at))
 
     def _owner(
         self, record: dict[str, Any], images: dict[Id, SourceImage], twice: set[Id], dropped: set[Id]
@@ -270,19 +295,6 @@ class _File:
         if key is None:
             raise BrokenError(f"expected id, got {shorten(record.get('id'))}")
         return name
-
-
-def _look_like_corners(images: Iterable[SourceImage]) -> bool:
-    """Whether all boxes fit their images as (xmin, ymin, xmax, ymax), and one does not as it should be."""
-    over = False
-    for image in images:
-        for found in image.objects:
-            xmin, ymin, xmax, ymax = found.bbox
-            right, bottom = xmax - xmin, ymax - ymin  # the numbers as written
-            if image.size is None or not xmin < right <= image.size[0] or not ymin < bottom <= image.size[1]:
-                return False
-            over = over or xmax > image.size[0] + 1 or ymax > image.size[1] + 1
-    return over
 
 
 def _document(path: Path, file: str) -> dict[str, Any]:
