@@ -6,7 +6,8 @@ an event of the asset `object_detection_dataset` announces data; the event's ext
 
 Every step can be killed and repeated. Steps after the training run one after the other on purpose: ML Metadata's
 SQLite file has one writer. `training` and `output` come from the trigger form, and where that is empty (scheduled
-runs, backfills) from the Airflow Variables `boxwright_training_uri` and `boxwright_output_uri`.
+runs, backfills) from the Airflow Variables `boxwright_training_uri` and `boxwright_output_uri`. A run of the schedule
+without a dataset is skipped.
 
 The tasks in their order; `choose_seed` decides which of those after it run:
 """
@@ -32,7 +33,8 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     is_paused_upon_creation=True,
-    max_active_runs=1,
+    # The pool decides how many of them train.
+    max_active_runs=16,
     tags=["boxwright", "object-detection", "training"],
     params=run_params(),
     default_args=task_defaults(),

@@ -12,12 +12,10 @@ from contextlib import contextmanager
 
 from airflow.sdk import Variable
 
+from boxwright.airflow_api import VARIABLES
 from boxwright.config import Limit, Settings
 from boxwright.errors import UsageError
 from boxwright.storage import ROLE, Allowed, environment, parse_uri
-
-# Scheduled runs have nobody to fill the form: what is empty is looked up here when a task runs.
-VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
 
 
 def allowed_here() -> Allowed:

@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from boxwright.airflow_api import XCOM_EXIT_CODE
+from boxwright.airflow_api import VARIABLES, XCOM_EXIT_CODE
 from boxwright.config import ModelReference, RunInfo
 from boxwright.errors import BoxwrightError
 from boxwright.pipeline import Leaves, find_node
-from boxwright_airflow.allowed import VARIABLES, allowed_here, limited
+from boxwright_airflow.allowed import allowed_here, limited
 from boxwright_airflow.connection import lent_credentials
 from boxwright_airflow.links import LINKS, XCOM_REPORT
 from boxwright_airflow.run_settings import RUN_DEFAULTS, config_from_params
@@ -119,6 +119,7 @@ def resolve_run(context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
     """The run's settings, with the dates in its URIs filled in, and the run.
 
     Raises:
+        AirflowSkipException: the clock started the run, and nobody has said on which data.
         AirflowFailException: a required param is empty.
         UsageError: a param is unknown or invalid, or a URI asks for an interval that the run does not have.
         NotAllowedError: an administrator's list lacks what they name, wherever they come from.
@@ -126,9 +127,21 @@ def resolve_run(context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
     from boxwright.config import resolve_templates
 
     run = run_info(context)
+    _skip_without_data(context)
     config = resolve_templates(resolve_config(context["params"], params_of_event(context["dag_run"])), run)
     allowed_here().check(config)
     return config, run
+
+
+def _skip_without_data(context: Mapping[str, Any]) -> None:
+    """Skips a run of the clock that has no dataset: unpausing the DAG starts one, though nobody asked for it."""
+    variable = VARIABLES["training"]
+    by_clock = context["dag_run"].run_type == "scheduled"
+    if by_clock and not context["params"].get("training") and not Variable.get(variable, default=None):
+        raise AirflowSkipException(
+            f"nothing to train on: runs of the schedule take their dataset from the Airflow Variable {variable}, "
+            "which is not set"
+        )
 
 
 def run_info(context: Mapping[str, Any]) -> RunInfo:

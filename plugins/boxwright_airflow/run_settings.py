@@ -7,14 +7,18 @@ none of them has a default here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk import Param
+from airflow.sdk import Param, Variable
 from pydantic import BaseModel
 
+from boxwright.airflow_api import VARIABLES
 from boxwright.config import (
+    SAMPLE_URI,
     SECTIONS,
+    SPLITS,
     BatchInferenceConfig,
     Hyperparameters,
     RunConfig,
@@ -24,7 +28,7 @@ from boxwright.config import (
     parse_record,
 )
 from boxwright.model import MODELS, ModelSpec
-from boxwright_airflow.allowed import VARIABLES, allowed_here
+from boxwright_airflow.allowed import allowed_here
 
 RUN_DEFAULTS = {name: field.default for name, field in RunConfig.model_fields.items() if not field.is_required()}
 
@@ -103,10 +107,24 @@ def _run_param(name: str, section: str) -> Param:
     if name == "model_id":
         schema["enum"] = list(MODELS)
     text = str(field.description)
+    if name in SPLITS and (sample := os.environ.get(SAMPLE_URI)):
+        schema["examples"] = [f"{sample}/{name}"]
+        text += f" For example {sample}/{name}."
     if name in VARIABLES:
-        text += f" When empty, the Airflow Variable `{VARIABLES[name]}` is taken."
+        return _required_param(name, schema, section, text)
     default = None if field.is_required() else field.default
     return _param(default, schema if default is not None else _nullable(schema), name, section, text)
+
+
+def _required_param(name: str, schema: dict[str, Any], section: str, text: str) -> Param:
+    """A param that has to be filled in unless an Airflow Variable holds what is taken instead."""
+    variable = VARIABLES[name]
+    if value := Variable.get(variable, default=None):
+        text += f" When empty: {value}, from the Airflow Variable `{variable}`."
+        return _param(None, _nullable(schema), name, section, text)
+    text += f" Required, unless the Airflow Variable `{variable}` is set."
+    # Airflow refuses a schedule beside a param that must not be null and is.
+    return _param("", schema, name, section, text)
 
 
 def _hyperparameter(name: str, section: str) -> Param:

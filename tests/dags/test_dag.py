@@ -94,7 +94,7 @@ def test_faults_are_retried(dag: DAG) -> None:
 def test_the_schedule_has_intervals_and_no_surprises(dag: DAG) -> None:
     assert isinstance(dag.timetable, AssetOrTimeSchedule)
     assert isinstance(dag.timetable.timetable, CronDataIntervalTimetable)
-    assert (dag.catchup, dag.is_paused_upon_creation, dag.max_active_runs) == (False, True, 1)
+    assert (dag.catchup, dag.is_paused_upon_creation, dag.max_active_runs) == (False, True, 16)
     assert dag.start_date.isoformat() == "2026-01-01T00:00:00+00:00"
 
 

@@ -9,14 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import boto3
 import psutil
 import pytest
 from live_runs import DATASET, RUN_SECONDS, STEP_SECONDS, TEST_SECONDS, FirstRun, log_in
 from pages import Visit, visiting
-from weekly_runs import CONF, backfill, dataset_of, register_todays_champion
+from weekly_runs import backfill, dataset_of, register_todays_champion
 
 from boxwright.airflow_api.client import AirflowClient
 from boxwright.airflow_api.trigger import DAG_ID
@@ -90,20 +89,15 @@ class LiveStack:
         return state, {task.task_id: task.state for task in tasks}
 
     def switch_on(self) -> None:
-        """Unpauses the training DAG, and ends the run of the last week that its schedule then creates.
-
-        That run is not deleted: a scheduler that is at work on a run when it is deleted ends.
-        """
+        """Unpauses the training DAG, and waits until the run of last week that its schedule then creates is skipped."""
         self.airflow.wait_for_dag(DAG_ID)
         self.airflow.set_paused(DAG_ID, False)
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            for run_id in [name for name in self.airflow.runs(DAG_ID) if name.startswith("scheduled__")]:
-                self.airflow.request(
-                    "PATCH", f"/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}", json={"state": "failed"}
-                )
-                return
-            time.sleep(0.5)
+        (run_id,) = self.wait_for(
+            lambda: [name for name in self.airflow.runs(DAG_ID) if name.startswith("scheduled__")],
+            "the run of the schedule",
+        )
+        state, tasks = self.finish(run_id)
+        assert (state, set(tasks.values())) == ("success", {"skipped"})
 
 
 @pytest.fixture(scope="session")
@@ -181,7 +175,6 @@ def two_weeks(weekly: LiveStack) -> dict[int, str]:
 def bad(ready: LiveStack) -> str:
     """The id of a run on an announced dataset that is not there; it has failed."""
     (asset,) = ready.airflow.request("GET", "/assets", params={"name_pattern": "object_detection_dataset"})["assets"]
-    ready.airflow.request("POST", "/variables", json={"key": "boxwright_output_uri", "value": CONF["output"]})
     extra = {"training": "s3://boxwright/announced/nothing-here", "annotations_file": "missing.json"}
     ready.airflow.request("POST", "/assets/events", json={"asset_id": asset["id"], "extra": extra})
     (run_id, *_) = ready.wait_for(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from live_runs import FIRST, MODEL, PATIENCE, SETTINGS, FirstRun
 from pages import Visit, keep
@@ -65,6 +65,8 @@ def _trigger_by_form(visit: Visit) -> None:
     values = {name: str(value) for name, value in SETTINGS.items()} | {"seed_mode": "pretrained"}
     for section, names in FORM.items():
         form.get_by_role("button", name=section, exact=True).click()
+        if section == "Data":
+            _look_at_data(form)
         for name in names:
             field = form.locator(f"[name=element_{name}]")
             if name in CHOICES:
@@ -79,6 +81,16 @@ def _trigger_by_form(visit: Visit) -> None:
     form.locator("[name=dagRunId]").fill(FIRST)
     form.get_by_role("button", name="Trigger", exact=True).click()
     form.wait_for(state="detached")
+
+
+def _look_at_data(form: Any) -> None:
+    """A person who types a dataset alone needs no more: it is marked, an example is offered, results have a place."""
+    training = form.locator("[name=element_training]")
+    offered = form.locator(f"#{training.get_attribute('list')} option").all_inner_texts()
+    assert offered == ["s3://boxwright/datasets/sample-200/training"]
+    labels = form.locator("label").all_inner_texts()
+    assert "Training*" in [label.replace("\n", "") for label in labels] and "Output" in labels
+    form.get_by_text("When empty: s3://boxwright/runs").wait_for()
 
 
 def _serve(command: str, stack: LiveStack, image: Path) -> None:

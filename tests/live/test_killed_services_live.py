@@ -40,7 +40,7 @@ def test_services_and_a_supervisor_that_are_killed_come_back(stack: LiveStack) -
 
 @pytest.mark.long
 def test_a_training_goes_on_without_its_scheduler_and_api_server(ready: LiveStack) -> None:
-    trigger(ready, "survivor", epochs=60, force=True)
+    trigger(ready, "survivor", epochs=30, force=True)
     ready.wait_for(lambda: epochs_done(ready, "survivor") > 0, "an epoch")
     kill(ready, KILLED)
     ready.wait_for(lambda: all_ready(ready), f"{KILLED} to come back")

@@ -71,3 +71,10 @@ def test_everything_listens_on_this_machine_only(stack: LiveStack) -> None:
         if connection.status == psutil.CONN_LISTEN
     ]
     assert listening and set(listening) == {"127.0.0.1"}
+
+
+def test_what_a_first_run_needs_is_there_and_a_persons_own_stays(stack: LiveStack) -> None:
+    variable = stack.airflow.request("GET", "/variables/boxwright_output_uri")
+    assert variable["value"] == "s3://boxwright/runs"
+    assert not stack.airflow.ensure_variable("boxwright_output_uri", "s3://boxwright/other", "")
+    assert stack.airflow.request("GET", "/variables/boxwright_output_uri") == variable

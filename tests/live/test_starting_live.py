@@ -90,6 +90,26 @@ def test_the_later_week_goes_on_from_the_earlier_ones_model(weekly: LiveStack, t
     assert (later["fetch_pretrained"], later["resolve_parent"]) == ("skipped", "success")
 
 
+@pytest.mark.long
+def test_two_clicks_run_side_by_side_and_train_one_after_the_other(weekly: LiveStack) -> None:
+    names = ("click-0", "click-1")
+    for week, name in enumerate(names):
+        conf = CONF | {"training": dataset_of(week), "seed_mode": "pretrained", "model_name": "clicks", "force": True}
+        weekly.airflow.trigger(DAG_ID, name, conf)
+    weekly.wait_for(
+        lambda: [weekly.airflow.runs(DAG_ID).get(name) for name in names] == ["running"] * 2, "both runs to be active"
+    )
+    assert [weekly.finish(name)[0] for name in names] == ["success"] * 2
+    first, second = sorted(training_times(weekly, name) for name in names)
+    assert first[1] <= second[0]
+
+
+def training_times(stack: LiveStack, run_id: str) -> tuple[str, str]:
+    """When a run's training began and ended."""
+    found = stack.airflow.request("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/fine_tune")
+    return found["start_date"], found["end_date"]
+
+
 def test_announced_data_starts_a_run_on_it(weekly: LiveStack, bad: str) -> None:
     (task,) = [one for one in weekly.airflow.tasks(DAG_ID, bad) if one.task_id == "validate_annotations"]
     assert task.state == "failed"

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from boxwright.airflow_api import XCOM_EXIT_CODE
 from boxwright.config import RunConfig
@@ -114,11 +114,32 @@ def test_wrong_params_fail_for_good_before_the_node_starts(runner: Runner, param
     assert runner.calls == []
 
 
+@pytest.mark.parametrize("training", [None, ""])
+def test_a_run_of_the_clock_without_data_is_skipped_and_says_why(runner: Runner, training: str | None) -> None:
+    with pytest.raises(AirflowSkipException, match="nothing to train on: .* Variable boxwright_training_uri"):
+        run(PARAMS | {"training": training})
+    assert runner.calls == []
+
+
+@pytest.mark.parametrize("run_type", ["manual", "backfill", "asset_triggered"])
+def test_a_run_that_was_asked_for_fails_without_data(runner: Runner, run_type: str) -> None:
+    operator = BoxwrightStepOperator(task_id="a_task", node="evaluate")
+    with pytest.raises(AirflowFailException, match="param training is empty, and so is the Airflow Variable"):
+        operator.execute(context(PARAMS | {"training": ""}, run_type=run_type))  # type: ignore[arg-type]
+
+
+def test_a_run_of_the_clock_takes_the_variable(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_TRAINING_URI", "/set")
+    run(PARAMS | {"training": ""})
+    ((config, _, _),) = runner.calls
+    assert config.training == "/set"
+
+
 def test_credentials_in_a_summary_or_a_message_are_masked(runner: Runner) -> None:
     runner.answer = {"tracking": "postgresql://airflow:hunter2@db:5432/mlflow", "nested": [{"uri": "s3://b/k"}]}
     assert run() == {"tracking": "postgresql://***@db:5432/mlflow", "nested": [{"uri": "s3://b/k"}]}
     runner.error = UsageError("http://me:hunter2@mlflow/api: 403")
-    with pytest.raises(AirflowFailException, match=r"^http://\*\*\*@mlflow/api: 403$"):
+    with pytest.raises(AirflowFailException, match=r"^http://mlflow/api: 403$"):
         run()
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from boxwright.config import SECTIONS, Hyperparameters, RunConfig, parse_config
+from boxwright.airflow_api.trigger import VARIABLES
+from boxwright.config import SAMPLE_URI, SECTIONS, SPLITS, Hyperparameters, RunConfig, parse_config
 from boxwright.config.parsing import PREFIXES, run_fields
 from boxwright.errors import UsageError
 from boxwright.model.catalogue import MODELS
-from boxwright_airflow.allowed import VARIABLES
 from boxwright_airflow.run_settings import batch_inference_params, config_from_params, run_params
 
 REQUIRED = {"training": "s3://b/data", "output": "s3://b/out"}
@@ -78,10 +78,31 @@ def test_what_an_empty_hyperparameter_stands_for_is_told(name: str, defaults: li
     assert told.startswith(defaults[0]) and all(default in told for default in defaults)
 
 
-def test_the_required_ones_tell_their_variable() -> None:
+def test_the_required_ones_are_marked_and_tell_their_variable() -> None:
+    """Airflow's form marks what must not be null; a schedule beside it needs a default that is not."""
     for name, variable in VARIABLES.items():
         param = run_params()[name]
-        assert param.value is None and f"**{variable}**" in param.schema["description_md"]
+        assert (param.value, param.schema["type"]) == ("", "string")
+        assert f"Required, unless the Airflow Variable **{variable}** is set." in param.schema["description_md"]
+    with pytest.raises(UsageError, match="training is required"):
+        config_from_params(filled(output="s3://b/out"))
+
+
+def test_what_a_variable_holds_is_not_required_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_OUTPUT_URI", "s3://b/runs")
+    param = run_params()["output"]
+    assert (param.value, param.schema["type"]) == (None, ["string", "null"])
+    told = "When empty: s3://b/runs, from the Airflow Variable **boxwright_output_uri**."
+    assert told in param.schema["description_md"]
+
+
+def test_the_splits_of_the_sample_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "examples" not in run_params()["training"].schema
+    monkeypatch.setenv(SAMPLE_URI, "s3://b/sample")
+    for split in SPLITS:
+        schema = run_params()[split].schema
+        assert schema["examples"] == [f"s3://b/sample/{split}"]
+        assert f"For example s3://b/sample/{split}." in schema["description_md"]
 
 
 def test_no_code_in_a_description_which_would_cover_the_lines_around_it() -> None:

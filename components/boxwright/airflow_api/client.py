@@ -82,6 +82,23 @@ class AirflowClient:
         if name not in {pool["name"] for pool in pools}:
             self.request("POST", "/pools", json={"name": name, "slots": slots, "description": description})
 
+    def ensure_variable(self, key: str, value: str, description: str) -> bool:
+        """Sets a Variable that is not there, and returns whether it did; one that is there keeps its value."""
+        path = f"/variables/{quote(key, safe='')}"
+        answer = self._send("GET", path, {})
+        if answer.is_error and answer.status_code != 404:
+            raise _explain(answer, "GET", path)
+        if answer.is_success:
+            return False
+        self.request("POST", "/variables", json={"key": key, "value": value, "description": description})
+        return True
+
+    def parse_again(self, dag_id: str) -> None:
+        """Has a DAG's file parsed soon, if Airflow knows the DAG: what its form shows may have changed."""
+        if self._has_dag(dag_id):
+            token = self.request("GET", f"/dags/{quote(dag_id)}")["file_token"]
+            self.request("PUT", f"/parseDagFile/{quote(token)}")
+
     def wait_for_dag(self, dag_id: str, timeout: float = 120.0) -> None:
         """Waits until Airflow has parsed the DAG.
 

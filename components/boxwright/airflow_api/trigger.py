@@ -11,6 +11,9 @@ from boxwright.airflow_api.client import AirflowClient, TaskState
 from boxwright.config import PIPELINE
 
 DAG_ID = PIPELINE
+# The Airflow Variables that are taken for required params that are empty: runs of the schedule have nobody to fill the
+# form.
+VARIABLES = {"training": "boxwright_training_uri", "output": "boxwright_output_uri"}
 
 
 def start(client: AirflowClient, params: dict[str, Any], run_id: str | None = None) -> str:

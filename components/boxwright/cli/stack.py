@@ -21,11 +21,13 @@ def up(
     ] = False,
 ) -> None:
     """Starts S3, MLflow and Airflow on this machine and keeps them running; what runs well is left alone."""
-    from boxwright.stack import manager, notice, progress
+    from boxwright.stack import manager, notice, place_sample, progress
 
-    errors = Console(stderr=True)
-    stack, _ = manager.up(Settings.from_environment(), free_ports=free_ports, on_ready=progress.ready_line(errors))
+    settings, errors = Settings.from_environment(), Console(stderr=True)
+    stack, _ = manager.up(settings, free_ports=free_ports, on_ready=progress.ready_line(errors))
+    sample = place_sample(settings, stack, lambda uri: errors.print(f"uploading a sample to {uri}", soft_wrap=True))
     Console().print(progress.addresses(stack), soft_wrap=True)
+    errors.print(f"a dataset to begin with: {sample}/training", soft_wrap=True)
     if line := notice(stack.folder):
         errors.print(line, soft_wrap=True)
 

@@ -30,5 +30,6 @@ from .run_info import new_run as new_run
 from .serving import BatchInferenceConfig as BatchInferenceConfig
 from .serving import ServingConfig as ServingConfig
 from .settings import BEAM_ARGS as BEAM_ARGS
+from .settings import SAMPLE_URI as SAMPLE_URI
 from .settings import Settings as Settings
 from .uri_dates import resolve_templates as resolve_templates

@@ -11,6 +11,8 @@ from typing import Any
 from boxwright.errors import UsageError
 
 BEAM_ARGS = "BOXWRIGHT_BEAM_PIPELINE_ARGS"
+# Where a dataset is whose splits the trigger form offers as examples.
+SAMPLE_URI = "BOXWRIGHT_SAMPLE_URI"
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,16 @@ from boxwright.airflow_api import DAG_ID, AirflowClient
 from boxwright.config import ANNOTATIONS_FILE, Settings
 from boxwright.errors import UsageError
 from boxwright.stack import manager, progress
-from boxwright.stack.environment import BUCKET, Stack
+from boxwright.stack.environment import BUCKET, RESULTS, SAMPLE_IMAGES, Stack, sample_uri
 from boxwright.stack.outcome import outcome
+from boxwright.stack.sample import sample_folder
 from boxwright.stack.uploading import stack_variables, upload_dataset
 
 if TYPE_CHECKING:
     from boxwright.packaging import RunFacts
 
-IMAGES = 200
+IMAGES = SAMPLE_IMAGES
 EPOCHS = 7
-SEED = 0
-OUTPUT = f"s3://{BUCKET}/runs"
 # Other tools call the first split "train".
 SPLIT_FOLDERS = {"training": ("training", "train"), "validation": ("validation",), "test": ("test",)}
 START_TIMEOUT = 60.0
@@ -74,7 +73,7 @@ def run_demo(
         client.wait_for_dag(DAG_ID)
         run_id = f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         conf = _splits(_place_dataset(settings, console, dataset, images, run_id))
-        conf |= {"output": OUTPUT, "model_name": "sample" if dataset is None else "detector"}
+        conf |= {"output": RESULTS, "model_name": "sample" if dataset is None else "detector"}
         if dataset is None:
             # A few passes over a few images, to show the way: two of its classes look alike, and that takes longer.
             conf["gate_classes_told_apart"] = False
@@ -100,8 +99,7 @@ def _place_dataset(settings: Settings, console: Console, dataset: str | None, im
     if dataset is not None and "://" in dataset:
         return dataset
     if dataset is None:
-        name = f"sample-{images}"
-        folder, uri = _sample(settings, name, images), f"s3://{BUCKET}/datasets/{name}"
+        folder, uri = sample_folder(settings, images), sample_uri(images)
     else:
         folder = Path(dataset).expanduser().resolve()
         if not folder.is_dir():
@@ -113,16 +111,6 @@ def _place_dataset(settings: Settings, console: Console, dataset: str | None, im
     console.print(f"uploading {folder} to {uri}", soft_wrap=True)
     upload_dataset(folder, uri)
     return uri
-
-
-def _sample(settings: Settings, name: str, images: int) -> Path:
-    from boxwright.dataset.sample import generate_sample
-
-    folder = settings.home / "demo" / name
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        generate_sample(folder, images=images, seed=SEED)
-    return folder
 
 
 def _splits(uri: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from boxwright.config import Limit, Settings
+from boxwright.config import SAMPLE_URI, Limit, Settings
 from boxwright.errors import UsageError
 from boxwright.stack.database import database_url
 from boxwright.stack.keys import load_secrets, write_mlflow_keys, write_private, write_seaweed_keys
@@ -18,6 +18,10 @@ from boxwright.stack.ports import HOST, Ports, configured_ports, load_ports
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BUCKET = "boxwright"
+# Where results go unless a run says otherwise.
+RESULTS = f"s3://{BUCKET}/runs"
+# A dataset to begin with, which `boxwright.stack.sample` draws.
+SAMPLE_IMAGES = 200
 ADMIN = "admin"
 MLFLOW_AUTH = "mlflow-auth.ini"
 REGION = "us-east-1"
@@ -125,7 +129,13 @@ def stack_environment(stack: Stack, base: Mapping[str, str]) -> dict[str, str]:
     }
     # Who starts runs in this Airflow names what lies in the stack's own bucket, and what its owner allows beside it.
     allowed = ",".join(part for part in (f"s3://{BUCKET}", base.get(Limit.URIS)) if part)
-    return kept | own | added_environment(stack) | of_mlflow | {str(Limit.URIS): allowed}
+    ours = {str(Limit.URIS): allowed, SAMPLE_URI: sample_uri(SAMPLE_IMAGES)}
+    return kept | own | added_environment(stack) | of_mlflow | ours
+
+
+def sample_uri(images: int) -> str:
+    """The place of a sample of so many images in the stack's bucket; its splits lie below."""
+    return f"s3://{BUCKET}/datasets/sample-{images}"
 
 
 def added_environment(stack: Stack) -> dict[str, str]:
@@ -177,6 +187,9 @@ def _airflow_settings(stack: Stack) -> dict[str, str]:
         "workers__execution_api_retries": "20",
         "workers__execution_api_retry_wait_max": "10",
         "logging__base_log_folder": str(stack.airflow_home / "logs"),
+        # A DAG takes two seconds to parse, and on a machine that trains it may take many times as long.
+        "core__dagbag_import_timeout": "150",
+        "dag_processor__dag_file_processor_timeout": "180",
         "dag_processor__parsing_processes": "1",
         "dag_processor__refresh_interval": "30",
         "usage_data_collection__enabled": "False",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from boxwright.airflow_api import AirflowClient
+from boxwright.airflow_api import DAG_ID, VARIABLES, AirflowClient
 from boxwright.config import Settings
 from boxwright.errors import StorageError
 from boxwright.pipeline import GPU_POOL
@@ -21,6 +21,7 @@ from boxwright.stack import supervisor
 from boxwright.stack.database import note_tables, tables_version
 from boxwright.stack.environment import (
     ADMIN,
+    RESULTS,
     Stack,
     find_stack,
     open_stack,
@@ -75,7 +76,7 @@ def up(settings: Settings, *, free_ports: bool = False, on_ready: OnReady | None
         write_files(stack)
         try:
             _start(stack, table, on_ready or (lambda name, seconds: None))
-            client_of(stack).ensure_pool(GPU_POOL, GPU_SLOTS, "One training at a time on the accelerator.")
+            _furnish(client_of(stack))
         except BaseException:
             if len(missing) == len(services):
                 _end(stack, table)
@@ -108,6 +109,13 @@ def is_running(settings: Settings) -> bool:
 def client_of(stack: Stack) -> AirflowClient:
     """A client that logs in to the stack's Airflow as its administrator."""
     return AirflowClient(stack.airflow_url, ADMIN, stack.password)
+
+
+def _furnish(airflow: AirflowClient) -> None:
+    """Gives Airflow what runs need that name nothing but a dataset; what somebody has set stays."""
+    airflow.ensure_pool(GPU_POOL, GPU_SLOTS, "One training at a time on the accelerator.")
+    if airflow.ensure_variable(VARIABLES["output"], RESULTS, "Where results go unless a run says otherwise."):
+        airflow.parse_again(DAG_ID)
 
 
 def _choose_stack(settings: Settings, free_ports: bool) -> tuple[Stack, ProcessTable]:
