@@ -49,9 +49,9 @@ def there_and_back(tmp_path: Path, kind: str, seed: int) -> None:
     assert found.said.startswith(kind) and "broken" not in found.said
     left_out = [remark.reason for remark in found.converted.account.losses]
     assert not left_out or (kind == "open-images" and all("no label names" in reason for reason in left_out))
-    settings = {"training": str(found.folder), "output": str(tmp_path / "models")}
-    report = examine(parse_config(settings), None)
-    assert not report.errors, report.errors
+    if not seed:  # it takes seconds
+        report = examine(parse_config({"training": str(found.folder), "output": str(tmp_path / "models")}), None)
+        assert not report.errors, report.errors
     for name in EXPORTS:
         export_dataset(found.folder, tmp_path / name, name, strict=True)
         assert rounded(convert(tmp_path / name).boxes) == rounded(found.boxes), name

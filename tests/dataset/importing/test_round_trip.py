@@ -16,6 +16,7 @@ from PIL import Image
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.importing.conversion import ConvertOptions, convert_dataset
 from boxwright.dataset.importing.export import EXPORTS, export_dataset
+from boxwright.dataset.importing.splitting import near_pairs
 from boxwright.errors import DataError, UsageError
 
 NAMES = st.sampled_from(["bolt", "nuts & bolts", "<5mm", "driver's seat", "no", "007", "螺栓", "a: b", "#x", "écrou"])
@@ -143,6 +144,30 @@ def test_near_duplicates_stay_together(tmp_path: Path) -> None:
     convert_dataset(source, tmp_path / "out", ConvertOptions(split="0.5,0.25,0.25"))
     near = [names for names in splits_of(tmp_path / "out").values() if any(name.startswith("near") for name in names)]
     assert len(near) == 1 and "cam0_000.png" in near[0]
+
+
+def test_equal_files_without_a_look_stay_together(tmp_path: Path) -> None:
+    """A flat picture is like any other; a copy of it in another split is refused by validation all the same."""
+    source = drawn(tmp_path / "set", 8)
+    for number in range(4):
+        shade = (10 * (number // 2), 0, 0)
+        Image.new("RGB", (160, 120), shade).save(source / "images" / f"flat{number}.png")
+    found = convert_dataset(source, tmp_path / "out", ConvertOptions(split="0.5,0.25,0.25"))
+    names = splits_of(tmp_path / "out").values()
+    assert all(
+        len(own & {f"flat{number}.png", f"flat{number + 1}.png"}) in (0, 2) for own in names for number in (0, 2)
+    )
+    assert [remark.places for remark in found.account.remarks if "near-duplicates" in remark.reason] == [
+        ["flat0.png and flat1.png", "flat2.png and flat3.png"]
+    ]
+
+
+def test_a_long_video_of_one_scene_is_one_group() -> None:
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 2**63, dtype=np.uint64)
+    frames = [scene ^ (np.uint64(1) << np.uint64(bit)) for bit in rng.permutation(63)]
+    pairs = list(near_pairs(np.array([*frames, scene ^ np.uint64(0xFFFFF)], np.uint64)))
+    assert {index for pair in pairs for index in pair} == set(range(63)) and len(pairs) <= 5 * 63
 
 
 @pytest.mark.parametrize(

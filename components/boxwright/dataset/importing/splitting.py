@@ -20,6 +20,7 @@ from boxwright.dataset.importing.naming import SPLITS
 from boxwright.dataset.importing.records import shown
 from boxwright.dataset.importing.writing import ReadyImage
 from boxwright.errors import UsageError
+from boxwright.storage import explain_os_error
 
 NEAR = 4  # bits of 64 by which near-duplicates differ at most
 _ROWS, _COLUMNS = 8, 9
@@ -81,26 +82,52 @@ def _name(image: ReadyImage) -> str:
     return image.image.out_name
 
 
-def _groups(images: Sequence[ReadyImage], group_by: str | None, account: Account) -> list[list[int]]:
-    leaders = list(range(len(images)))
+class _Union:
+    """Indices that belong together, as far as pairs of them say."""
 
-    def leader(index: int) -> int:
-        while leaders[index] != index:
-            leaders[index] = leaders[leaders[index]]
-            index = leaders[index]
+    def __init__(self, count: int) -> None:
+        self._leaders = list(range(count))
+
+    def join(self, pairs: Iterable[tuple[int, int]]) -> None:
+        for one, other in pairs:
+            self._leaders[self._leader(other)] = self._leader(one)
+
+    def groups(self) -> list[list[int]]:
+        found: dict[int, list[int]] = defaultdict(list)
+        for index in range(len(self._leaders)):
+            found[self._leader(index)].append(index)
+        return list(found.values())
+
+    def _leader(self, index: int) -> int:
+        while self._leaders[index] != index:
+            self._leaders[index] = self._leaders[self._leaders[index]]
+            index = self._leaders[index]
         return index
 
-    for one, other in _same_name(images, group_by):
-        leaders[leader(other)] = leader(one)
-    for one, other in near_pairs(np.array([difference_hash(image) for image in images], np.uint64)):
-        account.noted(
-            "near-duplicates, kept in one split", f"{shown(_name(images[one]))} and {shown(_name(images[other]))}"
-        )
-        leaders[leader(other)] = leader(one)
-    groups: dict[int, list[int]] = defaultdict(list)
-    for index in range(len(images)):
-        groups[leader(index)].append(index)
-    return list(groups.values())
+
+def _groups(images: Sequence[ReadyImage], group_by: str | None, account: Account) -> list[list[int]]:
+    union = _Union(len(images))
+    same_name = list(_same_name(images, group_by))
+    union.join(alike(images))
+    for group in union.groups():
+        if len(group) > 1:
+            first = " and ".join(shown(_name(images[index])) for index in group[:2])
+            more = f" and {len(group) - 2} more" if len(group) > 2 else ""
+            account.noted("near-duplicates, kept in one split", f"{first}{more}")
+    union.join(same_name)
+    return union.groups()
+
+
+def alike(images: Sequence[ReadyImage]) -> Iterable[tuple[int, int]]:
+    """Pairs of indices of the same file or of near-duplicates, enough of them to tell which belong together."""
+    first: dict[bytes | int, int] = {}
+    for index, image in enumerate(images):
+        for mark in _marks(image):
+            if (earlier := first.setdefault(mark, index)) != index:
+                yield earlier, index
+    hashes = np.array([mark for mark in first if isinstance(mark, int)], np.uint64)
+    for one, other in near_pairs(hashes):
+        yield first[int(hashes[one])], first[int(hashes[other])]
 
 
 def _same_name(images: Sequence[ReadyImage], group_by: str | None) -> Iterable[tuple[int, int]]:
@@ -120,47 +147,57 @@ def _same_name(images: Sequence[ReadyImage], group_by: str | None) -> Iterable[t
         raise UsageError(f"--group-by {group_by!a} fits the name of no image, such as {shown(_name(images[0]))}")
 
 
-def difference_hash(image: ReadyImage) -> int:
-    """64 bits of a picture as it is stored; 0 where it cannot be decoded, or is flat."""
-    from PIL import Image
-
-    from boxwright.images import open_image
-
+def _marks(image: ReadyImage) -> Iterable[bytes | int]:
+    """The digest of a picture's bytes, and its difference hash where it has one."""
     try:
         data = image.data or (image.image.content and image.image.content())
         if data is None:
             assert image.image.path is not None
             data = image.image.path.read_bytes()
+    except OSError as error:
+        raise explain_os_error(error, image.image.where) from error
+    yield hashlib.sha256(data).digest()
+    if (found := difference_hash(data)) is not None:
+        yield found
+
+
+def difference_hash(data: bytes) -> int | None:
+    """64 bits of a picture as it is stored; None where it cannot be decoded, or is flat and so like any other."""
+    from PIL import Image
+
+    from boxwright.images import open_image
+
+    try:
         with open_image(io.BytesIO(data)) as picture:
             picture.draft("L", (64, 64))  # a JPEG is decoded small, which takes a fraction of the time
             small = np.asarray(picture.convert("L").resize((_COLUMNS, _ROWS), Image.Resampling.BOX), np.int16)
     except Exception:  # Pillow raises many types on broken bytes; validation names them
-        return 0
+        return None
     bits = (np.diff(small, axis=1) > 0).reshape(-1)
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+    return int.from_bytes(np.packbits(bits).tobytes(), "big") or None
 
 
 def near_pairs(hashes: np.ndarray) -> Iterable[tuple[int, int]]:
-    """Pairs of indices whose hashes differ in at most `NEAR` bits; a flat picture's hash, 0, is like no other.
+    """Pairs of indices of different hashes that differ in at most `NEAR` bits, enough to tell which belong together.
 
     Two hashes that differ in at most 4 bits are equal in one of five parts, and only such are compared.
     """
-    seen: set[tuple[int, int]] = set()
     for shift, bits in ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12)):
         buckets: dict[int, list[int]] = defaultdict(list)
         for index, key in enumerate(((hashes >> np.uint64(shift)) & np.uint64((1 << bits) - 1)).tolist()):
-            if hashes[index]:
-                buckets[key].append(index)
+            buckets[key].append(index)
         for members in buckets.values():
-            yield from _near_in(hashes, members, seen)
+            yield from _near_in(hashes, np.array(members))
 
 
-def _near_in(hashes: np.ndarray, members: list[int], seen: set[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    own = hashes[members]
-    for position, index in enumerate(members[:-1]):
-        distances = np.bitwise_count(own[position + 1 :] ^ own[position])
-        for offset in np.flatnonzero(distances <= NEAR).tolist():
-            pair = (index, members[position + 1 + offset])
-            if pair not in seen:
-                seen.add(pair)
-                yield pair
+def _near_in(hashes: np.ndarray, remaining: np.ndarray) -> Iterable[tuple[int, int]]:
+    """A pair for each hash that is near one which was found before: as many as hashes, not as pairs."""
+    while len(remaining) > 1:
+        centres, remaining = [int(remaining[0])], remaining[1:]
+        while centres and len(remaining):
+            centre = centres.pop()
+            near = np.bitwise_count(hashes[remaining] ^ hashes[centre]) <= NEAR
+            found = remaining[near].tolist()
+            remaining = remaining[~near]
+            centres += found
+            yield from ((centre, other) for other in found)
