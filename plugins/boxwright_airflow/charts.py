@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 Points = Sequence[tuple[float, float]]
 
 _COLOURS = 4
+_DATES = ("%Y-%m-%d", "%m-%d %H:%M", "%H:%M:%S", "%H:%M:%S.%f")
 _TICKS = 4
 _WIDTH, _BAR, _GAP, _LABELS, _VALUES = 860, 14, 12, 190, 60
 
@@ -115,7 +116,7 @@ def time_chart(title: str, series: Mapping[str, Sequence[Point]]) -> LineChart |
             _line(name, number, [mark(point) for point in sorted(of_series, key=lambda point: point.when)])
             for number, (name, of_series) in enumerate(series.items())
         ),
-        tuple(Tick(frame.x(step), _day(first + (last - first) * step, last - first)) for step in steps),
+        tuple(Tick(frame.x(step), text) for step, text in zip(steps, _dates(first, last, steps), strict=True)),
         tuple(Tick(frame.y(step), f"{top * step:.2g}") for step in steps),
     )
 
@@ -183,8 +184,14 @@ def _round_up(value: float) -> float:
     return max(0.1, math.ceil(value * 10 - 1e-9) / 10) if value <= 1 else float(math.ceil(value))
 
 
-def _day(moment: datetime, span: timedelta) -> str:
-    return moment.astimezone(UTC).strftime("%H:%M" if span < timedelta(hours=12) else "%Y-%m-%d")
+def _dates(first: datetime, last: datetime, steps: Sequence[float]) -> list[str]:
+    """The moments at these shares of a time, as exactly as it takes for no two to read alike."""
+    moments = [(first + (last - first) * step).astimezone(UTC) for step in steps]
+    for form in _DATES:
+        texts = [moment.strftime(form) for moment in moments]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,18 @@ def test_values_over_time_stand_between_the_edges_in_their_order() -> None:
     assert time_chart("AP", {"a": []}) is None and time_chart("AP", {"a": [early]}) is not None
 
 
+@pytest.mark.parametrize(
+    ("span", "texts"),
+    [
+        (timedelta(days=2), ["01-05 00:00", "01-05 12:00", "01-06 00:00", "01-06 12:00", "01-07 00:00"]),
+        (timedelta(minutes=2), ["00:00:00", "00:00:30", "00:01:00", "00:01:30", "00:02:00"]),
+    ],
+)
+def test_no_two_dates_of_an_axis_read_alike(span: timedelta, texts: list[str]) -> None:
+    chart = time_chart("AP", {"a": [Point(DAY, 0.1, "v1"), Point(DAY + span, 0.2, "v2")]})
+    assert chart is not None and [tick.text for tick in chart.x_ticks] == texts
+
+
 def test_curves_over_epochs_leave_out_what_is_no_number() -> None:
     chart = epoch_chart("Loss", {"loss": [(1, 2.0), (2, float("nan")), (3, 1.0)], "none": [(1, float("inf"))]}, 5)
     assert chart is not None and [line.name for line in chart.lines] == ["loss"]

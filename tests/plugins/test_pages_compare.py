@@ -40,6 +40,8 @@ def test_other_images_are_warned_about_and_names_escaped(visit: Make, make_versi
     answer = visit("viewer").get("/compare?v=detector/1&v=detector/2")
     assert answer.status_code == 200
     assert "different images" in answer.text and "metrics.json cannot be read" in answer.text
+    # From the registry's tags, where a count is a number like all others.
+    assert re.search(r'images</th>(<td class="number">72</td>){2}', answer.text)
     assert "<svg onload" not in answer.text and "&lt;svg onload" in answer.text
 
 
