@@ -53,6 +53,11 @@ def test_a_rotated_box_of_cvats_coco(tmp_path: Path) -> None:
     assert found.of("p0.jpg") == [("bolt", (30, 20, 50, 60))] and "made around a rotated one" in found.said
 
 
+@pytest.mark.parametrize("side", [1e308, "1e308", float("inf"), float("nan"), True, None])
+def test_numbers_that_are_none(tmp_path: Path, side: Any) -> None:
+    refused(changed_coco(tmp_path / "set", bbox=[side, 1, side, 1]), "annotations[0]: expected each number of bbox")
+
+
 def test_an_empty_box_beside_a_polygon(tmp_path: Path) -> None:
     outline = [[20, 20, 60, 20, 60, 60]]
     found = convert(changed_coco(tmp_path / "set", bbox=[0, 0, 0, 0], segmentation=outline))

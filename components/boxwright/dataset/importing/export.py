@@ -12,9 +12,9 @@ from boxwright.config import ANNOTATIONS_FILE
 from boxwright.dataset.annotations import Annotations, BBox, Box, ImageRecord, load_annotations, splits_below
 from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.records import place, shown
-from boxwright.dataset.importing.writing import appearing, link_or_copy
+from boxwright.dataset.importing.writing import appearing, link_or_copy, write_document
 from boxwright.errors import DataError, UsageError
-from boxwright.storage import write_atomic, write_json
+from boxwright.storage import write_atomic
 
 _SHORT_SPLITS = {"training": "train", "validation": "val", "test": "test"}
 
@@ -89,14 +89,14 @@ def _to_coco(target: _Target) -> None:
     found, folder = target.annotations, target.folder / target.split
     for image in found.images:
         _bring(target, image, folder / "images")
-    write_json(
+    write_document(
         folder / ANNOTATIONS_FILE,
         {
-            "images": [
+            "images": (
                 {"id": image.id, "file_name": image.file_name, "width": image.width, "height": image.height}
                 for image in found.images
-            ],
-            "annotations": [
+            ),
+            "annotations": (
                 {
                     "id": number,
                     "image_id": box.image_id,
@@ -107,8 +107,8 @@ def _to_coco(target: _Target) -> None:
                 }
                 for number, box in enumerate(found.boxes, 1)
                 for xmin, ymin, xmax, ymax in [box.bbox]
-            ],
-            "categories": [{"id": key, "name": found.categories[key]} for key in found.category_ids],
+            ),
+            "categories": ({"id": key, "name": found.categories[key]} for key in found.category_ids),
         },
     )
 

@@ -9,12 +9,13 @@ from typing import Any
 from boxwright.dataset.importing.records import BBox, BrokenError
 from boxwright.errors import shorten
 
+_LARGEST = 1e12
 _LARGEST_SIDE = 65_535
 _LARGEST_SHARE = 10
 
 
 def number(value: Any, name: str = "a number") -> float:
-    """A finite number, also where it is written as text.
+    """A finite number, also where it is written as text; sums of some stay finite.
 
     Raises:
         BrokenError: it is not one.
@@ -24,7 +25,7 @@ def number(value: Any, name: str = "a number") -> float:
             read = float(value)
         except (ValueError, OverflowError):
             read = math.nan
-        if math.isfinite(read):
+        if abs(read) < _LARGEST:
             return read
     raise BrokenError(f"expected {name} as a finite number, got {shorten(value)}")
 
