@@ -177,6 +177,8 @@ def test_anchors_that_fit_and_those_that_do_not() -> None:
 def test_the_captions_tell_what_the_charts_show() -> None:
     fits, tiny = [40.0, 30, 70, 52.5], [40.0, 30, 44, 33]  # 24 and 3.2 pixels at an input of 320
     split = boxes_of(fits, fits, fits, tiny, [0, 0, 0, 0], [np.nan, 0, 1, 1])
+    _, without_anchors, _ = draw_charts({"training": split}, Anchors(320))
+    assert without_anchors.caption.endswith("at the model's input of 320 px.")
     classes, shapes, places = draw_charts({"training": split}, ANCHORS)
     assert "1 class; boxes: 6 in training" in classes.caption
     assert "input of 320 px" in shapes.caption and "25.0% of the boxes" in shapes.caption

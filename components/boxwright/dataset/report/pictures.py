@@ -26,17 +26,17 @@ Numbers = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Anchors:
-    """The boxes that a detector starts from, as plain numbers: this package knows no models.
+    """A detector's input, and the boxes that it starts from, as plain numbers: this package knows no models.
 
     Attributes:
         image_size: input height and width in pixels.
-        sizes: square roots of the areas of the anchors, in input pixels.
+        sizes: square roots of the areas of the anchors, in input pixels; none for a detector without anchors.
         aspect_ratios: heights over widths.
     """
 
     image_size: int
-    sizes: tuple[float, ...]
-    aspect_ratios: tuple[float, ...]
+    sizes: tuple[float, ...] = ()
+    aspect_ratios: tuple[float, ...] = ()
 
 
 def draw_charts(splits: Mapping[str, SplitBoxes], anchors: Anchors | None) -> list[Chart]:
@@ -115,6 +115,8 @@ def _shape_caption(shapes: _Shapes, anchors: Anchors | None) -> str:
     text += f"{low:.0f} and {high:.0f} px"
     if anchors is None:
         return f"{text}, in pixels of the images."
+    if not anchors.sizes:
+        return f"{text}, at the model's input of {anchors.image_size} px."
     missed = float(np.mean(best_overlap(shapes.width, shapes.height, anchors) < _MATCH))
     return (
         f"{text}, at the model's input of {anchors.image_size} px. {missed:.1%} of the boxes overlap no anchor by "
