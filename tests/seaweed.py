@@ -33,6 +33,7 @@ class Seaweed:
     metrics: str | None = None
     access_key: str = ACCESS_KEY
     secret_key: str = field(default=SECRET_KEY, repr=False)
+    sockets: tuple[Path, ...] = field(default=(), repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,6 +70,8 @@ class Seaweed:
         # SIGTERM takes 17 s; it keeps every object over SIGKILL, and here none is wanted.
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        for socket_file in self.sockets:
+            socket_file.unlink(missing_ok=True)
 
 
 def start(folder: Path, metrics: bool = False, ports: list[int] | None = None) -> Seaweed:
@@ -97,7 +100,8 @@ def start(folder: Path, metrics: bool = False, ports: list[int] | None = None) -
             start_new_session=True,
             env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
         )
-    server = Seaweed(f"http://127.0.0.1:{ports[0]}", process, log, f"http://127.0.0.1:{counters}" if counters else None)
+    address = f"http://127.0.0.1:{ports[0]}"
+    server = Seaweed(address, process, log, counters and f"http://127.0.0.1:{counters}", sockets=_sockets(ports))
     try:
         _wait(server)
     except BaseException:
@@ -116,6 +120,14 @@ def _command(folder: Path, config: Path, ports: list[int]) -> list[str]:
         "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
         f"-master.port={master_port}", f"-volume.port={volume_port}", f"-filer.port={filer_port}",
     ]  # fmt: skip
+
+
+def _sockets(ports: list[int]) -> tuple[Path, ...]:
+    """What it leaves in /tmp when it is killed."""
+    grpc = (
+        f"{part}-grpc-{port + 10_000}" for part, port in zip(("s3", "master", "volume", "filer"), ports, strict=True)
+    )
+    return tuple(Path(f"/tmp/seaweedfs-{name}.sock") for name in (*grpc, f"s3-{ports[0]}"))
 
 
 def free_ports(count: int) -> list[int]:
