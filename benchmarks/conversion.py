@@ -5,7 +5,8 @@ opens the header of every image, accounts for every record, and links the images
 datumaro reads the same set and writes it as COCO with its images, and `pycocotools` merely loads and indexes the file.
 datumaro does not fit into this environment: `--datumaro-python` names the interpreter of one with it.
 
-Each measurement has a process of its own, one after the other. Peak memory is the process's own.
+Each measurement has a process of its own, one after the other. CPU seconds are those of all its threads, and differ
+little beside other work; peak memory is the process's own.
 """
 
 from __future__ import annotations
@@ -98,8 +99,8 @@ def _link_pictures(records: list[dict], folder: Path, cache: Path) -> None:
             os.link(original, folder / record["file_name"])
 
 
-def measure(program: str, source: Path, kind: str, python: str) -> tuple[str, float, float]:
-    """What a program printed, its seconds, and its peak memory in megabytes."""
+def measure(program: str, source: Path, kind: str, python: str) -> tuple[str, float, float, float]:
+    """What a program printed, its seconds, its CPU seconds, and its peak memory in megabytes."""
     with tempfile.TemporaryDirectory(dir=source.parent) as scratch:
         values = f"source, out, kind = {str(source)!r}, {scratch + '/out'!r}, {kind!r}\n"
         environment = os.environ | {"PYTHONPATH": f"{ROOT}/components"}
@@ -109,7 +110,8 @@ def measure(program: str, source: Path, kind: str, python: str) -> tuple[str, fl
         printed = process.stdout.read().strip()
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
-    return printed.splitlines()[-1] if not status and printed else f"exit {status}", seconds, usage.ru_maxrss / 1024
+    answer = printed.splitlines()[-1] if not status and printed else f"exit {status}"
+    return answer, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -129,10 +131,10 @@ def main() -> None:
     if given.datumaro_python:
         rows.insert(1, ("COCO", "datumaro: convert", DATUMARO, coco, "coco", given.datumaro_python))
         rows.append(("YOLO", "datumaro: convert", DATUMARO, yolo, "yolo", given.datumaro_python))
-    table = Table("set", "what", "images and boxes", "seconds", "MB")
+    table = Table("set", "what", "images and boxes", "seconds", "CPU seconds", "MB")
     for of_set, name, program, source, kind, python in rows:
-        printed, seconds, megabytes = measure(program, source, kind, python)
-        table.add_row(of_set, name, printed, f"{seconds:.1f}", f"{megabytes:.0f}")
+        printed, seconds, cpu_seconds, megabytes = measure(program, source, kind, python)
+        table.add_row(of_set, name, printed, f"{seconds:.1f}", f"{cpu_seconds:.1f}", f"{megabytes:.0f}")
     Console().print(table)
 
 

@@ -12,6 +12,7 @@ from tool_exports import example
 from boxwright.dataset.examples.tfrecord import write_record
 from boxwright.dataset.importing.conversion import convert_dataset
 from boxwright.dataset.importing.export import export_dataset
+from boxwright.errors import UsageError
 
 
 def test_splits_without_training_keep_equal_names_apart(tmp_path: Path) -> None:
@@ -111,3 +112,33 @@ def test_pictures_of_folders_that_no_label_names_are_counted(tmp_path: Path) -> 
 def test_a_set_of_one_split_has_no_splits(tmp_path: Path, split: str) -> None:
     yolo(tmp_path / "set" / split)
     assert convert_dataset(tmp_path / "set", tmp_path / "out").images == {"": 2}
+
+
+@pytest.mark.parametrize(
+    ("written", "on_disk", "words"),
+    [
+        ("a%20b.jpg", "a b.jpg", "the name is taken as percent-encoded: a.json: images[0]: a%20b.jpg"),
+        ("a%20b.jpg", "a%20b.jpg", ""),
+        ("https://host.example/x/a%20b.jpg?signature=1", "a b.jpg", ""),
+        ("a?d=1.jpg", "a?d=1.jpg", ""),
+        ("p0.jpg ", "p0.jpg", ""),
+    ],
+)
+def test_names_of_servers(tmp_path: Path, written: str, on_disk: str, words: str) -> None:
+    picture(tmp_path / "set" / on_disk)
+    found = convert(write(tmp_path / "set" / "a.json", json.dumps(coco([written]))))
+    assert found.boxes == {on_disk: [("bolt", BOX)]} and words in found.said
+
+
+def test_classes_that_look_alike_are_noted(tmp_path: Path) -> None:
+    document = coco(["p0.jpg"], categories=[{"id": 1, "name": "caf\u00e9"}, {"id": 2, "name": "Cafe\u0301"}])
+    said = convert(write_coco(tmp_path / "set", document)).said
+    assert "classes whose names differ in case or Unicode form only: caf\u00e9 and Cafe\u0301" in said
+
+
+def test_what_is_not_recognised_says_what_is_there(tmp_path: Path) -> None:
+    for number in range(2):
+        picture(tmp_path / "set" / f"p{number}.jpg", number)
+    write(tmp_path / "set" / "notes.md", "x")
+    with pytest.raises(UsageError, match="not recognised as any of .*; it has 2 .jpg, 1 .md; give --from"):
+        convert_dataset(tmp_path / "set", tmp_path / "out")

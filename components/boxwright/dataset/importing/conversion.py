@@ -18,6 +18,7 @@ from boxwright.dataset.importing.reading import Reading, open_source
 from boxwright.dataset.importing.records import BrokenError, Frame, SourceImage, SourceSet, shown
 from boxwright.dataset.importing.reencoding import reencoded
 from boxwright.dataset.importing.splitting import draw_splits, parse_shares
+from boxwright.dataset.importing.tree import folded
 from boxwright.dataset.importing.units import take_shares
 from boxwright.dataset.importing.writing import ReadyImage, write_sets
 from boxwright.errors import DataError, UsageError
@@ -183,12 +184,15 @@ def _categories(found: SourceSet, images: list[SourceImage], account: Account) -
     """Ids by name: the source's own, or from 1 on."""
     used = Counter(box.label for image in images for box in image.objects)
     kept: dict[str, int | None] = {}
+    twins: dict[str, str] = {}
     for name, key in found.classes.items():
         if not used[name] and name in found.placeholders:
             account.noted("a class without boxes that only groups others, left out", shown(name))
             continue
         if not used[name]:
             account.noted("a class without boxes, kept", shown(name))
+        if (twin := twins.setdefault(folded(name), name)) != name:
+            account.noted("classes whose names differ in case or Unicode form only", f"{shown(twin)} and {shown(name)}")
         kept[name] = key
     return {name: number if key is None else key for number, (name, key) in enumerate(kept.items(), 1)}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from boxwright.dataset.importing.account import plural
 from boxwright.dataset.importing.reading import Reading, image_folders
@@ -85,6 +86,10 @@ def _find_alike(image: SourceImage, folders: list[str], reading: Reading, loosel
         if len(unhashed) == 1:
             reading.account.changed("image is not there; the one without the prefix of an upload is taken", image.where)
             return unhashed[0]
+    decoded = reading.pictures.find(unquote(image.name), folders) if "%" in image.name else []
+    if len(decoded) == 1:
+        reading.account.changed("image is not there; the name is taken as percent-encoded", f"{image.where}: {name}")
+        return decoded[0]
     if loosely:
         near = near or [path for stem in image.stand_ins for path in reading.pictures.of_stem(stem)]
         if len(near) == 1:

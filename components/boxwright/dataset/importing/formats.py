@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from boxwright.dataset.importing import (
     coco,
@@ -67,7 +69,16 @@ def recognise(reading: Reading) -> tuple[str, str]:
         return next(iter(found.items()))
     if not found:
         raise UsageError(
-            f"{reading.source}: not recognised as any of {', '.join(FORMATS)}; give --from, or another folder"
+            f"{reading.source}: not recognised as any of {', '.join(FORMATS)}; {_content(reading)}; give --from, or "
+            "another folder"
         )
     reasons = "; ".join(f"{name}: {reason}" for name, reason in found.items())
     raise UsageError(f"{reading.source}: more than one format in it; say with --from which to read ({reasons})")
+
+
+def _content(reading: Reading) -> str:
+    """What a source has, in words: the endings of its files and their numbers."""
+    if reading.file is not None:
+        return f"it is one {PurePosixPath(reading.file).suffix or 'file'}"
+    found = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in reading.tree.files)
+    return f"it has {', '.join(f'{number} {suffix}' for suffix, number in found.most_common(5)) or 'no file'}"

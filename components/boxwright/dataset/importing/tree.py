@@ -20,6 +20,7 @@ READ = (".jpg", ".jpeg", ".png")
 # Pictures that Boxwright does not read; `--reencode` makes them such, as far as Pillow can.
 OTHER_PICTURES = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".dib", ".ppm")
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+_LOCAL = "local-files/?d="  # Label Studio's, before a path on its own disk
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 
 
@@ -29,12 +30,12 @@ def is_picture(name: str) -> bool:
 
 
 def parts_of(written: str) -> list[str]:
-    """The parts of a path as any system or service writes it: with a drive, as a URL, or behind `?d=`."""
+    """The parts of a path as systems and services write it: with a drive, as a URL, or behind Label Studio's `?d=`."""
     name = written.strip()
     if _SCHEME.match(name):
         name = _path_of_url(name)
-    elif "?d=" in name:
-        name = unquote(name.split("?d=", 1)[1])
+    elif _LOCAL in name:
+        name = unquote(name.split(_LOCAL, 1)[1])
     elif _DRIVE.match(name):
         name = name[2:]
     return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
