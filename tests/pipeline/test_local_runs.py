@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from boxwright.config import RunConfig, parse_config
-from boxwright.errors import UsageError
+from boxwright.errors import StorageError, UsageError
 from boxwright.pipeline.local_runs import find_run, running, start_run
+from boxwright.registry.writer_lock import WriterLock
 
 
 @pytest.fixture
@@ -67,6 +70,35 @@ def test_a_run_is_one_process_at_a_time(home: Path, config: RunConfig) -> None:
     local = start_run(config, "monday")
     with running(local), pytest.raises(UsageError, match="under way in another process"), running(local):
         pass
+
+
+HOLD = """
+import sys
+from boxwright.pipeline.local_runs import find_run, running
+from boxwright.registry.writer_lock import WriterLock
+
+with running(find_run("monday")), WriterLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_locks_that_a_killed_process_left_are_in_nobodys_way(home: Path, config: RunConfig) -> None:
+    local, registry = start_run(config, "monday"), f"sqlite:///{home}/mlflow.sqlite"
+    command = [sys.executable, "-c", HOLD, registry]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout and holder.stdout.readline()
+        with pytest.raises(UsageError, match="under way in another process"), running(local):
+            pass
+        with (
+            pytest.raises(StorageError, match="another process held .*; end it"),
+            WriterLock(registry, 0.1),
+        ):
+            pass
+        holder.kill()
+    with running(local), WriterLock(registry, 0.1):
+        pass
+    assert find_run("monday").ended
 
 
 def test_a_record_that_was_cut_is_in_nobodys_way(home: Path, config: RunConfig) -> None:

@@ -152,6 +152,18 @@ def test_a_run_on_a_full_disk_says_so(
     assert caught.value.exit_code == 4 and "space" in str(caught.value)
 
 
+@ROOT
+def test_a_run_on_a_disk_that_is_read_only_says_so(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    monkeypatch.setenv("BOXWRIGHT_HOME", str(small_disk / "home"))
+    config = parse_config({"training": str(tmp_path), "output": str(tmp_path / "out")})
+    with pytest.raises(StorageError, match="Read-only file system.*rights to it") as caught:
+        run_pipeline(config)
+    assert caught.value.exit_code == 4
+
+
 def test_a_home_that_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path / "file" / "home"))

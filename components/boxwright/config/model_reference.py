@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from boxwright.errors import UsageError
+from boxwright.errors import UsageError, shorten
 
 CHAMPION, CANDIDATE, PREVIOUS = "champion", "candidate", "previous"
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}"
@@ -35,7 +35,9 @@ class ModelReference:
         """
         match = _REFERENCE.fullmatch(text)
         if match is None:
-            raise UsageError(f"{text!a} is not a model reference; expected {_SCHEME}name/3 or {_SCHEME}name@{CHAMPION}")
+            raise UsageError(
+                f"{shorten(text)} is not a model reference; expected {_SCHEME}name/3 or {_SCHEME}name@{CHAMPION}"
+            )
         if match["bare"]:
             return cls(match["bare"], alias=CANDIDATE)
         return cls(match["name"], int(match["version"]) if match["version"] else None, match["alias"])
@@ -64,5 +66,5 @@ def checked_name(name: str) -> str:
         UsageError: it cannot.
     """
     if not re.fullmatch(MODEL_NAME, name):
-        raise UsageError(f"{name!a} is not a model name; use at most 200 letters, digits, _, . and -")
+        raise UsageError(f"{shorten(name)} is not a model name; use at most 200 letters, digits, _, . and -")
     return name

@@ -5,12 +5,13 @@ A pretrained seed holds published weights; an incremental one holds an earlier r
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from boxwright.config import Frozen, RunConfig
-from boxwright.errors import DataError
+from boxwright.errors import DataError, StorageError
 from boxwright.model.catalogue import compatible_ids, model_spec
 from boxwright.model.families import create_detector
 from boxwright.model.store import ModelCard, load_card, load_detector
@@ -48,8 +49,17 @@ def write_seed(seed: Seed, out_dir: Path) -> None:
 
 
 def read_seed(seed_dir: Path) -> Seed:
-    """Reads `seed.json`."""
-    return Seed(**json.loads((seed_dir / SEED_FILE).read_text()))
+    """Reads `seed.json`.
+
+    Raises:
+        StorageError: it is damaged; the step that wrote it has to be done again.
+    """
+    path = seed_dir / SEED_FILE
+    try:
+        return Seed.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise StorageError(f"{path} is not as it was written: {first['msg']}", file=str(path)) from None
 
 
 def fetch_pretrained(config: RunConfig, out_dir: Path) -> Seed:

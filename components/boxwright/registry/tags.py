@@ -65,8 +65,8 @@ def read_version(
     # What a person wrote over a tag must not hide the other versions.
     try:
         as_of = datetime.fromisoformat(tags[AS_OF]).astimezone(UTC)
-    except (KeyError, ValueError):
-        as_of = datetime.fromtimestamp(created / 1000, UTC)
+    except (KeyError, ValueError, OverflowError):
+        as_of = _moment(created)
     return Version(
         name=name,
         version=int(number),
@@ -76,6 +76,13 @@ def read_version(
         tags=dict(tags),
         aliases=tuple(sorted(aliases)),
     )
+
+
+def _moment(milliseconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _utc(moment: datetime) -> str:

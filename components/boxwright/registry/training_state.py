@@ -47,20 +47,30 @@ def read(run: MlflowRun) -> dict[str, Any]:
     """What `note` wrote last, with `state` and `at`, in seconds since 1970; empty where nothing was."""
     try:
         found = json.loads(run.tags.get(_STATE) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
+def is_silent(state: Mapping[str, Any], now: float) -> bool:
+    """Whether a training has given no sign for so long that it is dead; also where its state is none that was written.
+
+    Args:
+        state: of `read`.
+        now: seconds since 1970. A sign of the future, of a machine whose clock is ahead, is no silence.
+    """
+    at = state.get("at", 0.0)
+    return not isinstance(at, int | float) or at < now - SECONDS_OF_SILENCE
+
+
 def bury(client: MlflowClient, experiment_id: str, run_id: str) -> list[str]:
     """Ends the runs of an experiment whose training has died without a word, but for `run_id`; returns their ids."""
-    oldest = time.time() - SECONDS_OF_SILENCE
     dead = []
     for run in client.runs(experiment_id, f"attributes.status = '{RUNNING}'"):
         state = read(run)
         if state.get("state") != TrainingState.RUNNING or run.tags.get(RUN_ID) == run_id:
             continue
-        if float(state.get("at", 0.0)) < oldest:
+        if is_silent(state, time.time()):
             end(client, run, TrainingState.KILLED)
             dead.append(run.tags.get(RUN_ID, run.run_id))
     return dead

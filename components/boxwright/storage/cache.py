@@ -139,7 +139,7 @@ class Cache:
             content.path.unlink()
             return path
         status = content.path.stat()
-        row = (content.address, status.st_size, status.st_mtime_ns, time.time())
+        row = (content.address, status.st_size, status.st_mtime_ns, _moment(database))
         database.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)", row)
         try:
             os.replace(content.path, path)
@@ -158,8 +158,8 @@ class Cache:
 
     def touch(self, addresses: Iterable[str]) -> None:
         """Notes that content is in use."""
-        now = time.time()
         with self._transaction() as database:
+            now = _moment(database)
             database.executemany(
                 "UPDATE contents SET used = ? WHERE address = ?", ((now, address) for address in addresses)
             )
@@ -217,6 +217,12 @@ class Cache:
             yield
         except sqlite3.Error as error:
             raise StorageError(f"the cache at {self.folder}: {error}; free space, or remove the folder") from error
+
+
+def _moment(database: sqlite3.Connection) -> float:
+    """The time, and later than all that was noted before: a clock that is set back makes no new content old."""
+    (last,) = database.execute("SELECT MAX(used) FROM contents").fetchone()
+    return max(time.time(), (last or 0.0) + 1e-6)
 
 
 def _key(identity: str) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from boxwright.config import is_registered
-from boxwright.errors import UsageError
+from boxwright.errors import UsageError, shorten
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]", re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -45,7 +45,7 @@ class Location:
             UsageError: `key` would leave this folder.
         """
         if reason := unsafe_key(key):
-            raise UsageError(f"key {key!a} below {self}: {reason}")
+            raise UsageError(f"key {shorten(key, 300)} below {self}: {reason}")
         return Location(self.bucket, f"{self.key.rstrip('/')}/{key}" if self.key else key)
 
 
@@ -65,25 +65,31 @@ def parse_uri(uri: str) -> Location:
         raise UsageError(f"URI scheme {scheme}:// is not supported; use s3://bucket/prefix, file:///folder or a path")
     if is_registered(uri):
         # As a path it would be a folder `models:`, which the lists of what may be named do not look at.
-        raise UsageError(f"{uri!a} names a registered model; expected s3://bucket/prefix, file:///folder or a path")
+        raise UsageError(
+            f"{shorten(uri, 300)} names a registered model; expected s3://bucket/prefix, file:///folder or a path"
+        )
     if not uri.strip() or "\0" in uri:
-        raise UsageError(f"{uri!a} is not a folder or file; use s3://bucket/prefix, file:///folder or a path")
+        raise UsageError(
+            f"{shorten(uri, 300)} is not a folder or file; use s3://bucket/prefix, file:///folder or a path"
+        )
     try:
         path = str(Path(uri).expanduser().absolute())
         os.fsencode(path)
     except (RuntimeError, UnicodeEncodeError) as error:  # no such user's home, half a surrogate pair
-        raise UsageError(f"{uri!a} is not a path of this machine: {error}; write the folder out in full") from None
+        raise UsageError(
+            f"{shorten(uri, 300)} is not a path of this machine: {error}; write the folder out in full"
+        ) from None
     return Location(None, path)
 
 
 def _parse_s3(rest: str) -> Location:
     bucket, _, key = rest.partition("/")
     if not _BUCKET.fullmatch(bucket):
-        shown = "what stands before the first /" if "@" in bucket else repr(bucket)
+        shown = "what stands before the first /" if "@" in bucket else shorten(bucket)
         raise UsageError(f"{shown} is not a bucket name; expected s3://bucket/prefix; credentials go into AWS_*")
     key = key.rstrip("/")
     if key and (reason := unsafe_key(key)):
-        raise UsageError(f"s3://{bucket}/...: key {key!a}: {reason}")
+        raise UsageError(f"s3://{bucket}/...: key {shorten(key, 300)}: {reason}")
     return Location(bucket, key)
 
 
@@ -93,7 +99,7 @@ def _parse_file(rest: str) -> Location:
         raise UsageError(f"file://{host}/... names another machine; expected file:///folder")
     path = unquote(f"/{path}")
     if "\0" in path:
-        raise UsageError(f"{path!a} is not a path; expected file:///folder")
+        raise UsageError(f"{shorten(path, 300)} is not a path; expected file:///folder")
     return Location(None, str(Path(path)))
 
 

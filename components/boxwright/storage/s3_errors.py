@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from boxwright.errors import BoxwrightError, DataError, StorageError, UsageError
@@ -15,6 +17,7 @@ from boxwright.storage.location import Location
 _MISSING = ("404", "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NotFound")
 _REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "301", "IllegalLocationConstraintException")
 _BUSY = ("SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests")
+_SKEW = 5 * 60  # seconds; S3 refuses signatures that are 15 minutes off, others sooner
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
@@ -83,10 +86,29 @@ def _explain(error: Any, location: Location) -> BoxwrightError:
     if _may_heal(status) or code in _BUSY:
         return StorageError(f"{location}: {endpoint()} answered {status or code}; run again later")
     if status in (401, 403):
-        return _denied(location, code)
+        return _wrong_clock(response, location) or _denied(location, code)
     return UsageError(
         f"{location}: {endpoint()} refused {error.operation_name} ({code or status}); check URI and AWS_*"
     )
+
+
+def _wrong_clock(response: Any, location: Location) -> StorageError | None:
+    """The error for a clock that is off: signatures of another time are refused, by some servers without a word."""
+    told = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        seconds = (parsedate_to_datetime(told) - _now()).total_seconds()
+    except (TypeError, ValueError):
+        return None
+    if abs(seconds) < _SKEW:
+        return None
+    return StorageError(
+        f"{location}: {endpoint()} refuses what this machine signs: its clock is {abs(seconds) / 60:.0f} minutes "
+        f"{'behind' if seconds > 0 else 'ahead of'} the server's; set it, then run again"
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _denied(location: Location, code: str) -> UsageError:

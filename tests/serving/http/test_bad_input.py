@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -170,6 +171,19 @@ def test_too_many_files_are_400_and_a_large_one_is_named(client: httpx.Client) -
     assert client.post("/invocations/batch", files=many).status_code == 400
     answer = client.post("/invocations/batch", files=[("files", ("large.jpg", b"x" * 2_000_001, "image/jpeg"))])
     assert [one["error"] for one in answer.json()["predictions"]] == ["body_too_large"]
+
+
+@pytest.mark.parametrize("part", ['name="a"', 'name="files"; filename="a.jpg"'], ids=["fields", "files"])
+def test_a_hundred_thousand_parts_are_refused_at_the_first_too_many(client: httpx.Client, part: str) -> None:
+    body = f"--x\r\nContent-Disposition: form-data; {part}\r\n\r\n\r\n".encode() * 100_000 + b"--x--\r\n"
+    started = time.monotonic()
+    answer = client.post(
+        "/invocations/batch", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+    assert (answer.status_code, set(answer.json())) == (400, {"error", "reason"})
+    assert "32" in answer.json()["reason"], "it says how many are allowed"
+    assert time.monotonic() - started < 10
+    assert client.get("/ping").status_code == 200
 
 
 def test_a_body_that_stops_being_http_is_400(server: Served) -> None:

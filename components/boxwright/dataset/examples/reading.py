@@ -95,11 +95,20 @@ def shards_of(examples_dir: Path, split: str) -> CheckedShards:
 def _files(examples_dir: Path, split: str) -> Sequence[Path]:
     mark = examples_dir / _AHEAD_FILE
     if mark.exists() and not (examples_dir / COMPLETE_FILE).exists():
-        content = json.loads(mark.read_bytes())
-        entries = [FileEntry(**entry) for entry in content["shards"] if entry["key"].startswith(f"{split}/")]
+        uri, listed = _read_mark(mark)
+        entries = [entry for entry in listed if entry.key.startswith(f"{split}/")]
         if entries:
-            return FetchedAhead(content["uri"], entries, examples_dir)
+            return FetchedAhead(uri, entries, examples_dir)
     return sorted((examples_dir / split).glob(SHARDS))
+
+
+def _read_mark(path: Path) -> tuple[str, list[FileEntry]]:
+    """Where shards still are, and which."""
+    try:
+        content = json.loads(path.read_bytes())
+        return str(content["uri"]), [FileEntry(**entry) for entry in content["shards"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StorageError(f"{path} is not as it was written ({type(error).__name__})", file=str(path)) from None
 
 
 def _check_shard(path: Path, images: int) -> None:

@@ -19,6 +19,7 @@ from boxwright.storage import FileEntry, join, list_files, replacing, stat
 
 MANIFEST_FILE = "manifest.jsonl"
 IMAGES = "images"
+_TEXTS = ("split", "key", "sha256")
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,20 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """
     try:
         with path.open(encoding="utf-8") as file:
-            yield from map(json.loads, file)
-    except (OSError, ValueError) as error:
+            yield from map(_read_line, file)
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: expected a manifest ({type(error).__name__}); run download_dataset", file=str(path)
         ) from error
+
+
+def _read_line(text: str) -> dict[str, Any]:
+    line = json.loads(text)
+    if not isinstance(line, dict) or not all(isinstance(line.get(name, ""), str) for name in _TEXTS):
+        raise ValueError("a line is no entry of a manifest")
+    if "sha256" in line and not {"split", "key"} <= line.keys():
+        raise ValueError("an entry lacks its split or key")
+    return line
 
 
 def read_digests(path: Path) -> dict[str, dict[str, str]]:

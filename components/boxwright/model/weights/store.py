@@ -11,10 +11,8 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import ValidationError
-
 from boxwright.config import Frozen, Settings
-from boxwright.errors import DataError
+from boxwright.errors import DataError, shorten
 from boxwright.storage import download, exists, join, read_bytes, upload_file, write_json
 
 MANIFEST_FILE = "weights.json"
@@ -76,8 +74,8 @@ def find_manifest(uri: str) -> WeightsManifest | None:
         return None
     try:
         return WeightsManifest(**json.loads(read_bytes(manifest_uri, _MANIFEST_LIMIT)))
-    except (ValueError, TypeError, ValidationError) as error:
-        line = str(error).splitlines()[0]
+    except (ValueError, TypeError, RecursionError) as error:
+        line = shorten((str(error).splitlines() or [type(error).__name__])[0], 200)
         raise DataError(f"{manifest_uri} is not a manifest of weights ({line}); import the archive again") from None
 
 

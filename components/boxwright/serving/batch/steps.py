@@ -168,14 +168,18 @@ def write_manifest(config: BatchInferenceConfig, run_id: str) -> dict[str, Any]:
 
 def _counted(shard: int, uri: str) -> dict[str, Any]:
     data = read_bytes(uri, _LARGEST)
-    lines = [json.loads(line) for line in data.splitlines()]
-    failed = [{"file_name": line["file_name"], "error": line["error"]} for line in lines if "error" in line]
+    try:
+        lines = [json.loads(line) for line in data.splitlines()]
+        failed = [{"file_name": line["file_name"], "error": line["error"]} for line in lines if "error" in line]
+        detections = sum(len(line.get("detections", ())) for line in lines)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise DataError(f"{uri} is not as a shard was written; remove it, and run its task again") from None
     return {
         "shard": shard,
         "file": uri.rpartition("/")[2],
         "sha256": hashlib.sha256(data).hexdigest(),
         "images": len(lines),
-        "detections": sum(len(line.get("detections", ())) for line in lines),
+        "detections": detections,
         "errors": len(failed),
         "failed": failed,
     }
