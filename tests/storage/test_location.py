@@ -94,3 +94,9 @@ def test_join() -> None:
     assert parse_uri(join("file:///my%20set", "a%20b.jpg")).key == "/my set/a%20b.jpg"
     with pytest.raises(UsageError):
         join("/data", "/etc/passwd")
+
+
+def test_a_message_stays_on_one_line() -> None:
+    # Found by a fuzzer: lines of a log could be forged with the name of a machine.
+    with pytest.raises(UsageError, match=r"file://a\\nb/... names another machine"):
+        parse_uri("file://a\nb/c")

@@ -96,7 +96,7 @@ def _parse_s3(rest: str) -> Location:
 def _parse_file(rest: str) -> Location:
     host, slash, path = rest.partition("/")
     if host not in ("", "localhost") or not slash:
-        raise UsageError(f"file://{host}/... names another machine; expected file:///folder")
+        raise UsageError(f"file://{shorten(host)[1:-1]}/... names another machine; expected file:///folder")
     path = unquote(f"/{path}")
     if "\0" in path:
         raise UsageError(f"{shorten(path, 300)} is not a path; expected file:///folder")
