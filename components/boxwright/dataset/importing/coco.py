@@ -199,7 +199,7 @@ class _File:
                     raise BrokenError(f"expected an object, got {shorten(record)}")
                 owner = self._owner(record, images, twice, dropped)
                 label = self._label(record, labels, made_up)
-                bbox = self._bbox(record, index)
+                bbox, written = self._bbox(record, index)
             except BrokenError as error:
                 self.account.broken(str(error), self.at("annotations", index), boxes=1)
                 continue
@@ -210,15 +210,8 @@ class _File:
             else:
                 crowd = whole(record.get("iscrowd") or 0) == 1 or record.get("iscrowd") is True
                 owner.objects.append(SourceObject(label, bbox, index, crowd))
-                self._note_written(owner, record)
-
-    def _note_written(self, owner: SourceImage, record: dict[str, Any]) -> None:
-        """Keeps the numbers of a box that was taken as they say."""
-        made, written = owner.objects[-1], record.get("bbox")
-        if isinstance(written, list) and len(written) == 4:
-            x, y, width, height = (number(side, "each number of bbox") for side in written)
-            if made.bbox == corners(x, y, width, height):
-                self.written.append((owner, made, (x, y, width, height)))
+                if written is not None:
+                    self.written.append((owner, owner.objects[-1], written))
 
     def _mend_corners(self) -> None:
         """Takes the boxes as corners, which Boxwright and some scripts write, where nearly all are possible only so."""
@@ -260,26 +253,30 @@ class _File:
             self.account.noted(f"no categories: class {key} is named {made_up[key]}", self.at())
         return made_up[key]
 
-    def _bbox(self, record: dict[str, Any], index: int) -> BBox | None:
-        value, where = record.get("bbox"), self.at("annotations", index)
+    def _bbox(self, record: dict[str, Any], index: int) -> tuple[BBox | None, BBox | None]:
+        """The box of an annotation, and the numbers of its bbox where it is what they say."""
+        value = record.get("bbox")
         if value is None or value == []:
             found = _outline(record.get("segmentation"))
             if found is not None:
-                self.account.changed("box made from the segmentation, as there is none", where)
-            return found
+                self._note_made("from the segmentation, as there is none", index)
+            return found, None
         if not isinstance(value, list) or len(value) != 4:
             raise BrokenError(f"expected bbox as [x, y, width, height], got {shorten(value)}")
-        x, y, width, height = (number(side, "each number of bbox") for side in value)
+        x, y, width, height = [number(side, "each number of bbox") for side in value]
         if not width or not height:
             found = _outline(record.get("segmentation"))
             if found is not None and found[0] < found[2] and found[1] < found[3]:
-                self.account.changed("box made from the segmentation, as bbox has no area", where)
-                return found
+                self._note_made("from the segmentation, as bbox has no area", index)
+                return found, None
         attributes = record.get("attributes")
         if isinstance(attributes, dict) and (angle := number(attributes.get("rotation") or 0, "rotation")):
-            self.account.changed("box made around a rotated one", where)
-            return around_rotated(x + width / 2, y + height / 2, width, height, angle)
-        return corners(x, y, width, height)
+            self._note_made("around a rotated one", index)
+            return around_rotated(x + width / 2, y + height / 2, width, height, angle), None
+        return corners(x, y, width, height), (x, y, width, height)
+
+    def _note_made(self, how: str, index: int) -> None:
+        self.account.changed(f"box made {how}", self.at("annotations", index))
 
     def _file_name(self, record: Any, key: Id | None, where: str) -> str:
         if not isinstance(record, dict):

@@ -70,7 +70,8 @@ def _bring(ready: ReadyImage, target: Path) -> None:
             f"{ready.image.where}: the disk does not tell {shown(ready.image.out_name)} from another name; rename one"
         ) from None
     except OSError as error:
-        raise explain_os_error(error, str(target)) from error
+        # By its own name, not by that of the folder that it is written to first.
+        raise explain_os_error(OSError(error.errno, error.strerror), ready.image.out_name) from error
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -80,7 +81,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         FileExistsError: `target` is there.
     """
     try:
-        os.link(os.path.realpath(source), target)
+        os.link(os.path.realpath(source) if source.is_symlink() else source, target)
     except FileExistsError:
         raise
     except OSError:
