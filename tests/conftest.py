@@ -50,6 +50,7 @@ SLOW = (
     "distribution/test_serve_extra.py",
     "dataset/examples/test_damaged_shards.py",
     "pipeline/test_killed_runs.py",
+    "pipeline/test_kills_at_steps.py",
     "training/test_kills.py",
 )
 
