@@ -28,7 +28,7 @@ $(STAMP):
 	  -r requirements.lock || { \
 	  echo "setup: uv did not succeed; installing with pip, which takes some minutes"; \
 	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock; }
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --quiet --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.setup-* && touch $@
 
 demo: $(STAMP) ## train a detector end to end [DATASET=folder or s3://..., IMAGES=n, EPOCHS=n]
