@@ -193,3 +193,14 @@ def test_the_error_of_a_task_is_one_line(
 def test_a_server_that_is_gone_is_a_storage_error() -> None:
     with pytest.raises(StorageError, match="does not answer"):
         AirflowClient("http://127.0.0.1:9", "admin", "right").request("GET", "/pools")
+
+
+def test_the_last_words_of_a_task_are_boxwrights_own(airflow: FakeAirflow, client: AirflowClient) -> None:
+    path = "GET /api/v2/dags/d/dagRuns/r/taskInstances/fine_tune/logs/2"
+    own = {"event": "epoch=1/7\nloss=2", "logger": "boxwright.training"}
+    airflow.answers[path] = [
+        (200, {"content": [own, {"event": "other", "logger": "tfx"}, {"event": "no logger"}]}),
+        (200, {"content": [{"event": "x", "logger": "boxwright_like"}, "text"]}),
+    ]
+    assert client.last_line("d", "r", FAILED) == "epoch=1/7 loss=2"
+    assert client.last_line("d", "r", FAILED) == ""

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from boxwright.airflow_api.client import TaskState
 from boxwright.config.settings import Settings
-from boxwright.errors import UsageError
+from boxwright.errors import StorageError, UsageError
 from boxwright.stack import demo, progress
 
 
@@ -26,6 +26,18 @@ class Runs:
         self.removed.append(run_id)
         del self.found[run_id]
         self.found["demo-1"] = "running"
+
+
+class Logs:
+    """The part of Airflow that has logs: the last lines of one, as time goes by; the last one is not to be had."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def last_line(self, dag_id: str, run_id: str, task: TaskState) -> str:
+        if len(self.lines) == 1:
+            raise StorageError("Airflow does not answer")
+        return self.lines.pop(0)
 
 
 def touch(path: Path) -> None:
@@ -63,5 +75,12 @@ def test_without_a_terminal_every_change_is_one_line() -> None:
     waiting, running = TaskState("a", "waiting", 0, 0), TaskState("a", "running", 1, 1)
     done = TaskState("a", "success", 4.4, 1)
     steps = [("queued", [waiting]), ("running", [running]), ("running", [running]), ("success", [done])]
-    assert progress.show_run(Console(file=text, width=80), "r", steps) == ("success", [done])
-    assert text.getvalue().splitlines() == ["run r", "a running 1 s", "a success 4 s"]
+    lines = progress.LastLines(Logs(["", "epoch=1/7 [x]", "late"]), "r", every=0)
+    assert progress.show_run(Console(file=text, width=80), "r", steps, lines) == ("success", [done])
+    assert text.getvalue().splitlines() == ["run r", "a running 1 s", "a: epoch=1/7 [x]", "a success 4 s"]
+
+
+def test_airflow_is_asked_for_logs_from_time_to_time() -> None:
+    running = TaskState("a", "running", 1, 1)
+    lines = progress.LastLines(Logs(["first", "second"]), "r", every=3600)
+    assert [lines.of([running]) for _ in range(2)] == [{"a": "first"}] * 2

@@ -191,9 +191,18 @@ class AirflowClient:
 
     def error_line(self, dag_id: str, run_id: str, task: TaskState) -> str:
         """The exception that ended a task's last attempt, or the last error of its log, on one line."""
+        return error_in_log(self._log(dag_id, run_id, task))
+
+    def last_line(self, dag_id: str, run_id: str, task: TaskState) -> str:
+        """The last line that Boxwright itself has logged in a task's last attempt, on one line; empty without any."""
+        events = reversed(self._log(dag_id, run_id, task))
+        own = (event.get("event") for event in events if str(event.get("logger")).partition(".")[0] == "boxwright")
+        return next((_one_line(line) for line in own if line), "")
+
+    def _log(self, dag_id: str, run_id: str, task: TaskState) -> list[dict[str, Any]]:
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task.task_id)}/logs/{max(task.try_number, 1)}"
         content = self.request("GET", path, params={"full_content": "true"})["content"]
-        return error_in_log([event for event in content if isinstance(event, dict)])
+        return [event for event in content if isinstance(event, dict)]
 
     def _has_dag(self, dag_id: str) -> bool:
         answer = self._send("GET", f"/dags/{quote(dag_id)}/details", {})

@@ -107,7 +107,8 @@ def trigger(
     if work.is_paused(client):
         errors.print("the DAG is paused: the run starts when it is unpaused", soft_wrap=True)
     if wait:
-        state, tasks = progress.show_run(errors, result["run_id"], work.follow(client, result["run_id"]))
+        run, lines = result["run_id"], progress.LastLines(client, result["run_id"])
+        state, tasks = progress.show_run(errors, run, work.follow(client, run), lines)
         result = outcome(client, result["run_id"], state, tasks)
     if as_json:
         typer.echo(json.dumps(result))

@@ -137,7 +137,9 @@ def _train(client: AirflowClient, console: Console, run_id: str, conf: dict[str,
     try:
         if was_paused:
             _await_turn(client, run_id, known)
-        state, tasks = progress.show_run(console, run_id, client.follow(DAG_ID, run_id))
+        state, tasks = progress.show_run(
+            console, run_id, client.follow(DAG_ID, run_id), progress.LastLines(client, run_id)
+        )
     finally:
         if was_paused:
             client.set_paused(DAG_ID, True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
-from boxwright.airflow_api import TaskState
+from boxwright.airflow_api import DAG_ID, AirflowClient, TaskState
+from boxwright.errors import BoxwrightError
 from boxwright.stack.environment import ADMIN, BUCKET, Stack
 from boxwright.stack.state import Health, State
 
@@ -54,15 +57,44 @@ def last_lines(found: list[State]) -> list[str]:
     return [f"{state.name} {state.health}: {state.line or 'its log is empty'}" for state in unwell]
 
 
+class LastLines:
+    """What the tasks of a run that are at work have logged last, asked for from time to time.
+
+    Args:
+        client: of the Airflow that has the run.
+        run_id: of the run.
+        every: seconds between two questions; an answer is the whole log.
+    """
+
+    def __init__(self, client: AirflowClient, run_id: str, every: float = 10.0) -> None:
+        self._client, self._run_id, self._every = client, run_id, every
+        self._asked, self._found = -every, dict[str, str]()
+
+    def of(self, tasks: Iterable[TaskState]) -> dict[str, str]:
+        """The line of each task that runs and has one, by its id, as it was when Airflow was asked last."""
+        if time.monotonic() - self._asked >= self._every:
+            self._asked = time.monotonic()
+            running = [task for task in tasks if task.state == "running"]
+            self._found = {task.task_id: line for task in running if (line := self._line(task))}
+        return self._found
+
+    def _line(self, task: TaskState) -> str:
+        try:
+            return self._client.last_line(DAG_ID, self._run_id, task)
+        except BoxwrightError:  # the run goes on without
+            return ""
+
+
 def show_run(
-    console: Console, run_id: str, steps: Iterable[tuple[str, list[TaskState]]]
+    console: Console, run_id: str, steps: Iterable[tuple[str, list[TaskState]]], lines: LastLines
 ) -> tuple[str, list[TaskState]]:
-    """Shows a run while it lasts: a live table on a terminal, else a line for each change of a task.
+    """Shows a run while it lasts: a live table on a terminal, else a line for each change of a task, or of its log.
 
     Args:
         console: where to show it.
         run_id: the title.
         steps: state of the run and its tasks, again and again.
+        lines: what the tasks that run say.
 
     Returns:
         The last item of `steps`.
@@ -71,16 +103,20 @@ def show_run(
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4) as live:
             for state, tasks in steps:
-                live.update(_run_table(run_id, state, tasks))
+                live.update(_run_table(run_id, state, tasks, lines.of(tasks)))
         return state, tasks
     console.print(f"run {run_id}")
-    seen: dict[str, str] = {}
+    seen, said = dict[str, str](), dict[str, str]()
     for step in steps:
         state, tasks = step
         for task in tasks:
             if task.state not in ("waiting", seen.get(task.task_id)):
                 console.print(f"{task.task_id} {task.state} {task.seconds:.0f} s")
                 seen[task.task_id] = task.state
+        for task_id, line in lines.of(tasks).items():
+            if said.get(task_id) != line:
+                console.print(f"{task_id}: {line}", soft_wrap=True, markup=False)
+                said[task_id] = line
     return state, tasks
 
 
@@ -103,8 +139,9 @@ def metrics(title: str, split: str, found: Mapping[str, float | None], ap50: Map
     return table
 
 
-def _run_table(run_id: str, state: str, tasks: list[TaskState]) -> Table:
-    table = Table(title=f"run {run_id}: {state}", title_justify="left")
+def _run_table(run_id: str, state: str, tasks: list[TaskState], lines: Mapping[str, str]) -> Table:
+    said = escape("\n".join(f"{task_id}: {line}" for task_id, line in lines.items()))
+    table = Table(title=f"run {run_id}: {state}", title_justify="left", caption=said, caption_justify="left")
     table.add_column("task")
     table.add_column("state")
     table.add_column("seconds", justify="right")
