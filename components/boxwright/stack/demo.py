@@ -74,9 +74,6 @@ def run_demo(
         run_id = f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         conf = _splits(_place_dataset(settings, console, dataset, images, run_id))
         conf |= {"output": RESULTS, "model_name": "sample" if dataset is None else "detector"}
-        if dataset is None:
-            # A few passes over a few images, to show the way: two of its classes look alike, and that takes longer.
-            conf["gate_classes_told_apart"] = False
         chosen = epochs or (EPOCHS if dataset is None else None)
         conf |= {"epochs": chosen} if chosen else {}
         return _collect(settings, _train(client, console, run_id, conf))
