@@ -48,7 +48,9 @@ def test_a_log_in_in_the_address_is_used_and_not_logged(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
     address, asked = server
-    with caplog.at_level(logging.DEBUG):
+    # Airflow's logging, once it was set up in this process, has silenced it.
+    monkeypatch.setattr(logging.getLogger("httpx"), "disabled", False)
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="httpx"):
         assert open_registry(f"http://user:{PASSWORD}@{address}").models() == ()
     assert asked == [f"Basic {b64encode(f'user:{PASSWORD}'.encode()).decode()}"]
     assert address in caplog.text and PASSWORD not in caplog.text
