@@ -47,10 +47,11 @@ def touch(path: Path) -> None:
 
 @pytest.mark.parametrize("first", ["training", "train"])
 def test_sub_folders_are_the_splits(tmp_path: Path, first: str) -> None:
-    for split in (first, "test"):
+    for split in (first, "valid", "test"):
         touch(tmp_path / split / "annotations.json")
     found = demo._splits(str(tmp_path))
-    assert {split: Path(uri).name for split, uri in found.items()} == {"training": first, "test": "test"}
+    names = {"training": first, "validation": "valid", "test": "test"}
+    assert {split: Path(uri).name for split, uri in found.items()} == names
 
 
 def test_a_dataset_without_splits_is_the_training_images(tmp_path: Path) -> None:

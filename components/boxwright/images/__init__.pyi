@@ -15,5 +15,6 @@ from .drawing import clip as clip
 from .drawing import draw_boxes as draw_boxes
 from .drawing import draw_detections as draw_detections
 from .drawing import scaled_picture as scaled_picture
+from .reasons import IMAGE_STARTS as IMAGE_STARTS
 from .reasons import on_one_line as on_one_line
 from .reasons import unreadable_reason as unreadable_reason

@@ -10,11 +10,13 @@ import re
 import struct
 from collections.abc import Iterator
 
+from boxwright.images.reasons import IMAGE_STARTS
+
 # A segment that is not entropy-coded data: not a stuffed byte, a restart or a fill byte.
 _MARK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SCAN, _END = 0xDA, 0xD9
 _ALONE = (0x01, *range(0xD0, 0xD9))  # marks without a length
-_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_START = IMAGE_STARTS["PNG"]
 # What pixels are made of. Rotation is applied before the others are left out.
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 # A progressive JPEG has some ten scans, each as much work as the pixels are many: so many are allowed of the largest

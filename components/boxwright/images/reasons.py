@@ -7,7 +7,8 @@ from typing import BinaryIO
 
 from boxwright.errors import shorten
 
-_STARTS = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8"}
+# How files of the formats that are read begin.
+IMAGE_STARTS = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8"}
 # As Pillow's reader of chunks says it.
 _CHECKSUM = re.compile(r"broken PNG file \(bad header checksum in b'(\w{4})'\)")
 
@@ -18,7 +19,7 @@ def unreadable_reason(file: BinaryIO, header: bytes, error: Exception) -> str:
         return _checksum(error) or f"broken or truncated: {on_one_line(error)}"
     if not header:
         return "empty file"
-    for kind, start in _STARTS.items():
+    for kind, start in IMAGE_STARTS.items():
         if header.startswith(start):
             return _of_decoder(kind, file)
     from PIL import Image

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from boxwright.airflow_api import DAG_ID, AirflowClient
 from boxwright.config import ANNOTATIONS_FILE, Settings
+from boxwright.dataset.annotations import splits_below
 from boxwright.errors import UsageError
 from boxwright.stack import manager, progress
 from boxwright.stack.environment import BUCKET, RESULTS, SAMPLE_IMAGES, Stack, sample_uri
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 IMAGES = SAMPLE_IMAGES
 EPOCHS = 7
 # Other tools call the first split "train".
-SPLIT_FOLDERS = {"training": ("training", "train"), "validation": ("validation",), "test": ("test",)}
 START_TIMEOUT = 60.0
 
 
@@ -112,13 +112,7 @@ def _place_dataset(settings: Settings, console: Console, dataset: str | None, im
 
 def _splits(uri: str) -> dict[str, Any]:
     """The dataset's splits as parameters: its sub-folders, or all of it as training."""
-    from boxwright.storage import exists, join
-
-    found = {}
-    for split, folders in SPLIT_FOLDERS.items():
-        for folder in folders:
-            if split not in found and exists(join(uri, folder, ANNOTATIONS_FILE)):
-                found[split] = join(uri, folder)
+    found = splits_below(uri)
     return found if "training" in found else {"training": uri}
 
 
@@ -147,8 +141,9 @@ def _train(client: AirflowClient, console: Console, run_id: str, conf: dict[str,
 def _await_turn(client: AirflowClient, run_id: str, known: set[str]) -> None:
     """Waits until the run starts, keeping the schedule's runs out of its way.
 
-    Unpausing a DAG makes its schedule create the run of the last interval, and one run is active at a time: it would
-    train first, on data that nobody asked the demo for. Whoever unpauses the DAG later gets that run then.
+    Unpausing a DAG makes its schedule create the run of the last interval. Where a dataset is configured for the
+    schedule, it would take the one slot that trainings have, on data that nobody asked the demo for. Whoever unpauses
+    the DAG later gets that run then.
     """
     deadline = time.monotonic() + START_TIMEOUT
     while client.runs(DAG_ID).get(run_id) == "queued" and time.monotonic() < deadline:

@@ -21,14 +21,15 @@ from boxwright.dataset.annotations import (
     scan_document,
 )
 from boxwright.dataset.validation import Finding
+from boxwright.images import IMAGE_STARTS
 from boxwright.storage import join, read_bytes, stat
 from boxwright_airflow.allowed import allowed_here
 
 # A file of some hundred thousand boxes: more is not held in the memory of Airflow's server.
 ANNOTATIONS_LIMIT = 32_000_000  # bytes
 IMAGE_LIMIT = 32_000_000
+BBOX_FORMAT: str = ValidationConfig.model_fields["bbox_format"].default
 WITHOUT_BOXES = "(without boxes)"
-_MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Split:
 def read_split(
     uri: str,
     annotations_file: str = ANNOTATIONS_FILE,
-    bbox_format: str = "corners",
+    bbox_format: str = BBOX_FORMAT,
     findings: Iterable[Finding] = (),
 ) -> Split:
     """Reads a split for people to look at; broken records are told, and do not keep the others from being seen.
@@ -124,10 +125,10 @@ def read_image(split: Split, file_name: str) -> tuple[bytes, str]:
     uri = join(split.uri, "images", file_name)
     allowed_here().check_place(uri)
     data = read_bytes(uri, IMAGE_LIMIT)
-    kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), None)
+    kind = next((kind for kind, start in IMAGE_STARTS.items() if data.startswith(start)), None)
     if kind is None:
         raise LookupError(f"{file_name!a} is neither JPEG nor PNG")
-    return data, kind
+    return data, f"image/{kind.lower()}"
 
 
 # Two, as people go back and forth between the splits of one dataset.

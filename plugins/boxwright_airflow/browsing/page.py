@@ -16,7 +16,7 @@ from boxwright.dataset.validation import Finding
 from boxwright.images import class_colour
 from boxwright.pipeline import Leaves
 from boxwright_airflow.allowed import allowed_here
-from boxwright_airflow.browsing.content import Split, read_image, read_split
+from boxwright_airflow.browsing.content import BBOX_FORMAT, Split, read_image, read_split
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.security import READ
 from boxwright_airflow.results import Results
@@ -66,7 +66,7 @@ class Source:
     address: str
     fixed: Mapping[str, str]
     annotations_file: str = ANNOTATIONS_FILE
-    bbox_format: str = "corners"
+    bbox_format: str = BBOX_FORMAT
     findings: Sequence[Finding] = ()
 
     def link(self, query: str, below: str = "") -> str:

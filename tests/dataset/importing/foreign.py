@@ -8,10 +8,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tinyset
 
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.importing.conversion import Converted, ConvertOptions, convert_dataset
+from boxwright.errors import DataError
 
 WIDTH, HEIGHT = 160, 120
 BOX = (20.0, 20.0, 60.0, 60.0)
@@ -48,6 +50,14 @@ def convert(source: Path, split: str = "", **options: Any) -> Result:
         ]
     said = "\n".join([converted.account.recognised, *map(str, converted.account.remarks)])
     return Result(converted, folder, boxes, found.categories, said)
+
+
+def refused(source: Path, *words: str, **options: Any) -> None:
+    """Converts what has to be refused with all these words."""
+    with pytest.raises(DataError) as caught:
+        convert(source, **options)
+    for word in words:
+        assert word in str(caught.value)
 
 
 def picture(path: Path, seed: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT), orientation: int = 1) -> Path:
