@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from finder import encoded, scene
 from served import Served, serving
 
 from boxwright.packaging.archive import pack
+from boxwright.serving.engine.decoders import _Decoder
+from boxwright.serving.engine.picture import Picture
 
 Invoke = Callable[..., httpx.Response]
 
@@ -46,3 +51,20 @@ def invoke(client: httpx.Client) -> Invoke:
         )
 
     return post
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """An image whose decoding never ends, on a machine of any speed: the process that got it is stopped (SIGSTOP)."""
+    data = encoded(scene(300, 200), "PNG")
+    read = _Decoder.read
+
+    def reading(self: _Decoder, image: bytes, seconds: float) -> Picture:
+        if image == data:
+            self._wait_until_ready()
+            assert self._process is not None
+            os.kill(self._process.pid, signal.SIGSTOP)
+        return read(self, image, seconds)
+
+    monkeypatch.setattr(_Decoder, "read", reading)
+    return data
