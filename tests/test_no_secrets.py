@@ -8,6 +8,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,13 @@ def test_the_name_of_a_lock_comes_from_the_registry_and_not_from_the_password() 
     names = {WriterLock(f"http://{who}mlflow:5000")._path for who in ("a:one@", "b:two@", "")}
     assert len(names) == 1, "all log-ins of a server wait for each other"
     assert WriterLock("http://mlflow:5001")._path not in names
+
+
+def test_nobody_else_can_make_a_lock_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path))
+    with WriterLock("http://mlflow:5000"):
+        (lock,) = (tmp_path / "locks").iterdir()
+    assert lock.name.startswith("registry-")
 
 
 def test_a_store_whose_address_has_a_log_in_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

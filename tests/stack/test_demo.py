@@ -13,19 +13,21 @@ from boxwright.stack import demo, progress
 
 
 class Runs:
-    """The part of Airflow that holds runs; unpausing has put a scheduled one in front of ours."""
+    """The part of Airflow that holds runs; unpausing has put a scheduled one beside ours."""
 
     def __init__(self) -> None:
         self.found = {"demo-1": "queued", "scheduled__new": "running", "scheduled__old": "failed"}
         self.removed: list[str] = []
+        self.is_away = False
 
     def runs(self, dag_id: str) -> dict[str, str]:
+        if self.is_away:
+            raise StorageError("Airflow does not answer")
         return dict(self.found)
 
     def remove_run(self, dag_id: str, run_id: str) -> None:
         self.removed.append(run_id)
         del self.found[run_id]
-        self.found["demo-1"] = "running"
 
 
 class Logs:
@@ -65,10 +67,17 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         demo._place_dataset(Settings(home=tmp_path), Console(), str(tmp_path / "nowhere"), 10, "demo-1")
 
 
-def test_only_the_run_that_unpausing_made_is_removed() -> None:
+def test_only_the_runs_that_unpausing_made_are_removed_whenever_they_come() -> None:
     airflow = Runs()
-    demo._await_turn(airflow, "demo-1", {"demo-1", "scheduled__old"})
-    assert airflow.removed == ["scheduled__new"]
+    known = {"demo-1", "scheduled__old"}
+    states = demo._without_unasked(airflow, known, iter([("queued", []), ("running", []), ("success", [])]))
+    assert next(states)[0] == "queued" and airflow.removed == ["scheduled__new"]
+    airflow.found["scheduled__newer"] = "queued"
+    airflow.found["manual__by_a_person"] = "queued"
+    assert [state for state, _ in states] == ["running", "success"]
+    assert airflow.removed == ["scheduled__new", "scheduled__newer"]
+    airflow.is_away = True
+    assert list(demo._without_unasked(airflow, known, iter([("running", [])]))) == [("running", [])]
 
 
 def test_without_a_terminal_every_change_is_one_line() -> None:

@@ -1,14 +1,13 @@
-"""A lock between the processes of one machine that write to one registry."""
+"""A lock between the processes that write to one registry and share a home."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boxwright.config import Settings
 from boxwright.errors import StorageError, without_secrets
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ SQLITE = "sqlite:///"
 
 
 class WriterLock:
-    """The lock of a registry, for `with`: beside a database file, else in the folder for temporary files.
+    """The lock of a registry, for `with`: beside a database file, else in the home.
 
     Args:
         tracking_uri: of the registry.
@@ -33,7 +32,8 @@ class WriterLock:
         else:
             # Who sees the name must not be able to try passwords on it; and all log-ins write to one registry.
             digest = hashlib.sha256(without_secrets(tracking_uri).encode()).hexdigest()[:16]
-            path = Path(tempfile.gettempdir(), f"boxwright-{os.getuid()}-{digest}.lock")
+            # In a folder for everybody's files somebody else could make it first, and hold it.
+            path = Settings.from_environment().home / "locks" / f"registry-{digest}.lock"
         self._path = path
 
     @cached_property

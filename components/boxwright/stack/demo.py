@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from boxwright.airflow_api import DAG_ID, AirflowClient
+from boxwright.airflow_api import DAG_ID, AirflowClient, TaskState
 from boxwright.config import ANNOTATIONS_FILE, Settings
 from boxwright.dataset.annotations import splits_below
-from boxwright.errors import UsageError
+from boxwright.errors import StorageError, UsageError
 from boxwright.stack import manager, progress
 from boxwright.stack.environment import BUCKET, RESULTS, SAMPLE_IMAGES, Stack, sample_uri
 from boxwright.stack.outcome import outcome
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 IMAGES = SAMPLE_IMAGES
 EPOCHS = 7
-# Other tools call the first split "train".
-START_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -125,11 +122,13 @@ def _train(client: AirflowClient, console: Console, run_id: str, conf: dict[str,
     known = {run_id, *client.runs(DAG_ID)}
     client.trigger(DAG_ID, run_id, conf)
     was_paused = client.set_paused(DAG_ID, False)
+    states = client.follow(DAG_ID, run_id)
     try:
-        if was_paused:
-            _await_turn(client, run_id, known)
         state, tasks = progress.show_run(
-            console, run_id, client.follow(DAG_ID, run_id), progress.LastLines(client, run_id)
+            console,
+            run_id,
+            _without_unasked(client, known, states) if was_paused else states,
+            progress.LastLines(client, run_id),
         )
     finally:
         if was_paused:
@@ -138,17 +137,19 @@ def _train(client: AirflowClient, console: Console, run_id: str, conf: dict[str,
     return outcome(client, run_id, state, tasks)
 
 
-def _await_turn(client: AirflowClient, run_id: str, known: set[str]) -> None:
-    """Waits until the run starts, keeping the schedule's runs out of its way.
+def _without_unasked(
+    client: AirflowClient, known: set[str], states: Iterator[tuple[str, list[TaskState]]]
+) -> Iterator[tuple[str, list[TaskState]]]:
+    """The states, with the schedule's runs removed from beside them.
 
     Unpausing a DAG makes its schedule create the run of the last interval. Where a dataset is configured for the
-    schedule, it would take the one slot that trainings have, on data that nobody asked the demo for. Whoever unpauses
+    schedule, it would train on data that nobody asked the demo for, and take half of the machine. Whoever unpauses
     the DAG later gets that run then.
     """
-    deadline = time.monotonic() + START_TIMEOUT
-    while client.runs(DAG_ID).get(run_id) == "queued" and time.monotonic() < deadline:
-        _remove_unasked(client, known)
-        time.sleep(0.5)
+    for state in states:
+        with suppress(StorageError):  # an Airflow that starts again; the next round sees the run
+            _remove_unasked(client, known)
+        yield state
 
 
 def _remove_unasked(client: AirflowClient, known: set[str]) -> None:
