@@ -29,6 +29,7 @@ ROWS = (
     ("serving",),
     ("pipeline",),
     ("stack",),
+    ("api",),
     ("cli",),
     ("__main__",),
 )

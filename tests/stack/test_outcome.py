@@ -6,7 +6,7 @@ import pytest
 
 from boxwright.airflow_api.client import TaskState
 from boxwright.errors import BoxwrightError, DataError, GateError, StorageError, TrainingError, UsageError
-from boxwright.stack.outcome import failure_of, outcome
+from boxwright.stack.run_outcome import failure_of, outcome
 
 VERSION = {"model_name": "detector", "version": 3, "archive": "/o/r/output/model.tar.gz"}
 

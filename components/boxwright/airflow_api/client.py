@@ -199,6 +199,11 @@ class AirflowClient:
         own = (event.get("event") for event in events if str(event.get("logger")).partition(".")[0] == "boxwright")
         return next((_one_line(line) for line in own if line), "")
 
+    def log(self, dag_id: str, run_id: str, task: TaskState) -> str:
+        """The log of a task's last attempt, a line for each event, its time first."""
+        events = self._log(dag_id, run_id, task)
+        return "".join(f"{event.get('timestamp') or ''} {event.get('event') or ''}".strip() + "\n" for event in events)
+
     def _log(self, dag_id: str, run_id: str, task: TaskState) -> list[dict[str, Any]]:
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task.task_id)}/logs/{max(task.try_number, 1)}"
         content = self.request("GET", path, params={"full_content": "true"})["content"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -15,8 +13,7 @@ from rich.table import Column, Table
 
 from boxwright.cli.options import Report as ReportFolder
 from boxwright.cli.options import described, local_path
-from boxwright.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config, parse_settings
-from boxwright.dataset.annotations import splits_below
+from boxwright.config import ANNOTATIONS_FILE, ValidationConfig, parse_settings
 from boxwright.dataset.importing import (
     EXPORTS,
     FORMATS,
@@ -29,7 +26,7 @@ from boxwright.dataset.importing import (
     export_dataset,
 )
 from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Rule
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import UsageError
 
 _SHOWN = 50
 
@@ -83,43 +80,15 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as one JSON object.")] = False,
 ) -> None:
     """Validates a dataset: annotations and file names, with --images also the images. Names every bad record."""
-    from boxwright.dataset.report import PAGE_FILE, write_early_page
-    from boxwright.dataset.validation import examine
+    from boxwright.api import examined, validation_config
 
-    config = _config(uri, annotations_name, image_size, _settings(settings, bbox_format, on_invalid))
-    found = examine(config, report)
-    if report is not None:
-        found.write(report / REPORT_FILE)
-        write_early_page(report / PAGE_FILE, found)
-    if images:
-        found = _with_images(config, found, report)
+    config = validation_config(uri, annotations_name, image_size, _settings(settings, bbox_format, on_invalid))
+    found = examined(config, report, images)
     if as_json:
         typer.echo(json.dumps(found.to_dict()))
     else:
         _show(found)
     found.raise_if_errors(None if report is None else report / REPORT_FILE)
-
-
-def _with_images(config: RunConfig, report: Report, folder: Path | None) -> Report:
-    """The report with the findings about the images, which are fetched to a temporary folder; `folder` receives it."""
-    from boxwright.dataset.report import PAGE_FILE
-    from boxwright.dataset.snapshot import check_images, download_dataset
-
-    with TemporaryDirectory() as temporary:
-        dataset = Path(temporary, "dataset")
-        if report.errors:
-            check_images(config, report, dataset)
-        else:
-            report.write(validated := Path(temporary, REPORT_FILE))
-            try:
-                download_dataset(config, dataset, validated)
-            except DataError:
-                if not (dataset / REPORT_FILE).exists():
-                    raise
-        if folder is not None:
-            for name in (REPORT_FILE, PAGE_FILE):
-                shutil.copyfile(dataset / name, folder / name)
-        return Report.read(dataset / REPORT_FILE)
 
 
 def convert(
@@ -221,12 +190,6 @@ def _say(line: str) -> None:
 def _settings(given: list[str] | None, bbox_format: str | None, on_invalid: str | None) -> dict[str, Any]:
     options = {"bbox_format": bbox_format, "on_invalid": on_invalid}
     return options | parse_settings(given or [], ValidationConfig.model_fields)
-
-
-def _config(uri: str, annotations_file: str, image_size: int | None, settings: dict[str, Any]) -> RunConfig:
-    base = {"training": uri, "output": uri, "annotations_file": annotations_file, "data_validation": settings}
-    config = parse_config({**base, "hyperparameters": {"image_size": image_size}})
-    return config.model_copy(update=splits_below(uri, annotations_file))
 
 
 def _show(report: Report) -> None:

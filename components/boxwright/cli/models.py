@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from boxwright import api
 from boxwright.cli.options import described
-from boxwright.errors import BoxwrightError
-from boxwright.model import MODELS, ModelSpec
-from boxwright.model.weights import weights_ready
 
 
 def models(
@@ -21,7 +18,7 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """Lists the models with size, published accuracy, defaults, and whether their weights are available."""
-    rows = [_described(spec, weights_uri) for spec in MODELS.values()]
+    rows = api.models(weights_uri)
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -36,25 +33,6 @@ def models(
     console = Console()
     # A table is cut at the console's width; a pipe has none.
     (console if console.is_terminal else Console(width=240)).print(table)
-
-
-def _described(spec: ModelSpec, weights_uri: str | None) -> dict[str, Any]:
-    shown = ("model_id", "family", "image_size", "parameters", "coco_ap", "defaults")
-    weights = None
-    if spec.weights is not None:
-        weights = asdict(spec.weights) | {
-            "is_imported": spec.weights.is_imported,
-            "there": _there(spec, weights_uri),
-        }
-    return {name: getattr(spec, name) for name in shown} | {"weights": weights}
-
-
-def _there(spec: ModelSpec, weights_uri: str | None) -> bool | None:
-    """None where the weights store does not answer."""
-    try:
-        return weights_ready(spec, weights_uri)
-    except BoxwrightError:
-        return None
 
 
 def _weights_text(row: dict[str, Any]) -> str:

@@ -12,5 +12,5 @@ from .run_facts import RunFacts as RunFacts
 from .sample import SAMPLE_FILE as SAMPLE_FILE
 from .sample import Sample as Sample
 from .sample import read_sample as read_sample
-from .serving_function import OUTPUTS as OUTPUTS
-from .serving_function import serving_function as serving_function
+from .serving_graph import OUTPUTS as OUTPUTS
+from .serving_graph import serving_function as serving_function

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from boxwright.model import load_detector
 from boxwright.packaging.exports import SAVED_MODEL
-from boxwright.packaging.serving_function import serving_function
+from boxwright.packaging.serving_graph import serving_function
 
 
 def export_saved_model(model_dir: Path, out_dir: Path) -> None:

@@ -1,4 +1,7 @@
 from .lineage import trace as trace
+from .local_runs import LOG as LOG
+from .local_runs import RESULT as RESULT
+from .local_runs import LocalRun as LocalRun
 from .local_runs import find_run as find_run
 from .local_runs import running as running
 from .local_runs import start_run as start_run

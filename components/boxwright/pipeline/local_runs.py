@@ -15,6 +15,8 @@ from boxwright.storage import StoredRecord
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}")
 _LOCK = "lock"
+# What a process that runs it unattended writes beside the record: its log, and the result or nothing.
+LOG, RESULT = "log.txt", "result.json"
 
 
 class LocalRun(StoredRecord):
@@ -32,6 +34,11 @@ class LocalRun(StoredRecord):
     run: RunInfo
     config: RunConfig
     ended: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where its record lies, in the home."""
+        return _folder(self.run.run_id)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON values."""

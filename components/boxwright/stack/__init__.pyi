@@ -3,8 +3,8 @@ from . import manager as manager
 from . import progress as progress
 from .connection import connect as connect
 from .database import notice as notice
-from .outcome import outcome as outcome
 from .progress import metrics as metrics
+from .run_outcome import outcome as outcome
 from .sample import place_sample as place_sample
 from .uploading import default_uri as default_uri
 from .uploading import files_of as files_of

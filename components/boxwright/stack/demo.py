@@ -17,7 +17,7 @@ from boxwright.dataset.annotations import splits_below
 from boxwright.errors import StorageError, UsageError
 from boxwright.stack import manager, progress
 from boxwright.stack.environment import BUCKET, RESULTS, SAMPLE_IMAGES, Stack, sample_uri
-from boxwright.stack.outcome import outcome
+from boxwright.stack.run_outcome import outcome
 from boxwright.stack.sample import sample_folder
 from boxwright.stack.uploading import stack_variables, upload_dataset
 

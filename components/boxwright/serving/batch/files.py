@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -62,26 +63,36 @@ def images_at(uri: str) -> list[str]:
     return found
 
 
-def look_at(predictor: Predictor, uris: Sequence[str], limits: ServingConfig) -> Iterator[Looked]:
+def look_at(
+    predictor: Predictor,
+    uris: Sequence[str],
+    limits: ServingConfig,
+    decoders: Decoders | None = None,
+    fetch: Callable[[str], bytes] | None = None,
+) -> Iterator[Looked]:
     """Runs the model on files, in their order; files that are no images, too large or too slow give an error each.
 
     Args:
         predictor: the model.
         uris: of the files.
         limits: largest file and image, which bounds a batch as well, and the seconds in which one is decoded.
+        decoders: to decode with; they stay. Some are made for this call, by the limits, if unset.
+        fetch: gives the bytes of a file by its URI; from storage if unset.
 
     Raises:
         UsageError, StorageError: storage cannot be read.
     """
-
-    def read(uri: str) -> Picture | DataError:
-        try:
-            return decoders.read(read_bytes(uri, limits.max_bytes))
-        except DataError as error:
-            return error
-
+    fetch = fetch or partial(read_bytes, limit=limits.max_bytes)
     readers = max(1, min(_READERS, len(uris)))
-    with ThreadPoolExecutor(readers, "read") as pool, _decoding(readers, limits) as decoders:
+    with ThreadPoolExecutor(readers, "read") as pool, ExitStack() as opened:
+        in_use = decoders or opened.enter_context(_decoding(readers, limits))
+
+        def read(uri: str) -> Picture | DataError:
+            try:
+                return in_use.read(fetch(uri))
+            except DataError as error:
+                return error
+
         for batch in _batches(_ahead(pool, read, uris), limits.max_pixels):
             yield from _run(predictor, batch)
 

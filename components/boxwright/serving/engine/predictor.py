@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +44,7 @@ class Detections:
 
 
 class Predictor:
-    """A model in memory.
+    """A model in memory; threads take turns.
 
     Args:
         network: that answers.
@@ -53,6 +54,7 @@ class Predictor:
     def __init__(self, network: Network, info: ModelInfo) -> None:
         self.info = info
         self._network = network
+        self._turn = threading.Lock()
 
     def predict(self, pictures: Sequence[Picture]) -> list[Detections | RefusedImageError]:
         """Detections on each picture, or why its pixels cannot be decoded; a bad one does not harm the others."""
@@ -68,7 +70,8 @@ class Predictor:
         return [refused[i] if i in refused else next(good) for i in range(len(pictures))]
 
     def _detections(self, pictures: Sequence[Picture]) -> list[Detections]:
-        found = self._network([picture.encoded for picture in pictures])
+        with self._turn:
+            found = self._network([picture.encoded for picture in pictures])
         return [self._one({name: value[row] for name, value in found.items()}) for row in range(len(pictures))]
 
     def _one(self, raw: dict[str, npt.NDArray[Any]]) -> Detections:

@@ -1,0 +1,13 @@
+from .catalogue import hyperparameters as hyperparameters
+from .catalogue import models as models
+from .datasets import Validation as Validation
+from .datasets import examined as examined
+from .datasets import validate as validate
+from .datasets import validation_config as validation_config
+from .detections import Detection as Detection
+from .detections import Detections as Detections
+from .detector import Detector as Detector
+from .registered import open_registry as open_registry
+from .run import Run as Run
+from .starting import resume as resume
+from .starting import train as train
