@@ -2,80 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 Make = Callable[..., Any]
 PATHS = (
     "/models", "/models/detector/3", "/models/detector/3/promote", "/models/detector/rollback", "/datasets",
     f"/datasets/{'f' * 64}", "/compare?v=detector/1&v=detector/2", "/models/detector/99",
 )  # fmt: skip
-# What Airflow's UI puts around a page of the navigation.
-FRAME = """<!doctype html><html lang="en"><head><title>Airflow</title><link rel="icon" href="data:,"></head>
-<body><h1>Airflow</h1>
-<iframe src="{src}" title="Models" sandbox="allow-scripts allow-same-origin allow-forms allow-downloads"
- width="1200" height="900"></iframe></body></html>"""
-
-
-@pytest.fixture
-def server(visit: Make, make_version: Make) -> Iterator[str]:
-    """The pages on a port, below `/boxwright` as Airflow mounts them, with three versions."""
-    import uvicorn
-    from fastapi import FastAPI
-    from fastapi.responses import HTMLResponse
-
-    from boxwright_airflow.pages.app import build
-
-    make_version("run-1", "2026-03-01", 0.4)
-    make_version("run-2", "2026-03-02", 0.5, parent="models:/detector/1")
-    make_version("run-3", "2026-03-03", 0.3, parent="models:/detector/2")
-    airflow = FastAPI()
-
-    @airflow.get("/frame")
-    def frame(src: str) -> HTMLResponse:
-        return HTMLResponse(FRAME.format(src=src))
-
-    @airflow.get("/dags/{rest:path}")
-    def outer(rest: str) -> HTMLResponse:
-        return HTMLResponse("<!doctype html><link rel='icon' href='data:,'><title>A run in Airflow</title>")
-
-    airflow.mount("/boxwright", build())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = uvicorn.Server(uvicorn.Config(airflow, port=port, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=running.run, daemon=True)
-    thread.start()
-    while not running.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    running.should_exit = True
-    thread.join()
-
-
-@pytest.fixture
-def open_tab(browser: Any, server: str, visit: Make) -> Iterator[Callable[..., Any]]:
-    """Opens tabs of an editor who is logged in; what the consoles say of errors is collected."""
-    contexts = []
-
-    def open_tab(**options: Any) -> tuple[Any, list[str]]:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        token = visit("editor").cookies["_token"]
-        context.add_cookies([{"name": "_token", "value": token, "url": server, "httpOnly": True}])
-        tab, said = context.new_page(), []
-        tab.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        return tab, said
-
-    yield open_tab
-    for context in contexts:
-        context.close()
 
 
 def test_every_page_is_without_errors_and_accessible_in_both_themes(open_tab: Make, server: str) -> None:

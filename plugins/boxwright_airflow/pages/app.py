@@ -18,6 +18,7 @@ ROUTERS = (
     "boxwright_airflow.pages.promotion",
     "boxwright_airflow.pages.compare",
     "boxwright_airflow.pages.datasets",
+    "boxwright_airflow.pages.upload",
     "boxwright_airflow.pages.version",
     "boxwright_airflow.pages.report",
     "boxwright_airflow.runs.page",

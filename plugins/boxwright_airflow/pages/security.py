@@ -7,6 +7,7 @@ that such a form cannot have: headers of a request from the same origin, and a t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ READ_XCOM = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
 READ_LOGS = Depends(requires_access_dag("GET", DagAccessEntity.TASK_LOGS))
 _MAY_CHANGE = requires_access_dag("PUT", param_dag_id=PIPELINE)
 CHANGE = Depends(_MAY_CHANGE)
+_MAY_START = requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=PIPELINE)
+START = Depends(_MAY_START)
 
 
 def csrf_token(user: GetUserDep) -> str:
@@ -36,16 +39,21 @@ def csrf_token(user: GetUserDep) -> str:
     return str(_serializer().dumps(user.get_id()))
 
 
-def may_change(request: Request, user: GetUserDep) -> bool:
-    """Whether a page offers its changes to this user; what they may do is checked again when they do it."""
-    try:
-        _MAY_CHANGE(request, user)
-    except HTTPException:
-        return False
-    return True
+def _is_allowed(check: Callable[[Request, Any], None]) -> Any:
+    """Whether a page offers something to its user; what they may do is checked again when they do it."""
+
+    def is_allowed(request: Request, user: GetUserDep) -> bool:
+        try:
+            check(request, user)
+        except HTTPException:
+            return False
+        return True
+
+    return Depends(is_allowed)
 
 
-MayChange = Annotated[bool, Depends(may_change)]
+MayChange = Annotated[bool, _is_allowed(_MAY_CHANGE)]
+MayStart = Annotated[bool, _is_allowed(_MAY_START)]
 
 
 def same_origin(
