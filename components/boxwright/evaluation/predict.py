@@ -120,7 +120,7 @@ class _Clock:
 
 
 def _checking(detector: Any) -> Any:
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def is_finite(images: Any) -> Any:
         """Whether all raw outputs of each image are finite, `(batch,)`."""
         outputs = tf.nest.flatten(detector(images, training=False))
@@ -131,6 +131,7 @@ def _checking(detector: Any) -> Any:
 
 
 def _loading(detector: Any) -> Any:
+    @tf.autograph.experimental.do_not_convert
     def load(record: Any) -> tuple[Any, Any, Any, Any]:
         parsed = tf.io.parse_single_example(record, _FEATURES)
         size = tf.stack([parsed["image/height"], parsed["image/width"]])

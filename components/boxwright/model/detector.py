@@ -131,7 +131,11 @@ class Detector(keras.Model):
             DataError: when they do not fit.
         """
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    # One graph for batches of any number of images, the smaller last one of a split too.
+    @tf.function(
+        input_signature=(tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((None, 2), tf.float32)),
+        autograph=False,
+    )
     def detect(self, images: Any, extents: Any) -> dict[str, Any]:
         """At most `MAX_DETECTIONS` boxes an image, best first.
 
@@ -145,8 +149,12 @@ class Detector(keras.Model):
             `(batch, 100)`, classes 1-based as in the label map and 0 in rows without a detection, `num_detections`
             `(batch,)`.
         """
-        found = self.decode(self(images, training=False))
-        share = tf.tile(tf.cast(extents, tf.float32), (1, 2))[:, None, :]
+        square = tf.ensure_shape(images, (None, self.image_size, self.image_size, 3))
+        return self.decode_within(self(square, training=False), extents)
+
+    def decode_within(self, outputs: Any, extents: Any) -> dict[str, Any]:
+        """Raw outputs to detections in shares of the images, which cover `extents` `(batch, 2)` of the input."""
+        found, share = self.decode(outputs), tf.tile(extents, (1, 2))[:, None, :]
         return found | {"detection_boxes": tf.clip_by_value(found["detection_boxes"] / share, 0.0, 1.0)}
 
     def compute_loss(

@@ -20,8 +20,8 @@ def export_saved_model(model_dir: Path, out_dir: Path) -> None:
 
     detector, _ = load_detector(model_dir)
     module = tf.Module()
-    # Kept in the module: its variables are what is written.
-    module.detector, module.serve = detector, serving_function(detector)
+    # The weights alone: TensorFlow would write every layer of the detector as an object too, which takes longer.
+    module.weights, module.serve = [weight.value for weight in detector.weights], serving_function(detector)
     temporary = out_dir / f"partial-{SAVED_MODEL}"
     shutil.rmtree(temporary, ignore_errors=True)
     tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.serve})

@@ -25,6 +25,7 @@ def serving_function(detector: Any) -> Any:
     sizes = (detector.image_size, detector.image_size, 3)
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="encoded_images")])
+    @tf.autograph.experimental.do_not_convert
     def serve(encoded_images: Any) -> dict[str, Any]:
         images, extents = tf.map_fn(
             lambda encoded: detector.resizing(upright(decode_image(encoded), encoded)),

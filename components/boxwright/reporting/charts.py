@@ -63,6 +63,10 @@ def png_of(figure: Figure) -> bytes:
     with warnings.catch_warnings():
         # Class names may be in any script; the one font there is draws a box for what it lacks.
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
+        # By itself `savefig` would draw the whole figure for its layout alone, and then again.
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine("none")
         # The version of the library would otherwise stand in the file.
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -161,6 +161,7 @@ def _with_rows(target: dict[str, Any], multiple: int) -> dict[str, Any]:
     }
 
 
+@tf.autograph.experimental.do_not_convert
 def training_batches(
     shards: Sequence[Path],
     images: int,
@@ -213,6 +214,7 @@ def records_of(shards: Sequence[Path]) -> Any:
     return tf.data.Dataset.range(len(shards)).flat_map(records)
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation_batches(shards: Sequence[Path], batch_size: int, resizing: Resizing, only_full: bool = False) -> Any:
     """One pass in the shards' order, without augmentation; the same elements as `training_batches`.
 

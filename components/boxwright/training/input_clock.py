@@ -30,6 +30,7 @@ class InputClock:
     def timed(self, batches: Any) -> Any:
         """The same `(images, targets)` batches; each is noted on its way out."""
 
+        @tf.autograph.experimental.do_not_convert
         def note(images: Any, targets: Any) -> tuple[Any, Any]:
             with tf.control_dependencies([tf.numpy_function(self._arrived, [], tf.float64)]):
                 return tf.identity(images), targets

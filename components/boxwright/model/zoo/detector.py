@@ -110,13 +110,8 @@ class ZooDetector(Detector):
         """See `Detector`."""
         return self.decode_within(outputs, tf.ones((tf.shape(outputs["box_encodings"])[0], 2)))
 
-    @tf.function(reduce_retracing=True, autograph=False)
-    def detect(self, images: Any, extents: Any) -> dict[str, Any]:
-        """See `Detector`; boxes outside the image are dropped before the best are chosen."""
-        return self.decode_within(self(images, training=False), tf.cast(extents, tf.float32))
-
     def decode_within(self, outputs: Any, extents: Any) -> dict[str, Any]:
-        """Raw outputs to detections in shares of the images, which cover `extents` `(batch, 2)` of the input."""
+        """See `Detector`; boxes outside the image are dropped before the best are chosen."""
         boxes = decode(outputs["box_encodings"], self.anchors, self.box_code.scales)
         scores = tf.sigmoid(outputs["class_logits"])[..., self.architecture.background :]
         return detections(boxes, scores, extents, self.architecture.nms_iou, self.nms)
