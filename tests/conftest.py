@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib import import_module
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +19,24 @@ from benchmarks.zoo_reference import reference_folder
 from boxwright.config import Settings
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
-if "PYTEST_XDIST_WORKER" in os.environ:
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    # What programs that tests kill leave among the temporary files goes with the session. pytest's own folders stay.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="bw-")
+    # After multiprocessing's own, which has a folder there and removes it with -100.
+    Finalize(None, shutil.rmtree, (os.environ["TMPDIR"], True), exitpriority=-200)
+else:
     # Two processes share two cores: threads of one would wait for those of the other (a tiny training: 35 CPU seconds
     # with two threads, 30 with one). Processes that tests start inherit it.
     for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(_name, "1")
 
 TESTS = Path(__file__).resolve().parent
-# The tests' model family, here and in the processes that tests start.
-OWN_FAMILY = str(TESTS / "own_family")
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (OWN_FAMILY, os.environ.get("PYTHONPATH"))))
-sys.path.insert(0, OWN_FAMILY)
-import_module("finder_hook")
+# The tests' model families, here and in the processes that tests start.
+OWN_FAMILIES = str(TESTS / "own_families")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (OWN_FAMILIES, os.environ.get("PYTHONPATH"))))
+sys.path.insert(0, OWN_FAMILIES)
+import_module("family_hook")
 # Files and folders that take long, the longest first: two processes start them in this order and so end together.
 # `make test-quick` leaves them out.
 SLOW = (

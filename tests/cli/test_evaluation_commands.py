@@ -37,7 +37,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
     categories = tinyset.document()["categories"]
     names, ids = (tuple(one[key] for one in categories) for key in ("name", "id"))
-    card = ModelCard(model_id="tiny", image_size=64, classes=names, category_ids=ids)
+    card = ModelCard(model_id="speck", image_size=64, classes=names, category_ids=ids)
     (folder / "content").mkdir()
     save_detector(build_detector(card), card, folder / "content")
     assert {path.name for path in (folder / "content").iterdir()} == {MODEL_FILE, WEIGHTS_FILE}

@@ -1,4 +1,4 @@
-"""The whole pipeline without Airflow, on the tiny model: TFX launcher, ML Metadata, MLflow store and TensorFlow."""
+"""The whole pipeline without Airflow, on a very small model: TFX launcher, ML Metadata, MLflow store and TensorFlow."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_archive_holds_what_its_users_need(first, tmp_path):
     facts = json.loads((tmp_path / "run.json").read_text())
     assert facts["dataset_fingerprint"] == first["dataset_fingerprint"]
     assert facts["metrics"] == first["metrics"]
-    assert facts["config"]["model_id"] == "tiny"
+    assert facts["config"]["model_id"] == "speck"
     assert "item {" in (tmp_path / "label_map.pbtxt").read_text()
     served = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
     image = tf.io.encode_jpeg(np.zeros((40, 50, 3), np.uint8))

@@ -12,10 +12,10 @@ from boxwright.dataset.snapshot.download import download_dataset
 from boxwright.model.seeds import fetch_pretrained
 
 
-def prepare(folder: Path, images: int, **hyperparameters: Any) -> RunConfig:
-    """Writes `examples` and `seed` for the tiny model into the folder; returns their configuration."""
+def prepare(folder: Path, images: int, model_id: str = "speck", **hyperparameters: Any) -> RunConfig:
+    """Writes `examples` and `seed` for a small model into the folder; returns their configuration."""
     generate_sample(folder / "sample", images=images, seed=5)
-    values = {"training": str(folder / "sample" / "training"), "output": "unused", "model_id": "tiny"}
+    values = {"training": str(folder / "sample" / "training"), "output": "unused", "model_id": model_id}
     config = parse_config(values | {"hyperparameters": hyperparameters})
     for name in ("dataset", "examples", "seed"):
         (folder / name).mkdir()

@@ -1,4 +1,4 @@
-"""Fine-tuning on the tiny model: what it keeps, and that a crash costs nothing but the epoch that it hit."""
+"""Fine-tuning on a very small model: what it keeps, and that a crash costs nothing but the epoch that it hit."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_only_a_pretrained_encoder_learns_at_its_own_rate(prepared, whole, tmp_p
     rate = {"epochs": 1, "backbone_learning_rate_multiplier": 0.0}
     _train(prepared, tmp_path / "fresh", tmp_path / "checkpoints", **rate)
     shutil.copytree(whole[1] / "out", tmp_path / "parent" / "seed")
-    write_seed(Seed(kind="incremental", model_id="tiny", origin="models:/tiny/1"), tmp_path / "parent" / "seed")
+    write_seed(Seed(kind="incremental", model_id="speck", origin="models:/speck/1"), tmp_path / "parent" / "seed")
     (tmp_path / "parent" / "examples").symlink_to(prepared[1] / "examples")
     _train((prepared[0], tmp_path / "parent"), tmp_path / "tuned", tmp_path / "checkpoints", **rate)
     parent, tuned, fresh = (encoder(folder) for folder in (whole[1] / "out", tmp_path / "tuned", tmp_path / "fresh"))

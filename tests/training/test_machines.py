@@ -21,7 +21,7 @@ def start(tmp_path):
     """Starts one process of a training and returns it; its files are in the folder of that name."""
     # Batch statistics are of each device's part of a batch.
     chosen = {"epochs": 2, "batch_size": 4, "image_size": 96, "augmentation": "flip", "freeze_batch_norm": "True"}
-    config = prepare(tmp_path, 24, **chosen)
+    config = prepare(tmp_path, 24, model_id="tiny", **chosen)
     processes = []
 
     def run(name, **environment):

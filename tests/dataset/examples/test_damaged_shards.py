@@ -69,7 +69,7 @@ def test_no_training_goes_on_with_one(made: Path, tmp_path: Path, split: str) ->
     from boxwright.model.seeds import fetch_pretrained
     from boxwright.training.fine_tuning import fine_tune
 
-    values = {"training": "unused", "output": "unused", "model_id": "tiny"}
+    values = {"training": "unused", "output": "unused", "model_id": "speck"}
     config = parse_config(values | {"hyperparameters": {"epochs": 2, "image_size": 64, "batch_size": 2}})
     (path,) = (made / split).glob("*.tfrecord")
     # What TensorFlow repeats without end, as there is nothing in it.

@@ -1,3 +1,3 @@
 """Read by every Python process that starts with this folder on its path."""
 
-import finder_hook  # noqa: F401
+import family_hook  # noqa: F401
