@@ -41,14 +41,14 @@ import_module("family_hook")
 # `make test-quick` leaves them out.
 SLOW = (
     "live",
-    "pipeline/test_runner.py",
-    "training/test_fine_tune.py",
     "model/test_detectors.py",
+    "serving/engine",
+    "pipeline/test_runner.py",
     "training/test_machines.py",
     "model/zoo",
     "registry/test_registry_server.py",
-    "serving/engine",
     "serving/http",
+    "training/test_fine_tune.py",
     "training/test_distribution.py",
     "cli/test_cli.py",
     "cli/test_evaluation_commands.py",
