@@ -55,6 +55,7 @@ SLOW = (
     "model/test_dfine.py",
     "registry/test_mlflow_registry.py",
     "plugins/trial",
+    "api/test_python_detector.py",
     "distribution/test_serve_extra.py",
     "dataset/examples/test_damaged_shards.py",
     "pipeline/test_killed_runs.py",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import boxwright
 from boxwright.pipeline.local_runs import find_run
 from boxwright.pipeline.nodes import Phase, nodes_of
 
@@ -98,3 +99,9 @@ def test_only_the_killed_step_is_repeated_and_one_version_registered(dataset, tm
     assert not list((tmp_path / "out").rglob("half.tmp")), "what was begun stays where the step works"
     assert run(first) == 2, "the first command again: there is a run of that name"
     assert run(["--resume", name]) == 0 and worked.read_text().split() == expected
+
+    ended = boxwright.resume(name)
+    assert (ended.status, ended.model, ended.archive) == ("registered", version.reference, version.archive_uri)
+    assert ended.metrics["AP"] == version.ap and set(ended.per_class) == set(ended.facts.classes)
+    assert "evaluation" in ended.report.html.lower() and "<iframe" in ended.report._repr_html_()
+    assert len(open_registry().versions(name)) == 1 and worked.read_text().split() == expected
