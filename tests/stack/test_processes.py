@@ -25,9 +25,9 @@ STUBBORN = [
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in 20 s"
+        assert time.monotonic() < deadline, "the condition did not come true in 60 s"
         time.sleep(0.05)
 
 

