@@ -25,6 +25,7 @@ ROWS = (
     ("training",),
     ("evaluation",),
     ("packaging",),
+    ("exporting",),
     ("registry",),
     ("serving",),
     ("pipeline",),

@@ -20,6 +20,7 @@ OURS = {"boxwright", "boxwright_airflow", "boxwright_plugin"}
 EXTRAS = {
     "components/boxwright/dataset/examples/engines.py": {"train", "beam"},
     "components/boxwright/serving": {"serve"},
+    "components/boxwright/exporting": {"serve", "export"},
     "components/boxwright/images": {"serve"},
     "components/boxwright/stack": {"stack"},
     "components/boxwright/cli": set[str](),

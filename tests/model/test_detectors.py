@@ -138,6 +138,29 @@ def test_the_suppression_is_the_one_that_the_model_is_told(detector, batch):
         detector.nms = "per_class"
 
 
+@for_the_smallest
+def test_what_exports_choose_from_the_candidates_is_what_is_detected(detector, batch):
+    from boxwright.exporting.network import choice_of
+    from boxwright.exporting.selecting import select
+
+    random, raw = np.random.default_rng(0), detector(batch[0][:1], training=False)
+    # Fresh weights give scores that tie, and boxes that overlap by a half exactly.
+    noisy = [name for name in raw if name.endswith(("logits", "deltas", "encodings"))]
+    raw |= {name: raw[name] + random.normal(0, 1, raw[name].shape) for name in noisy}
+    boxes, scores = (values.numpy()[0] for values in detector.candidates(raw))
+    try:
+        for detector.nms in ("per_class", "agnostic", "soft"):
+            expected = {name: values.numpy()[0] for name, values in detector.decode(raw).items()}
+            found = select(boxes, scores, np.ones(2, "float32"), choice_of(detector))
+            count = int(expected["num_detections"])
+            assert len(found.scores) == count > 10
+            assert found.scores == pytest.approx(expected["detection_scores"][:count], abs=1e-5)
+            assert found.classes.tolist() == (expected["detection_classes"][:count] - 1).tolist()
+            assert found.boxes == pytest.approx(np.clip(expected["detection_boxes"][:count], 0, 1), abs=1e-5)
+    finally:
+        detector.nms = "per_class"
+
+
 def test_the_image_encoder_is_a_part_of_the_network_without_its_heads(detector):
     encoder = {id(variable) for variable in detector.encoder_variables()}
     trainable = {id(variable) for variable in detector.trainable_variables}

@@ -50,6 +50,19 @@ class Finder(Detector):
             "num_detections": tf.fill([count], 2),
         }
 
+    def candidates(self, outputs: Any) -> tuple[Any, Any]:
+        """What `decode` finds, by operations that other formats have; it takes no time."""
+        images, boxes = tf.cast(outputs["images"], tf.float32), []
+        for strong, weak in ((0, 2), (2, 0)):
+            found = (images[..., strong] > 150) & (images[..., weak] < 100) & (images[..., 1] < 100)
+            sides = [tf.cast(tf.reduce_any(found, axis), tf.int32) for axis in (2, 1)]
+            low = [tf.argmax(side, -1, tf.int32) for side in sides]
+            high = [self.image_size - tf.argmax(side[:, ::-1], -1, tf.int32) for side in sides]
+            boxes.append(tf.cast(tf.stack([*low, *high], -1), tf.float32) / self.image_size)
+        red = tf.convert_to_tensor(self.settings.red_score)
+        scores = tf.stack([tf.stack([red, 0.0]), tf.constant([0.0, 0.25])])
+        return tf.stack(boxes, axis=1), tf.tile(scores[None], [tf.shape(images)[0], 1, 1])
+
     def _look(self, image: Any) -> Any:
         boxes = []
         for strong, weak in ((0, 2), (2, 0)):

@@ -25,6 +25,7 @@ from rich.tree import Tree
 import boxwright
 from boxwright.cli import dataset as dataset_commands
 from boxwright.cli import evaluation as evaluation_commands
+from boxwright.cli import export as export_commands
 from boxwright.cli import models as model_commands
 from boxwright.cli import registry as release_commands
 from boxwright.cli import run as run_commands
@@ -48,6 +49,7 @@ for command in (
     model_commands.models,
     evaluation_commands.evaluate,
     evaluation_commands.compare,
+    export_commands.export,
     serving_commands.predict,
     serving_commands.serve,
     stack_commands.up,

@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"  # noqa: S105 - a name
 _SHORTEST_TOKEN = 16
 _SERVING = ServingConfig.model_fields
-_OPTIONS = ("host", "port", "follow", "trust_saved_model")
+_OPTIONS = ("host", "port", "follow", "trust_saved_model", "runtime", "threads")
 _MODEL_HELP = described("model", BatchInferenceConfig)
 _log = logging.getLogger("boxwright")
 out = Console()
 
 Model = Annotated[str, typer.Option(help=_MODEL_HELP)]
 Trust = Annotated[bool, typer.Option("--trust-saved-model", help=described("trust_saved_model", ServingConfig))]
+
+RuntimeOption = Annotated[str, typer.Option("--runtime", metavar="RUNTIME", help=described("runtime", ServingConfig))]
+Threads = Annotated[int, typer.Option(help=described("threads", ServingConfig))]
 
 
 def predict(
@@ -47,16 +50,19 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per image.")] = False,
     trust_saved_model: Trust = False,
+    runtime: RuntimeOption = _SERVING["runtime"].default,
+    threads: Threads = _SERVING["threads"].default,
 ) -> None:
     """Detects objects in images and prints them; the exit code is 6 if some could not be processed, 1 if none could."""
     from boxwright.registry import resolve_model
     from boxwright.serving.batch import images_at, look_at, record
-    from boxwright.serving.engine import load_predictor
+    from boxwright.serving.engine import load_as_set
 
+    chosen = {"trust_saved_model": trust_saved_model, "runtime": runtime, "threads": threads}
+    limits = parse_record(ServingConfig, chosen)
     uris = list(dict.fromkeys(uri for given in images for uri in images_at(given)))
-    predictor = load_predictor(resolve_model(model), trust_saved_model)
+    predictor = load_as_set(resolve_model(model), limits)
     least = predictor.info.threshold if threshold is None else threshold
-    limits = ServingConfig()  # type: ignore[call-arg]
     names = _drawn_names(uris)
     refused = 0
     for number, looked in enumerate(_with_progress(look_at(predictor, uris, limits), len(uris)), start=1):
@@ -122,6 +128,8 @@ def serve(
     port: Annotated[int, typer.Option(help=described("port", ServingConfig))] = _SERVING["port"].default,
     follow: Annotated[bool, typer.Option("--follow", help=described("follow", ServingConfig))] = False,
     trust_saved_model: Trust = False,
+    runtime: RuntimeOption = _SERVING["runtime"].default,
+    threads: Threads = _SERVING["threads"].default,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -134,7 +142,8 @@ def serve(
     ] = None,
 ) -> None:
     """Serves a model over HTTP until stopped. If BOXWRIGHT_TOKEN is set, clients must send it as a bearer token."""
-    values: dict[str, Any] = dict(zip(_OPTIONS, (host, port, follow, trust_saved_model), strict=True))
+    given = (host, port, follow, trust_saved_model, runtime, threads)
+    values: dict[str, Any] = dict(zip(_OPTIONS, given, strict=True))
     config = parse_record(ServingConfig, values | parse_settings(settings or [], _SERVING))
     from boxwright.serving.http import serve as run_server
 

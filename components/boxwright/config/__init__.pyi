@@ -28,6 +28,7 @@ from .run_info import PIPELINE as PIPELINE
 from .run_info import RunInfo as RunInfo
 from .run_info import new_run as new_run
 from .serving import BatchInferenceConfig as BatchInferenceConfig
+from .serving import Runtime as Runtime
 from .serving import ServingConfig as ServingConfig
 from .settings import BEAM_ARGS as BEAM_ARGS
 from .settings import SAMPLE_URI as SAMPLE_URI

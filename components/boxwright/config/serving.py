@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from boxwright.config.fields import Fraction, Positive, UserSettings
 from boxwright.config.limits import Limit
+
+Runtime = Literal["tensorflow", "litert", "openvino", "auto"]
 
 
 class ServingConfig(UserSettings):
@@ -51,6 +53,15 @@ class ServingConfig(UserSettings):
         False,
         description="Run the SavedModel in the model's archive, a program of whoever made it, instead of building the "
         "network from the catalogue; in a process of its own that writes no files, from known operations only.",
+    )
+
+    runtime: Runtime = Field(
+        "tensorflow",
+        description="What runs the network: tensorflow; litert or openvino, to which a model is exported once on this "
+        "machine, and which start without TensorFlow; or auto, the fastest that is installed.",
+    )
+    threads: int = Field(
+        0, ge=0, description="Threads that litert or openvino compute an image with; 0 for one a core."
     )
 
     @property

@@ -9,6 +9,8 @@ from .detector import Detector as Detector
 from .postprocess import IOU_THRESHOLD as IOU_THRESHOLD
 from .postprocess import MAX_DETECTIONS as MAX_DETECTIONS
 from .postprocess import SCORE_THRESHOLD as SCORE_THRESHOLD
+from .postprocess import Selection as Selection
+from .postprocess import anchor_candidates as anchor_candidates
 from .postprocess import as_detections as as_detections
 from .postprocess import decode_anchors as decode_anchors
 from .resizing import Resizing as Resizing

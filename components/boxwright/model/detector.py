@@ -1,9 +1,9 @@
 """The contract of a model family: one class, `Detector`, that training, evaluation, export and the store know.
 
 A family is a subclass and a line in `families.py`. It builds its network in `__init__`, and says how raw outputs
-become losses (`loss_sums`) and boxes (`decode`), which variables belong to classes (`class_weights`) and how published
-weights are read (`load_pretrained`). The rest of this module works for all of them, and nothing outside of
-`components/boxwright/model` asks which family a detector is of.
+become losses (`loss_sums`) and boxes (`decode`, and `candidates` where suppression is left out), which variables belong
+to classes (`class_weights`) and how published weights are read (`load_pretrained`). The rest of this module works for
+all of them, and nothing outside of `components/boxwright/model` asks which family a detector is of.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from boxwright.model.catalogue import ModelSpec
+from boxwright.model.postprocess import Selection
 from boxwright.model.resizing import Resizing
 
 
@@ -111,6 +112,20 @@ class Detector(keras.Model):
     @abstractmethod
     def decode(self, outputs: Any) -> dict[str, Any]:
         """Raw outputs to detections as `detect` returns them, but in shares of the model's square input."""
+
+    @abstractmethod
+    def candidates(self, outputs: Any) -> tuple[Any, Any]:
+        """All boxes that raw outputs stand for, before any is suppressed: what exported networks put out.
+
+        Returns:
+            Boxes `(batch, n, 4)` as `[ymin, xmin, ymax, xmax]` in shares of the model's square input, not cut at its
+            edge, and scores `(batch, n, classes)` in [0, 1].
+        """
+
+    @property
+    def selection(self) -> Selection:
+        """How `decode` chooses detections from `candidates`."""
+        return Selection(self.nms)
 
     @abstractmethod
     def class_weights(self) -> list[ClassWeights]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +13,33 @@ CANDIDATES = 1000
 MAX_DETECTIONS = 100
 IOU_THRESHOLD = 0.5
 SCORE_THRESHOLD = 0.001
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How detections are chosen from the candidates of an image.
+
+    Attributes:
+        nms: see `suppress`; `none` where candidates do not compete.
+        iou_threshold: overlap above which the weaker box goes.
+        score_threshold: a detection has more.
+        candidates: number of best places that compete; None for all of them.
+        needs_area: whether a box that lies outside the image gives way to the next one.
+        max_detections: in an image.
+    """
+
+    nms: str
+    iou_threshold: float = IOU_THRESHOLD
+    score_threshold: float = SCORE_THRESHOLD
+    candidates: int | None = CANDIDATES
+    needs_area: bool = False
+    max_detections: int = MAX_DETECTIONS
+
+
+def anchor_candidates(outputs: dict[str, Any], anchors: Any, image_size: int) -> tuple[Any, Any]:
+    """The boxes of all anchors; arguments as of `decode_anchors`, result as of `Detector.candidates`."""
+    boxes = _decode(tf.cast(outputs["box_deltas"], tf.float32), anchors) / float(image_size)
+    return boxes, tf.sigmoid(tf.cast(outputs["class_logits"], tf.float32))
 
 
 def decode_anchors(outputs: dict[str, Any], anchors: Any, image_size: int, nms: str = "per_class") -> dict[str, Any]:

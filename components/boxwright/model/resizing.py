@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -19,7 +19,10 @@ class Resizing:
         image_size: height and width of the input in pixels.
         keep_aspect: False stretches the image over the whole square; True scales its longer side to it and pads.
         fill: colour of what the image does not cover, RGB in [0, 255].
+        antialias: whether a smaller image is smoothed first, and pixels are areas; else pixel 0 stays in place.
     """
+
+    antialias: ClassVar[bool] = True
 
     image_size: int
     keep_aspect: bool = False

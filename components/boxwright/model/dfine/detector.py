@@ -26,6 +26,7 @@ from boxwright.model import (
     Detector,
     ModelSpec,
     Resizing,
+    Selection,
     as_detections,
     load_weights,
     suppress,
@@ -69,8 +70,7 @@ class DFine(Detector):
         scores = tf.sigmoid(tf.cast(outputs["intermediate_logits"][:, -1], tf.float32))
         boxes = tf.cast(outputs["intermediate_reference_points"][:, -1], tf.float32)
         if self.nms != "per_class":
-            centres, sides = boxes[..., :2], boxes[..., 2:]
-            shares = tf.concat([(centres - sides / 2)[..., ::-1], (centres + sides / 2)[..., ::-1]], axis=-1)
+            shares, scores = self.candidates(outputs)
             return as_detections(
                 suppress(self.nms, shares, scores, MAX_DETECTIONS, IOU_THRESHOLD, SCORE_THRESHOLD, clips=False)
             )
@@ -87,6 +87,18 @@ class DFine(Detector):
             "detection_classes": tf.pad(labels, rows),
             "num_detections": tf.reduce_sum(tf.cast(kept, tf.int32), axis=1),
         }
+
+    def candidates(self, outputs: Any) -> tuple[Any, Any]:
+        """See `Detector`; one a query."""
+        scores = tf.sigmoid(tf.cast(outputs["intermediate_logits"][:, -1], tf.float32))
+        boxes = tf.cast(outputs["intermediate_reference_points"][:, -1], tf.float32)
+        centres, sides = boxes[..., :2], boxes[..., 2:]
+        return tf.concat([(centres - sides / 2)[..., ::-1], (centres + sides / 2)[..., ::-1]], axis=-1), scores
+
+    @property
+    def selection(self) -> Selection:
+        """See `Detector`."""
+        return Selection("none" if self.nms == "per_class" else self.nms, candidates=None)
 
     def class_weights(self) -> list[ClassWeights]:
         """Kernel and bias of the class layer of each decoder layer and of the encoder."""

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from boxwright.model import ClassWeights, Detector, ModelSpec, Resizing, decode_anchors
+from boxwright.model import ClassWeights, Detector, ModelSpec, Resizing, anchor_candidates, decode_anchors
 from boxwright.model.gfl import network
 from boxwright.model.gfl.assignment import assign
 from boxwright.model.gfl.boxes import (
@@ -75,13 +75,21 @@ class GFL(Detector):
 
     def decode(self, outputs: Any) -> dict[str, Any]:
         """See `Detector`; a place and its stride stand for an anchor."""
+        return decode_anchors(*self._as_anchors(outputs), self.image_size, self.nms)
+
+    def candidates(self, outputs: Any) -> tuple[Any, Any]:
+        """See `Detector`."""
+        return anchor_candidates(*self._as_anchors(outputs), self.image_size)
+
+    def _as_anchors(self, outputs: Any) -> tuple[dict[str, Any], Any]:
+        """Raw outputs in the code of anchors, and the anchors."""
         distances = tf.maximum(self.distances(outputs["distance_logits"]), 1e-3)
         before, after = distances[..., :2], distances[..., 2:]
         deltas = tf.concat([(after - before) / 2, tf.math.log(before + after)], axis=-1)
         half = self.strides[:, None] / 2
         anchors = tf.constant(np.concatenate([self.places - half, self.places + half], axis=-1))
         coded = {"box_deltas": deltas, "class_logits": outputs["class_logits"]}
-        return decode_anchors(coded, anchors, self.image_size, self.nms)
+        return coded, anchors
 
     def class_weights(self) -> list[ClassWeights]:
         """Kernel and bias of the class head's last layer."""

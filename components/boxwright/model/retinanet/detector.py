@@ -19,7 +19,7 @@ from keras_hub.src.models.retinanet.feature_pyramid import FeaturePyramid
 from keras_hub.src.models.retinanet.prediction_head import PredictionHead
 from keras_hub.src.models.retinanet.retinanet_label_encoder import RetinaNetLabelEncoder
 
-from boxwright.model import AnchorGrid, ClassWeights, Detector, ModelSpec, Resizing, decode_anchors
+from boxwright.model import AnchorGrid, ClassWeights, Detector, ModelSpec, Resizing, anchor_candidates, decode_anchors
 from boxwright.model.weights import ENCODER_FILE, load_efficientnet_lite0
 
 PRIOR_PROBABILITY = 0.01
@@ -83,6 +83,10 @@ class RetinaNet(Detector):
     def decode(self, outputs: Any) -> dict[str, Any]:
         """See `Detector`."""
         return decode_anchors(outputs, self.anchor_boxes(), self.image_size, self.nms)
+
+    def candidates(self, outputs: Any) -> tuple[Any, Any]:
+        """See `Detector`."""
+        return anchor_candidates(outputs, self.anchor_boxes(), self.image_size)
 
     def class_weights(self) -> list[ClassWeights]:
         """Kernel and bias of the class head's last layer."""

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from boxwright.model import AnchorGrid, ClassWeights, Detector, ModelSpec
+from boxwright.model import AnchorGrid, ClassWeights, Detector, ModelSpec, Selection
 from boxwright.model.zoo.anchors import anchor_boxes
 from boxwright.model.zoo.architecture import CLASS_PRIOR_BIAS, HEAD_STDDEV, ZooArchitecture
 from boxwright.model.zoo.bifpn import bidirectional_pyramid
@@ -20,7 +20,7 @@ from boxwright.model.zoo.layers import CheckpointObjects, LayerFactory
 from boxwright.model.zoo.losses import assign_targets, box_loss, focal_loss
 from boxwright.model.zoo.mobilenet import mobilenet_v1, mobilenet_v2
 from boxwright.model.zoo.pixels import ZooResizing, mean_colour, normalised
-from boxwright.model.zoo.postprocess import detections
+from boxwright.model.zoo.postprocess import SCORE_THRESHOLD, detections
 from boxwright.model.zoo.resnet import resnet
 from boxwright.model.zoo.weights import load_weights
 
@@ -112,9 +112,17 @@ class ZooDetector(Detector):
 
     def decode_within(self, outputs: Any, extents: Any) -> dict[str, Any]:
         """See `Detector`; boxes outside the image are dropped before the best are chosen."""
+        return detections(*self.candidates(outputs), extents, self.architecture.nms_iou, self.nms)
+
+    def candidates(self, outputs: Any) -> tuple[Any, Any]:
+        """See `Detector`."""
         boxes = decode(outputs["box_encodings"], self.anchors, self.box_code.scales)
-        scores = tf.sigmoid(outputs["class_logits"])[..., self.architecture.background :]
-        return detections(boxes, scores, extents, self.architecture.nms_iou, self.nms)
+        return boxes, tf.sigmoid(outputs["class_logits"])[..., self.architecture.background :]
+
+    @property
+    def selection(self) -> Selection:
+        """See `Detector`."""
+        return Selection(self.nms, self.architecture.nms_iou, SCORE_THRESHOLD, candidates=None, needs_area=True)
 
     def class_weights(self) -> list[ClassWeights]:
         """The class predictor's last kernel and its bias."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -17,6 +17,8 @@ _IMAGENET_MEAN, _IMAGENET_STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 @dataclass(frozen=True)
 class ZooResizing(Resizing):
     """Resizes by TensorFlow 1's bilinear kernel: pixel 0 stays in place, and nothing is smoothed before."""
+
+    antialias: ClassVar[bool] = False
 
     def scale(self, image: Any, size: Any) -> Any:
         """See `Resizing`."""

@@ -11,6 +11,7 @@ from .engine import Seen as Seen
 from .engine import settle_memory as settle_memory
 from .follow import Follower as Follower
 from .follow import followed as followed
+from .loading import load_as_set as load_as_set
 from .loading import load_predictor as load_predictor
 from .model import ModelInfo as ModelInfo
 from .picture import Picture as Picture

@@ -9,7 +9,7 @@ from boxwright.config import ModelReference
 from boxwright.errors import BoxwrightError, UsageError
 from boxwright.registry import resolve_model
 from boxwright.serving.engine.engine import Engine, settle_memory
-from boxwright.serving.engine.loading import load_predictor
+from boxwright.serving.engine.loading import load_as_set
 
 _log = logging.getLogger("boxwright")
 
@@ -65,7 +65,7 @@ class Follower:
                 return False
             loading = source.reference
             _log.info("%s is now %s; loading it beside %s", self._reference, loading, current)
-            predictor = await asyncio.to_thread(load_predictor, source, engine.config.trust_saved_model)
+            predictor = await asyncio.to_thread(load_as_set, source, engine.config)
         except BoxwrightError as error:
             if loading and not error.retryable:
                 self._refused.add(loading)

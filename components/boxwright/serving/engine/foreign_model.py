@@ -19,7 +19,7 @@ import numpy as np
 from boxwright.errors import DataError
 from boxwright.packaging import OUTPUTS, SAVED_MODEL
 from boxwright.serving.engine.foreign_graph import copy_checked
-from boxwright.serving.engine.network import NetworkError, Outputs
+from boxwright.serving.engine.network import NetworkError, Outputs, why_tensorflow_cannot_decode
 
 # What the process needs of the environment: where programs and libraries are. No credential, token or address.
 _PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES", "TF_CPP_MIN_LOG_LEVEL")
@@ -67,6 +67,10 @@ class ForeignModel:
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             self.close()
             raise NetworkError(f"{self._reference}: the SavedModel's process failed: {error or 'it ended'}") from None
+
+    def why_undecodable(self, encoded: bytes) -> str | None:
+        """See `Network`."""
+        return why_tensorflow_cannot_decode(encoded)
 
     def close(self) -> None:
         """Ends the process."""

@@ -5,34 +5,47 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from boxwright.errors import DataError
+from boxwright.config import Runtime, ServingConfig
+from boxwright.errors import DataError, UsageError
+from boxwright.exporting import FORMATS, kept_export
 from boxwright.model import WEIGHTS_FILE
 from boxwright.packaging import SAVED_MODEL
 from boxwright.registry import ModelSource, open_model
 from boxwright.serving.engine.foreign_model import ForeignModel
 from boxwright.serving.engine.model import read_info
-from boxwright.serving.engine.network import Network, RebuiltNetwork
+from boxwright.serving.engine.network import ExportedNetwork, Network, RebuiltNetwork
 from boxwright.serving.engine.predictor import Predictor
 from boxwright.serving.engine.self_check import check_predictor
 
+_FASTEST_FIRST = ("openvino", "litert")
 _log = logging.getLogger("boxwright")
 
 
-def load_predictor(source: ModelSource, trust_saved_model: bool = False) -> Predictor:
+def load_predictor(
+    source: ModelSource, trust_saved_model: bool = False, runtime: Runtime = "tensorflow", threads: int = 0
+) -> Predictor:
     """Fetches, loads, warms and checks a model.
 
     Args:
         source: of its archive.
         trust_saved_model: whether its SavedModel is run, which is somebody's program, in place of a network of the
             catalogue with its weights.
+        runtime: what runs the network; another one than TensorFlow runs an export, which is made first where this
+            machine has none of the same weights yet.
+        threads: of that other runtime; 0 for one a core.
 
     Raises:
         DataError: its archive or model is not what a run makes, or it does not see what it saw when it was measured.
-        UsageError, StorageError: its archive cannot be fetched.
+        UsageError, StorageError: its archive cannot be fetched, or the runtime is not installed.
     """
+    if trust_saved_model and runtime != "tensorflow":
+        raise UsageError(f"runtime={runtime}: a SavedModel runs in TensorFlow; leave out one of the two")
     with open_model(source) as folder:
         info = read_info(source, folder)
-        network = ForeignModel(folder, source.reference) if trust_saved_model else _rebuilt(folder, source.reference)
+        if trust_saved_model:
+            network: Network = ForeignModel(folder, source.reference)
+        else:
+            network = _rebuilt(folder, source.reference, chosen(runtime), threads)
         predictor = Predictor(network, info)
         check_predictor(predictor, folder, sample_needed=not trust_saved_model)
     if info.threshold_origin == "fallback":
@@ -40,10 +53,26 @@ def load_predictor(source: ModelSource, trust_saved_model: bool = False) -> Pred
     return predictor
 
 
-def _rebuilt(folder: Path, reference: str) -> Network:
+def load_as_set(source: ModelSource, config: ServingConfig) -> Predictor:
+    """`load_predictor` with a server's settings."""
+    return load_predictor(source, config.trust_saved_model, config.runtime, config.threads)
+
+
+def chosen(runtime: Runtime) -> str:
+    """The runtime that `auto` stands for: the fastest of those that are installed."""
+    if runtime != "auto":
+        return runtime
+    found = next((name for name in _FASTEST_FIRST if FORMATS[name].is_installed), "tensorflow")
+    _log.info("the network runs in %s", found)
+    return found
+
+
+def _rebuilt(folder: Path, reference: str, runtime: str, threads: int) -> Network:
     if not (folder / WEIGHTS_FILE).is_file():
         advice = "train it again with this version"
         if (folder / SAVED_MODEL).is_dir():
             advice += ", or add --trust-saved-model to run the program in its saved_model/, if you know who made it"
         raise DataError(f"{reference} has no {WEIGHTS_FILE}, from which Boxwright builds what it serves; {advice}")
-    return RebuiltNetwork(folder)
+    if runtime == "tensorflow":
+        return RebuiltNetwork(folder)
+    return ExportedNetwork(kept_export(folder, runtime, reference), threads)

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.evaluation import METRICS_FILE, EvaluationSummary
+from boxwright.exporting import FALLBACK_THRESHOLD
 from boxwright.model import load_card
 from boxwright.registry import ModelSource
-
-# Where the archive has no threshold of its own: the score from which the evaluation's pictures show a box.
-FALLBACK_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True)

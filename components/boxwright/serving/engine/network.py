@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from boxwright.errors import DataError
-from boxwright.packaging import serving_function
+from boxwright.exporting import ExportedDetector, read_image
+from boxwright.packaging import OUTPUTS, serving_function
 
 Outputs = dict[str, npt.NDArray[Any]]
 
@@ -27,6 +29,9 @@ class Network(Protocol):
         Raises:
             NetworkError: an image of the batch cannot be decoded, or the network failed.
         """
+
+    def why_undecodable(self, encoded: bytes) -> str | None:
+        """Why it cannot decode an image, in a few words; None where it can."""
 
 
 class RebuiltNetwork:
@@ -55,6 +60,52 @@ class RebuiltNetwork:
             return {name: value.numpy() for name, value in found.items()}
         except self._tf.errors.InvalidArgumentError as error:
             raise NetworkError(first_line(error)) from error
+
+    def why_undecodable(self, encoded: bytes) -> str | None:
+        """See `Network`."""
+        return why_tensorflow_cannot_decode(encoded)
+
+
+class ExportedNetwork:
+    """A network that was exported to a format that runs without TensorFlow.
+
+    Args:
+        folder: of the export.
+        threads: that compute; 0 for one a core.
+
+    Raises:
+        DataError, UsageError: it cannot be loaded, or its runtime is not installed.
+    """
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        self._detector = ExportedDetector(folder, threads)
+
+    def __call__(self, encoded: Sequence[bytes]) -> Outputs:
+        """See `Network`. Images go through the network one by one, each on all threads."""
+        try:
+            rows = [self._detector.detect(read_image(data)) for data in encoded]
+        except (OSError, ValueError, SyntaxError, RuntimeError) as error:
+            raise NetworkError(first_line(error)) from error
+        return {name: np.stack([row[name] for row in rows]) for name in OUTPUTS}
+
+    def why_undecodable(self, encoded: bytes) -> str | None:
+        """See `Network`."""
+        try:
+            read_image(encoded)
+        except (OSError, ValueError, SyntaxError) as error:
+            return first_line(error)
+        return None
+
+
+def why_tensorflow_cannot_decode(encoded: bytes) -> str | None:
+    """See `Network.why_undecodable`: the decoder's own words, without the operation's name around them."""
+    import tensorflow as tf
+
+    try:
+        tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    except tf.errors.InvalidArgumentError as error:
+        return first_line(error).rpartition("}} ")[2].partition(" [Op:")[0].rstrip(". ")
+    return None
 
 
 def first_line(error: Exception) -> str:

@@ -63,11 +63,16 @@ class Predictor:
         try:
             return list(self._detections(pictures))
         except NetworkError as error:
-            refused = {i: why for i, picture in enumerate(pictures) if (why := _undecodable(picture))}
+            refused = {i: why for i, picture in enumerate(pictures) if (why := self._refusal(picture))}
             if not refused:
                 raise DataError(f"{self.info.source.reference}: the model failed: {first_line(error)}") from error
         good = iter(self.predict([picture for i, picture in enumerate(pictures) if i not in refused]))
         return [refused[i] if i in refused else next(good) for i in range(len(pictures))]
+
+    def _refusal(self, picture: Picture) -> RefusedImageError | None:
+        reason = self._network.why_undecodable(picture.encoded)
+        told = f"the image cannot be read: broken or truncated: {reason}"
+        return RefusedImageError("image_unreadable", told) if reason else None
 
     def _detections(self, pictures: Sequence[Picture]) -> list[Detections]:
         with self._turn:
@@ -79,20 +84,3 @@ class Predictor:
         # The model counts from 1, where 0 is background.
         classes = raw["detection_classes"][:count].astype(np.int64) - 1
         return Detections(raw["detection_boxes"][:count], raw["detection_scores"][:count], classes, raw)
-
-
-def _undecodable(picture: Picture) -> RefusedImageError | None:
-    import tensorflow as tf
-
-    try:
-        tf.io.decode_image(picture.encoded, channels=3, expand_animations=False)
-    except tf.errors.InvalidArgumentError as error:
-        return RefusedImageError(
-            "image_unreadable", f"the image cannot be read: broken or truncated: {_decoder_reason(error)}"
-        )
-    return None
-
-
-def _decoder_reason(error: Exception) -> str:
-    """The decoder's own words, without the operation's name that TensorFlow puts around them."""
-    return first_line(error).rpartition("}} ")[2].partition(" [Op:")[0].rstrip(". ")

@@ -18,7 +18,7 @@ import uvicorn
 from boxwright.config import ServingConfig
 from boxwright.errors import StorageError, UsageError
 from boxwright.registry import resolve_model
-from boxwright.serving.engine import Engine, Follower, Telemetry, followed, load_predictor, settle_memory
+from boxwright.serving.engine import Engine, Follower, Telemetry, followed, load_as_set, settle_memory
 from boxwright.serving.http.app import create_app
 from boxwright.serving.http.connection import bounded_connection
 from boxwright.serving.http.repeated import tell_once
@@ -53,7 +53,7 @@ def serve(
     with listening(config) as listener:
         source = resolve_model(reference)
         _log.info("loading %s", source.reference)
-        engine = Engine(load_predictor(source, config.trust_saved_model), config, Telemetry())
+        engine = Engine(load_as_set(source, config), config, Telemetry())
         settle_memory()
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,57 @@
+"""`boxwright export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from boxwright.cli.options import local_path
+from boxwright.exporting import FORMATS, export_model, format_named
+
+out = Console()
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="models:/NAME/VERSION, models:/NAME@ALIAS, a model.tar.gz, or the folder of an unpacked one."
+        ),
+    ],
+    formats: Annotated[
+        list[str], typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMATS)}; may be repeated.")
+    ],
+    output: Annotated[
+        Path, typer.Option(parser=local_path, metavar="FOLDER", help="Folder that gets FORMAT-PRECISION/ of each.")
+    ],
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the weights: "
+            + "; ".join(f"{row.name}: {', '.join(row.precisions)}" for row in FORMATS.values())
+            + ". The first if unset."
+        ),
+    ] = None,
+) -> None:
+    """Writes a model in formats that run without TensorFlow and without Boxwright, each checked by numbers."""
+    from boxwright.registry import open_model, resolve_model
+
+    kinds = [format_named(name) for name in formats]
+    for kind in kinds:
+        kind.check_precision(precision or kind.precisions[0])
+        kind.check_installed()
+    source = resolve_model(model)
+    with open_model(source) as folder:
+        for kind in kinds:
+            chosen = precision or kind.precisions[0]
+            target = output / f"{kind.name}-{chosen}"
+            facts = export_model(folder, target, kind.name, chosen, source.reference)
+            size = sum(path.stat().st_size for path in target.iterdir()) / 1e6
+            out.print(
+                f"{target}: {size:.1f} MB, scores differ by at most {facts.differences.scores:.2g} and boxes by "
+                f"{facts.differences.boxes:.2g} of the input on {facts.differences.pictures} pictures",
+                soft_wrap=True,
+            )

@@ -1,0 +1,92 @@
+"""The process that converts: `python -m boxwright.exporting.process MODEL_DIR OUT_DIR FORMAT PRECISION REFERENCE`.
+
+Converters leak memory and change their libraries' global state, so each file is written in a process of its own.
+Writes the artefact into `OUT_DIR`, or `error.json` with the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boxwright.errors import BoxwrightError
+from boxwright.exporting.facts import Differences, ExportFacts, threshold_of
+from boxwright.exporting.formats import format_named
+from boxwright.model import WEIGHTS_FILE
+from boxwright.packaging import export_label_map
+from boxwright.quiet import quieten
+from boxwright.storage import write_json
+from boxwright.version import current_version
+
+if TYPE_CHECKING:
+    from boxwright.exporting.network import ExportNetwork
+
+ERROR_FILE = "error.json"
+
+
+def main() -> int:
+    """Converts and checks; returns the exit code."""
+    model_dir, out_dir, name, precision, reference = sys.argv[1:]
+    quieten()
+    # OpenVINO's libraries tell their makers what is done with them, unless they run in a test.
+    os.environ["CI"] = "true"
+    try:
+        from boxwright.exporting.network import ExportNetwork
+
+        write_artefact(ExportNetwork(Path(model_dir)), Path(model_dir), Path(out_dir), name, precision, reference)
+    except BoxwrightError as error:
+        write_json(Path(out_dir, ERROR_FILE), {"exit_code": error.exit_code, "message": str(error)})
+        return error.exit_code
+    return 0
+
+
+def write_artefact(
+    network: ExportNetwork, model_dir: Path, out_dir: Path, name: str, precision: str, reference: str
+) -> None:
+    """Writes one format of a trained detector: network, `metadata.json`, label map, `README.md`.
+
+    Args:
+        network: of the detector.
+        model_dir: what it was built from, with `metrics.json` and `sample.json` where they are there.
+        out_dir: existing folder.
+        name: of the format.
+        precision: one of the format's.
+        reference: the model, for messages and metadata.
+
+    Raises:
+        DataError: the file does not answer as the model does.
+    """
+    from boxwright.exporting.checking import check_export
+    from boxwright.exporting.readme import write_readme
+
+    kind = format_named(name)
+    kind.writer()(network, out_dir, precision)
+    with (model_dir / WEIGHTS_FILE).open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = ExportFacts(
+        format=name,
+        precision=precision,
+        file=kind.file,
+        model_id=network.card.model_id,
+        reference=reference,
+        weights=weights,
+        classes=network.card.classes,
+        category_ids=network.card.category_ids,
+        threshold=threshold_of(model_dir),
+        input=network.fitting,
+        outputs="detections" if kind.is_suppressed and network.is_plain else "candidates",
+        choice=network.choice,
+        differences=Differences(pictures=0, boxes=0, scores=0, tolerance=0),
+        code_version=current_version(),
+    )
+    facts = facts.model_copy(update={"differences": check_export(network, out_dir, facts, model_dir)})
+    export_label_map(network.card.classes, network.card.category_ids, out_dir)
+    write_readme(facts, out_dir)
+    facts.write(out_dir)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""From candidates to detections by NumPy, as `boxwright.model.suppress` does it in TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boxwright.exporting.facts import Choice
+
+# Pairs of place and class that are looked at together: enough for most images, few enough for a table of overlaps.
+_CHUNK = 256
+# As `boxwright.model.suppression` has them.
+_SOFT_SIGMA, _SOFT_PAIRS = 0.25, 1000
+_COMPARED = (-1.0, 2.0)
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Detections in one image, best first.
+
+    Attributes:
+        boxes: `(n, 4)`, `[ymin, xmin, ymax, xmax]` in [0, 1] of the image.
+        scores: `(n,)`.
+        classes: `(n,)`, 0-based.
+    """
+
+    boxes: Floats
+    scores: Floats
+    classes: Indices
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Places with one class each, best first."""
+
+    boxes: Floats
+    scores: Floats
+    classes: Indices
+
+
+def select(boxes: Floats, scores: Floats, extent: Floats, choice: Choice) -> Selected:
+    """Chooses the detections of one image.
+
+    Args:
+        boxes: `(n, 4)`, in shares of the network's square input.
+        scores: `(n, classes)`.
+        extent: `(2,)`, share of the square that the image covers, `(height, width)`.
+        choice: how.
+    """
+    pairs = _pairs(boxes, scores, choice)
+    if choice.nms == "soft":
+        found = _softened(pairs, choice)
+    elif choice.nms == "none":
+        found = _rows(pairs, np.arange(min(choice.max_detections, len(pairs.scores))))
+    else:
+        found = _rows(pairs, np.array(list(_surviving(pairs, extent, choice)), np.intp))
+    return Selected(_cut(found.boxes, extent), found.scores, found.classes)
+
+
+def _pairs(boxes: Floats, scores: Floats, choice: Choice) -> _Pairs:
+    """What competes: of the best places every class, or the best one, whose score counts."""
+    if choice.candidates is not None and len(scores) > choice.candidates:
+        best = np.argpartition(-scores.max(axis=1), choice.candidates - 1)[: choice.candidates]
+        boxes, scores = boxes[best], scores[best]
+    if choice.nms == "agnostic":
+        classes = scores.argmax(axis=1)
+        values = scores[np.arange(len(scores)), classes]
+        places = np.flatnonzero(values > choice.score_threshold)
+        values, classes = values[places], classes[places]
+    else:
+        places, classes = np.nonzero(scores > choice.score_threshold)
+        values = scores[places, classes]
+    order = np.argsort(-values, kind="stable")
+    return _Pairs(boxes[places[order]], values[order], classes[order])
+
+
+def _surviving(pairs: _Pairs, extent: Floats, choice: Choice) -> Iterator[int]:
+    """Greedy suppression from the best pair down: the places in `pairs` of those that are left."""
+    compared = pairs.boxes.astype(np.float64)
+    if choice.nms == "per_class":
+        # Boxes of different classes are moved so far apart that they never overlap.
+        compared += pairs.classes[:, None] * 2 * (np.abs(compared).max(initial=0) + 1)
+    else:
+        compared = np.clip(compared, *_COMPARED)
+    kept = np.zeros(0, np.intp)
+    found = 0
+    for start in range(0, len(compared), _CHUNK):
+        chunk = np.arange(start, min(start + _CHUNK, len(compared)))
+        gone = np.any(overlaps(compared[chunk], compared[kept]) > choice.iou_threshold, axis=1, keepdims=True)[:, 0]
+        beside = overlaps(compared[chunk], compared[chunk]) > choice.iou_threshold
+        left = []
+        for row in range(len(chunk)):
+            if gone[row]:
+                continue
+            gone |= beside[row]
+            left.append(chunk[row])
+            if choice.needs_area and not _has_area(pairs.boxes[chunk[row]], extent):
+                continue
+            yield int(chunk[row])
+            found += 1
+            if found == choice.max_detections:
+                return
+        kept = np.concatenate([kept, np.array(left, np.intp)])
+
+
+def _softened(pairs: _Pairs, choice: Choice) -> _Pairs:
+    """Scores fall by the overlap with better boxes of the same class: arxiv.org/abs/1704.04503."""
+    pairs = _rows(pairs, np.arange(min(_SOFT_PAIRS, len(pairs.scores))))
+    compared = np.clip(pairs.boxes, *_COMPARED)
+    scores, left = pairs.scores.copy(), np.ones(len(pairs.scores), bool)
+    kept: list[int] = []
+    values: list[np.float32] = []
+    while len(kept) < choice.max_detections and left.any():
+        best = int(np.where(left, scores, -1).argmax())
+        if scores[best] <= choice.score_threshold:
+            break
+        kept.append(best)
+        values.append(scores[best])
+        left[best] = False
+        shared = overlaps(compared, compared[best : best + 1])[:, 0] * (pairs.classes == pairs.classes[best])
+        scores *= np.exp(-0.5 * shared**2 / _SOFT_SIGMA)
+    found = _rows(pairs, np.array(kept, np.intp))
+    return _Pairs(found.boxes, np.array(values, np.float32), found.classes)
+
+
+def overlaps(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Intersection over union of boxes `(n, 4)` and `(m, 4)`: `(n, m)`."""
+    low = np.maximum(one[:, None, :2], other[None, :, :2])
+    sides = np.clip(np.minimum(one[:, None, 2:], other[None, :, 2:]) - low, 0, None)
+    common = sides[..., 0] * sides[..., 1]
+    areas, others = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (one, other))
+    union = areas[:, None] + others[None] - common
+    shares: NDArray[Any] = np.where(common > 0, common / np.maximum(union, 1e-12), 0)
+    return shares
+
+
+def _rows(pairs: _Pairs, rows: Indices) -> _Pairs:
+    return _Pairs(pairs.boxes[rows], pairs.scores[rows], pairs.classes[rows])
+
+
+def _cut(boxes: Floats, extent: Floats) -> Floats:
+    cut: Floats = np.clip(boxes / np.tile(extent, 2), 0, 1).astype(np.float32)
+    return cut
+
+
+def _has_area(box: Floats, extent: Floats) -> bool:
+    cut = _cut(box, extent)
+    return bool((cut[2:] > cut[:2]).all())

@@ -1,0 +1,30 @@
+"""Writes LiteRT's `.tflite` file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from boxwright.exporting.formats import DYNAMIC_INT8, FLOAT16, FORMATS
+from boxwright.exporting.network import ExportNetwork
+
+
+def write(network: ExportNetwork, folder: Path, precision: str) -> None:
+    """Converts a network without suppression, for which LiteRT has no plain operator.
+
+    With `float16` weights are stored in half; with `dynamic_int8` those of convolutions are whole numbers, and what
+    they are multiplied with is rounded while it runs. Decoding and the sigmoid stay in floats.
+    """
+    with tempfile.TemporaryDirectory(prefix="boxwright-litert-") as temporary:
+        module = tf.Module()
+        module.run = network.with_constants()
+        # A gradient of its own, as D-FINE has one, would be saved with what it captures.
+        tf.saved_model.save(module, temporary, options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
+        converter = tf.lite.TFLiteConverter.from_saved_model(temporary)
+        if precision in (FLOAT16, DYNAMIC_INT8):
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == FLOAT16:
+            converter.target_spec.supported_types = [tf.float16]
+        (folder / FORMATS["litert"].file).write_bytes(converter.convert())

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from tinyset import picture
+
+from boxwright.exporting.facts import Fitting
+from boxwright.exporting.pixels import fit, read_image
+from boxwright.model.resizing import Resizing
+from boxwright.model.zoo.pixels import ZooResizing
+
+# Rounding to whole numbers, once a direction.
+LEVELS = 1.01
+
+
+@pytest.mark.parametrize("size", [(300, 150), (40, 97), (128, 128)], ids=str)
+@pytest.mark.parametrize(
+    "resizing",
+    [Resizing(128), Resizing(128, True), ZooResizing(128, False), ZooResizing(128, True, (124.0, 117.0, 104.0))],
+    ids=["stretched", "padded", "zoo-stretched", "zoo-padded"],
+)
+def test_pillow_makes_the_input_that_tensorflow_makes(resizing: Resizing, size: tuple[int, int]) -> None:
+    image = picture(7, *size)
+    fitting = Fitting(
+        image_size=128, keep_aspect=resizing.keep_aspect, fill=resizing.fill, antialias=resizing.antialias
+    )
+    pixels, extent = fit(image, fitting)
+    expected, expected_extent = resizing(np.asarray(image, np.float32))
+    assert pixels.shape == (128, 128, 3) and pixels.dtype == np.uint8
+    assert np.abs(pixels - expected.numpy()).max() <= LEVELS
+    assert extent == pytest.approx(expected_extent.numpy())
+
+
+def test_an_image_is_read_as_a_person_sees_it() -> None:
+    image, buffer = picture(3, 40, 30), io.BytesIO()
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(buffer, "PNG", exif=exif)
+    seen = read_image(buffer.getvalue())
+    assert seen.size == (30, 40)
+    assert np.array_equal(np.asarray(seen), np.asarray(image.rotate(-90, expand=True)))
