@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwright.errors import DataError
-from boxwright.exporting.facts import INPUT, ExportFacts
+from boxwright.exporting.facts import CANDIDATES, INPUT, ExportFacts
 from boxwright.exporting.formats import format_named
 
 Arrays = dict[str, NDArray[Any]]
@@ -64,7 +64,9 @@ class _OpenVINO:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads or _cores()}
         compiled = openvino.Core().compile_model(str(path), "CPU", settings)
         self._request = compiled.create_infer_request()
-        self._names = [output.get_any_name() for output in compiled.outputs]
+        # An output may have other names beside its own.
+        named = [sorted(output.get_names()) for output in compiled.outputs]
+        self._names = [next((name for name in names if name in CANDIDATES), names[0]) for names in named]
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Arrays:
         self._request.infer([pixels])
