@@ -38,6 +38,8 @@ def look(pixels: npt.NDArray[np.uint8]) -> list[tuple[str, float]]:
     print(len(several), boxes.shape, one.normalized_boxes, one.classes, one.scores, one.to_coco(7), one.width)
     one.image().save("drawn.jpg")
     found: list[boxwright.Detection] = list(one.at_least(0.9))
+    exported: Path = boxwright.Detector("model.tar.gz", runtime="auto", threads=2).export("exported", "onnx")
+    print(exported)
     with detector.serve(port=0) as server:
         print(server.url)
     summary = detector.evaluate("cells/test", voc=True)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 from boxwright.api.detections import Detections
 from boxwright.api.pixels import Images
-from boxwright.config import ANNOTATIONS_FILE, BatchInferenceConfig, EvaluationConfig, ServingConfig
+from boxwright.config import (
+    ANNOTATIONS_FILE,
+    BatchInferenceConfig,
+    EvaluationConfig,
+    Runtime,
+    ServingConfig,
+    parse_record,
+)
 from boxwright.errors import DataError, PartlyError, UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +35,9 @@ class Detector:
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the path or URI of a `model.tar.gz` or of a folder with
             what is in one.
+        runtime: `tensorflow`; `litert` or `openvino`, to which the model is exported once on this machine; or `auto`
+            for the fastest that is installed and takes the model.
+        threads: of such a runtime; 0 for one a core.
         trust_saved_model: whether to run the program in the archive's `saved_model/`, in place of a network of the
             catalogue with its weights; only if you know who made it.
 
@@ -40,16 +50,19 @@ class Detector:
         self,
         model: str | Path = BatchInferenceConfig.model_fields["model"].default,
         *,
+        runtime: Runtime = ServingConfig.model_fields["runtime"].default,
+        threads: int = ServingConfig.model_fields["threads"].default,
         trust_saved_model: bool = False,
     ) -> None:
         from boxwright.quiet import quieten
         from boxwright.registry import resolve_model
-        from boxwright.serving.engine import Decoders, load_predictor
+        from boxwright.serving.engine import Decoders, load_as_set
 
         quieten()
+        chosen = {"runtime": runtime, "threads": threads, "trust_saved_model": trust_saved_model}
+        self._limits = parse_record(ServingConfig, chosen)
         self._source = resolve_model(str(model))
-        self._predictor = load_predictor(self._source, trust_saved_model)
-        self._limits = ServingConfig()  # type: ignore[call-arg]
+        self._predictor = load_as_set(self._source, self._limits)
         self._decoders = Decoders(1, self._limits.max_pixels, self._limits.decode_timeout)
         weakref.finalize(self, self._decoders.stop)
 
@@ -174,6 +187,30 @@ class Detector:
             raise DataError(f"{against} was not measured: {summary.champion and summary.champion.problem}")
         return summary
 
+    def export(self, output: str | Path, format: str = "litert", precision: str | None = None) -> Path:
+        """Writes the model in a format that runs without TensorFlow and without Boxwright, checked by numbers.
+
+        Args:
+            output: folder that gets the network, its label map and a `README.md` with the lines that run it; an earlier
+                export there is replaced.
+            format: `litert`, `onnx` or `openvino`.
+            precision: of the weights, one of the format's; `float32` if unset.
+
+        Returns:
+            The folder.
+
+        Raises:
+            UsageError: there is no such format or precision, a library is missing, or the model's family has no export.
+            DataError: the file does not answer as the model does.
+        """
+        from boxwright.exporting import export_model
+        from boxwright.registry import open_model
+
+        folder = Path(output).absolute()
+        with open_model(self._source) as files:
+            export_model(files, folder, format, precision, self.model)
+        return folder
+
     def serve(self, port: int = ServingConfig.model_fields["port"].default, **settings: Any) -> Server:
         """Serves the model over HTTP in a process of its own, until the answer's `stop()` or the end of its block.
 
@@ -193,7 +230,6 @@ class Detector:
         settings: dict[str, Any],
         against: str | None,
     ) -> EvaluationSummary:
-        from boxwright.config import parse_record
         from boxwright.registry import measure_model
 
         folder = None if report is None else Path(report).absolute()

@@ -9,11 +9,15 @@ import pytest
 from finder import encoded, scene
 from served import Served, serving
 
+import boxwright
 from boxwright.errors import DataError, UsageError
 from boxwright.exporting import kept
 from boxwright.exporting.kept import kept_export
 from boxwright.registry.open_model import resolve_model
 from boxwright.serving.engine.loading import load_predictor
+from boxwright.serving.engine.picture import Picture
+
+PICTURE = Picture(encoded(scene(), "PNG"), 200, 100)
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +80,34 @@ def test_a_model_that_does_not_see_its_sample_is_refused(
 def test_a_saved_model_runs_in_tensorflow_alone(finder: Path) -> None:
     with pytest.raises(UsageError, match="runtime=litert: a SavedModel runs in TensorFlow"):
         load_predictor(resolve_model(str(finder)), trust_saved_model=True, runtime="litert")
+
+
+def test_auto_goes_on_to_what_takes_the_model_and_says_so(
+    finder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(folder: Path, name: str, reference: str) -> Path:
+        raise UsageError(f"{reference} cannot be exported to {name}")
+
+    monkeypatch.setattr("boxwright.serving.engine.loading.kept_export", refuse)
+    with caplog.at_level("INFO", "boxwright"):
+        (found,) = load_predictor(resolve_model(str(finder)), runtime="auto").predict([PICTURE])
+    assert found.scores.tolist() == pytest.approx([0.9, 0.25])
+    told = [record.getMessage().removeprefix(f"{finder} ") for record in caplog.records]
+    assert told[-3:] == [
+        f"does not run in openvino: {finder} cannot be exported to openvino",
+        f"does not run in litert: {finder} cannot be exported to litert",
+        "runs in tensorflow",
+    ]
+    with pytest.raises(UsageError, match="cannot be exported to litert"):
+        load_predictor(resolve_model(str(finder)), runtime="litert")
+
+
+def test_python_code_chooses_a_runtime_and_exports(home: Path, finder: Path, tmp_path: Path) -> None:
+    detector = boxwright.Detector(finder, runtime="litert", threads=1)
+    assert detector.detect(scene(), threshold=0).scores.tolist() == pytest.approx([0.9, 0.25])
+    folder = detector.export(tmp_path / "exported", "litert", "float16")
+    assert {"README.md", "metadata.json", "model.tflite", "label_map.json"} <= {path.name for path in folder.iterdir()}
+    with pytest.raises(UsageError, match="precision=int4: expected float32 or float16"):
+        detector.export(tmp_path / "exported", "litert", "int4")
+    with pytest.raises(UsageError, match="runtime"):
+        boxwright.Detector(finder, runtime="onnx")  # type: ignore[arg-type]

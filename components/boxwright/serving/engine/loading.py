@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from boxwright.config import Runtime, ServingConfig
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import BoxwrightError, DataError, UsageError
 from boxwright.exporting import FORMATS, kept_export
 from boxwright.model import WEIGHTS_FILE
 from boxwright.packaging import SAVED_MODEL
@@ -45,7 +45,7 @@ def load_predictor(
         if trust_saved_model:
             network: Network = ForeignModel(folder, source.reference)
         else:
-            network = _rebuilt(folder, source.reference, chosen(runtime), threads)
+            network = _rebuilt(folder, source.reference, runtime, threads)
         predictor = Predictor(network, info)
         check_predictor(predictor, folder, sample_needed=not trust_saved_model)
     if info.threshold_origin == "fallback":
@@ -58,16 +58,7 @@ def load_as_set(source: ModelSource, config: ServingConfig) -> Predictor:
     return load_predictor(source, config.trust_saved_model, config.runtime, config.threads)
 
 
-def chosen(runtime: Runtime) -> str:
-    """The runtime that `auto` stands for: the fastest of those that are installed."""
-    if runtime != "auto":
-        return runtime
-    found = next((name for name in _FASTEST_FIRST if FORMATS[name].is_installed), "tensorflow")
-    _log.info("the network runs in %s", found)
-    return found
-
-
-def _rebuilt(folder: Path, reference: str, runtime: str, threads: int) -> Network:
+def _rebuilt(folder: Path, reference: str, runtime: Runtime, threads: int) -> Network:
     if not (folder / WEIGHTS_FILE).is_file():
         advice = "train it again with this version"
         if (folder / SAVED_MODEL).is_dir():
@@ -75,4 +66,22 @@ def _rebuilt(folder: Path, reference: str, runtime: str, threads: int) -> Networ
         raise DataError(f"{reference} has no {WEIGHTS_FILE}, from which Boxwright builds what it serves; {advice}")
     if runtime == "tensorflow":
         return RebuiltNetwork(folder)
+    if runtime == "auto":
+        return _fastest(folder, reference, threads)
     return ExportedNetwork(kept_export(folder, runtime, reference), threads)
+
+
+def _fastest(folder: Path, reference: str, threads: int) -> Network:
+    """In the fastest runtime that is installed and takes the model; TensorFlow takes every one."""
+    for name in _FASTEST_FIRST:
+        if not FORMATS[name].is_installed:
+            continue
+        try:
+            network = ExportedNetwork(kept_export(folder, name, reference), threads)
+        except BoxwrightError as error:
+            _log.warning("%s does not run in %s: %s", reference, name, error)
+        else:
+            _log.info("%s runs in %s", reference, name)
+            return network
+    _log.info("%s runs in tensorflow", reference)
+    return RebuiltNetwork(folder)
