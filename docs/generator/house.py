@@ -30,7 +30,7 @@ ROWS = (
     ("serving",),
     ("pipeline",),
     ("stack",),
-    ("api",),
+    ("api", "sagemaker"),
     ("cli",),
     ("__main__",),
 )

@@ -29,6 +29,7 @@ from boxwright.cli import export as export_commands
 from boxwright.cli import models as model_commands
 from boxwright.cli import registry as release_commands
 from boxwright.cli import run as run_commands
+from boxwright.cli import sagemaker as sagemaker_commands
 from boxwright.cli import serving as serving_commands
 from boxwright.cli import stack as stack_commands
 from boxwright.cli import upload as upload_commands
@@ -63,6 +64,7 @@ for command in (
 app.add_typer(release_commands.app, name="registry")
 
 app.add_typer(weights_commands.app, name="weights")
+app.add_typer(sagemaker_commands.app, name="sagemaker")
 
 out = Console()
 progress = Console(stderr=True)

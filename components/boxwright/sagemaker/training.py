@@ -1,0 +1,72 @@
+"""A training job: a run in the job's folders, whose model, results and failure lie where SageMaker takes them from."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from boxwright.config import RunConfig
+from boxwright.errors import BoxwrightError, UsageError
+from boxwright.packaging import unpack
+from boxwright.pipeline import LocalRun, find_run, run_pipeline, running, start_run
+from boxwright.sagemaker.layout import Layout
+
+_LONGEST = 1024  # characters of a failure that SageMaker shows
+_log = logging.getLogger("boxwright")
+
+
+def train(layout: Layout) -> None:
+    """Trains as the job says. A job that was interrupted, and finds its checkpoints again, goes on.
+
+    `BOXWRIGHT_HOME` is the job's from here on.
+
+    Args:
+        layout: the job's folders.
+
+    Raises:
+        BoxwrightError: what a run raises; its reason is in the job's `failure` as well.
+    """
+    os.environ["BOXWRIGHT_HOME"] = str(layout.home)
+    # Copies of what lies on this machine's disk already are no checkpoints.
+    os.environ.setdefault("BOXWRIGHT_CACHE", str(Path(tempfile.gettempdir(), "boxwright-cache")))
+    layout.failure.unlink(missing_ok=True)  # of a try before this one
+    try:
+        local = _run_of(layout.run_config())
+        name = local.run.run_id
+        with running(local):
+            result = run_pipeline(local.config, local.run, on_step=lambda step: _log.info("step %s", step))
+        _hand_over(layout, Path(result["model_archive"]))
+        _log.info("run %s is done; its model is in %s", name, layout.model)
+    except BoxwrightError as error:
+        layout.failure.parent.mkdir(parents=True, exist_ok=True)
+        layout.failure.write_text(str(error)[:_LONGEST])
+        raise
+
+
+def _run_of(config: RunConfig) -> LocalRun:
+    """The run that was interrupted, if it had the same settings; else a new one."""
+    try:
+        before = find_run()
+    except UsageError:
+        return start_run(config)
+    if before.config != config:
+        _log.warning("run %s stopped with other settings than the job has now; training begins anew", before.run.run_id)
+        return start_run(config)
+    _log.info("going on with run %s", before.run.run_id)
+    return before
+
+
+def _hand_over(layout: Layout, archive: Path) -> None:
+    """Puts the files of the model, as an archive holds them, where the job's `model.tar.gz` is made from."""
+    layout.model.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=layout.model.parent) as temporary:
+        files = Path(temporary, "model")
+        unpack(archive, files)
+        for path in files.iterdir():
+            target = layout.model / path.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            path.rename(target)
