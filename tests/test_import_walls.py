@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -166,3 +167,9 @@ def test_dags_reach_the_work_through_the_plugin_only(path: Path) -> None:
 def test_the_reader_sees_imports_where_they_are(source: str, everywhere: list[str], at_import: list[str]) -> None:
     assert list(imported(ast.parse(source))) == everywhere
     assert list(imported(ast.parse(source), at_import_only=True)) == at_import
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """Pytest takes one of two modules of one name for the other, which only a run of the whole suite shows."""
+    names = Counter(path.name for path in (REPOSITORY / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
