@@ -33,7 +33,7 @@ def measure(model: str, image: bytes, runtime: str) -> tuple[float, float, list[
                 asked = time.perf_counter()
                 client.post("/invocations", content=image, headers={"Content-Type": "image/jpeg"}).raise_for_status()
                 seconds.append(time.perf_counter() - asked)
-        memory = psutil.Process(server._process.pid).memory_info().rss / 1e6
+        memory = psutil.Process(server.pid).memory_info().rss / 1e6
     return ready, memory, seconds[WARM:]
 
 

@@ -9,9 +9,9 @@ import time
 from collections.abc import Mapping
 from typing import IO, Any
 
+from boxwright.api.ended import last_error
 from boxwright.api.run import Run
-from boxwright.api.server import last_error
-from boxwright.errors import UsageError, error_of
+from boxwright.errors import StoppedError, UsageError, error_of
 from boxwright.pipeline import LOG, RESULT, LocalRun
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -39,6 +39,8 @@ class LocalProcess(Run):
         code = self._process.poll()
         if code is None:
             return "running"
+        if code == StoppedError.exit_code:
+            return "stopped"
         return "failed" if code else str(self._read()["status"])
 
     def wait(self) -> Run:

@@ -63,7 +63,7 @@ class Run(ABC):
     @property
     @abstractmethod
     def status(self) -> str:
-        """Where it stands: `queued`, `running`, `registered`, `reused`, `rejected`, or `failed`."""
+        """Where it stands: `queued`, `running`, `registered`, `reused`, `rejected`, `stopped`, or `failed`."""
 
     @abstractmethod
     def wait(self) -> Run:

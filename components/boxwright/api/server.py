@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from boxwright.api.ended import last_error
 from boxwright.config import ServingConfig, parse_record
 from boxwright.errors import error_of
 
@@ -26,6 +27,11 @@ class Server:
 
     url: str
     _process: subprocess.Popen[str] = field(repr=False)
+
+    @property
+    def pid(self) -> int:
+        """Id of its process."""
+        return self._process.pid
 
     def stop(self) -> None:
         """Ends it, after the requests that are under way."""
@@ -71,10 +77,3 @@ def start_server(model: str, port: int, settings: dict[str, Any]) -> Server:
     server = Server(ready.rpartition(" on ")[2].strip(), process)
     weakref.finalize(server, process.terminate)  # at the latest with this process
     return server
-
-
-def last_error(log: str) -> str:
-    """The line with which a command ended."""
-    lines = [line for line in log.splitlines() if line.strip()]
-    found = next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "no reason")
-    return found.removeprefix("error: ")

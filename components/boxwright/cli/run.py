@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from boxwright.cli.options import RunSettings, described
+from boxwright.cli.signals import end_on_sigterm
 from boxwright.config import RunConfig, nest_settings, parse_config, parse_settings, run_fields
 from boxwright.errors import UsageError
 
@@ -73,7 +73,7 @@ def run(
         local = start_run(config, run_id)
     name = local.run.run_id
     log.info("run %s; if it is killed, `boxwright run --resume %s` goes on with it", name, name)
-    signal.signal(signal.SIGTERM, _stop)
+    end_on_sigterm()
     with running(local):
         try:
             result = run_pipeline(local.config, local.run, on_step=lambda node_id: log.info("step %s", node_id))
@@ -110,11 +110,6 @@ def _check_alone(resume: bool, options: dict[str, Any]) -> None:
         raise UsageError(
             f"--resume keeps the settings that the run began with: leave out {', '.join(given)}, or start a new run"
         )
-
-
-def _stop(number: int, frame: Any) -> None:
-    """Ends the process as Ctrl-C does, so that what is open is closed; 143 is a shell's code for SIGTERM."""
-    raise SystemExit(128 + number)
 
 
 def _show_result(result: dict[str, Any]) -> None:

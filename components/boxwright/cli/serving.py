@@ -145,12 +145,17 @@ def serve(
     given = (host, port, follow, trust_saved_model, runtime, threads)
     values: dict[str, Any] = dict(zip(_OPTIONS, given, strict=True))
     config = parse_record(ServingConfig, values | parse_settings(settings or [], _SERVING))
+    serve_until_stopped(model, config, _token())
+
+
+def serve_until_stopped(model: str, config: ServingConfig, token: str | None) -> None:
+    """Serves a model, and says where when it is ready."""
     from boxwright.serving.http import serve as run_server
 
     def ready(url: str, reference: str) -> None:
         typer.echo(f"serving {reference} on {url}")
 
-    run_server(model, config, _token(), ready)
+    run_server(model, config, token, ready)
 
 
 def _token() -> str | None:

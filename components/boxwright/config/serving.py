@@ -58,7 +58,7 @@ class ServingConfig(UserSettings):
     runtime: Runtime = Field(
         "tensorflow",
         description="What runs the network: tensorflow; litert or openvino, to which a model is exported once on this "
-        "machine, and which start without TensorFlow; or auto, the fastest that is installed.",
+        "machine, and which start without TensorFlow; or auto, the fastest that is installed and takes the model.",
     )
     threads: int = Field(
         0, ge=0, description="Threads that litert or openvino compute an image with; 0 for one a core."

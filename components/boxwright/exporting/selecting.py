@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwright.exporting.facts import Choice
+from boxwright.model import COMPARED_RANGE, SOFT_PAIRS, SOFT_SIGMA
 
 # Pairs of place and class that are looked at together: enough for most images, few enough for a table of overlaps.
 _CHUNK = 256
-# As `boxwright.model.suppression` has them.
-_SOFT_SIGMA, _SOFT_PAIRS = 0.25, 1000
-_COMPARED = (-1.0, 2.0)
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
@@ -87,7 +85,7 @@ def _surviving(pairs: _Pairs, extent: Floats, choice: Choice) -> Iterator[int]:
         # Boxes of different classes are moved so far apart that they never overlap.
         compared += pairs.classes[:, None] * 2 * (np.abs(compared).max(initial=0) + 1)
     else:
-        compared = np.clip(compared, *_COMPARED)
+        compared = np.clip(compared, *COMPARED_RANGE)
     kept = np.zeros(0, np.intp)
     found = 0
     for start in range(0, len(compared), _CHUNK):
@@ -111,8 +109,8 @@ def _surviving(pairs: _Pairs, extent: Floats, choice: Choice) -> Iterator[int]:
 
 def _softened(pairs: _Pairs, choice: Choice) -> _Pairs:
     """Scores fall by the overlap with better boxes of the same class: arxiv.org/abs/1704.04503."""
-    pairs = _rows(pairs, np.arange(min(_SOFT_PAIRS, len(pairs.scores))))
-    compared = np.clip(pairs.boxes, *_COMPARED)
+    pairs = _rows(pairs, np.arange(min(SOFT_PAIRS, len(pairs.scores))))
+    compared = np.clip(pairs.boxes, *COMPARED_RANGE)
     scores, left = pairs.scores.copy(), np.ones(len(pairs.scores), bool)
     kept: list[int] = []
     values: list[np.float32] = []
@@ -124,7 +122,7 @@ def _softened(pairs: _Pairs, choice: Choice) -> _Pairs:
         values.append(scores[best])
         left[best] = False
         shared = overlaps(compared, compared[best : best + 1])[:, 0] * (pairs.classes == pairs.classes[best])
-        scores *= np.exp(-0.5 * shared**2 / _SOFT_SIGMA)
+        scores *= np.exp(-0.5 * shared**2 / SOFT_SIGMA)
     found = _rows(pairs, np.array(kept, np.intp))
     return _Pairs(found.boxes, np.array(values, np.float32), found.classes)
 

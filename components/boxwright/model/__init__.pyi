@@ -22,6 +22,9 @@ from .seeds import fetch_pretrained as fetch_pretrained
 from .seeds import published_identity as published_identity
 from .seeds import read_seed as read_seed
 from .seeds import write_seed as write_seed
+from .soft_suppression import COMPARED_RANGE as COMPARED_RANGE
+from .soft_suppression import SOFT_PAIRS as SOFT_PAIRS
+from .soft_suppression import SOFT_SIGMA as SOFT_SIGMA
 from .store import MODEL_FILE as MODEL_FILE
 from .store import WEIGHTS_FILE as WEIGHTS_FILE
 from .store import ModelCard as ModelCard

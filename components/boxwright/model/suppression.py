@@ -7,9 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-# Scores fall by exp(-0.5 * IoU^2 / sigma), as TensorFlow has it: arxiv.org/abs/1704.04503 with its sigma of 0.5.
-SOFT_SIGMA = 0.25
-_PAIRS = 1000
+from boxwright.model.soft_suppression import COMPARED_RANGE, SOFT_PAIRS, SOFT_SIGMA
+
 MAX_PER_CLASS = 100
 # Boxes of different classes are moved so far apart that they never overlap.
 _APART = 4.0
@@ -60,7 +59,7 @@ def suppress(
         left = _by_image(boxes, tf.reduce_max(scores, axis=-1), classes, limit, iou_threshold, score_threshold, 0.0)
     elif nms == "soft":
         pairs = int(scores.shape[1]) * int(scores.shape[2])
-        best, index = tf.math.top_k(tf.reshape(scores, (-1, pairs)), min(_PAIRS, pairs))
+        best, index = tf.math.top_k(tf.reshape(scores, (-1, pairs)), min(SOFT_PAIRS, pairs))
         classes = index % int(scores.shape[2])
         paired = tf.gather(boxes, index // int(scores.shape[2]), batch_dims=1)
         left = _by_image(paired, best, classes, limit, 1.0, score_threshold, SOFT_SIGMA)
@@ -75,7 +74,7 @@ def _by_image(
 ) -> Suppressed:
     """Boxes with one class each, image by image; with a `sigma` they overlap within their class only."""
     shift = tf.cast(classes, tf.float32)[..., None] * _APART if sigma else 0.0
-    compared = tf.clip_by_value(boxes, -1.0, 2.0) + shift
+    compared = tf.clip_by_value(boxes, *COMPARED_RANGE) + shift
 
     def one(image: tuple[Any, Any]) -> tuple[Any, Any, Any]:
         index, left, count = tf.raw_ops.NonMaxSuppressionV5(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,8 +106,11 @@ def test_auto_goes_on_to_what_takes_the_model_and_says_so(
 def test_python_code_chooses_a_runtime_and_exports(home: Path, finder: Path, tmp_path: Path) -> None:
     detector = boxwright.Detector(finder, runtime="litert", threads=1)
     assert detector.detect(scene(), threshold=0).scores.tolist() == pytest.approx([0.9, 0.25])
-    folder = detector.export(tmp_path / "exported", "litert", "float16")
-    assert {"README.md", "metadata.json", "model.tflite", "label_map.json"} <= {path.name for path in folder.iterdir()}
+    for precision in ("float16", "dynamic_int8"):
+        folder = detector.export(tmp_path / "exported", "litert", precision)
+        names = {path.name for path in folder.iterdir()}
+        assert {"README.md", "metadata.json", "model.tflite", "label_map.json"} <= names
+        assert json.loads((folder / "metadata.json").read_text())["precision"] == precision
     with pytest.raises(UsageError, match="precision=int4: expected float32 or float16"):
         detector.export(tmp_path / "exported", "litert", "int4")
     with pytest.raises(UsageError, match="runtime"):

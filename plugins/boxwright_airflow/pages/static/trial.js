@@ -166,19 +166,9 @@
     if (target.files.length) look(target.files[0]);
     target.value = ""; // so that the same file can be chosen again
   });
-  const drop = find("drop");
-  for (const name of ["dragover", "dragenter"])
-    drop.addEventListener(name, (event) => {
-      event.preventDefault();
-      drop.classList.add("over");
-    });
-  for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => {
-    event.preventDefault();
-    if (event.dataTransfer.files.length) look(event.dataTransfer.files[0]);
+  acceptDrops(find("drop"), ({ files }) => {
+    if (files.length) look(files[0]);
   });
-  // Dropped beside the frame, an image would replace the page.
-  for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
   addEventListener("paste", (event) => {
     const [file] = event.clipboardData.files;
     if (file) look(file);

@@ -70,7 +70,7 @@
     progress.hidden = false;
     await all(files.filter((one) => !isLast(one)));
     await all(files.filter(isLast));
-    if (failed.length) throw new Error(`${failed.length} files did not arrive: ${list(failed)}. Choose the folder again to go on.`);
+    if (failed.length) throw new Error(`${done - failed.length} of ${files.length} files arrived, then it stopped: ${list(failed)}. Choose the folder again to go on.`);
     const { splits } = await ask("end", { dataset });
     const behind = leftOut.length ? ` Hidden files stayed behind (${leftOut.length}): ${list(leftOut)}.` : "";
     say(`${files.length - leftOut.length} files are at ${dataset}, ${(bytes / 1e6).toFixed(1)} MB.${behind}`);
@@ -130,20 +130,10 @@
       for (const one of entries) found.push(...(await filesOf(one, `${prefix}${entry.name}/`)));
     }
   };
-  const drop = find("drop");
-  for (const name of ["dragover", "dragenter"])
-    drop.addEventListener(name, (event) => {
-      event.preventDefault();
-      drop.classList.add("over");
-    });
-  for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
-  drop.addEventListener("drop", async (event) => {
-    event.preventDefault();
-    const [entry, other] = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry());
+  acceptDrops(find("drop"), async ({ items }) => {
+    const [entry, other] = Array.from(items, (item) => item.webkitGetAsEntry());
     if (other || !entry?.isDirectory) return say("Drop one folder: that of the dataset.", "bad");
     const files = await filesOf(entry, "");
     begin(entry.name, files.map(({ name, file }) => ({ file, name: name.slice(entry.name.length + 1) })));
   });
-  // Dropped beside the frame, a folder would replace the page.
-  for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
 })();
