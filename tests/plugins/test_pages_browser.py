@@ -9,6 +9,7 @@ Make = Callable[..., Any]
 PATHS = (
     "/models", "/models/detector/3", "/models/detector/3/promote", "/models/detector/rollback", "/datasets",
     f"/datasets/{'f' * 64}", "/compare?v=detector/1&v=detector/2", "/models/detector/99",
+    "/upload", "/try", "/try/detector/3",
 )  # fmt: skip
 
 

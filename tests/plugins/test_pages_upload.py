@@ -143,3 +143,21 @@ def test_a_person_uploads_a_folder_and_looks_at_it(open_tab: Make, server: str, 
     tab.get_by_role("heading", name="What to do with it").wait_for(timeout=60_000)
     assert said == []
     assert json.loads(read_bytes(f"{dataset}/training/annotations.json", 10_000_000))
+
+
+@pytest.mark.parametrize(("path", "said"), [("/upload", "Drop one folder"), ("/try/detector/3", "is text/plain")])
+def test_what_is_dropped_goes_to_the_page(path: str, said: str, open_tab: Make, server: str) -> None:
+    tab, errors = open_tab()
+    tab.goto(f"{server}/boxwright{path}")
+    drop = """() => {
+        const data = new DataTransfer();
+        data.items.add(new File(["x"], "notes.txt", {type: "text/plain"}));
+        const area = document.getElementById("drop");
+        area.dispatchEvent(new DragEvent("dragenter", {dataTransfer: data, bubbles: true, cancelable: true}));
+        const lit = area.classList.contains("over");
+        area.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+        return lit && !area.classList.contains("over");
+    }"""
+    assert tab.evaluate(drop), "the area shows that it would take it, until it has"
+    tab.get_by_text(said).wait_for()
+    assert errors == []
