@@ -46,6 +46,8 @@ def drawn(boxes: list[int], known: list[float], seed: int) -> Any:
         ([[3, 0], [0, 3]], ["too few boxes", "too few boxes"]),
         ([[200, 0], [0, 3]], ["told apart", "told apart"]),
         ([[200, 1], [3, 1]], ["too few boxes", "too few boxes"]),
+        ([[0, 1], [1, 0]], ["too few boxes", "too few boxes"]),
+        ([[0, 1, 0], [0, 0, 1], [1, 0, 0]], ["too few boxes"] * 3),
     ],
 )
 def test_two_classes(counts: list[list[int]], expected: list[str]) -> None:

@@ -22,7 +22,7 @@ FORM = {
     "Data": ("training", "test", "output"),
     "Model": ("model_id", "model_name", "seed_mode"),
     "Hyperparameters: basic": ("epochs", "image_size", "augmentation"),
-    "Quality gate": ("gate_min_ap50",),
+    "Quality gate": ("gate_min_ap50", "gate_classes_told_apart"),
 }
 CHOICES = ("model_id", "seed_mode", "augmentation")
 

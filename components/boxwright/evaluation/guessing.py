@@ -26,6 +26,8 @@ Verdict = Literal["told apart", "guessed", "too few boxes"]
 LEVEL = 0.05
 # ...and where the interval leaves out that every second box is known; with too few boxes for that, nothing is said.
 KNOWN = 0.5
+# Nor with fewer boxes of a class, or of its rivals: two boxes that have each other's names are no evidence.
+_LEAST_BOXES = 5
 # Of the classes that it is confused with, so many are tried one after the other.
 _RIVALS = 5
 
@@ -129,10 +131,14 @@ def _difference(first: tuple[int, int], second: tuple[int, int], level: float) -
         first: boxes that have the name, of how many.
         second: the same of the rivals.
         level: the chance that the interval misses the truth, at most.
+
+    Returns:
+        The difference and the ends of its interval, whose upper one is 1 where a side has too few boxes.
     """
     (p, low, high), (q, other_low, other_high) = (_share(*one, level) for one in (first, second))
     below, above = math.hypot(p - low, other_high - q), math.hypot(high - p, q - other_low)
-    return p - q, max(p - q - below, -1.0), min(p - q + above, 1.0)
+    most = min(p - q + above, 1.0) if min(first[1], second[1]) >= _LEAST_BOXES else 1.0
+    return p - q, max(p - q - below, -1.0), most
 
 
 def _share(count: int, total: int, level: float) -> tuple[float, float, float]:

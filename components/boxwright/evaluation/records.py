@@ -166,7 +166,7 @@ class ToldApart(Frozen):
         return (
             f"its {self.boxes:,} boxes that are placed right are called: {names}; against {rivals}, {self.right:.0%} "
             f"of them have the name and by lot {self.by_lot:.0%} would (p = {self.p_value:.2g}), so that the class of "
-            f"{self.low:.0%} to {self.high:.0%} of them is known"
+            f"{max(self.low or 0, 0):.0%} to {max(self.high or 0, 0):.0%} of them is known"
         )
 
 
