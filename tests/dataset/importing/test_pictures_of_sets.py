@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from foreign import BOX, YOLO_LINE, coco, convert, picture, voc, voc_object, write, yolo
+from foreign import BOX, HEIGHT, WIDTH, YOLO_LINE, coco, convert, picture, voc, voc_object, write, yolo
+from PIL import Image
+from tool_exports import labelme
 
 from boxwright.errors import DataError
 from boxwright.images.decoding import encoded_image
@@ -15,7 +19,7 @@ from boxwright.images.decoding import encoded_image
 
 def turned_box(orientation: int, box: tuple[int, ...], size: tuple[int, int]) -> tuple[float, ...]:
     """Where Pillow shows a box of the stored picture: by turning a picture of it."""
-    from PIL import Image, ImageDraw, ImageOps
+    from PIL import ImageDraw, ImageOps
 
     drawn = Image.new("L", size)
     ImageDraw.Draw(drawn).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=255)
@@ -78,6 +82,41 @@ def test_other_formats_are_named_and_written_on_demand(tmp_path: Path, extension
         convert(folder)
     found = convert(folder, reencode=True)
     assert found.of("p0.png") == [("bolt", BOX)] and f"{kind} written as PNG" in found.said
+
+
+def test_a_picture_inside_of_its_file_is_written_on_demand(tmp_path: Path) -> None:
+    data = base64.b64encode(picture(tmp_path / "p.webp").read_bytes()).decode()
+    labelme(tmp_path / "set", imageData=data, imagePath="p0.webp")
+    (tmp_path / "set" / "p0.jpg").unlink()
+    with pytest.raises(DataError, match="p0.json: p0.webp is WEBP, not JPEG or PNG; give --reencode"):
+        convert(tmp_path / "set")
+    assert convert(tmp_path / "set", reencode=True).boxes == {"p0.png": [("bolt", BOX)]}
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("<u2", "I;16"), (">u2", "I;16"), ("<i4", "I;16")])
+def test_many_bits_of_a_pixel_are_kept(tmp_path: Path, kind: str, mode: str) -> None:
+    values = np.arange(WIDTH * HEIGHT).reshape(HEIGHT, WIDTH) * 3
+    folder = tiff(tmp_path / "set", values.astype(kind), {"<u2": "I;16", ">u2": "I;16B", "<i4": "I"}[kind])
+    with Image.open(convert(folder, reencode=True).folder / "images" / "p0.png") as written:
+        assert written.mode == mode and (np.asarray(written) == values).all()
+
+
+def test_pixels_that_png_does_not_have_are_named(tmp_path: Path) -> None:
+    values = np.arange(WIDTH * HEIGHT, dtype="<f4").reshape(HEIGHT, WIDTH)
+    folder = tiff(tmp_path / "set", values, "F")
+    with pytest.raises(DataError, match=r"labels/p0.txt: its pixels go from 0 to 19199, which PNG does not have"):
+        convert(folder, reencode=True)
+    few = tiff(tmp_path / "few", values % 256, "F")
+    with Image.open(convert(few, reencode=True).folder / "images" / "p0.png") as written:
+        assert (np.asarray(written) == values % 256).all()
+
+
+def tiff(folder: Path, values: np.ndarray, mode: str) -> Path:
+    """A set of YOLO with one TIFF of these pixels."""
+    path = yolo(folder) / "images" / "p0.tif"
+    Image.frombytes(mode, values.shape[::-1], values.tobytes()).save(path)
+    path.with_suffix(".jpg").unlink()
+    return folder
 
 
 def test_a_file_with_the_wrong_extension(tmp_path: Path) -> None:
