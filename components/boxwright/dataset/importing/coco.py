@@ -21,12 +21,22 @@ from boxwright.dataset.importing.numbers import (
     whole,
 )
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, place, shown
+from boxwright.dataset.importing.records import (
+    BBox,
+    BrokenError,
+    SourceImage,
+    SourceObject,
+    SourceSet,
+    class_name,
+    place,
+    shown,
+)
 from boxwright.dataset.importing.texts import read_json
-from boxwright.dataset.importing.tree import parts_of, split_named, split_of
+from boxwright.dataset.importing.tree import parts_of
 from boxwright.errors import shorten
 
 Id = int | str
+_LARGEST_ID = (1 << 63) - 1
 _LISTS = ("images", "annotations", "categories")
 _KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 _GROUPS = frozenset(("none", "None", "background", "__background__", "_background_", "__ignore__"))
@@ -72,8 +82,8 @@ def read(reading: Reading) -> SourceSet:
             classes.setdefault(name, number_)
     numbers = [key for key in classes.values() if key is not None]
     if len(numbers) != len(classes) or len(set(numbers)) != len(numbers):
-        reading.account.noted("ids of categories are missing or differ among the files; they are numbered anew",
-                              shown(files[0]))  # fmt: skip
+        reason = "ids of categories are missing, below 0, too large, or differ among the files; they are numbered anew"
+        reading.account.noted(reason, shown(files[0]))
         classes = dict.fromkeys(classes)
     return SourceSet(images, classes, frozenset(groups))
 
@@ -107,9 +117,7 @@ class _File:
 
     def __init__(self, reading: Reading, file: str) -> None:
         self.reading, self.account, self.file = reading, reading.account, file
-        self.split = split_named(file.rpartition("/")[2]) or split_of(file.rpartition("/")[0])
-        if reading.file is not None:
-            self.split = None
+        self.split = reading.split_of_file(file)
         self.groups: set[str] = set()
         self.classes: dict[str, int | None] = {}
         # Boxes as they stand there, with their image and the numbers: corner and size, if they are COCO's.
@@ -135,10 +143,9 @@ class _File:
             name, key = (record.get("name"), _id(record.get("id"))) if isinstance(record, dict) else (None, None)
             if isinstance(name, int | float) and not isinstance(name, bool):
                 name = str(name)
-            if key is None or not isinstance(name, str) or not name.strip() or not name.strip().isprintable():
+            if key is None or (name := class_name(name)) is None:
                 self.account.broken(f"expected an id and a name, got {shorten(record)}", where)
                 continue
-            name = name.strip()
             if key in labels and labels[key] != name:
                 self.account.broken(f"id {key} is that of {shown(labels[key])} already; give each its own", where)
                 continue
@@ -150,7 +157,7 @@ class _File:
             ids.setdefault(name, key)
             if isinstance(group := record.get("supercategory"), str) and group.strip() != name:
                 self.groups.add(group.strip())
-        self.classes = {name: key if isinstance(key, int) and key >= 0 else None for name, key in ids.items()}
+        self.classes = {name: _own_id(key) for name, key in ids.items()}
         return labels
 
     def _images(self, records: list[Any]) -> tuple[dict[Id, SourceImage], set[Id], set[Id]]:
@@ -316,6 +323,11 @@ def _id(value: Any) -> Id | None:
         text = value.strip()
         return int(text) if text.isdecimal() and len(text) < 19 and str(int(text)) == text else text or None
     return whole(value)
+
+
+def _own_id(key: Id) -> int | None:
+    """An id of a category that can be kept."""
+    return key if isinstance(key, int) and 0 <= key <= _LARGEST_ID else None
 
 
 def _outline(segmentation: Any) -> BBox | None:

@@ -13,7 +13,7 @@ from boxwright.dataset.importing.archives import opened
 from boxwright.dataset.importing.finding import find_images
 from boxwright.dataset.importing.formats import FORMATS, recognise
 from boxwright.dataset.importing.frames import OtherPictureError, read_header, settle
-from boxwright.dataset.importing.naming import SPLITS, settle_names, settle_splits, with_extension
+from boxwright.dataset.importing.naming import SPLITS, name_other_spaces, settle_names, settle_splits, with_extension
 from boxwright.dataset.importing.reading import Reading, open_source
 from boxwright.dataset.importing.records import BrokenError, Frame, SourceImage, SourceSet, shown
 from boxwright.dataset.importing.reencoding import reencoded
@@ -128,6 +128,7 @@ def _read(reading: Reading, kind: str | None) -> SourceSet:
     except BrokenError as error:
         raise DataError(f"{reading.source}: {error}") from None
     account.went_in.classes = len(found.classes)
+    name_other_spaces(found, account)
     find_images(found, reading, form.loosely)
     take_shares(found, account)
     settle_splits(found.images, account)

@@ -7,9 +7,9 @@ from typing import Any
 
 from boxwright.dataset.importing.numbers import number
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
 from boxwright.dataset.importing.texts import head_of, read_json
-from boxwright.dataset.importing.tree import parts_of, split_named, split_of
+from boxwright.dataset.importing.tree import parts_of
 from boxwright.errors import shorten
 
 _NAMES = ("image", "imagefilename", "filename")
@@ -43,9 +43,7 @@ def read(reading: Reading) -> SourceSet:
         if not isinstance(records, list):
             raise BrokenError(f"{shown(file)}: expected a list of images, got {type(records).__name__}")
         reading.account.went_in.files += 1
-        split = None
-        if reading.file is None:
-            split = split_named(file.rpartition("/")[2]) or split_of(file.rpartition("/")[0])
+        split = reading.split_of_file(file)
         for index, record in enumerate(records):
             reading.account.went_in.images += 1
             where = f"{shown(file)}: [{index}]"
@@ -75,11 +73,11 @@ def _image(record: Any, where: str, split: str | None, reading: Reading) -> Sour
 
 
 def _object(box: Any, position: int) -> SourceObject:
-    label = box.get("label") if isinstance(box, dict) else None
-    if not isinstance(label, str) or not label.strip() or not label.strip().isprintable():
-        raise BrokenError(f"expected a label, got {shorten(label)}")
+    written = box.get("label") if isinstance(box, dict) else None
+    if (label := class_name(written)) is None:
+        raise BrokenError(f"expected a label, got {shorten(written)}")
     given = box.get("coordinates")
     if not isinstance(given, dict):
         raise BrokenError(f"expected coordinates, got {shorten(given)}")
     x, y, width, height = (number(given.get(key), key) for key in ("x", "y", "width", "height"))
-    return SourceObject(label.strip(), (x - width / 2, y - height / 2, x + width / 2, y + height / 2), position)
+    return SourceObject(label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2), position)

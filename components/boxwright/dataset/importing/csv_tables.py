@@ -6,15 +6,17 @@ columns stand for a negative), or Google AutoML's (set, path, class, and corners
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from boxwright.dataset.importing.numbers import corners, number, size_of
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
+from boxwright.dataset.importing.split_words import split_named
 from boxwright.dataset.importing.texts import first_rows, read_rows
-from boxwright.dataset.importing.tree import is_picture, parts_of, split_named, split_of
+from boxwright.dataset.importing.tree import is_picture, parts_of
 
 _COLUMNS = {
     "filename": ("filename", "file_name", "file", "image", "image_path", "path", "image_name", "img", "image_id"),
@@ -67,7 +69,7 @@ def _columns(path: Path) -> _Columns | None:
 
 def _named_columns(header: list[str], row: list[str]) -> _Columns | None:
     """The columns that a header names; of several for the class the first one whose values are not numbers."""
-    lowered = [cell.lower() for cell in header]
+    lowered = ["_".join(re.split(r"[\s_-]+", cell.lower())) for cell in header]
 
     def found(names: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
         at: dict[str, int] = {}
@@ -120,9 +122,7 @@ def read(reading: Reading) -> SourceSet:
             reading.account.noted("a CSV without columns for a file, a class and corners, ignored", shown(file))
             continue
         reading.account.went_in.files += 1
-        split = None
-        if reading.file is None:
-            split = split_named(file.rpartition("/")[2]) or split_of(file.rpartition("/")[0])
+        split = reading.split_of_file(file)
         _read_file(reading, file, columns, split, images)
     reading.account.went_in.images = len(images)
     labels = sorted({found.label for image in images.values() for found in image.objects})
@@ -170,11 +170,11 @@ def _read_row(reading: Reading, row: dict[str, str], line: int, image: SourceIma
     reading.account.went_in.boxes += 1
     where = image.object_at.format(line)
     try:
-        if not row["class"] or not row["class"].isprintable():
+        if (label := class_name(row["class"])) is None:
             raise BrokenError("expected the name of a class")
         xmin, ymin, xmax, ymax = (number(side, "each corner") for side in sides)
     except BrokenError as error:
         reading.account.broken(str(error), where, boxes=1)
         return
     bbox = (xmin, ymin, xmax, ymax) if "xmax" in row else corners(xmin, ymin, xmax, ymax)
-    image.objects.append(SourceObject(row["class"], bbox, line))
+    image.objects.append(SourceObject(label, bbox, line))

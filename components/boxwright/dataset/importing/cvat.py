@@ -9,9 +9,17 @@ from pathlib import Path
 
 from boxwright.dataset.importing.numbers import around, around_ellipse, around_rotated, number, size_of, whole
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.records import (
+    BBox,
+    BrokenError,
+    SourceImage,
+    SourceObject,
+    SourceSet,
+    class_name,
+    shown,
+)
+from boxwright.dataset.importing.split_words import split_named, split_of
 from boxwright.dataset.importing.texts import child_text, head_of, read_xml
-from boxwright.dataset.importing.tree import split_named, split_of
 
 _SHAPES = ("box", "polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
 _WITHOUT_PLACE = ("tag", "attribute")  # they say something of the image, and are no objects
@@ -130,7 +138,7 @@ def _read_shape(shape: ET.Element, label: str | None, position: int, image: Sour
         return
     account.went_in.boxes += 1
     try:
-        if label is None or not label.strip() or not label.isprintable():
+        if (name := class_name(label)) is None:
             raise BrokenError("expected a label")
         bbox = _bbox(shape, where, reading)
     except BrokenError as error:
@@ -139,7 +147,7 @@ def _read_shape(shape: ET.Element, label: str | None, position: int, image: Sour
     if bbox is None:
         account.left_out(f"{shape.tag} has no extent", where, boxes=1)
         return
-    image.objects.append(SourceObject(label.strip(), bbox, position))
+    image.objects.append(SourceObject(name, bbox, position))
 
 
 def _bbox(shape: ET.Element, where: str, reading: Reading) -> BBox | None:

@@ -10,7 +10,8 @@ from urllib.parse import unquote
 from boxwright.dataset.importing.account import plural
 from boxwright.dataset.importing.reading import Reading, image_folders
 from boxwright.dataset.importing.records import SourceImage, SourceSet, shown
-from boxwright.dataset.importing.tree import closest, folded, is_picture, parts_of, split_named
+from boxwright.dataset.importing.split_words import split_named
+from boxwright.dataset.importing.tree import closest, folded, is_picture, parts_of
 
 # Label Studio puts one before the name of each file that is uploaded.
 _HASH = re.compile(r"^[0-9a-f]{8}-(.+)$")
@@ -47,13 +48,14 @@ def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
             image.out_name = _out_name(image.name, path)
         kept.append(image)
     found.images = kept
+    _note_images_of_two_splits(taken, reading)
     if folders:
         _name_unused({path for _, path in taken}, folders, reading)
 
 
 def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
     """The path of an image's file; None, and a remark, where there is none or several may be meant."""
-    file = image.where.split(": ")[0]
+    file = reading.file_of(image.where)
     folders = image_folders(reading, file)
     # Equal names of two splits are told apart by their folders.
     split = image.split or (split_named(file.rpartition("/")[2]) if reading.file is not None else None)
@@ -63,6 +65,7 @@ def _find(image: SourceImage, reading: Reading, loosely: bool) -> str | None:
     if len(matches) > 1:
         matches = closest(matches, [*PurePosixPath(file).parts[:-1], ""])
     if len(matches) == 1:
+        _note_other_split(matches[0], image, reading)
         return matches[0]
     name = shown(image.name)
     if matches:
@@ -97,9 +100,30 @@ def _find_alike(image: SourceImage, folders: list[str], reading: Reading, loosel
             if near[0].rpartition("/")[2].rpartition(".")[0] != (parts_of(image.name) or [""])[-1]:
                 reading.account.changed(f"image {name} is not there; taken as {shown(near[0])}", image.where)
             return near[0]
-    hint = f"did you mean {shown(near[0].rpartition('/')[2])}?" if near else _advice(image.name)
+    hint = f"did you mean {shown(_told_from(near[0], image.name))}?" if near else _advice(image.name)
     reading.account.broken(f"image {name} does not exist; {hint}", image.where, images=1, boxes=len(image.objects))
     return None
+
+
+def _told_from(path: str, written: str) -> str:
+    """The name of a file, with its folders where only they differ from what is written."""
+    name = path.rpartition("/")[2]
+    return path if name == (parts_of(written) or [""])[-1] else name
+
+
+def _note_other_split(path: str, image: SourceImage, reading: Reading) -> None:
+    own = reading.pictures.tree.split_of(path.rpartition("/")[0])
+    if image.split is not None and own is not None and own != image.split:
+        reading.account.noted(f"an image for {image.split} that lies in a folder for {own}",
+                              f"{image.where}: {shown(path)}")  # fmt: skip
+
+
+def _note_images_of_two_splits(taken: dict[tuple[str | None, str], SourceImage], reading: Reading) -> None:
+    first: dict[str, SourceImage] = {}
+    for (_, path), image in taken.items():
+        if (earlier := first.setdefault(path, image)) is not image:
+            reason = f"an image of {image.split} that is in {earlier.split}, too: metrics become too good"
+            reading.account.noted(reason, f"{image.where}: {shown(path)}")
 
 
 def _embedded_name(image: SourceImage) -> str:

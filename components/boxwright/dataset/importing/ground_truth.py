@@ -12,9 +12,8 @@ from typing import Any
 
 from boxwright.dataset.importing.numbers import corners, number, size_of, whole
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
 from boxwright.dataset.importing.texts import head_of, parse_json, read_text
-from boxwright.dataset.importing.tree import split_named, split_of
 from boxwright.errors import shorten
 
 _SUFFIXES = (".manifest", ".jsonl", ".json", ".lst", ".jsonlines")
@@ -43,9 +42,7 @@ def read(reading: Reading) -> SourceSet:
         if reading.file is None and not _is_manifest(reading.tree.path(file)):
             continue
         reading.account.went_in.files += 1
-        split = None
-        if reading.file is None:
-            split = split_named(file.rpartition("/")[2]) or split_of(file.rpartition("/")[0])
+        split = reading.split_of_file(file)
         images += _read_lines(reading, file, split, classes)
     named = [name for _, name in sorted(classes.items())]
     others = sorted({found.label for image in images for found in image.objects} - set(named))
@@ -141,12 +138,10 @@ def _label(class_id: Any, names: dict[str, Any], classes: dict[int, str], where:
     key = whole(class_id)
     if key is None or key < 0:
         raise BrokenError(f"expected class_id, got {shorten(class_id)}")
-    name = names.get(str(key))
-    if name is None and key in classes:
+    if names.get(str(key)) is None and key in classes:
         return classes[key]
-    if not isinstance(name, str) or not name.strip() or not name.strip().isprintable():
+    if (name := class_name(names.get(str(key)))) is None:
         raise BrokenError(f"class_id {key} has no name in class-map, which has {shorten(sorted(names))}")
-    name = name.strip()
     if (earlier := classes.setdefault(key, name)) != name:
         reason = f"class_id {key} is {shown(name)} in this line and {shown(earlier)} in others; each is read by its own"
         reading.account.noted(reason, where)

@@ -9,7 +9,15 @@ from typing import Any
 from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.numbers import around, around_ellipse, number, size_of, whole
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.records import (
+    BBox,
+    BrokenError,
+    SourceImage,
+    SourceObject,
+    SourceSet,
+    class_name,
+    shown,
+)
 from boxwright.dataset.importing.texts import head_of, read_json
 from boxwright.dataset.importing.tree import is_picture, parts_of
 from boxwright.errors import shorten
@@ -178,7 +186,8 @@ def _region(region: Any, position: int, labelled: set[Any], image: SourceImage, 
     if len(names) > 1:
         account.changed("a region with several labels becomes an object of each", where)
     try:
-        if any(not isinstance(name, str) or not name.strip() or not name.isprintable() for name in names):
+        labels = [label for label in map(class_name, names) if label is not None]
+        if len(labels) < len(names):
             raise BrokenError(f"expected labels, got {shorten(names)}")
         bbox = None if kind in _WITHOUT_BOX else _bbox(value, image.size, where, reading)
     except BrokenError as error:
@@ -187,7 +196,7 @@ def _region(region: Any, position: int, labelled: set[Any], image: SourceImage, 
     if bbox is None:
         account.left_out(f"{kind} have no box", where, boxes=len(names))
         return
-    image.objects += [SourceObject(name.strip(), bbox, position) for name in names]
+    image.objects += [SourceObject(label, bbox, position) for label in labels]
 
 
 def _note_unlabelled(is_region: bool, where: str, account: Account) -> None:

@@ -10,9 +10,17 @@ from typing import Any
 
 from boxwright.dataset.importing.numbers import around, number, size_of
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.records import (
+    BBox,
+    BrokenError,
+    SourceImage,
+    SourceObject,
+    SourceSet,
+    class_name,
+    shown,
+)
 from boxwright.dataset.importing.texts import read_json
-from boxwright.dataset.importing.tree import parts_of, split_of
+from boxwright.dataset.importing.tree import parts_of
 from boxwright.errors import shorten
 
 _WITHOUT_EXTENT = ("point", "points", "line", "linestrip")
@@ -65,7 +73,7 @@ def _image(file: str, reading: Reading) -> SourceImage:
     name = path if isinstance(path, str) and parts_of(path) else stem
     image = SourceImage(name, shown(file), f"{shown(file)}: shapes[{{}}]", stand_ins=(stem,))
     image.size = size_of(document.get("imageWidth"), document.get("imageHeight"))
-    image.split = split_of(file.rpartition("/")[0])
+    image.split = reading.tree.split_of(file.rpartition("/")[0])
     if isinstance(data := document.get("imageData"), str) and data:
         image.content = _Content(data)
     for position, shape in enumerate(shapes):
@@ -97,9 +105,8 @@ class _Content:
 def _object(shape: Any, position: int, where: str, reading: Reading) -> SourceObject | None:
     if not isinstance(shape, dict):
         raise BrokenError(f"expected a shape, got {shorten(shape)}")
-    label = shape.get("label")
-    if not isinstance(label, str) or not label.strip() or not label.strip().isprintable():
-        raise BrokenError(f"expected a label, got {shorten(label)}")
+    if (label := class_name(shape.get("label"))) is None:
+        raise BrokenError(f"expected a label, got {shorten(shape.get('label'))}")
     kind = shape.get("shape_type") or "polygon"
     points = shape.get("points")
     if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
@@ -107,7 +114,7 @@ def _object(shape: Any, position: int, where: str, reading: Reading) -> SourceOb
     if kind in _WITHOUT_EXTENT:
         reading.account.left_out(f"a {kind} has no extent", where, boxes=1)
         return None
-    return SourceObject(label.strip(), _bbox(kind, points, where, reading), position)
+    return SourceObject(label, _bbox(kind, points, where, reading), position)
 
 
 def _bbox(kind: str, points: list[list[Any]], where: str, reading: Reading) -> BBox:

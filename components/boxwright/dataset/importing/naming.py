@@ -6,10 +6,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from boxwright.dataset.importing.account import Account
-from boxwright.dataset.importing.records import SourceImage, shown
-from boxwright.dataset.importing.tree import READ
+from boxwright.dataset.importing.records import SourceImage, SourceSet, plain_spaces, shown
+from boxwright.dataset.importing.tree import READ, is_picture
 
 SPLITS = ("training", "validation", "test")
+
+
+def name_other_spaces(found: SourceSet, account: Account) -> None:
+    """Writes plain spaces in the names of classes that have others, which look the same and are no letters."""
+    other = {name: plain_spaces(name) for name in found.classes if not name.isprintable()}
+    if not other:
+        return
+    for name in other:
+        account.changed("spaces of another kind in the name of a class; written as plain ones", shown(name))
+    classes: dict[str, int | None] = {}
+    for name, key in found.classes.items():
+        classes.setdefault(other.get(name, name), key)
+    found.classes = classes
+    for image in found.images:
+        for box in image.objects:
+            box.label = other.get(box.label, box.label)
 
 
 def settle_splits(images: Sequence[SourceImage], account: Account) -> None:
@@ -66,7 +82,7 @@ def with_extension(image: SourceImage, kind: str, reencoded: bool, account: Acco
     name = image.out_name
     if not reencoded and name.lower().endswith(READ):
         return name
-    stem = name.rpartition(".")[0] or name
+    stem = name.rpartition(".")[0] if is_picture(name) else name
     new = f"{stem}.{'png' if reencoded or kind == 'PNG' else 'jpg'}"
     if new != name:
         account.changed("written under a name with another extension", f"{image.where}: {shown(new)}")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from boxwright.dataset.importing.numbers import share
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
 from boxwright.dataset.importing.texts import first_rows, read_rows
-from boxwright.dataset.importing.tree import split_named, split_of
 
 _NEEDED = ("imageid", "labelname", "xmin", "xmax", "ymin", "ymax")
 
@@ -35,9 +34,7 @@ def read(reading: Reading) -> SourceSet:
         if columns is None:
             continue
         reading.account.went_in.files += 1
-        split = None
-        if reading.file is None:
-            split = split_named(file.rpartition("/")[2]) or split_of(file.rpartition("/")[0])
+        split = reading.split_of_file(file)
         _read_file(reading, file, columns, split, names, images, keys)
     _note_classes(keys, names, reading)
     account = reading.account
@@ -109,7 +106,10 @@ def _read_file(
             except BrokenError as error:
                 account.broken(str(error), where, boxes=1)
                 continue
-            label = names.get(row["labelname"], row["labelname"])
+            label = class_name(names.get(row["labelname"], row["labelname"]))
+            if label is None:
+                account.broken("expected the name of a class, printable and not empty", where, boxes=1)
+                continue
             keys.setdefault(label, {}).setdefault(row["labelname"], where)
             group = row.get("isgroupof") == "1"
             images[key].objects.append(SourceObject(label, (sides[0], sides[1], sides[2], sides[3]), line, group))

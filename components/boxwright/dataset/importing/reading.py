@@ -9,7 +9,8 @@ from pathlib import Path
 
 from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.records import shown
-from boxwright.dataset.importing.tree import Pictures, Tree, split_of
+from boxwright.dataset.importing.split_words import split_named
+from boxwright.dataset.importing.tree import Pictures, Tree
 from boxwright.errors import UsageError
 
 # A file of annotations lies beside the images or in a folder of its own beside theirs.
@@ -45,9 +46,22 @@ class Reading:
         """The folders with pictures that are called like a split."""
         found: dict[str, list[str]] = defaultdict(list)
         for folder in sorted({name.rpartition("/")[0] for name in self.pictures.names}):
-            if (split := split_of(folder)) is not None:
+            if (split := self.pictures.tree.split_of(folder)) is not None:
                 found[split].append(folder)
         return dict(found)
+
+    def split_of_file(self, file: str) -> str | None:
+        """The split that a file of annotations is named after, or its folder; none of a file that was given alone."""
+        if self.file is not None:
+            return None
+        folder, _, name = file.rpartition("/")
+        return split_named(name) or self.tree.split_of(folder)
+
+    def file_of(self, where: str) -> str:
+        """The file of a place: what is in front of its record."""
+        parts = where.split(": ")
+        names = (": ".join(parts[:count]) for count in range(1, len(parts) + 1))
+        return next((name for name in names if name in self.tree.known), parts[0])
 
     def candidates(self, *suffixes: str) -> list[str]:
         """The files with these endings that are to be read: the given one, or all in the tree."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,20 @@ class SourceSet:
 
 class BrokenError(ValueError):
     """A file or record that cannot be read; its words say what was expected and what came."""
+
+
+def class_name(written: object) -> str | None:
+    """The name of a class without space around it; None where it is no text, or not of one line that can be shown.
+
+    Spaces of other kinds in it are let through: `name_other_spaces` makes them plain for the whole set.
+    """
+    name = written.strip() if isinstance(written, str) else ""
+    return name if name and plain_spaces(name).isprintable() else None
+
+
+def plain_spaces(name: str) -> str:
+    """A name with plain spaces for those of other kinds, as the one of Japanese keyboards."""
+    return name if name.isprintable() else "".join(" " if unicodedata.category(c) == "Zs" else c for c in name)
 
 
 def place(file: str, *record: str | int) -> str:

@@ -28,9 +28,9 @@ def reencoded(image: SourceImage, account: Account) -> tuple[Header, bytes]:
     """
     from PIL import Image, ImageOps
 
-    assert image.path is not None or image.content is not None
     try:
-        file = image.path if image.content is None else io.BytesIO(image.content())
+        file = io.BytesIO(image.content()) if image.content is not None else image.path
+        assert file is not None
         with Image.open(file, formats=_FORMATS) as opened:
             header = Header(opened.size, orientation_of(opened), str(opened.format))
             if getattr(opened, "n_frames", 1) > 1:

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from boxwright.dataset.examples import BrokenRecordError, decode_example, read_records
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
 from boxwright.dataset.importing.texts import head_of, read_text
-from boxwright.dataset.importing.tree import parts_of, split_named, split_of
+from boxwright.dataset.importing.tree import parts_of
 
 _NAME = re.compile(r"(\.(tf)?records?|\.tfrec)(-\d+-of-\d+)?(\.gz)?$|-\d{5}-of-\d{5}$", re.I)
 _TEXT = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
@@ -74,9 +74,7 @@ def read(reading: Reading) -> SourceSet:
     images: list[SourceImage] = []
     for file in _files(reading):
         reading.account.went_in.files += 1
-        split = None
-        if reading.file is None:
-            split = split_named(file.rpartition("/")[2]) or split_of(file.rpartition("/")[0])
+        split = reading.split_of_file(file)
         images += _read_file(reading, file, split, label_map)
     used = {found.label for image in images for found in image.objects}
     listed = [label_map[key] for key in sorted(label_map)]
@@ -177,7 +175,7 @@ def _labels(
     texts = _texts(features.get("image/object/class/text") or [])
     numbers = features.get("image/object/class/label") or []
     mapped = [label_map.get(value) if isinstance(value, int) else None for value in numbers]
-    if len(texts) == count and all(text.strip() and text.isprintable() for text in texts):
+    if len(texts) == count and all(class_name(text) for text in texts):
         for text, name in zip(texts, mapped, strict=False):
             if name is not None and name != text.strip():
                 reason = f"class/text is {shown(text)} where the label map has {shown(name)}; the text is taken"

@@ -11,16 +11,20 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from itertools import takewhile
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from boxwright.dataset.importing.split_words import split_of
 from boxwright.storage import is_leftover
 
 READ = (".jpg", ".jpeg", ".png")
 # Pictures that Boxwright does not read; `--reencode` makes them such, as far as Pillow can.
 OTHER_PICTURES = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".dib", ".ppm")
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _LOCAL = "local-files/?d="  # Label Studio's, before a path on its own disk
+_BUCKETS = ("s3", "s3a", "gs", "gcs")
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 
 
@@ -42,12 +46,18 @@ def parts_of(written: str) -> list[str]:
 
 
 def _path_of_url(url: str) -> str:
+    scheme, _, behind = url.partition("://")
     try:
         split = urlsplit(url)
         given = parse_qs(split.query)
     except ValueError:  # brackets that are no address
-        return url.split("://", 1)[1].partition("/")[2]
-    return given["d"][0] if "d" in given else unquote(split.path)
+        return behind.partition("/")[2]
+    if scheme.lower() in _BUCKETS:  # a key is what it is: nothing in it is a query, and nothing is encoded
+        return behind.partition("/")[2]
+    if "d" in given:
+        return given["d"][0]
+    path = f"{split.path}#{split.fragment}" if is_picture(split.fragment) else split.path
+    return unquote(path)
 
 
 def folded(name: str) -> str:
@@ -135,6 +145,18 @@ class Tree:
         """The files that are pictures by their names."""
         return [name for name in self.files if is_picture(name)]
 
+    @cached_property
+    def top(self) -> str:
+        """The folders that all files lie in, as archives have one around a set, with a slash behind; "" is none."""
+        if not self.files:
+            return ""
+        first, last = min(self.files).split("/")[:-1], max(self.files).split("/")[:-1]
+        return "".join(f"{part}/" for part in _alike(first, last))
+
+    def split_of(self, folder: str) -> str | None:
+        """The split that a folder of this tree tells, whatever the folders around the whole set are called."""
+        return split_of(f"{folder}/".removeprefix(self.top))
+
     def ending(self, *suffixes: str) -> list[str]:
         """The files with one of these endings, in any case."""
         return [name for name in self.files if name.lower().endswith(suffixes)]
@@ -157,7 +179,7 @@ class Pictures:
     """
 
     def __init__(self, tree: Tree, below: str = "") -> None:
-        self.tree = tree
+        self.tree, self._below = tree, below
         self.names = [name for name in tree.pictures if name.startswith(below)]
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_folded: dict[str, list[str]] = defaultdict(list)
@@ -181,9 +203,40 @@ class Pictures:
             return []
         relative = "/".join(parts)
         for folder in folders:
-            if (path := f"{folder}/{relative}" if folder else relative) in self._known:
+            path = f"{folder}/{relative}" if folder else relative
+            if path in self._known or self._is_bare_picture(path):
                 return [path]
-        return self._different(closest(self._by_name.get(parts[-1], []), parts))
+        if found := self._by_name.get(parts[-1], []):
+            return [] if self._is_elsewhere(found, parts) else self._different(closest(found, parts))
+        return list(filter(self._is_bare_picture, closest(self._bare.get(parts[-1], []), parts)))
+
+    def _is_elsewhere(self, found: list[str], parts: list[str]) -> bool:
+        """Whether the written folder is there and none of the files of this name is in it: they are other pictures."""
+        return len(parts) > 1 and parts[-2] in self._folders and all(shared_folders(name, parts) == 0 for name in found)
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        """The last names of the folders with pictures."""
+        return frozenset(name.split("/")[-2] for name in self.names if "/" in name)
+
+    @cached_property
+    def _bare(self) -> dict[str, list[str]]:
+        """The files whose names do not say that they are pictures."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in self.tree.files:
+            if name.startswith(self._below) and not is_picture(name):
+                found[name.rpartition("/")[2]].append(name)
+        return found
+
+    def _is_bare_picture(self, name: str) -> bool:
+        """Whether a file without the extension of a picture begins like one."""
+        if name not in self.tree.known or not name.startswith(self._below) or is_picture(name):
+            return False
+        try:
+            with self.tree.path(name).open("rb") as file:
+                return file.read(8).startswith(_BEGINNINGS)
+        except OSError:
+            return False
 
     def _different(self, names: list[str]) -> list[str]:
         """One name of each file; several lead to one where there are links."""
@@ -211,41 +264,16 @@ def closest(candidates: list[str], parts: list[str]) -> list[str]:
     if len(candidates) < 2:
         return candidates
 
-    def shared(name: str) -> int:
-        own = name.split("/")[:-1]
-        count = 0
-        for mine, theirs in zip(reversed(own), reversed(parts[:-1]), strict=False):
-            if mine != theirs:
-                break
-            count += 1
-        return count
-
-    most = max(map(shared, candidates))
-    return [name for name in candidates if shared(name) == most]
+    counts = {name: shared_folders(name, parts) for name in candidates}
+    most = max(counts.values())
+    return [name for name in candidates if counts[name] == most]
 
 
-_SPLITS = {
-    "training": ("train", "training", "trn"),
-    "validation": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing", "tst"),
-}
-_SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
-_WORD = re.compile(r"[a-z]+")
+def shared_folders(name: str, parts: list[str]) -> int:
+    """The number of folders that a file's path has in common with one given by its parts, from the last one up."""
+    return len(_alike(name.split("/")[-2::-1], parts[-2::-1]))
 
 
-def split_of(path: str) -> str | None:
-    """The split that a path tells: by its first part that is called like one (`train/images/x.jpg`, `val2017/x.jpg`).
-
-    Where no part is, by the last one with such a word in it (`images_train/x.jpg`).
-    """
-    parts = PurePosixPath(path).parts
-    for part in parts:
-        if (split := _SPLIT_OF.get(part.lower().rstrip("0123456789-_"))) is not None:
-            return split
-    return next((split for part in reversed(parts) if (split := split_named(part)) is not None), None)
-
-
-def split_named(name: str) -> str | None:
-    """The split that a folder or file is named after: `train`, `instances_val2017.json`, `test_labels.csv`."""
-    found = {_SPLIT_OF[word] for word in _WORD.findall(name.lower()) if word in _SPLIT_OF}
-    return found.pop() if len(found) == 1 else None
+def _alike(one: list[str], other: list[str]) -> list[str]:
+    """What two lists have in common at their beginnings."""
+    return [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))]

@@ -8,12 +8,18 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.numbers import around, around_rotated, number, size_of
 from boxwright.dataset.importing.reading import Reading, image_folders
-from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.records import (
+    BBox,
+    BrokenError,
+    SourceImage,
+    SourceObject,
+    SourceSet,
+    class_name,
+    shown,
+)
 from boxwright.dataset.importing.texts import child_text, head_of, read_xml
-from boxwright.dataset.importing.tree import split_of
 from boxwright.dataset.importing.voc_lists import Lists
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -57,7 +63,7 @@ def read(reading: Reading) -> SourceSet:
             found = _read_objects(root, image, reading)
             boxed += found
             classes |= {found.label for found in image.objects}
-            if _put_into_split(image, name, lists, account):
+            if _put_into_split(image, name, lists, reading):
                 images.append(image)
     lists.name_untaken()
     _own_names(images, reading)
@@ -72,14 +78,14 @@ def _annotations(root: ET.Element) -> list[ET.Element]:
     return [root] if root.tag == "annotation" else list(root.iter("annotation"))
 
 
-def _put_into_split(image: SourceImage, file: str, lists: Lists, account: Account) -> bool:
+def _put_into_split(image: SourceImage, file: str, lists: Lists, reading: Reading) -> bool:
     """Sets the split of an image; where there are lists and it is in none of them, it is left out."""
     if not lists.has_lists(file):
-        image.split = split_of(file.rpartition("/")[0])
+        image.split = reading.tree.split_of(file.rpartition("/")[0])
         return True
     image.split = lists.take(file, PurePosixPath(file).stem)
     if image.split is None:
-        account.left_out("in no list of ImageSets/Main", image.where, images=1, boxes=len(image.objects))
+        reading.account.left_out("in no list of ImageSets/Main", image.where, images=1, boxes=len(image.objects))
     return image.split is not None
 
 
@@ -106,7 +112,7 @@ def _read_objects(root: ET.Element, image: SourceImage, reading: Reading) -> lis
         where = image.object_at.format(index)
         try:
             label = " ".join((child_text(element, "name") or "").split())
-            if not label or not label.isprintable():
+            if class_name(label) is None:
                 raise BrokenError("expected a <name> of the object, printable and not empty")
             bbox = _bbox(element, where, reading)
         except BrokenError as error:
@@ -176,7 +182,7 @@ def _own_names(images: list[SourceImage], reading: Reading) -> None:
     counts = Counter(_key(image) for image in images)
     for image in images:
         own = reading.pictures.of_stem(image.stand_ins[0]) if image.stand_ins else []
-        named = reading.pictures.find(image.name, image_folders(reading, image.where))
+        named = reading.pictures.find(image.name, image_folders(reading, reading.file_of(image.where)))
         if not own or set(own) & set(named):
             continue
         if counts[_key(image)] > 1:

@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BrokenError, shown
+from boxwright.dataset.importing.split_words import split_named
 from boxwright.dataset.importing.texts import read_text
-from boxwright.dataset.importing.tree import is_picture, parts_of, split_named
+from boxwright.dataset.importing.tree import is_picture, parts_of
 
 _FOLDER = re.compile(r"(?:^|/)imagesets/", re.I)
 # Behind a name in a list of one class: whether the class is in the image.

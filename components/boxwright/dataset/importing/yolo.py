@@ -14,8 +14,9 @@ from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.numbers import around, number, share, whole
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
+from boxwright.dataset.importing.split_words import split_named
 from boxwright.dataset.importing.texts import read_text, read_yaml
-from boxwright.dataset.importing.tree import Tree, split_named, split_of
+from boxwright.dataset.importing.tree import Tree
 from boxwright.dataset.importing.yolo_lists import Lists
 from boxwright.dataset.importing.yolo_names import NAME_LISTS, Names, find_names
 from boxwright.errors import shorten
@@ -77,7 +78,7 @@ def read(reading: Reading) -> SourceSet:
         label = labelled[picture]
         image = SourceImage(_name_of(picture), shown(picture), "{}", normalised=True)
         image.path, image.out_name = reading.pictures.tree.path(picture), image.name
-        image.split = listed.split_of.get(picture) or split_of(picture.rpartition("/")[0])
+        image.split = listed.split_of.get(picture) or reading.pictures.tree.split_of(picture.rpartition("/")[0])
         if label is not None:
             if label in used:
                 account.noted("several images have this file of labels", f"{shown(label)}: {shown(picture)}")

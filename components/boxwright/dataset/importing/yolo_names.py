@@ -9,7 +9,7 @@ from typing import Any
 from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.numbers import whole
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, place, shown
+from boxwright.dataset.importing.records import BrokenError, class_name, place, shown
 from boxwright.dataset.importing.texts import parse_yaml, read_text, read_yaml
 from boxwright.dataset.importing.tree import parts_of
 from boxwright.errors import shorten
@@ -195,9 +195,9 @@ def _names_of_data(path: Path, name: str) -> Names | None:
 
 
 def _class_name(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.strip().isprintable():
+    if (name := class_name(value)) is None:
         raise BrokenError(f"{where}: expected the name of a class, got {shorten(value)}")
-    return value.strip()
+    return name
 
 
 def _index(key: str, where: str) -> int:
