@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -11,10 +10,7 @@ from boxwright.dataset.importing.account import plural
 from boxwright.dataset.importing.reading import Reading, image_folders
 from boxwright.dataset.importing.records import SourceImage, SourceSet, shown
 from boxwright.dataset.importing.split_words import split_named
-from boxwright.dataset.importing.tree import closest, folded, is_picture, parts_of
-
-# Label Studio puts one before the name of each file that is uploaded.
-_HASH = re.compile(r"^[0-9a-f]{8}-(.+)$")
+from boxwright.dataset.importing.tree import closest, folded, is_picture, parts_of, without_upload
 
 
 def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
@@ -84,8 +80,8 @@ def _find_alike(image: SourceImage, folders: list[str], reading: Reading, loosel
         reading.account.broken("expected the name of an image", image.where, images=1, boxes=len(image.objects))
         return None
     name, near = shown(image.name), reading.pictures.alike(image.name)
-    if hashed := _HASH.match((parts_of(image.name) or [""])[-1]):
-        unhashed = reading.pictures.find(hashed[1], folders)
+    if (plain := without_upload(parts_of(image.name)[-1])) is not None:
+        unhashed = reading.pictures.find(plain, folders)
         if len(unhashed) == 1:
             reading.account.changed("image is not there; the one without the prefix of an upload is taken", image.where)
             return unhashed[0]

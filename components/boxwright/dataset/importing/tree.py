@@ -24,6 +24,7 @@ OTHER_PICTURES = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _LOCAL = "local-files/?d="  # Label Studio's, before a path on its own disk
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-(.+)$")
 _BUCKETS = ("s3", "s3a", "gs", "gcs")
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 
@@ -58,6 +59,12 @@ def _path_of_url(url: str) -> str:
         return given["d"][0]
     path = f"{split.path}#{split.fragment}" if is_picture(split.fragment) else split.path
     return unquote(path)
+
+
+def without_upload(name: str) -> str | None:
+    """A name without the prefix that Label Studio puts before that of each file which is uploaded; None without one."""
+    found = _UPLOAD.match(name)
+    return found[1] if found else None
 
 
 def folded(name: str) -> str:

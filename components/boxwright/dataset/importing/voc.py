@@ -85,7 +85,7 @@ def _put_into_split(image: SourceImage, file: str, lists: Lists, reading: Readin
         return True
     image.split = lists.take(file, PurePosixPath(file).stem)
     if image.split is None:
-        reading.account.left_out("in no list of ImageSets/Main", image.where, images=1, boxes=len(image.objects))
+        reading.account.left_out(f"in no list of {lists.title}", image.where, images=1, boxes=len(image.objects))
     return image.split is not None
 
 

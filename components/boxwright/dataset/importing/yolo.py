@@ -16,8 +16,8 @@ from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BBox, BrokenError, SourceImage, SourceObject, SourceSet, shown
 from boxwright.dataset.importing.split_words import split_named
 from boxwright.dataset.importing.texts import read_text, read_yaml
-from boxwright.dataset.importing.tree import Tree
-from boxwright.dataset.importing.yolo_lists import Lists
+from boxwright.dataset.importing.tree import Pictures, Tree, folded, without_upload
+from boxwright.dataset.importing.yolo_lists import Lists, lists_of_pictures
 from boxwright.dataset.importing.yolo_names import NAME_LISTS, Names, find_names
 from boxwright.errors import shorten
 
@@ -68,21 +68,25 @@ def read(reading: Reading) -> SourceSet:
     """Reads a whole set, or one split of it."""
     tree, account = reading.tree, reading.account
     names = find_names(reading)
-    listed = Lists(reading, names.file, names.splits)
+    listed = Lists(reading, names.source or names.file, names.splits or lists_of_pictures(tree))
     labels = set(tree.ending(".txt")) - {names.file} - listed.files
+    by_name = _by_name(labels, reading.pictures)
     folders = _label_folders(tree)
     used: set[str] = set()
     images, top = [], 0
-    labelled = {picture: _label_of(picture, labels, folders) for picture in reading.pictures.names}
+    labelled = {picture: _label_of(picture, by_name, folders) for picture in reading.pictures.names}
     for picture in _without_links(labelled, reading):
         label = labelled[picture]
-        image = SourceImage(_name_of(picture), shown(picture), "{}", normalised=True)
+        image = SourceImage(_name_of(picture, reading.pictures.tree.top), shown(picture), "{}", normalised=True)
         image.path, image.out_name = reading.pictures.tree.path(picture), image.name
         image.split = listed.split_of.get(picture) or reading.pictures.tree.split_of(picture.rpartition("/")[0])
         if label is not None:
             if label in used:
                 account.noted("several images have this file of labels", f"{shown(label)}: {shown(picture)}")
             used.add(label)
+            if folded(PurePosixPath(label).stem) != folded(PurePosixPath(picture).stem):
+                account.changed("labels whose name has the prefix of an upload, and its image has not",
+                                f"{shown(label)}: {shown(picture)}")  # fmt: skip
             image.where, image.object_at = shown(label), f"{shown(label)}: line {{}}"
             top = max(top, _read_label(tree.path(label), image, names, account))
         images.append(image)
@@ -113,14 +117,25 @@ def _label_folders(tree: Tree) -> dict[str, str]:
     return {folder.lower(): folder for folder in {name.rpartition("/")[0] for name in tree.ending(".txt")}}
 
 
-def _label_of(picture: str, labels: set[str], folders: dict[str, str]) -> str | None:
+def _by_name(labels: set[str], pictures: Pictures) -> dict[str, str]:
+    """The label files by what they are looked for: with .txt in small letters, and without the prefix of an upload."""
+    found = {f"{label[:-4]}.txt": label for label in sorted(labels)}
+    for label in sorted(labels):
+        folder, _, last = label.rpartition("/")
+        plain = without_upload(last[:-4])
+        if plain is not None and not pictures.of_stem(last[:-4]):
+            found.setdefault(f"{folder}/{plain}.txt" if folder else f"{plain}.txt", label)
+    return found
+
+
+def _label_of(picture: str, labels: dict[str, str], folders: dict[str, str]) -> str | None:
     """The label file of an image: beside it, or in the folder of labels that goes with its own."""
     folder, _, last = picture.rpartition("/")
     stem = last.rpartition(".")[0]
     for candidate in _label_candidates(folder, folders):
         path = f"{candidate}/{stem}.txt" if candidate else f"{stem}.txt"
         if path in labels:
-            return path
+            return labels[path]
     return None
 
 
@@ -142,9 +157,9 @@ def _label_candidates(folder: str, folders: dict[str, str]) -> Iterator[str]:
             yield folders[above]
 
 
-def _name_of(picture: str) -> str:
+def _name_of(picture: str, top: str) -> str:
     """The name of a picture below the folder of images, without that of the split."""
-    parts = picture.split("/")
+    parts = picture.removeprefix(top).split("/")
     start = next((at + 1 for at, part in enumerate(parts[:-1]) if part.lower() in _IMAGE_FOLDERS), 0)
     while start < len(parts) - 1 and split_named(parts[start]) is not None:
         start += 1
@@ -192,10 +207,10 @@ def _class_of(text: str, names: Names, where: str, account: Account) -> int:
             raise BrokenError(f"the class {index} is no number of a class")
         return index
     if index not in names.names:
-        hint = "; are they counted from 1?" if index == len(names.names) else ""
-        raise BrokenError(
-            f"class {index} has no name; {shown(names.file)} has {len(names.names)} names, from 0 on{hint}"
-        )
+        is_whole = sorted(names.names) == list(range(len(names.names)))
+        hint = "; are they counted from 1?" if is_whole and index == len(names.names) else ""
+        which = "from 0 on" if is_whole else f"of {shorten(sorted(names.names))}"
+        raise BrokenError(f"class {index} has no name; {shown(names.file)} has {len(names.names)} names, {which}{hint}")
     return index
 
 

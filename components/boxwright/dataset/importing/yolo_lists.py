@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
 from boxwright.dataset.importing.reading import Reading
 from boxwright.dataset.importing.records import BrokenError, shown
-from boxwright.dataset.importing.texts import read_text
-from boxwright.dataset.importing.tree import folded, parts_of
+from boxwright.dataset.importing.split_words import split_named
+from boxwright.dataset.importing.texts import head_of, read_text
+from boxwright.dataset.importing.tree import Tree, folded, is_picture, parts_of
 
 
 class Lists:
@@ -21,13 +23,20 @@ class Lists:
     def __init__(self, reading: Reading, file: str, splits: dict[str, list[str]]) -> None:
         """Reads the entries of each split that `file` has."""
         self.reading, self.tree = reading, reading.pictures.tree
+        # What the entries are relative to: the folder of the file, that above it, and the whole set.
+        folder = file.rpartition("/")[0]
+        places = (folder, folder.rpartition("/")[0])
+        self._bases = dict.fromkeys([*(f"{place}/".lstrip("/") for place in places), self.tree.top, ""])
         self.split_of: dict[str, str] = {}
         self.files: set[str] = set()
         for split, entries in splits.items():
             for entry in entries:
-                for picture in self._members(entry):
+                members = self._members(entry)
+                if not members and not reading.images_given:
+                    reading.account.noted("a split without an image here", f"{shown(file)}: {split}: {shown(entry)}")
+                for picture in members:
                     if (earlier := self.split_of.setdefault(picture, split)) != split:
-                        reason = f"{shown(file)} has it in {earlier} and in {split}; it is in {earlier}"
+                        reason = f"listed for {earlier} and for {split}; it is in {earlier}"
                         reading.account.noted(reason, shown(picture))
 
     def _members(self, entry: str) -> list[str]:
@@ -40,8 +49,9 @@ class Lists:
             return self._listed(lists[0])
         for start in range(len(parts)):
             prefix = "/".join(parts[start:]) + "/"
-            if members := [name for name in self.tree.pictures if name.startswith(prefix)]:
-                return members
+            for base in self._bases:
+                if members := [name for name in self.tree.pictures if name.startswith(base + prefix)]:
+                    return members
         return []
 
     def _listed(self, file: str) -> list[str]:
@@ -69,3 +79,18 @@ class Lists:
         for picture in self.tree.pictures:
             found.setdefault(folded(picture.rpartition("/")[2]), []).append(picture)
         return found
+
+
+def lists_of_pictures(tree: Tree) -> dict[str, list[str]]:
+    """The text files that are called like a split and begin with the name of a picture."""
+    found: dict[str, list[str]] = {}
+    for name in tree.ending(".txt"):
+        split = split_named(name.rpartition("/")[2])
+        if split is not None and _begins_with_picture(tree.path(name)):
+            found.setdefault(split, []).append(name)
+    return found
+
+
+def _begins_with_picture(path: Path) -> bool:
+    first = head_of(path, 4096).split(b"\n", 1)[0]
+    return is_picture(first.decode("utf-8", "replace").strip())

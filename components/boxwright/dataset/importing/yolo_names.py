@@ -28,6 +28,7 @@ class Names:
         names: by index; None where no file has them, so that they are made up.
         keypoints: how many numbers of each line are keypoints.
         splits: images' folders, lists or files of each split, as written.
+        source: the file that has the splits, where it is another one.
         rank: 0 for what is meant for the whole set, 1 for a list of names.
         notes: reasons and places of what is odd about them.
     """
@@ -36,6 +37,7 @@ class Names:
     names: dict[int, str] | None
     keypoints: int = 0
     splits: dict[str, list[str]] = field(default_factory=dict)
+    source: str = ""
     rank: int = 0
     notes: list[tuple[str, str]] = field(default_factory=list)
 
@@ -73,11 +75,11 @@ def _names_among(candidates: list[tuple[Path, str]], account: Account) -> Names 
     broken: BrokenError | None = None
     for path, name in candidates:
         try:
-            found += [names for names in [_names_of(path, name)] if names is not None]
+            found += [names for names in [_names_of(path, name, candidates)] if names is not None]
         except BrokenError as error:
             broken = broken or error
     # A file that only tells their number comes last.
-    found.sort(key=lambda names: (names.names is None, names.rank))
+    found.sort(key=lambda names: (names.names is None, names.rank, not names.splits))
     if not found or (broken is not None and found[0].rank):
         if broken is not None:
             raise broken
@@ -93,11 +95,11 @@ def _may_have_names(name: str) -> bool:
     return last.endswith((".yaml", ".yml", ".data", ".names")) or last in NAME_LISTS
 
 
-def _names_of(path: Path, name: str) -> Names | None:
+def _names_of(path: Path, name: str, others: list[tuple[Path, str]]) -> Names | None:
     """What a file says about names, if it is one that does."""
     last = path.name.lower()
     if last.endswith(".data"):
-        return _names_of_data(path, name)
+        return _names_of_data(path, name, others)
     if not last.endswith((".yaml", ".yml")):
         return _names_of_list(path, name)
     try:
@@ -177,17 +179,21 @@ def _named_in_text(text: str, path: Path, where: str) -> dict[int, str] | None:
     raise BrokenError(f"{where}: expected a list of names, or a file with one a line, got {shorten(text)}")
 
 
-def _names_of_data(path: Path, name: str) -> Names | None:
+def _names_of_data(path: Path, name: str, others: list[tuple[Path, str]]) -> Names | None:
     """Names and splits of darknet's obj.data: lines of `key = value`, with paths from where it was trained."""
     try:
         lines = read_text(path).splitlines()
     except BrokenError:
         return None
     values = {key.strip(): value.strip() for key, sign, value in (line.partition("=") for line in lines) if sign}
-    names_file = path.parent / (parts_of(values.get("names", "")) or [""])[-1]
-    if "names" not in values or not names_file.is_file():
+    last = (parts_of(values.get("names", "")) or [""])[-1]
+    beside = (path.parent / last, PurePosixPath(name).with_name(last or "-").as_posix())
+    lists = [beside, *(other for other in others if other[0].name == last)]
+    names_file = next((entry for entry in lists if last and entry[0].is_file()), None)
+    if names_file is None:
         return None
-    found = _names_of_list(names_file, PurePosixPath(name).with_name(names_file.name).as_posix())
+    found = _names_of_list(*names_file)
+    found.source = name
     for key, split in _SPLIT_KEYS.items():
         if values.get(key):
             found.splits.setdefault(split, []).append(values[key])
