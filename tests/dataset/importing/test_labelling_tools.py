@@ -59,6 +59,7 @@ def test_cvat_video(tmp_path: Path) -> None:
         "s3://b/x/p0.jpg",
         "/data/local-files/?d=x/p0.jpg",
         "https://h/p0.jpg?X-Amz=1",
+        "/storage-data/uploaded/?filepath=upload/3/5f8a1c2d-p0.jpg",
         "p0.jpg",
     ],
 )

@@ -18,7 +18,7 @@ def pair(folder: Path, images: str, labels: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("prefix", ["", "../", "/home/me/set/", "C:\\set\\"])
+@pytest.mark.parametrize("prefix", ["", "../", "project-name/", "/home/me/set/", "C:\\set\\"])
 @pytest.mark.parametrize("top", ["", "top/"])
 def test_folders_that_only_the_yaml_tells_apart(tmp_path: Path, prefix: str, top: str) -> None:
     folder = pair(tmp_path / "set" / top, "images/{}", "labels/{}")

@@ -54,6 +54,13 @@ def test_pictures_without_an_extension_are_told_by_their_content(tmp_path: Path)
     refused(source, "images[0]: image p3 does not exist")
 
 
+@pytest.mark.parametrize("instead", ["", "<path>C:\\\\a b\\\\p0.jpg</path>"])
+def test_markup_without_the_name_of_its_image(tmp_path: Path, instead: str) -> None:
+    picture(tmp_path / "set" / "p0.jpg")
+    write(tmp_path / "set" / "p0.xml", voc(voc_object()).replace("<filename>p0.jpg</filename>", instead))
+    assert convert(tmp_path / "set").boxes == {"p0.jpg": [("bolt", BOX)]}
+
+
 def test_folders_with_a_colon(tmp_path: Path) -> None:
     for number in range(2):
         picture(tmp_path / "set" / f"run: {number}" / "p0.jpg", number)
