@@ -54,6 +54,16 @@ def test_boxes_go_with_the_picture(tmp_path: Path, orientation: int, size: tuple
     assert (encoded_image(path.read_bytes(), shown).reason == "orientation") == (orientation != 1)
 
 
+def test_sizes_of_label_studios_coco_say_nothing_of_its_boxes(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "images" / "p0.jpg", 0, (160, 120), 6)
+    document = coco(["p0.jpg"], info={"contributor": "Label Studio", "version": "1.0"})
+    found = convert(write(tmp_path / "set" / "result.json", json.dumps(document)))
+    assert found.of("p0.jpg") == [("bolt", BOX)] and written(found.folder) == (120, 160)
+    assert "EXIF orientation 6: boxes are taken as drawn on the picture as shown" in found.said
+    picture(tmp_path / "set" / "images" / "p0.jpg", 0, (80, 60))
+    assert "image_size_mismatch" in convert(tmp_path / "set").said
+
+
 @pytest.mark.parametrize("of", ["raw", "upright"])
 def test_a_written_size_tells_which_picture_it_is(tmp_path: Path, of: str) -> None:
     picture(tmp_path / "set" / "JPEGImages" / "p0.jpg", 0, (200, 100), 6)

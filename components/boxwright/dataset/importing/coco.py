@@ -130,6 +130,9 @@ class _File:
         images, twice, dropped = self._images(document["images"])
         self._annotations(document["annotations"], images, twice, dropped, labels)
         self._mend_corners()
+        if _is_label_studios(document):
+            for image in images.values():
+                image.frame_unknown = True
         return list(images.values())
 
     def at(self, *record: str | int) -> str:
@@ -323,6 +326,12 @@ def _id(value: Any) -> Id | None:
         text = value.strip()
         return int(text) if text.isdecimal() and len(text) < 19 and str(int(text)) == text else text or None
     return whole(value)
+
+
+def _is_label_studios(document: dict[str, Any]) -> bool:
+    """Whether Label Studio wrote it: its sizes are of pictures as stored, its boxes drawn on them as shown."""
+    info = document.get("info")
+    return isinstance(info, dict) and info.get("contributor") == "Label Studio"
 
 
 def _own_id(key: Id) -> int | None:

@@ -117,7 +117,7 @@ def _in_order(box: BBox) -> BBox:
 def _frame(image: SourceImage, header: Header, told: Frame | None, usual: Frame, account: Account) -> Frame:
     if header.orientation == 1 or told is not None:
         return told or usual
-    if header.stored != header.upright and image.size in (header.stored, header.upright):
+    if not image.frame_unknown and header.stored != header.upright and image.size in (header.stored, header.upright):
         return "raw" if image.size == header.stored else "upright"
     if image.objects:
         drawn = "shown" if usual == "upright" else "stored, and are turned with it"

@@ -41,6 +41,7 @@ class SourceImage:
         object_at: the same for an object, with `{}` for its number.
         objects: in the source's order.
         size: width and height as written; None where the source has none.
+        frame_unknown: whether the size does not tell which picture boxes are drawn on, where an EXIF flag turns it.
         split: the split that the source has it in, if any.
         normalised: whether boxes are shares of width and height.
         path: its file on disk, once it is found; and the name that it gets in the set that is written.
@@ -54,6 +55,7 @@ class SourceImage:
     object_at: str
     objects: list[SourceObject] = field(default_factory=list)
     size: tuple[int, int] | None = None
+    frame_unknown: bool = False
     split: str | None = None
     normalised: bool = False
     path: Path | None = None
