@@ -154,3 +154,17 @@ def test_ids_that_validation_refuses_are_numbered_anew(tmp_path: Path, key: int)
     write_coco(tmp_path / "set", document)
     found = convert(tmp_path / "set")
     assert found.classes == {1: "bolt"} and "they are numbered anew" in found.said
+
+
+def test_classes_that_differ_by_space_around_them_are_one_and_named(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "p0.jpg")
+    write(tmp_path / "set" / "p0.xml", voc(voc_object("bolt") + voc_object("bolt ") + voc_object("\n  nut\n")))
+    found = convert(tmp_path / "set")
+    assert [label for label, _ in found.of("p0.jpg")] == ["bolt", "bolt", "nut"]
+    said = "noted (1): classes whose names differ only by space around them; they are one: bolt"
+    assert said in " ".join(found.said.split())
+
+    picture(tmp_path / "tasks" / "p0.jpg")
+    tasks = [studio_task([studio_region(), studio_region(rectanglelabels=[" bolt"])])]
+    write(tmp_path / "tasks" / "tasks.json", json.dumps(tasks))
+    assert said in " ".join(convert(tmp_path / "tasks").said.split())

@@ -128,6 +128,7 @@ def _read(reading: Reading, kind: str | None) -> SourceSet:
     except BrokenError as error:
         raise DataError(f"{reading.source}: {error}") from None
     account.went_in.classes = len(found.classes)
+    reading.name_spellings()
     name_other_spaces(found, account)
     find_images(found, reading, form.loosely)
     take_shares(found, account)

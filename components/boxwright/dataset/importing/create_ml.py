@@ -7,7 +7,7 @@ from typing import Any
 
 from boxwright.dataset.importing.numbers import number
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
 from boxwright.dataset.importing.texts import head_of, read_json
 from boxwright.dataset.importing.tree import parts_of
 from boxwright.errors import shorten
@@ -66,15 +66,15 @@ def _image(record: Any, where: str, split: str | None, reading: Reading) -> Sour
     for position, box in enumerate(boxes):
         reading.account.went_in.boxes += 1
         try:
-            image.objects.append(_object(box, position))
+            image.objects.append(_object(box, position, reading))
         except BrokenError as error:
             reading.account.broken(str(error), image.object_at.format(position), boxes=1)
     return image
 
 
-def _object(box: Any, position: int) -> SourceObject:
+def _object(box: Any, position: int, reading: Reading) -> SourceObject:
     written = box.get("label") if isinstance(box, dict) else None
-    if (label := class_name(written)) is None:
+    if (label := reading.class_name(written)) is None:
         raise BrokenError(f"expected a label, got {shorten(written)}")
     given = box.get("coordinates")
     if not isinstance(given, dict):

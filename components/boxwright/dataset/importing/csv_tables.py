@@ -13,7 +13,7 @@ from pathlib import Path
 
 from boxwright.dataset.importing.numbers import corners, number, size_of
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
 from boxwright.dataset.importing.split_words import split_named
 from boxwright.dataset.importing.texts import first_rows, read_rows
 from boxwright.dataset.importing.tree import is_picture, parts_of
@@ -170,7 +170,7 @@ def _read_row(reading: Reading, row: dict[str, str], line: int, image: SourceIma
     reading.account.went_in.boxes += 1
     where = image.object_at.format(line)
     try:
-        if (label := class_name(row["class"])) is None:
+        if (label := reading.class_name(row["class"])) is None:
             raise BrokenError("expected the name of a class")
         xmin, ymin, xmax, ymax = (number(side, "each corner") for side in sides)
     except BrokenError as error:

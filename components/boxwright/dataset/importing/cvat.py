@@ -15,7 +15,6 @@ from boxwright.dataset.importing.records import (
     SourceImage,
     SourceObject,
     SourceSet,
-    class_name,
     shown,
 )
 from boxwright.dataset.importing.split_words import split_named, split_of
@@ -138,7 +137,7 @@ def _read_shape(shape: ET.Element, label: str | None, position: int, image: Sour
         return
     account.went_in.boxes += 1
     try:
-        if (name := class_name(label)) is None:
+        if (name := reading.class_name(label)) is None:
             raise BrokenError("expected a label")
         bbox = _bbox(shape, where, reading)
     except BrokenError as error:

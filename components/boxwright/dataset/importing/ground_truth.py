@@ -12,7 +12,7 @@ from typing import Any
 
 from boxwright.dataset.importing.numbers import corners, number, size_of, whole
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
 from boxwright.dataset.importing.texts import head_of, parse_json, read_text
 from boxwright.errors import shorten
 
@@ -140,7 +140,7 @@ def _label(class_id: Any, names: dict[str, Any], classes: dict[int, str], where:
         raise BrokenError(f"expected class_id, got {shorten(class_id)}")
     if names.get(str(key)) is None and key in classes:
         return classes[key]
-    if (name := class_name(names.get(str(key)))) is None:
+    if (name := reading.class_name(names.get(str(key)))) is None:
         raise BrokenError(f"class_id {key} has no name in class-map, which has {shorten(sorted(names))}")
     if (earlier := classes.setdefault(key, name)) != name:
         reason = f"class_id {key} is {shown(name)} in this line and {shown(earlier)} in others; each is read by its own"

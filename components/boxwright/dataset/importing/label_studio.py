@@ -15,7 +15,6 @@ from boxwright.dataset.importing.records import (
     SourceImage,
     SourceObject,
     SourceSet,
-    class_name,
     shown,
 )
 from boxwright.dataset.importing.texts import head_of, read_json
@@ -186,7 +185,7 @@ def _region(region: Any, position: int, labelled: set[Any], image: SourceImage, 
     if len(names) > 1:
         account.changed("a region with several labels becomes an object of each", where)
     try:
-        labels = [label for label in map(class_name, names) if label is not None]
+        labels = [label for label in map(reading.class_name, names) if label is not None]
         if len(labels) < len(names):
             raise BrokenError(f"expected labels, got {shorten(names)}")
         bbox = None if kind in _WITHOUT_BOX else _bbox(value, image.size, where, reading)

@@ -16,7 +16,6 @@ from boxwright.dataset.importing.records import (
     SourceImage,
     SourceObject,
     SourceSet,
-    class_name,
     shown,
 )
 from boxwright.dataset.importing.texts import read_json
@@ -105,7 +104,7 @@ class _Content:
 def _object(shape: Any, position: int, where: str, reading: Reading) -> SourceObject | None:
     if not isinstance(shape, dict):
         raise BrokenError(f"expected a shape, got {shorten(shape)}")
-    if (label := class_name(shape.get("label"))) is None:
+    if (label := reading.class_name(shape.get("label"))) is None:
         raise BrokenError(f"expected a label, got {shorten(shape.get('label'))}")
     kind = shape.get("shape_type") or "polygon"
     points = shape.get("points")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boxwright.dataset.importing.numbers import share
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
 from boxwright.dataset.importing.texts import first_rows, read_rows
 
 _NEEDED = ("imageid", "labelname", "xmin", "xmax", "ymin", "ymax")
@@ -106,7 +106,7 @@ def _read_file(
             except BrokenError as error:
                 account.broken(str(error), where, boxes=1)
                 continue
-            label = class_name(names.get(row["labelname"], row["labelname"]))
+            label = reading.class_name(names.get(row["labelname"], row["labelname"]))
             if label is None:
                 account.broken("expected the name of a class, printable and not empty", where, boxes=1)
                 continue

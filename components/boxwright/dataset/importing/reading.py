@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from boxwright.dataset.importing.account import Account
-from boxwright.dataset.importing.records import shown
+from boxwright.dataset.importing.records import class_name, shown
 from boxwright.dataset.importing.split_words import split_named
 from boxwright.dataset.importing.tree import Pictures, Tree
 from boxwright.errors import UsageError
@@ -30,6 +30,7 @@ class Reading:
         images_given: whether the folder of the images was given.
         folders: where names are looked for first, if it was.
         unpacked: whether the source is an archive, so that nothing above its folder is the user's.
+        spelled: how the name of each class is written, with the space around it.
     """
 
     source: Path
@@ -40,6 +41,7 @@ class Reading:
     images_given: bool = False
     folders: tuple[str, ...] = ()
     unpacked: bool = False
+    spelled: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @cached_property
     def split_folders(self) -> dict[str, list[str]]:
@@ -62,6 +64,19 @@ class Reading:
         parts = where.split(": ")
         names = (": ".join(parts[:count]) for count in range(1, len(parts) + 1))
         return next((name for name in names if name in self.tree.known), parts[0])
+
+    def class_name(self, written: object) -> str | None:
+        """The name of a class, as `records.class_name` gives it; several spellings of one are remembered."""
+        name = class_name(written)
+        if name is not None:
+            self.spelled[name].add(str(written))
+        return name
+
+    def name_spellings(self) -> None:
+        """Notes the classes whose names differ by the space around them, and that are one therefore."""
+        for name, written in self.spelled.items():
+            if len(written) > 1:
+                self.account.noted("classes whose names differ only by space around them; they are one", shown(name))
 
     def candidates(self, *suffixes: str) -> list[str]:
         """The files with these endings that are to be read: the given one, or all in the tree."""

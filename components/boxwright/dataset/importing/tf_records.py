@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from boxwright.dataset.examples import BrokenRecordError, decode_example, read_records
 from boxwright.dataset.importing.reading import Reading
-from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, class_name, shown
+from boxwright.dataset.importing.records import BrokenError, SourceImage, SourceObject, SourceSet, shown
 from boxwright.dataset.importing.texts import head_of, read_text
 from boxwright.dataset.importing.tree import parts_of
 
@@ -175,7 +175,7 @@ def _labels(
     texts = _texts(features.get("image/object/class/text") or [])
     numbers = features.get("image/object/class/label") or []
     mapped = [label_map.get(value) if isinstance(value, int) else None for value in numbers]
-    if len(texts) == count and all(class_name(text) for text in texts):
+    if len(texts) == count and all(reading.class_name(text) for text in texts):
         for text, name in zip(texts, mapped, strict=False):
             if name is not None and name != text.strip():
                 reason = f"class/text is {shown(text)} where the label map has {shown(name)}; the text is taken"

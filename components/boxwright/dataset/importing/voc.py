@@ -16,7 +16,6 @@ from boxwright.dataset.importing.records import (
     SourceImage,
     SourceObject,
     SourceSet,
-    class_name,
     shown,
 )
 from boxwright.dataset.importing.texts import child_text, head_of, read_xml
@@ -100,6 +99,13 @@ def _image(root: ET.Element, file: str, position: int | None) -> SourceImage:
     return SourceImage(written, where, f"{where}: object {{}}", size=size_of(*sides), stand_ins=stand_ins)
 
 
+def _name_of(element: ET.Element) -> str:
+    """The name as written; where it breaks a line, the space around its words is the markup's layout."""
+    found = element.find("name")
+    written = "" if found is None else "".join(found.itertext())
+    return " ".join(written.split()) if "\n" in written else written
+
+
 def _read_objects(root: ET.Element, image: SourceImage, reading: Reading) -> list[SourceObject]:
     """Adds the objects of one file; gives those whose box is a <bndbox>."""
     account = reading.account
@@ -111,8 +117,8 @@ def _read_objects(root: ET.Element, image: SourceImage, reading: Reading) -> lis
         account.went_in.boxes += 1
         where = image.object_at.format(index)
         try:
-            label = " ".join((child_text(element, "name") or "").split())
-            if class_name(label) is None:
+            label = reading.class_name(_name_of(element))
+            if label is None:
                 raise BrokenError("expected a <name> of the object, printable and not empty")
             bbox = _bbox(element, where, reading)
         except BrokenError as error:
