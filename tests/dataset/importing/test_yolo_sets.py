@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from foreign import BOX, YOLO_LINE, convert, picture, write, yolo
+from foreign import BOX, YOLO_LINE, convert, picture, refused, write, yolo
 
 from boxwright.errors import DataError
 
@@ -227,3 +227,13 @@ def test_an_empty_folder_and_an_unknown_one(tmp_path: Path) -> None:
         convert(tmp_path / "empty")
     with pytest.raises(DataError, match="no image in it"):
         convert(tmp_path / "empty", kind="yolo")
+
+
+def test_names_in_a_file_elsewhere_and_all_else_where_the_images_are(tmp_path: Path) -> None:
+    yolo(tmp_path / "data", images="images/a", labels="labels/a")
+    (tmp_path / "configs").mkdir()
+    names = (tmp_path / "data" / "data.yaml").rename(tmp_path / "configs" / "data.yaml")
+    refused(names, "no image in it", "--images FOLDER")
+    found = convert(names, images=tmp_path / "data")
+    assert found.of("a/p0.jpg") == [("bolt", BOX)]
+    refused(names, "none of", "has a file of labels", "--images", images=tmp_path / "data" / "images")

@@ -103,7 +103,10 @@ def _converted(reading: Reading, out_dir: Path, options: ConvertOptions, shares:
     if options.strict:
         account.raise_if_lost()
     if not ready:
-        raise DataError(f"{reading.source}: no image in it{_reasons(account)}; is it the right folder or file?")
+        elsewhere = "" if reading.images_given else " Images that lie elsewhere are found by --images FOLDER."
+        raise DataError(
+            f"{reading.source}: no image in it{_reasons(account)}; is it the right folder or file?{elsewhere}"
+        )
     out = account.came_out
     out.images, out.classes = len(ready), len(categories)
     out.boxes = sum(len(image.image.objects) for image in ready)

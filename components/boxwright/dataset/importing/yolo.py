@@ -70,6 +70,9 @@ def read(reading: Reading) -> SourceSet:
     names = find_names(reading)
     listed = Lists(reading, names.source or names.file, names.splits or lists_of_pictures(tree))
     labels = set(tree.ending(".txt")) - {names.file} - listed.files
+    if not labels:  # a file of names, and all else where the images are
+        tree = reading.pictures.tree
+        labels = set(tree.ending(".txt")) - listed.files
     by_name = _by_name(labels, reading.pictures)
     folders = _label_folders(tree)
     used: set[str] = set()
@@ -91,12 +94,26 @@ def read(reading: Reading) -> SourceSet:
             top = max(top, _read_label(tree.path(label), image, names, account))
         images.append(image)
     if images and not used:
-        account.noted("no image has a file of labels, so that all are negatives", shown(str(reading.source)))
+        _name_all_negatives(reading, len(images))
     account.went_in.images += len(images)
     account.went_in.files = len(used)
     _name_leftover_labels(reading, labels - used, names)
     classes = names.names if names.names is not None else {index: f"class_{index}" for index in range(top + 1)}
     return SourceSet(images, dict.fromkeys((classes[index] for index in sorted(classes)), None))
+
+
+def _name_all_negatives(reading: Reading, images: int) -> None:
+    """Says that no image has labels; where only a file or the images were given, the labels lie elsewhere.
+
+    Raises:
+        BrokenError: in that case.
+    """
+    if reading.file is not None or reading.images_given:
+        raise BrokenError(
+            f"none of {images} images has a file of labels: expected NAME.txt beside each, or in a folder labels "
+            "beside that of the images; give the folder that holds both, as the source or by --images"
+        )
+    reading.account.noted("no image has a file of labels, so that all are negatives", shown(str(reading.source)))
 
 
 def _without_links(labelled: dict[str, str | None], reading: Reading) -> Iterator[str]:
