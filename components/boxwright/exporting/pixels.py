@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,35 +37,33 @@ def fit(image: Image.Image, fitting: Fitting) -> tuple[NDArray[np.uint8], NDArra
     Returns:
         Pixels uint8 `(size, size, 3)`, and the share of the square that the image covers, `(height, width)`.
     """
-    from PIL import Image
-
     side = fitting.image_size
     if not fitting.keep_aspect:
-        return _pixels(_scaled(image, (side, side), fitting.antialias)), np.ones(2, np.float32)
+        return _rounded(_scaled(image, (side, side), fitting.antialias)), np.ones(2, np.float32)
     longer = max(image.size)
     width, height = (max(1, round(edge / longer * side)) for edge in image.size)
-    square = Image.new("RGB", (side, side), _colour(fitting.fill))
-    square.paste(_scaled(image, (width, height), fitting.antialias))
-    return _pixels(square), np.array([height / side, width / side], np.float32)
+    square = np.empty((side, side, 3), np.float32)
+    square[:] = fitting.fill
+    square[:height, :width] = _scaled(image, (width, height), fitting.antialias)
+    return _rounded(square), np.array([height / side, width / side], np.float32)
 
 
-def _scaled(image: Image.Image, size: tuple[int, int], antialias: bool) -> Image.Image:
+def _scaled(image: Image.Image, size: tuple[int, int], antialias: bool) -> NDArray[np.float32]:
+    """An image `(height, width, 3)` at a size `(width, height)`, not rounded: Pillow would do it in each direction."""
     from PIL import Image
 
+    if not antialias:
+        # Behind the last pixel Pillow would see black.
+        image = Image.fromarray(np.pad(np.asarray(image), ((0, 1), (0, 1), (0, 0)), "edge"))
+    channels = [channel.convert("F") for channel in image.split()]
     if antialias:
-        return image.resize(size, Image.Resampling.BILINEAR)
-    across, down = image.width / size[0], image.height / size[1]
+        return np.dstack([channel.resize(size, Image.Resampling.BILINEAR) for channel in channels])
+    across, down = (image.width - 1) / size[0], (image.height - 1) / size[1]
     # Pillow counts from a pixel's corner and samples at its centre; here pixel 0 is to stay in place.
     kept = (across, 0.0, 0.5 - across / 2, 0.0, down, 0.5 - down / 2)
-    # Behind the last pixel it would see black.
-    wider = Image.fromarray(np.pad(np.asarray(image), ((0, 1), (0, 1), (0, 0)), "edge"))
-    return wider.transform(size, Image.Transform.AFFINE, kept, Image.Resampling.BILINEAR)
+    affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
+    return np.dstack([channel.transform(size, affine, kept, bilinear) for channel in channels])
 
 
-def _colour(fill: tuple[float, float, float]) -> tuple[int, int, int]:
-    red, green, blue = (round(value) for value in fill)
-    return red, green, blue
-
-
-def _pixels(image: Image.Image) -> NDArray[Any]:
-    return np.asarray(image)
+def _rounded(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(pixels).astype(np.uint8)

@@ -20,9 +20,11 @@ class Resizing:
         keep_aspect: False stretches the image over the whole square; True scales its longer side to it and pads.
         fill: colour of what the image does not cover, RGB in [0, 255].
         antialias: whether a smaller image is smoothed first, and pixels are areas; else pixel 0 stays in place.
+        rounds: whether the input has whole numbers, as exported networks take them: these see what was measured then.
     """
 
     antialias: ClassVar[bool] = True
+    rounds: ClassVar[bool] = True
 
     image_size: int
     keep_aspect: bool = False
@@ -50,9 +52,13 @@ class Resizing:
         """
         extent = self.extent(tf.shape(image)[:2])
         if not self.keep_aspect:
-            return self.scale(image, (self.image_size, self.image_size)), extent
+            return self._scaled(image, (self.image_size, self.image_size)), extent
         size = tf.cast(tf.round(extent * float(self.image_size)), tf.int32)
-        return self.place(self.scale(image, size), tf.zeros((2,), tf.int32)), extent
+        return self.place(self._scaled(image, size), tf.zeros((2,), tf.int32)), extent
+
+    def _scaled(self, image: Any, size: Any) -> Any:
+        scaled = self.scale(image, size)
+        return tf.round(scaled) if self.rounds else scaled
 
     def place(self, image: Any, offset: Any) -> Any:
         """An image of at most the size of the square, at `offset` `(y, x)` in it, on the fill colour."""

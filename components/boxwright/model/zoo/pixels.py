@@ -16,9 +16,10 @@ _IMAGENET_MEAN, _IMAGENET_STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class ZooResizing(Resizing):
-    """Resizes by TensorFlow 1's bilinear kernel: pixel 0 stays in place, and nothing is smoothed before."""
+    """Resizes by TensorFlow 1's bilinear kernel: pixel 0 stays in place, and nothing is smoothed before, or rounded."""
 
     antialias: ClassVar[bool] = False
+    rounds: ClassVar[bool] = False
 
     def scale(self, image: Any, size: Any) -> Any:
         """See `Resizing`."""

@@ -101,8 +101,10 @@ def why_tensorflow_cannot_decode(encoded: bytes) -> str | None:
     """See `Network.why_undecodable`: the decoder's own words, without the operation's name around them."""
     import tensorflow as tf
 
+    from boxwright.training import decode_image
+
     try:
-        tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        decode_image(encoded)
     except tf.errors.InvalidArgumentError as error:
         return first_line(error).rpartition("}} ")[2].partition(" [Op:")[0].rstrip(". ")
     return None
