@@ -65,3 +65,19 @@ def write_facts(folder: Path, threshold: float | None = 0.5, card: dict[str, Any
     metrics = {"split": "test", "metrics": {"AP": 0.5, "AP50": 0.75}, "per_class": {}}
     measured = metrics if threshold is None else metrics | {"threshold": threshold}
     (folder / "metrics.json").write_text(json.dumps(measured))
+
+
+def write_dataset(folder: Path, count: int = 4) -> Path:
+    """A dataset of scenes of growing brightness, on all of which the model finds both things."""
+    (folder / "images").mkdir(parents=True)
+    images, boxes = [], []
+    for number in range(count):
+        images.append({"id": number, "file_name": f"{number}.png", "width": SIDE, "height": SIDE})
+        (folder / "images" / f"{number}.png").write_bytes(encoded(scene(SIDE, SIDE, (180 + 10 * number,) * 3), "PNG"))
+        for category, (xmin, ymin, xmax, ymax) in zip(CATEGORY_IDS, (RED_BOX, BLUE_BOX), strict=True):
+            box = [xmin * SIDE / 200, ymin * SIDE / 100, xmax * SIDE / 200, ymax * SIDE / 100]
+            boxes.append({"image_id": number, "bbox": box, "category_id": category})
+    categories = [{"id": number, "name": name} for number, name in zip(CATEGORY_IDS, LABELS, strict=True)]
+    document = {"images": images, "annotations": boxes, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps(document))
+    return folder

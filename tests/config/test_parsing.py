@@ -56,9 +56,21 @@ def test_flat_values_are_nested_as_the_configuration_has_them():
     assert (config.data_validation.on_invalid, config.storage.region) == ("drop", "eu-1")
 
 
+def test_formats_are_a_list_each_with_its_precision_and_once():
+    given = parse_settings(["export_formats=litert, saved_model,litert:float32,onnx"], run_fields())
+    assert given == {"export_formats": ("litert:float32", "saved_model", "onnx:float32")}
+    config = parse_config(nest_settings(REQUIRED | given))
+    assert config.export.beside_archive == ("litert:float32", "onnx:float32") and not config.export.is_default
+    assert parse_config(REQUIRED).export.is_default
+    assert parse_config(nest_settings(REQUIRED | {"export_formats": []})).export.formats == ()
+    assert RunConfig.model_validate_json(config.to_json()) == config
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
+        ("export_formats=lite", r"expected saved_model, litert:float32, .* got 'lite'"),
+        ("export_formats=onnx:float16", "expected saved_model, .* got 'onnx:float16'"),
         ("epoch=3", r"^--set: epoch is unknown \(did you mean epochs\?\); valid names are annotations_file, approve,"),
         ("on_invalid=drop", r"did you mean validation_on_invalid\?"),
         ("xyz=3", "xyz is unknown; valid names are annotations_file"),

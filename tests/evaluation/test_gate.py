@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from measured_formats import KEPT, LOST, MISSING, UNWRITTEN, formats
 
 from boxwright.config import Gate, parse_config
 from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
@@ -197,3 +198,28 @@ def test_the_command_lines_spellings() -> None:
     for wrong in ({"min_ap50_per_class": "cat=2"}, {"must_beat_champion": "2"}, {"max_latency_ms": 0}):
         with pytest.raises(UsageError):
             parse_config(values | {"gate": wrong})
+
+
+def test_a_format_that_lost_too_much_is_left_out_or_fails() -> None:
+    written = formats(KEPT, LOST, UNWRITTEN, MISSING)
+    dropped = check_gate(summary(), GATE, written)
+    assert dropped.passed
+    rows = {check.name: (check.verdict, check.note) for check in dropped.checks[-4:]}
+    assert rows == {
+        "AP lost as litert:float32": ("passed", ""),
+        "AP lost as litert:dynamic_int8": ("left out", "AP 0.35 of 0.40"),
+        "AP lost as onnx:float32": ("left out", "no converter <reads> it"),
+        "AP lost as openvino:float32": ("left out", "openvino is not installed"),
+    }
+    assert dropped.checks[-4].row() == ("AP lost as litert:float32", "0.0020", "<= 0.01", "passed")
+    failed = check_gate(summary(), GATE, written, "fail")
+    assert [check.verdict for check in failed.checks[-4:]] == ["passed", "too high", "not measured", "left out"]
+    with pytest.raises(GateError) as told:
+        failed.raise_if_failed()
+    assert "AP lost as litert:dynamic_int8 is 0.0500, at most 0.01 is required: AP 0.35 of 0.40; " in str(told.value)
+    assert "AP lost as onnx:float32 was not measured, at most 0.01 is required: no converter <reads>" in str(told.value)
+
+
+def test_a_format_is_held_against_the_bound_of_the_run_that_asks() -> None:
+    strict = check_gate(summary(), Gate(min_ap50=0.5, min_ap=0.3, max_export_loss=0.001), formats(KEPT), "fail")
+    assert strict.checks[-1].verdict == "too high" and not strict.passed

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from boxwright.model import ClassWeights, Detector, ModelSpec, Resizing, decode_anchors
+from boxwright.model import ClassWeights, Detector, ModelSpec, Resizing, anchor_candidates, decode_anchors
 
 STRIDE = 8
 # Pixels, as wide and as high: a place's box is told against one of these around its middle.
@@ -51,10 +51,15 @@ class Speck(Detector):
         x, y = tf.meshgrid(line, line)
         return tf.stack([tf.reshape(x, (-1,)), tf.reshape(y, (-1,))], axis=-1)
 
-    def decode(self, outputs: Any) -> dict[str, Any]:
+    def anchors(self) -> Any:
         middles = self.middles()
-        anchors = tf.concat([middles - ANCHOR / 2, middles + ANCHOR / 2], axis=-1)
-        return decode_anchors(outputs, anchors, self.image_size, self.nms)
+        return tf.concat([middles - ANCHOR / 2, middles + ANCHOR / 2], axis=-1)
+
+    def decode(self, outputs: Any) -> dict[str, Any]:
+        return decode_anchors(outputs, self.anchors(), self.image_size, self.nms)
+
+    def candidates(self, outputs: Any) -> tuple[Any, Any]:
+        return anchor_candidates(outputs, self.anchors(), self.image_size)
 
     def loss_sums(self, images: Any, targets: dict[str, Any], outputs: Any) -> tuple[Any, Any, Any]:
         middles, boxes = self.middles()[None, :, None], targets["boxes"][:, None]

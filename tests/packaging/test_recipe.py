@@ -28,6 +28,7 @@ LEFT_OUT = {
     "approve": "who may register it",
     "approve_within_hours": "who may register it",
     "evaluation": "what is measured and shown",
+    "export": "what is written beside the weights",
     "gate": "judges the model, and anew where it is reused",
     "storage": "how S3 is reached",
 }
@@ -53,6 +54,7 @@ def test_every_setting_is_decided_on() -> None:
         {"evaluation": {"gallery_images": 3, "voc": True}},
         {"gate": {"min_ap50": 0.9, "must_beat_champion": 0.1, "classes_told_apart": False, "on_failure": "reject"}},
         {"data_validation": {"on_invalid": "drop", "max_imbalance": 3, "severities": {"box_too_small": "error"}}},
+        {"export": {"formats": ["onnx"], "on_loss": "fail"}},
         {"storage": {"region": "eu-west-1"}},
     ],
     ids=str,

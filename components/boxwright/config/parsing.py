@@ -19,7 +19,13 @@ from boxwright.errors import UsageError, did_you_mean, shorten
 Model = TypeVar("Model", bound=BaseModel)
 
 # Sections whose fields carry a prefix in the flat list.
-PREFIXES = {"data_validation": "validation_", "evaluation": "evaluation_", "gate": "gate_", "storage": "storage_"}
+PREFIXES = {
+    "data_validation": "validation_",
+    "evaluation": "evaluation_",
+    "export": "export_",
+    "gate": "gate_",
+    "storage": "storage_",
+}
 
 
 # Settings of earlier releases that a run no longer has.

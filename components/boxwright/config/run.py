@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from boxwright.config.export_formats import ExportConfig
 from boxwright.config.fields import Fraction, Frozen, UserSettings, off_is_unset, pairs
 from boxwright.config.hyperparameters import Hyperparameters
 from boxwright.config.limits import Limit
@@ -41,6 +42,11 @@ class Gate(UserSettings):
     )
     max_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Maximum latency in milliseconds per image, with batch size 1 on the machine that evaluates."
+    )
+    max_export_loss: Fraction = Field(
+        0.01,
+        description="Maximum loss of AP of a format of export_formats on the evaluation images, against the model "
+        "itself; export_on_loss says what happens to one that loses more.",
     )
     on_failure: Literal["leave", "reject"] = Field(
         "leave",
@@ -176,6 +182,7 @@ class RunConfig(UserSettings):
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
     evaluation: EvaluationConfig = EvaluationConfig()  # type: ignore[call-arg]
     gate: Gate = Gate()  # type: ignore[call-arg]
+    export: ExportConfig = ExportConfig()  # type: ignore[call-arg]
     # `validation` is the dataset of that name.
     data_validation: ValidationConfig = ValidationConfig()  # type: ignore[call-arg]
     storage: StorageConfig = StorageConfig()  # type: ignore[call-arg]
@@ -195,6 +202,7 @@ SECTIONS: dict[str, type[Frozen]] = {
     "hyperparameters": Hyperparameters,
     "evaluation": EvaluationConfig,
     "gate": Gate,
+    "export": ExportConfig,
     "data_validation": ValidationConfig,
     "storage": StorageConfig,
 }

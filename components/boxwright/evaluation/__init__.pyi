@@ -1,6 +1,10 @@
 from .analysis import Analysis as Analysis
+from .answers import category_ids_of as category_ids_of
+from .answers import coco_results as coco_results
 from .beside_champion import beside_champion as beside_champion
+from .comparison import compare as compare
 from .confusion import Names as Names
+from .detections import Detections as Detections
 from .evaluating import Champion as Champion
 from .evaluating import evaluate as evaluate
 from .files import CHART_PICTURES as CHART_PICTURES
@@ -13,6 +17,12 @@ from .files import PREDICTIONS_PICTURE as PREDICTIONS_PICTURE
 from .files import PUBLISHED as PUBLISHED
 from .files import REPORT_PAGE as REPORT_PAGE
 from .files import gallery_picture as gallery_picture
+from .format_records import FORMATS_FOLDER as FORMATS_FOLDER
+from .format_records import FORMATS_PAGE as FORMATS_PAGE
+from .format_records import FormatRecord as FormatRecord
+from .format_records import FormatsSummary as FormatsSummary
+from .format_records import MeasuredFormat as MeasuredFormat
+from .format_records import ModelFigures as ModelFigures
 from .gate import GateReport as GateReport
 from .gate import check_gate as check_gate
 from .metrics import Measurement as Measurement

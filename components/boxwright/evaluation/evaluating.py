@@ -18,6 +18,7 @@ from boxwright.dataset.examples import ExamplesSummary, shards_of
 from boxwright.dataset.report import SplitBoxes
 from boxwright.errors import DataError
 from boxwright.evaluation.analysis import Analysis, analyse, swapped_classes
+from boxwright.evaluation.answers import category_ids_of
 from boxwright.evaluation.comparison import compare
 from boxwright.evaluation.confusion import Names, names_of_boxes
 from boxwright.evaluation.detections import Detections
@@ -146,20 +147,11 @@ def _answer(model_dir: Path, annotations: Annotations, shards: Sequence[Path], r
     from boxwright.evaluation.predict import measure_speed, predict_split
 
     detector, card = load_detector(model_dir)
-    predictions = predict_split(detector, shards, _category_ids(card.classes, annotations))
+    predictions = predict_split(detector, shards, category_ids_of(card.classes, annotations))
     write_json(results, predictions.detections)
     found = Detections.of_results(annotations, predictions.detections)
     speed = measure_speed(detector, shards, predictions, model_dir / WEIGHTS_FILE)
     return _Answered(Measurement(annotations, found, voc), predictions.not_finite_images, speed)
-
-
-def _category_ids(classes: Sequence[str], annotations: Annotations) -> list[int | None]:
-    """The dataset's id of each class of a model, by name."""
-    by_name = {name: category_id for category_id, name in annotations.categories.items()}
-    ids = [by_name.get(name) for name in classes]
-    if not any(category_id is not None for category_id in ids):
-        raise DataError(f"the model knows the classes {list(classes)}, the dataset has {list(by_name)}: none in common")
-    return ids
 
 
 def answer_of_champion(

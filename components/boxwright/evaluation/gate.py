@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from boxwright.config import Frozen, Gate
 from boxwright.errors import GateError
+from boxwright.evaluation.format_records import FormatRecord, FormatsSummary
 from boxwright.evaluation.records import CocoMetrics, EvaluationSummary, Metrics, Speed, ToldApart
 from boxwright.storage import StoredRecord
 
@@ -29,6 +30,7 @@ Verdict = Literal[
     "not required",
     "worse than champion",
     "no champion",
+    "left out",
 ]
 LATENCY = "latency in ms"
 _PASSING = ("passed", "no champion")
@@ -49,7 +51,7 @@ class GateCheck(Frozen):
         at_most: whether `bound` is the most.
         passed: whether it does.
         verdict: `passed`, or in what way it does not. `no champion` (there is nothing to beat), `too few boxes` (to say
-            whether a class is guessed) and `not required` pass.
+            whether a class is guessed), `not required` and `left out` (a format that the run goes on without) pass.
         note: what else there is to know, and what to do.
     """
 
@@ -69,6 +71,7 @@ class GateCheck(Frozen):
             "nothing detected": f"the model detects nothing at all on the evaluation images ({self.name} 0)",
             "not a number": f"{self.name} is not a number",
             "not measured": f"{self.name} was not measured",
+            "left out": f"{self.name}: the format is left out",
         }.get(self.verdict, f"{self.name} is {self._shown()}")
         return f"{text}, {required}{f': {self.note}' if self.note else ''}"
 
@@ -146,7 +149,12 @@ class GateReport(StoredRecord):
             log.info("%s", line)
 
 
-def check_gate(evaluation: EvaluationSummary, gate: Gate) -> GateReport:
+def check_gate(
+    evaluation: EvaluationSummary,
+    gate: Gate,
+    formats: FormatsSummary | None = None,
+    on_loss: Literal["drop", "fail"] = "drop",
+) -> GateReport:
     """Holds an evaluation against the gate.
 
     Whatever the bounds are, a model fails whose answers are no numbers, that detects nothing at all, that never
@@ -156,6 +164,8 @@ def check_gate(evaluation: EvaluationSummary, gate: Gate) -> GateReport:
     Args:
         evaluation: what was measured.
         gate: the bounds.
+        formats: that the model was written in.
+        on_loss: what becomes of a format that lost too much, or that there is not: `drop` passes and says so.
     """
     metrics, per_class = evaluation.metrics, evaluation.per_class
     return GateReport(
@@ -168,6 +178,7 @@ def check_gate(evaluation: EvaluationSummary, gate: Gate) -> GateReport:
             *(_class_floor(name, bound, per_class) for name, bound in gate.min_ap50_per_class.items()),
             *_champion(evaluation, gate.must_beat_champion),
             *_latency(evaluation.speed, gate.max_latency_ms),
+            *(_format(one, gate.max_export_loss, on_loss) for one in (formats.formats if formats else ())),
         ),
         told_apart=evaluation.told_apart,
     )
@@ -288,6 +299,26 @@ def _latency(speed: Speed | None, bound: float | None) -> Iterator[GateCheck]:
     note = "" if verdict == "passed" else "take a smaller image_size or model_id, or a faster machine"
     yield GateCheck(
         name=check.name, value=value, bound=bound, at_most=True, passed=verdict == "passed", verdict=verdict, note=note
+    )
+
+
+def _format(record: FormatRecord, bound: float, on_loss: str) -> GateCheck:
+    """Whether an export is as good as the model; one that nobody asked for by name never fails."""
+    loss = record.measured.loss if record.measured else None
+    is_good = record.status == "kept" and loss is not None and loss <= bound
+    passed = is_good or on_loss == "drop" or record.status == "left out"
+    verdict: Verdict = "passed"
+    if not is_good:
+        failed: Verdict = "not measured" if loss is None else "too high"
+        verdict = "left out" if passed else failed
+    return GateCheck(
+        name=f"AP lost as {record.name}",
+        value=loss,
+        bound=bound,
+        at_most=True,
+        passed=passed,
+        verdict=verdict,
+        note=record.reason,
     )
 
 

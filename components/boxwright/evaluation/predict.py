@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from boxwright.evaluation.answers import coco_results
 from boxwright.evaluation.records import Speed
 from boxwright.training import decode_image
 
@@ -90,7 +91,7 @@ def predict_split(
         image_ids.extend(int(source_id) for source_id in source_ids.numpy())
         for row, (source_id, size) in enumerate(zip(source_ids.numpy(), sizes.numpy(), strict=True)):
             single = {name: value[row] for name, value in found.items()}
-            detections.extend(_coco_results(single, int(source_id), size, category_ids))
+            detections.extend(coco_results(single, int(source_id), size, category_ids))
         count += len(bad)
         clock.tick(count)
     return Predictions(detections, count, broken, clock.images_per_second(), batch_size, tuple(image_ids))
@@ -147,22 +148,6 @@ def _broken_rows(found: dict[str, Any]) -> Any:
     return ~(np.isfinite(boxes).all(axis=(1, 2)) & np.isfinite(scores).all(axis=1))
 
 
-def _coco_results(
-    found: dict[str, Any], image_id: int, size: Any, category_ids: Sequence[int | None]
-) -> Iterator[dict[str, Any]]:
-    height, width = (float(side) for side in size)
-    count = int(found["num_detections"])
-    corners = np.asarray(found["detection_boxes"][:count], np.float64) * (height, width, height, width)
-    boxes = np.concatenate([corners[:, 1::-1], (corners[:, 2:] - corners[:, :2])[:, ::-1]], axis=1)
-    scores = np.asarray(found["detection_scores"][:count], np.float64)
-    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-    labels = found["detection_classes"][:count].astype(int)
-    for box, score, label, good in zip(boxes.tolist(), scores.tolist(), labels, finite, strict=True):
-        category_id = category_ids[label - 1]
-        if good and category_id is not None:
-            yield {"image_id": image_id, "category_id": category_id, "bbox": box, "score": score}
-
-
 def measure_speed(detector: Any, shards: Sequence[Path], predictions: Predictions, weights: Path) -> Speed:
     """Times single images, and adds what the run over the split has shown.
 
@@ -174,24 +159,31 @@ def measure_speed(detector: Any, shards: Sequence[Path], predictions: Prediction
     """
     run, load = tf.function(detector.detect, reduce_retracing=True), tf.function(_loading(detector))
 
-    def answer(record: Any) -> Any:
+    def answer(record: Any) -> tuple[float, float]:
+        """Milliseconds from bytes to detections, and those of them after the input was there."""
+        start = time.perf_counter()
         image, extent, *_ = load(record)
-        return run(image[None], extent[None])["num_detections"].numpy()
+        loaded = time.perf_counter()
+        run(image[None], extent[None])["num_detections"].numpy()
+        end = time.perf_counter()
+        return 1000 * (end - start), 1000 * (end - loaded)
 
     records = [*tf.data.TFRecordDataset([str(shard) for shard in shards]).take(_TIMED)]
     for number in range(_WARM_UP):
         answer(records[number % len(records)])
     times: list[float] = []
+    network: list[float] = []
     began = time.perf_counter()
     for number in range(_TIMED):
-        start = time.perf_counter()
-        answer(records[number % len(records)])
-        times.append(1000 * (time.perf_counter() - start))
+        whole, part = answer(records[number % len(records)])
+        times.append(whole)
+        network.append(part)
         if len(times) >= _LEAST_TIMED and time.perf_counter() - began > _TIMING_SECONDS:
             break
     return Speed(
         latency_ms=statistics.median(times),
         latency_p95_ms=float(np.percentile(times, 95)),
+        network_ms=statistics.median(network),
         images_per_second=predictions.images_per_second,
         batch_size=predictions.batch_size,
         size_bytes=weights.stat().st_size,

@@ -3,5 +3,13 @@ from .export import export_model as export_model
 from .facts import FALLBACK_THRESHOLD as FALLBACK_THRESHOLD
 from .formats import FORMATS as FORMATS
 from .formats import format_named as format_named
+from .formats import parse_name as parse_name
 from .kept import kept_export as kept_export
+from .measuring import MeasuredModel as MeasuredModel
+from .measuring import size_of as size_of
 from .pixels import read_image as read_image
+from .run_formats import ExportedModel as ExportedModel
+from .run_formats import MeasuredRun as MeasuredRun
+from .run_formats import export_formats as export_formats
+from .run_formats import formats_left_out as formats_left_out
+from .run_formats import write_formats as write_formats

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from boxwright.config import DYNAMIC_INT8, FLOAT16, FLOAT32
 from boxwright.errors import DataError
 from boxwright.exporting.facts import Differences, ExportFacts
-from boxwright.exporting.formats import DYNAMIC_INT8, FLOAT16, FLOAT32
 from boxwright.exporting.pixels import fit, read_image
 from boxwright.exporting.runtimes import Arrays, open_runtime
 from boxwright.exporting.selecting import overlaps

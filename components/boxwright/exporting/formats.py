@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from boxwright.config import PRECISIONS
 from boxwright.errors import UsageError, did_you_mean
 
 INSTALL = "pip install 'boxwright[serve,export]'"
-FLOAT32, FLOAT16, DYNAMIC_INT8 = "float32", "float16", "dynamic_int8"
 
 # Writes the format's file into a folder: `(network, folder, precision)`; the network is a `network.ExportNetwork`.
 Writer = Callable[[Any, Path, str], None]
@@ -92,7 +92,7 @@ FORMATS = {
         Format(
             "litert",
             "model.tflite",
-            (FLOAT32, FLOAT16, DYNAMIC_INT8),
+            PRECISIONS["litert"],
             "ai_edge_litert",
             (),
             "boxwright.exporting.to_litert",
@@ -100,7 +100,7 @@ FORMATS = {
         Format(
             "onnx",
             "model.onnx",
-            (FLOAT32,),
+            PRECISIONS["onnx"],
             "onnxruntime",
             ("tf2onnx", "onnx"),
             "boxwright.exporting.to_onnx",
@@ -109,7 +109,7 @@ FORMATS = {
         Format(
             "openvino",
             "model.xml",
-            (FLOAT32, FLOAT16),
+            PRECISIONS["openvino"],
             "openvino",
             ("tf2onnx", "onnx"),
             "boxwright.exporting.to_openvino",
@@ -127,3 +127,16 @@ def format_named(name: str) -> Format:
     if name not in FORMATS:
         raise UsageError(f"format={name}: expected {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}")
     return FORMATS[name]
+
+
+def parse_name(text: str) -> tuple[Format, str]:
+    """The row and the precision of a name such as `litert` or `litert:float16`.
+
+    Raises:
+        UsageError: there is none of that name; listing those that there are.
+    """
+    name, _, precision = text.partition(":")
+    kind = format_named(name)
+    precision = precision or kind.precisions[0]
+    kind.check_precision(precision)
+    return kind, precision

@@ -1,7 +1,7 @@
 """The process that converts: `python -m boxwright.exporting.process MODEL_DIR OUT_DIR FORMAT PRECISION REFERENCE`.
 
 Converters leak memory and change their libraries' global state, so each file is written in a process of its own.
-Writes the artefact into `OUT_DIR`, or `error.json` with the reason.
+Writes the artefact into `OUT_DIR`.
 """
 
 from __future__ import annotations
@@ -12,35 +12,29 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boxwright.errors import BoxwrightError
+from boxwright.exporting.apart import work_apart
 from boxwright.exporting.facts import Differences, ExportFacts, threshold_of
 from boxwright.exporting.formats import format_named
 from boxwright.model import WEIGHTS_FILE
 from boxwright.packaging import export_label_map
-from boxwright.quiet import quieten
-from boxwright.storage import write_json
 from boxwright.version import current_version
 
 if TYPE_CHECKING:
     from boxwright.exporting.network import ExportNetwork
 
-ERROR_FILE = "error.json"
-
 
 def main() -> int:
     """Converts and checks; returns the exit code."""
     model_dir, out_dir, name, precision, reference = sys.argv[1:]
-    quieten()
     # OpenVINO's libraries tell their makers what is done with them, unless they run in a test.
     os.environ["CI"] = "true"
-    try:
+
+    def work() -> None:
         from boxwright.exporting.network import ExportNetwork
 
         write_artefact(ExportNetwork(Path(model_dir)), Path(model_dir), Path(out_dir), name, precision, reference)
-    except BoxwrightError as error:
-        write_json(Path(out_dir, ERROR_FILE), {"exit_code": error.exit_code, "message": str(error)})
-        return error.exit_code
-    return 0
+
+    return work_apart(Path(out_dir), work)
 
 
 def write_artefact(

@@ -58,7 +58,7 @@ def select(boxes: Floats, scores: Floats, extent: Floats, choice: Choice) -> Sel
         found = _rows(pairs, np.arange(min(choice.max_detections, len(pairs.scores))))
     else:
         found = _rows(pairs, np.array(list(_surviving(pairs, extent, choice)), np.intp))
-    return Selected(_cut(found.boxes, extent), found.scores, found.classes)
+    return Selected(cut(found.boxes, extent), found.scores, found.classes)
 
 
 def _pairs(boxes: Floats, scores: Floats, choice: Choice) -> _Pairs:
@@ -142,11 +142,12 @@ def _rows(pairs: _Pairs, rows: Indices) -> _Pairs:
     return _Pairs(pairs.boxes[rows], pairs.scores[rows], pairs.classes[rows])
 
 
-def _cut(boxes: Floats, extent: Floats) -> Floats:
-    cut: Floats = np.clip(boxes / np.tile(extent, 2), 0, 1).astype(np.float32)
-    return cut
+def cut(boxes: Floats, extent: Floats) -> Floats:
+    """Boxes in shares of the square input as those in shares of the image, cut at its edge."""
+    shares: Floats = np.clip(boxes / np.tile(extent, 2), 0, 1).astype(np.float32)
+    return shares
 
 
 def _has_area(box: Floats, extent: Floats) -> bool:
-    cut = _cut(box, extent)
-    return bool((cut[2:] > cut[:2]).all())
+    inside = cut(box, extent)
+    return bool((inside[2:] > inside[:2]).all())

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from boxwright.exporting.formats import DYNAMIC_INT8, FLOAT16, FORMATS
+from boxwright.config import DYNAMIC_INT8, FLOAT16
+from boxwright.exporting.formats import FORMATS
 from boxwright.exporting.network import ExportNetwork
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from boxwright.exporting.formats import FLOAT16, FORMATS
+from boxwright.config import FLOAT16
+from boxwright.exporting.formats import FORMATS
 from boxwright.exporting.network import ExportNetwork
 from boxwright.exporting.to_onnx import write_onnx
 

@@ -1,5 +1,4 @@
 from .archive import unpack as unpack
-from .exports import SAVED_MODEL as SAVED_MODEL
 from .label_map import export_label_map as export_label_map
 from .outputs import ARCHIVE as ARCHIVE
 from .outputs import output_uri as output_uri

@@ -6,12 +6,12 @@ archives loads no framework.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-SAVED_MODEL = "saved_model"
+from boxwright.config import SAVED_MODEL
 
 # Writes `name` into a folder, from the folder of a trained detector as `boxwright.model` keeps it.
 Exporter = Callable[[Path, Path], None]
@@ -41,12 +41,14 @@ class ExportFormat:
 FORMATS = (ExportFormat(SAVED_MODEL, True, "boxwright.packaging.saved_model", "export_saved_model"),)
 
 
-def export_all(model_dir: Path, out_dir: Path) -> None:
+def export_all(model_dir: Path, out_dir: Path, left_out: Collection[str] = ()) -> None:
     """Writes every format of a trained detector.
 
     Args:
         model_dir: folder of the trained detector.
         out_dir: existing folder that receives a file or folder a format.
+        left_out: names of those that nobody wants.
     """
     for export in FORMATS:
-        export.load()(model_dir, out_dir)
+        if export.name not in left_out:
+            export.load()(model_dir, out_dir)

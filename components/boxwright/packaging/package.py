@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxwright import __version__
-from boxwright.config import RunConfig
+from boxwright.config import SAVED_MODEL, RunConfig
 from boxwright.dataset.examples import ExamplesSummary
 from boxwright.evaluation import METRICS_FILE, EvaluationSummary
 from boxwright.model import MODEL_FILE, WEIGHTS_FILE, hyperparameters_of, read_seed
@@ -58,7 +58,7 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
     content = out_dir / "content"
     shutil.rmtree(content, ignore_errors=True)
     content.mkdir()
-    export_all(parts.detector, content)
+    export_all(parts.detector, content, {SAVED_MODEL} - set(config.export.formats))
     for source in (
         out_dir / RUN_FILE,
         parts.detector / MODEL_FILE,

@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from boxwright.config import SAVED_MODEL
 from boxwright.model import load_detector
-from boxwright.packaging.exports import SAVED_MODEL
 from boxwright.packaging.serving_graph import serving_function
 
 

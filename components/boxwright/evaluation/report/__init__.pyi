@@ -1,4 +1,7 @@
 from .contact_sheet import draw_predictions as draw_predictions
+from .formats_page import TITLES as TITLES
+from .formats_page import format_rows as format_rows
+from .formats_page import write_formats_page as write_formats_page
 from .galleries import draw_pairs as draw_pairs
 from .galleries import sample_images as sample_images
 from .galleries import worst_images as worst_images

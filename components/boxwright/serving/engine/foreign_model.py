@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from boxwright.config import SAVED_MODEL
 from boxwright.errors import DataError
-from boxwright.packaging import OUTPUTS, SAVED_MODEL
+from boxwright.packaging import OUTPUTS
 from boxwright.serving.engine.foreign_graph import copy_checked
 from boxwright.serving.engine.network import NetworkError, Outputs, why_tensorflow_cannot_decode
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from boxwright.config import Runtime, ServingConfig
+from boxwright.config import SAVED_MODEL, Runtime, ServingConfig
 from boxwright.errors import BoxwrightError, DataError, UsageError
 from boxwright.exporting import FORMATS, kept_export
 from boxwright.model import WEIGHTS_FILE
-from boxwright.packaging import SAVED_MODEL
 from boxwright.registry import ModelSource, open_model
 from boxwright.serving.engine.foreign_model import ForeignModel
 from boxwright.serving.engine.model import read_info
