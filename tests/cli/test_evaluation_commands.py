@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import tinyset
+from finder import write_dataset
 
 from boxwright.cli import app as cli
 from boxwright.evaluation.files import PUBLISHED
@@ -64,3 +65,14 @@ def test_two_models_are_compared_again_into_the_same_folder(
         printed = boxwright("compare", archive, archive, "--dataset", dataset, "--report", report, "--json")
     assert json.loads(printed)["comparison"]["metrics"]["AP"]["difference"] == 0
     assert (report / "champion_detections.json").read_text() == (report / "detections.json").read_text()
+
+
+def test_a_models_formats_are_held_against_it(finder: Path, tmp_path: Path, boxwright: Callable[..., str]) -> None:
+    dataset = write_dataset(tmp_path / "set")
+    printed = boxwright("benchmark", finder, "--dataset", dataset, "--format", "litert", "--json")
+    found = json.loads(printed)
+    (litert,) = found["formats"]["formats"]
+    assert found["model"] == str(finder) and found["machine"] and found["formats"]["images"] == 4
+    assert (litert["name"], litert["measured"]["difference"]["difference"]) == ("litert:float32", 0)
+    assert litert["measured"]["AP"] == found["formats"]["model"]["AP"] > 0.99
+    assert litert["measured"]["latency_ms"] > 0 and found["formats"]["model"]["latency_ms"] > 0

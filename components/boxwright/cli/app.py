@@ -23,6 +23,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 import boxwright
+from boxwright.cli import benchmark as benchmark_commands
 from boxwright.cli import dataset as dataset_commands
 from boxwright.cli import evaluation as evaluation_commands
 from boxwright.cli import export as export_commands
@@ -51,6 +52,7 @@ for command in (
     evaluation_commands.evaluate,
     evaluation_commands.compare,
     export_commands.export,
+    benchmark_commands.benchmark,
     serving_commands.predict,
     serving_commands.serve,
     stack_commands.up,

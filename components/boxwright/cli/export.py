@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from boxwright.cli.options import local_path
-from boxwright.exporting import FORMATS, export_model, format_named
+from boxwright.exporting import FORMATS, export_model, format_named, size_of
 
 out = Console()
 
@@ -49,7 +49,7 @@ def export(
             chosen = precision or kind.precisions[0]
             target = output / f"{kind.name}-{chosen}"
             facts = export_model(folder, target, kind.name, chosen, source.reference)
-            size = sum(path.stat().st_size for path in target.iterdir()) / 1e6
+            size = size_of(target) / 1e6
             out.print(
                 f"{target}: {size:.1f} MB, scores differ by at most {facts.differences.scores:.2g} and boxes by "
                 f"{facts.differences.boxes:.2g} of the input on {facts.differences.pictures} pictures",

@@ -1,4 +1,6 @@
 from .approval import question as question
+from .benchmarking import Benchmark as Benchmark
+from .benchmarking import benchmark_model as benchmark_model
 from .champion import open_champion as open_champion
 from .measuring import measure_model as measure_model
 from .open_model import ModelSource as ModelSource

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig, RunConfig, parse_config
@@ -14,6 +15,8 @@ from boxwright.dataset.snapshot import download_dataset
 from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE, Champion, EvaluationSummary, evaluate
 from boxwright.evaluation.report import Background
 from boxwright.registry.open_model import open_model, resolve_model
+
+EXAMPLES = "examples"
 
 
 def measure_model(
@@ -38,24 +41,32 @@ def measure_model(
     Raises:
         UsageError, DataError: there is no such model or dataset, or they do not fit.
     """
-    config = _config(dataset, annotations_file)
     with ExitStack() as opened:
-        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="boxwright-evaluate-")))
         source, champion = resolve_model(model), None
         detector = opened.enter_context(open_model(source))
         if against:
             other = resolve_model(against)
             champion = Champion(other.reference, opened.enter_context(open_model(other)))
-        download_dataset(config, folder / "dataset")
-        build_evaluation_examples(folder / "dataset", folder / "examples")
+        folder, uri = opened.enter_context(examples_of(dataset, annotations_file))
         out = folder / "out"
         out.mkdir()
-        lineage = {"Model": source.reference, "Dataset": config.training}
+        lineage = {"Model": source.reference, "Dataset": uri}
         background = Background(source.reference, lineage=lineage, links=(METRICS_FILE, DETECTIONS_FILE))
-        summary = evaluate(folder / "examples", detector, out, settings, champion, background=background)
+        summary = evaluate(folder / EXAMPLES, detector, out, settings, champion, background=background)
         if report:
             shutil.copytree(out, report, dirs_exist_ok=True)
     return summary
+
+
+@contextmanager
+def examples_of(dataset: str, annotations_file: str) -> Iterator[tuple[Path, str]]:
+    """A folder with `examples/` of a dataset, for the time of the block, and the URI of the split that was taken."""
+    config = _config(dataset, annotations_file)
+    with tempfile.TemporaryDirectory(prefix="boxwright-evaluate-") as temporary:
+        folder = Path(temporary)
+        download_dataset(config, folder / "dataset")
+        build_evaluation_examples(folder / "dataset", folder / EXAMPLES)
+        yield folder, config.training
 
 
 def _config(dataset: str, annotations_file: str) -> RunConfig:

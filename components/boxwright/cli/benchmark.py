@@ -1,0 +1,61 @@
+"""`boxwright benchmark`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from boxwright.cli.evaluation import AnnotationsFile, AsJson, Dataset
+from boxwright.config import ANNOTATIONS_FILE
+from boxwright.exporting import FORMATS
+
+if TYPE_CHECKING:
+    from boxwright.registry import Benchmark
+
+_NAMES = ", ".join(f"{row.name}:{precision}" for row in FORMATS.values() for precision in row.precisions)
+
+
+def benchmark(
+    model: Annotated[
+        str, typer.Argument(help="models:/NAME/VERSION, models:/NAME@ALIAS, or the URI of a model.tar.gz.")
+    ],
+    dataset: Dataset,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="FORMAT[:PRECISION]", help=f"{_NAMES}; may be repeated. All if unset."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Threads that compute; 0 for one a core.")] = 0,
+    annotations_file: AnnotationsFile = ANNOTATIONS_FILE,
+    as_json: AsJson = False,
+) -> None:
+    """Holds a model's formats against the model on a dataset: AP and its loss, milliseconds, size, on this machine."""
+    from boxwright.registry import benchmark_model
+
+    found = benchmark_model(model, dataset, formats or (), threads, annotations_file)
+    if as_json:
+        facts = {"model": found.reference, "machine": found.machine, "threads": found.threads}
+        typer.echo(json.dumps(facts | {"formats": found.summary.to_dict()}))
+        return
+    _show(found)
+
+
+def _show(found: Benchmark) -> None:
+    from boxwright.evaluation.report import TITLES, format_rows
+
+    console = Console()
+    # A table is cut at the console's width; a pipe has none.
+    console = console if console.is_terminal else Console(width=200)
+    table = Table(*TITLES[:-1])
+    for row in format_rows(found.summary):
+        table.add_row(*row[:-1])
+    console.print(table)
+    images = f"{found.summary.images:,} {found.summary.split} images"
+    threads = found.threads or "one thread a core"
+    console.print(f"{found.reference} on {images}; {found.machine}, threads: {threads}", soft_wrap=True, markup=False)
+    for record in found.summary.formats:
+        if record.reason:
+            console.print(f"{record.name}: {record.reason}", soft_wrap=True, markup=False)
