@@ -66,6 +66,8 @@ def _value(schema: Mapping[str, Any]) -> str:
         return "`True`, `False`"
     if schema.get("type") == "object":
         return f"`NAME=VALUE,...`, each {_values(schema['additionalProperties'])}"
+    if schema.get("type") == "array":
+        return f"`VALUE,...`, each one of {_values(schema['items'])}"
     kind = {"string": "text", "integer": "whole number", "number": "number"}[schema["type"]]
     return ", ".join([kind, *(text.format(schema[key]) for key, text in _BOUNDS if key in schema)])
 

@@ -15,6 +15,7 @@ from boxwright.evaluation import (
     GALLERY_FILE,
     CocoMetrics,
     EvaluationSummary,
+    FormatsSummary,
     GalleryEntry,
     GateReport,
     gallery_picture,
@@ -63,6 +64,10 @@ class Results:
     def gate(self) -> GateReport | None:
         """`gate.json`."""
         return self._read(GateReport.FILE, GateReport.parse)
+
+    def formats(self) -> FormatsSummary | None:
+        """`formats.json`."""
+        return self._read(FormatsSummary.FILE, FormatsSummary.parse)
 
     def run(self) -> RunFacts | None:
         """`run.json`."""

@@ -39,6 +39,7 @@ _TITLES = {
     "data_validation": "Data validation",
     "evaluation": "Evaluation",
     "gate": "Quality gate",
+    "export": "Export",
     "storage": "Storage",
 }
 # What JSON schema and pydantic spell alike, and Airflow's form understands.
@@ -153,7 +154,8 @@ def _section_param(section: str, name: str, flat_name: str) -> Param:
     model = SECTIONS[section]
     field, schema = model.model_fields[name], _schema(model, name)
     schema = schema if field.default is not None else _nullable(schema)
-    return _param(field.default, schema, flat_name, _TITLES[section], str(field.description))
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    return _param(default, schema, flat_name, _TITLES[section], str(field.description))
 
 
 def _param(default: Any, schema: dict[str, Any], name: str, section: str, text: str) -> Param:
@@ -166,6 +168,9 @@ def _schema(model: type[BaseModel], name: str) -> dict[str, Any]:
     found = model.model_json_schema()["properties"][name]
     typed = next((choice for choice in found.get("anyOf", ()) if choice["type"] != "null"), found)
     schema = {rule: typed[rule] for rule in _RULES if rule in typed}
+    if schema["type"] == "array":
+        # Of an array with examples, Airflow's form draws a list to choose from.
+        schema["examples"] = typed["items"]["enum"]
     return _TOGGLE if schema["type"] == "boolean" else schema
 
 

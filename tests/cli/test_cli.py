@@ -169,7 +169,7 @@ def test_sample_then_a_run_that_is_killed_and_resumed_then_lineage(tmp_path, box
         "run", "--dataset", tmp_path / "set" / "training", "--validation", tmp_path / "set" / "validation",
         "--output", tmp_path / "out", "--model-id", "tiny", "--model-name", "cli-made", "--run-id", "monday",
         "--set", "epochs=1", "--set", "image_size=64", "--set", "gate_min_ap50=0",
-        "--set", "gate_classes_told_apart=False",
+        "--set", "gate_classes_told_apart=False", "--set", "export_formats=saved_model",
     )  # fmt: skip
     assert "`boxwright run --resume monday`" in said
     # A step that is done is not done again: without the images it could not be.

@@ -40,6 +40,7 @@ QUICK = {
     "image_size": 64,
     "gate_min_ap50": 0,
     "gate_classes_told_apart": False,
+    "export_formats": ["saved_model"],
     "augmentation": "flip",
 }
 SETTINGS = {

@@ -74,6 +74,7 @@ def test_only_the_killed_step_is_repeated_and_one_version_registered(dataset, tm
     first = ["--dataset", str(dataset / "training"), "--output", str(tmp_path / "out"), "--run-id", name]
     first += ["--model-name", name, "--set", "model_id=speck", "--set", "epochs=1", "--set", "image_size=64"]
     first += ["--set", "gate_min_ap50=0", "--set", "gate_classes_told_apart=false", "--set", "force=true"]
+    first += ["--set", "export_formats=saved_model"]
     # Libraries are loaded once, and every try forks from there.
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload(PRELOADED)

@@ -24,7 +24,8 @@ def first(settings_of):
     from boxwright.pipeline.runner import run_pipeline
 
     steps: list[str] = []
-    result = run_pipeline(settings_of(), new_run("run:first+0"), on_step=steps.append)
+    config = settings_of(export={"formats": ["saved_model", "litert"]})
+    result = run_pipeline(config, new_run("run:first+0"), on_step=steps.append)
     return result | {"steps": steps}
 
 
@@ -85,6 +86,27 @@ def test_pictures_and_reports_lie_beside_the_archive(first):
     assert {"report.html", "metrics.json", "analysis.json", "detections.json", "pr_curves.png"} <= names
 
 
+def test_the_formats_lie_beside_the_archive_measured_as_the_model(first):
+    from boxwright.evaluation import FormatsSummary
+    from boxwright.registry.opening import open_registry
+
+    folder = Path(first["model_archive"]).parent
+    found = FormatsSummary.read(folder)
+    (litert,) = found.formats
+    assert (litert.name, litert.status, litert.folder) == ("litert:float32", "kept", "formats/litert-float32")
+    assert found.model.AP == first["metrics"]["AP"]
+    assert litert.measured.AP == pytest.approx(found.model.AP, abs=1e-3)
+    assert {"README.md", "metadata.json", "label_map.json", "model.tflite"} == {
+        path.name for path in (folder / litert.folder).iterdir()
+    }
+    assert "litert:float32" in (folder / "formats.html").read_text()
+    assert first["formats"] == ["litert:float32"]
+    checks = {check["name"]: check["verdict"] for check in json.loads((folder / "gate.json").read_text())["checks"]}
+    assert checks["AP lost as litert:float32"] == "passed"
+    (released,) = open_registry().resolve("models:/detector/1").formats
+    assert released.name == "litert:float32" and released.ms == pytest.approx(litert.measured.latency_ms, abs=0.01)
+
+
 def test_the_second_run_starts_from_the_first(first, second):
     assert (second["parent"], second["version"]) == ("models:/detector/1", 2)
 
@@ -109,7 +131,7 @@ def test_lineage_reads_back_the_chain(second):
 
     newest, oldest = trace("detector", Settings.from_environment())
     assert (newest.reference, oldest.reference) == ("models:/detector/2", "models:/detector/1")
-    assert list(newest.facts) == ["dataset", "examples", "seed", "model", "metrics", "version"]
+    assert list(newest.facts) == ["dataset", "examples", "seed", "model", "metrics", "formats", "version"]
     assert newest.facts["dataset"]["fingerprint"] == second["dataset_fingerprint"]
     assert newest.facts["seed"]["kind"] == "incremental"
     assert oldest.facts["seed"]["kind"] == "pretrained"

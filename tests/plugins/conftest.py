@@ -14,6 +14,7 @@ from typing import Any
 
 import airflow_env  # noqa: F401
 import pytest
+from measured_formats import KEPT, LOST, UNWRITTEN, formats
 
 ORIGIN = "http://airflow.example"
 ROLES = {"viewer": "viewer", "editor": "user", "chief": "admin"}
@@ -141,6 +142,8 @@ def _write_results(folder: Path, release: Any) -> None:
     EvaluationSummary(split="test", threshold=0.5, metrics=metrics, per_class=per_class, speed=speed).write(folder)
     check = GateCheck(name="AP50", value=ap, bound=0.1, passed=True, verdict="passed")
     GateReport(checks=(check,)).write(folder)
+    if release.formats is not None:
+        formats(KEPT, LOST, UNWRITTEN).write(folder)
     RunFacts(
         run_id=release.run_id,
         model_name=release.model_name,

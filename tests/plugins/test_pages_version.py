@@ -33,6 +33,23 @@ def test_the_page_shows_all_of_a_version(visit: Make, make_version: Make) -> Non
     assert "cannot be read" not in text
 
 
+def test_the_formats_stand_beside_the_model(visit: Make, make_version: Make, tmp_path: Path) -> None:
+    released = {"name": "litert:float32", "ap_difference": -0.002, "ms": 14.3, "mb": 3.6}
+    make_version("run-1", formats=(released,))
+    text = visit("viewer").get("/models/detector/1").text
+    table = text[text.index('<h2 id="formats">') :].partition('<h2 id="labels">')[0]
+    for shown in (
+        "Measured on 72 test images", "the model, in TensorFlow", "66.0", "13.1", "litert:float32", "-0.0020", "14.3",
+        "-0.0030 to -0.0010", "3.6", "210", "onnx:float32 is dropped: no converter &lt;reads&gt; it",
+        f"{tmp_path}/run-1/output/formats/", "<code>litert-float32</code>",
+    ):  # fmt: skip
+        assert shown in table, shown
+    assert "cannot be read" not in text
+    (tmp_path / "run-1" / "output" / "formats.json").write_text("[]")
+    make_version("run-2")
+    assert 'id="formats"' not in visit("viewer").get("/models/detector/2").text, "nobody looked for any"
+
+
 def test_only_editors_are_offered_changes(visit: Make, make_version: Make) -> None:
     for number, ap in enumerate((0.4, 0.5, 0.3), start=1):
         make_version(f"run-{number}", f"2026-03-0{number}", ap)

@@ -45,7 +45,7 @@ def test_every_param_explains_itself_in_its_section() -> None:
     assert sections["Data"] == ["training", "validation", "test", "annotations_file", "output"]
     assert sections["Quality gate"] == [
         "gate_min_ap50", "gate_min_ap", "gate_min_ap50_per_class", "gate_classes_told_apart",
-        "gate_must_beat_champion", "gate_max_latency_ms", "gate_on_failure",
+        "gate_must_beat_champion", "gate_max_latency_ms", "gate_max_export_loss", "gate_on_failure",
     ]  # fmt: skip
     assert "epochs" in sections["Hyperparameters: basic"] and "rho" in sections["Hyperparameters: advanced"]
 
@@ -126,6 +126,13 @@ def test_what_is_true_or_false_is_a_choice() -> None:
         assert params[name].schema["enum"] == ["Auto", "True", "False", None]
 
 
+def test_formats_are_a_list_to_choose_from() -> None:
+    """Airflow's form draws one for an array that has examples."""
+    param = run_params()["export_formats"]
+    assert (param.schema["type"], param.value) == ("array", ["saved_model", "litert:float32"])
+    assert {"saved_model", "litert", "openvino:float16"} <= set(param.schema["examples"])
+
+
 def test_model_ids_are_a_choice() -> None:
     assert run_params()["model_id"].schema["enum"] == list(MODELS)
 
@@ -172,11 +179,12 @@ def test_a_whole_config_round_trips() -> None:
         | {"gate": {"min_ap50": 0.4, "min_ap": 0.2, "must_beat_champion": -0.01, "min_ap50_per_class": {"bolt": 0.1}}}
         | {"evaluation": {"voc": True, "gallery_images": 3}}
         | {"data_validation": {"bbox_format": "auto", "severities": {"box_duplicate": "off"}}}
+        | {"export": {"formats": ["onnx", "litert:float16"], "on_loss": "fail"}}
     )
     values = config.model_dump(exclude=set(SECTIONS))
     values |= config.hyperparameters.model_dump(exclude_unset=True)
     for section, prefix in PREFIXES.items():
-        values |= {prefix + name: value for name, value in getattr(config, section).model_dump().items()}
+        values |= {prefix + name: value for name, value in getattr(config, section).model_dump(mode="json").items()}
     again = config_from_params(filled(**values))
     assert again == config
     assert again.hyperparameters.model_fields_set == {"epochs", "optimizer", "early_stopping", "image_size"}

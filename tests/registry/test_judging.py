@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from measured_formats import KEPT, LOST, formats
 
 from boxwright.config import RunInfo, parse_config
 from boxwright.errors import DataError
@@ -142,3 +143,18 @@ def test_a_version_without_metrics_is_not_passed_unseen(made: Made, tmp_path: Pa
     (tmp_path / "metrics.json").unlink()
     with pytest.raises(DataError):
         judged(made, tmp_path)
+
+
+def test_the_formats_of_then_are_held_against_the_settings_of_now(made: Made, tmp_path: Path) -> None:
+    formats(KEPT, LOST).write(tmp_path)
+
+    def names(*wanted: str, **gate: Any) -> dict[str, str]:
+        export = {"formats": list(wanted), "on_loss": "fail"}
+        config = parse_config({"training": "/data", "output": "/output", "gate": gate, "export": export})
+        report = judging.judge_again(config, RUN, made, tmp_path)  # type: ignore[arg-type]
+        return {check.name: check.verdict for check in report.checks if check.name.startswith("AP lost")}
+
+    assert names("saved_model", "litert") == {"AP lost as litert:float32": "passed"}
+    assert names("litert", max_export_loss=0.001) == {"AP lost as litert:float32": "too high"}
+    assert names("litert:dynamic_int8") == {"AP lost as litert:dynamic_int8": "too high"}
+    assert names("saved_model") == {}

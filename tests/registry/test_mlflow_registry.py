@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from mlflow import MlflowClient
 from boxwright.errors import DataError, StorageError, UsageError
 from boxwright.registry import opening
 from boxwright.registry.opening import open_registry
-from boxwright.registry.port import Registry, Release
+from boxwright.registry.port import Registry, Release, ReleasedFormat
 from boxwright.registry.writer_lock import WriterLock
 
 MakeRelease = Callable[..., Release]
@@ -48,6 +49,16 @@ def test_a_version_holds_the_facts_of_its_run(
     (picture,) = mlflow.list_artifacts(run.info.run_id, "pictures")
     assert picture.path == "pictures/predictions.png"
     assert mlflow.get_model_version("detector", "1").run_id == run.info.run_id
+
+
+def test_a_version_names_its_formats(registry: Registry, release: MakeRelease) -> None:
+    found = ReleasedFormat(name="litert:float16", ap_difference=-0.0012, ms=14.26, mb=6.7)
+    assert registry.register(release("run-1")).formats == () and not registry.resolve("models:/detector/1").has_formats
+    version = registry.register(release("run-2", formats=(found,)))
+    assert version.formats == (found,) and version.has_formats
+    assert registry.register(release("run-3", formats=())).has_formats, "somebody looked, and there is none"
+    spoilt = replace(version, tags=version.tags | {"boxwright.formats": "litert"})
+    assert spoilt.formats == () and spoilt.metrics
 
 
 def test_a_database_file_has_its_pictures_beside_it(store: Path, release: MakeRelease, tmp_path: Path) -> None:

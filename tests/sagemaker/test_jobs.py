@@ -30,6 +30,7 @@ SETTINGS = {
     "image_size": "64",
     "gate_min_ap50": "0",
     "gate_classes_told_apart": "False",
+    "export_formats": "saved_model",
     "sagemaker_region": "eu-west-1",
 }
 

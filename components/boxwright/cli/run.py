@@ -113,6 +113,7 @@ def _check_alone(resume: bool, options: dict[str, Any]) -> None:
 
 
 def _show_result(result: dict[str, Any]) -> None:
+    from boxwright.evaluation import FORMATS_PAGE
     from boxwright.stack import metrics
 
     ap50 = {name: one["AP50"] for name, one in result["per_class"].items()}
@@ -120,3 +121,6 @@ def _show_result(result: dict[str, Any]) -> None:
     if result["status"] == "reused":
         out.print("reused from an earlier run of the same dataset, model settings, start and code; --force trains anew")
     out.print(f"archive {result['model_archive']}", soft_wrap=True)
+    if result["formats"]:
+        page = f"{result['model_archive'].rpartition('/')[0]}/{FORMATS_PAGE}"
+        out.print(f"formats {', '.join(result['formats'])}: {page}", soft_wrap=True, markup=False)

@@ -8,6 +8,7 @@ that fails keeps no output of its own; what a person needs then (the validation 
 # ruff: noqa: D103
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from tfx.types.artifact import Artifact
 from boxwright.config import RunConfig, Settings
 from boxwright.errors import BoxwrightError, DataError
 from boxwright.pipeline.properties import TEXT, WHOLE
+
+log = logging.getLogger("boxwright")
 
 
 class ValidationReport(Artifact):
@@ -36,10 +39,13 @@ def validate_annotations(
     from boxwright.dataset.report import PAGE_FILE, write_early_page
     from boxwright.dataset.validation import REPORT_FILE, Report
     from boxwright.dataset.validation import validate_annotations as work
+    from boxwright.exporting import formats_left_out
     from boxwright.model import hyperparameters_of
 
     run, folder = RunConfig.model_validate_json(config), Path(report.uri)
     size = hyperparameters_of(run).image_size  # an unknown model or setting is told now, not after the download
+    for name, reason in formats_left_out(run).items():
+        log.warning("%s will be left out: %s", name, reason)
     with _published_report(run, run_id, folder):
         try:
             summary = work(run, folder, size)

@@ -47,13 +47,23 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
         evaluation=evaluation.outputs["evaluation"],
         label_map=label_map.outputs["label_map"],
     )
+    formats = model_steps.export_formats(
+        **shared,
+        examples=examples.outputs["examples"],
+        evaluation=evaluation.outputs["evaluation"],
+        package=package.outputs["package"],
+    )
     verdict = model_steps.quality_gate(
-        **dated, evaluation=evaluation.outputs["evaluation"], package=package.outputs["package"]
+        **dated,
+        evaluation=evaluation.outputs["evaluation"],
+        package=package.outputs["package"],
+        formats=formats.outputs["formats"],
     )
     version = model_steps.register_model(
         **dated,
         package=package.outputs["package"],
         evaluation=evaluation.outputs["evaluation"],
+        formats=formats.outputs["formats"],
         verdict=verdict.outputs["verdict"],
     )
 
@@ -61,7 +71,7 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
 
     nodes: list[BaseNode] = [
         validation, dataset, examples, pretrained, parent, reused, detector, evaluation, label_map, package,
-        verdict, version,
+        formats, verdict, version,
     ]  # fmt: skip
     return Pipeline(
         pipeline_name=PIPELINE,

@@ -198,6 +198,32 @@ def package_model(
     package.archive, package.sha256 = packed.archive, packed.sha256
 
 
+class ExportedFormats(Artifact):
+    """The formats beside the archive: the names of those that are kept, and of those that are not, one a comma."""
+
+    TYPE_NAME = "BoxwrightExportedFormats"
+    PROPERTIES = {"kept": TEXT, "dropped": TEXT}
+
+
+@component
+def export_formats(
+    config: Parameter[str],
+    run_id: Parameter[str],
+    examples: InputArtifact[Examples],
+    evaluation: InputArtifact[Evaluation],
+    package: InputArtifact[ModelPackage],
+    formats: OutputArtifact[ExportedFormats],
+) -> None:
+    from boxwright.exporting import MeasuredRun
+    from boxwright.exporting import export_formats as work
+    from boxwright.packaging import ARCHIVE
+
+    measured = MeasuredRun(Path(package.uri) / ARCHIVE, package.archive, Path(examples.uri), Path(evaluation.uri))
+    summary = work(RunConfig.model_validate_json(config), run_id, measured, Path(formats.uri))
+    formats.kept = ", ".join(one.name for one in summary.kept)
+    formats.dropped = ", ".join(one.name for one in summary.formats if one.status != "kept")
+
+
 class GateVerdict(Artifact):
     """The quality gate's checks; it exists only when all passed."""
 
@@ -211,19 +237,21 @@ def quality_gate(
     run: Parameter[str],
     evaluation: InputArtifact[Evaluation],
     package: InputArtifact[ModelPackage],
+    formats: InputArtifact[ExportedFormats],
     verdict: OutputArtifact[GateVerdict],
 ) -> None:
-    from boxwright.evaluation import EvaluationSummary, check_gate
+    from boxwright.evaluation import EvaluationSummary, FormatsSummary, check_gate
     from boxwright.packaging import publish
     from boxwright.registry import record_failure, register_model
 
     settings, info = RunConfig.model_validate_json(config), RunInfo.model_validate_json(run)
-    report = check_gate(EvaluationSummary.read(evaluation.uri), settings.gate)
+    written = FormatsSummary.read(formats.uri)
+    report = check_gate(EvaluationSummary.read(evaluation.uri), settings.gate, written, settings.export.on_loss)
     report.write(Path(verdict.uri))
     publish(settings, info.run_id, Path(verdict.uri), [report.FILE])
     outcome = "the model is not registered"
     if not report.passed:
-        model = settings, info, Path(package.uri), Path(evaluation.uri), package.archive
+        model = settings, info, Path(package.uri), Path(evaluation.uri), package.archive, written
         if settings.gate.on_failure == "reject":
             outcome = f"{register_model(*model, accepted=False).reference} is rejected"
         else:
@@ -245,9 +273,11 @@ def register_model(
     run: Parameter[str],
     package: InputArtifact[ModelPackage],
     evaluation: InputArtifact[Evaluation],
+    formats: InputArtifact[ExportedFormats],
     verdict: InputArtifact[GateVerdict],
     version: OutputArtifact[RegisteredModel],
 ) -> None:
+    from boxwright.evaluation import FormatsSummary
     from boxwright.registry import register_model as work
 
     registered = work(
@@ -256,6 +286,7 @@ def register_model(
         Path(package.uri),
         Path(evaluation.uri),
         package.archive,
+        FormatsSummary.read(formats.uri),
     )
     _describe(version, registered)
 

@@ -159,6 +159,13 @@ NODES: tuple[Node, ...] = (
         Phase.MODEL,
     ),
     Node(
+        "export_formats",
+        "Export formats",
+        "writes the model in the formats of `export_formats`, and measures each on the evaluation images",
+        Phase.MODEL,
+        traced=Traced("formats", ("kept", "dropped")),
+    ),
+    Node(
         "quality_gate",
         "Quality gate",
         "fails the run when the model detects too little",

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.config import RunConfig, RunInfo, Settings, new_run, resolve_templates
-from boxwright.errors import BoxwrightError, StorageError
+from boxwright.errors import BoxwrightError, DataError, StorageError
+from boxwright.evaluation import FormatsSummary
 from boxwright.packaging import RunFacts
 from boxwright.pipeline.faults import explained
 from boxwright.pipeline.lineage import connection_config, forget_output, node_outputs, run_outputs
@@ -202,16 +203,26 @@ def run_pipeline(
 def _result(run_id: str, outputs: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:
     last = next(node for node in NODES if node.ends_as and node.id in outputs)
     version = outputs[last.id]
-    facts = RunFacts.read(version["archive"].rpartition("/")[0])
+    folder = version["archive"].rpartition("/")[0]
+    facts = RunFacts.read(folder)
     return {
         "run_id": run_id,
         "status": last.ends_as,
         "model_archive": version["archive"],
         "model_name": version["model_name"],
         "version": version["version"],
+        "formats": _formats(folder),
         **facts.model_dump(include={"dataset_fingerprint", "parent", "split", "metrics", "per_class"}),
         "seconds": seconds,
     }
+
+
+def _formats(folder: str) -> list[str]:
+    """The formats that lie beside an archive; none beside those of earlier versions."""
+    try:
+        return [one.name for one in FormatsSummary.read(folder).kept]
+    except DataError:
+        return []
 
 
 def _compile(config: RunConfig, run: RunInfo, settings: Settings) -> Any:

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from boxwright.config import RunConfig, RunInfo
 from boxwright.errors import DataError
-from boxwright.evaluation import DETECTIONS_FILE, EvaluationSummary, GateReport, beside_champion, check_gate
+from boxwright.evaluation import (
+    DETECTIONS_FILE,
+    EvaluationSummary,
+    FormatsSummary,
+    GateReport,
+    beside_champion,
+    check_gate,
+)
 from boxwright.registry.champion import open_champion
 from boxwright.registry.open_model import ModelSource, open_model
 from boxwright.registry.port import Version
@@ -36,7 +43,8 @@ def judge_again(config: RunConfig, run: RunInfo, version: Version, examples_dir:
     summary = _measured(version)
     if config.gate.must_beat_champion is not None:
         summary = _beside_todays_champion(config, run, version, summary, examples_dir)
-    return check_gate(summary, config.gate).of_earlier_run(version.run_id)
+    report = check_gate(summary, config.gate, _formats(config, version), config.export.on_loss)
+    return report.of_earlier_run(version.run_id)
 
 
 def _measured(version: Version) -> EvaluationSummary:
@@ -46,6 +54,16 @@ def _measured(version: Version) -> EvaluationSummary:
         log.info("%s; reading the archive of %s instead", error, version.reference)
     with open_model(ModelSource.of(version)) as folder:
         return EvaluationSummary.read(folder)
+
+
+def _formats(config: RunConfig, version: Version) -> FormatsSummary | None:
+    """The formats that this run asks for, as far as they were measured then; None where none was."""
+    try:
+        found = FormatsSummary.read(_results(version))
+    except DataError:
+        return None
+    wanted = config.export.beside_archive
+    return found.model_copy(update={"formats": tuple(one for one in found.formats if one.name in wanted)})
 
 
 def _results(version: Version) -> str:

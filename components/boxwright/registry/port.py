@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from boxwright.config import Frozen, ModelReference
 from boxwright.errors import did_you_mean
@@ -23,6 +23,7 @@ RUN_ID = "boxwright.run_id"
 ACCEPTED, AS_OF, ARCHIVE, SETTLED = (f"boxwright.{name}" for name in ("accepted", "as_of", "archive", "settled"))
 PARENT, RECIPE = "boxwright.parent", "boxwright.recipe"
 METRIC = "boxwright.metric."
+FORMATS = "boxwright.formats"
 # Versions and models that a message lists.
 MAX_LISTED = 20
 
@@ -34,6 +35,22 @@ class TrainingState(StrEnum):
     TRAINED = "trained"
     FAILED = "failed"
     KILLED = "killed"  # or stopped by a person; it can go on
+
+
+class ReleasedFormat(Frozen):
+    """A format of a version, in a few numbers; `formats.json` beside the archive has all.
+
+    Attributes:
+        name: format and precision, as `litert:float16`.
+        ap_difference: its AP less the model's, on the evaluation images.
+        ms: milliseconds of an image from bytes to boxes, on the machine that measured.
+        mb: megabytes of its files.
+    """
+
+    name: str
+    ap_difference: float
+    ms: float
+    mb: float
 
 
 class Release(Frozen):
@@ -58,6 +75,7 @@ class Release(Frozen):
         accepted: False for a model that did not pass its gate or that a person turned down: it is kept to be looked
             at, and becomes neither candidate, nor champion, nor a parent.
         rejected_by: who turned it down.
+        formats: those that lie beside the archive; None where nobody looked.
     """
 
     model_name: str
@@ -80,6 +98,10 @@ class Release(Frozen):
     curves: dict[str, list[float]] = {}
     accepted: bool = True
     rejected_by: str | None = None
+    formats: tuple[ReleasedFormat, ...] | None = None
+
+
+_FORMATS = TypeAdapter(tuple[ReleasedFormat, ...])
 
 
 @dataclass(frozen=True)
@@ -124,6 +146,19 @@ class Version:
     def ap(self) -> float | None:
         """AP on its evaluation images."""
         return self.metrics.get("AP")
+
+    @property
+    def formats(self) -> tuple[ReleasedFormat, ...]:
+        """The formats that lie beside its archive; none where a person wrote something else over the tag."""
+        try:
+            return _FORMATS.validate_json(self.tags.get(FORMATS, "[]"))
+        except ValidationError:
+            return ()
+
+    @property
+    def has_formats(self) -> bool:
+        """Whether `formats.json` lies beside its archive."""
+        return FORMATS in self.tags
 
     @property
     def metrics(self) -> dict[str, float]:

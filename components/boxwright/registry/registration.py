@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from boxwright.config import RunConfig, RunInfo
 from boxwright.errors import StorageError, UsageError
-from boxwright.evaluation import PICTURES, REPORT_PAGE, GateReport
+from boxwright.evaluation import PICTURES, REPORT_PAGE, FormatsSummary, GateReport
 from boxwright.packaging import RunFacts, publish
 from boxwright.registry.judging import judge_again
 from boxwright.registry.opening import open_registry
 from boxwright.registry.parents import find_start
-from boxwright.registry.port import Release, Version
+from boxwright.registry.port import Release, ReleasedFormat, Version
 from boxwright.registry.reuse import find_finished
 from boxwright.storage import StoredRecord
 from boxwright.training import Record, read_history
@@ -44,6 +45,7 @@ def register_model(
     package_dir: Path,
     evaluation_dir: Path,
     archive_uri: str,
+    formats: FormatsSummary | None = None,
     accepted: bool = True,
 ) -> Version:
     """Makes, or finds, the run's version in the registry.
@@ -54,18 +56,26 @@ def register_model(
         package_dir: folder of `package_model`, for `run.json` and the losses by epoch.
         evaluation_dir: folder of `evaluate`, for the report and its pictures.
         archive_uri: the uploaded `model.tar.gz`.
+        formats: what else the model was written in.
         accepted: False for a model that did not pass its gate.
     """
-    release = _release(config, run, package_dir, evaluation_dir, archive_uri, accepted)
+    release = _release(config, run, package_dir, evaluation_dir, archive_uri, formats, accepted)
     return open_registry().register(release)
 
 
-def record_failure(config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str) -> None:
+def record_failure(
+    config: RunConfig,
+    run: RunInfo,
+    package_dir: Path,
+    evaluation_dir: Path,
+    archive_uri: str,
+    formats: FormatsSummary | None = None,
+) -> None:
     """Leaves the metrics and pictures of a run without a version in its MLflow run, which ends as failed.
 
     Takes what `register_model` takes. A registry that does not answer costs a warning.
     """
-    release = _release(config, run, package_dir, evaluation_dir, archive_uri, accepted=False)
+    release = _release(config, run, package_dir, evaluation_dir, archive_uri, formats, accepted=False)
     try:
         open_registry().record_failure(release)
     except StorageError as error:
@@ -73,7 +83,13 @@ def record_failure(config: RunConfig, run: RunInfo, package_dir: Path, evaluatio
 
 
 def _release(
-    config: RunConfig, run: RunInfo, package_dir: Path, evaluation_dir: Path, archive_uri: str, accepted: bool
+    config: RunConfig,
+    run: RunInfo,
+    package_dir: Path,
+    evaluation_dir: Path,
+    archive_uri: str,
+    formats: FormatsSummary | None,
+    accepted: bool,
 ) -> Release:
     facts = RunFacts.read(package_dir)
     return Release(
@@ -97,7 +113,19 @@ def _release(
         curves=_curves(read_history(package_dir)),
         accepted=accepted and run.rejected is None,
         rejected_by=run.rejected if accepted else "by the quality gate",
+        formats=None if formats is None else tuple(_released(formats)),
     )
+
+
+def _released(summary: FormatsSummary) -> Iterator[ReleasedFormat]:
+    for one in summary.kept:
+        if (measured := one.measured) and (loss := measured.loss) is not None:
+            yield ReleasedFormat(
+                name=one.name,
+                ap_difference=round(-loss, 6),
+                ms=round(measured.latency_ms, 2),
+                mb=round(measured.size_bytes / 1e6, 2),
+            )
 
 
 def _curves(history: list[Record]) -> dict[str, list[float]]:
@@ -135,4 +163,16 @@ def reuse_version(config: RunConfig, run: RunInfo, fingerprint: str, examples_di
         reused = ReusedVersion(version=version.reference, archive=version.archive_uri, run_id=version.run_id)
         reused.write(folder)
         publish(config, run.run_id, folder, [reused.FILE])
+    _say_what_it_lacks(config, version)
     return version
+
+
+def _say_what_it_lacks(config: RunConfig, version: Version) -> None:
+    """A model that is taken again is not written again."""
+    there = {one.name for one in version.formats}
+    for name in config.export.beside_archive:
+        if name not in there:
+            log.warning(
+                "%s has no %s, which this run asks for: `boxwright export %s` writes it, or force=True trains anew",
+                version.reference, name, version.reference,
+            )  # fmt: skip

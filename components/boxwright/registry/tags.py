@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from boxwright.registry.port import ACCEPTED, ARCHIVE, AS_OF, METRIC, PARENT, RECIPE, RUN_ID, Release, Version
+from boxwright.registry.port import ACCEPTED, ARCHIVE, AS_OF, FORMATS, METRIC, PARENT, RECIPE, RUN_ID, Release, Version
 
 
 def lineage_tags(release: Release) -> dict[str, str]:
@@ -24,6 +24,7 @@ def lineage_tags(release: Release) -> dict[str, str]:
         "boxwright.config": release.config_json,
         "boxwright.hyperparameters": json.dumps(release.hyperparameters) if release.hyperparameters else None,
         RECIPE: release.recipe,
+        FORMATS: json.dumps([one.model_dump() for one in release.formats]) if release.formats is not None else None,
         "boxwright.code_version": release.code_version,
         "boxwright.run_url": release.run_url,
         "boxwright.rejected_by": release.rejected_by,

@@ -6,13 +6,14 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path as FilePath
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from boxwright.config import ServingConfig
-from boxwright.evaluation import REPORT_PAGE, worst_confusions
+from boxwright.evaluation import FORMATS_FOLDER, REPORT_PAGE, worst_confusions
+from boxwright.evaluation.report import TITLES, format_rows
 from boxwright.storage import exists, parse_uri, presigned
 from boxwright_airflow.allowed import allowed_here
 from boxwright_airflow.pages.lineage import chain_of, graph_of, metadata_of
@@ -72,6 +73,7 @@ def router() -> APIRouter:
             "gate": results.gate(),
             "confusions": worst_confusions(measured.told_apart) if measured else [],
             "gallery": results.gallery(),
+            "formats": _format_table(results) if card.version.has_formats else None,
             "graph": graph_of(card, chain, origin, results.run()),
         }
         versions = cards_of(find_model(models, name))
@@ -82,6 +84,7 @@ def router() -> APIRouter:
             chain=chain,
             origin=origin,
             problems=results.problems,
+            formats_folder=f"{card.folder}/{FORMATS_FOLDER}",
             champion=next((one for one in versions if "champion" in one.aliases), None),
             previous=next((one for one in versions if "previous" in one.aliases), None),
             allowed=allowed,
@@ -119,6 +122,15 @@ def router() -> APIRouter:
         return page(request, "metadata.html", card=card, steps=metadata_of(card.version.run_id))
 
     return routes
+
+
+def _format_table(results: Results) -> dict[str, Any] | None:
+    """Titles and rows of the formats of the version, beside the model itself; None where they cannot be read."""
+    found = results.formats()
+    if found is None:
+        return None
+    reasons = [f"{one.name} is {one.status}: {one.reason}" for one in found.formats if one.reason]
+    return {"titles": TITLES, "rows": format_rows(found), "reasons": reasons, "summary": found}
 
 
 def _with_results(card: Card) -> Card:
