@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwright.exporting.facts import Fitting
-from boxwright.images import open_image, orientation_of
+from boxwright.images import TIE, open_image, orientation_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,13 +57,14 @@ def _scaled(image: Image.Image, size: tuple[int, int], antialias: bool) -> NDArr
         image = Image.fromarray(np.pad(np.asarray(image), ((0, 1), (0, 1), (0, 0)), "edge"))
     channels = [channel.convert("F") for channel in image.split()]
     if antialias:
-        return np.dstack([channel.resize(size, Image.Resampling.BILINEAR) for channel in channels])
+        return np.dstack([np.asarray(channel.resize(size, Image.Resampling.BILINEAR)) for channel in channels])
     across, down = (image.width - 1) / size[0], (image.height - 1) / size[1]
     # Pillow counts from a pixel's corner and samples at its centre; here pixel 0 is to stay in place.
     kept = (across, 0.0, 0.5 - across / 2, 0.0, down, 0.5 - down / 2)
     affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
-    return np.dstack([channel.transform(size, affine, kept, bilinear) for channel in channels])
+    return np.dstack([np.asarray(channel.transform(size, affine, kept, bilinear)) for channel in channels])
 
 
 def _rounded(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(pixels).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(np.minimum(pixels + TIE, 255)).astype(np.uint8)
+    return rounded

@@ -18,3 +18,4 @@ from .drawing import scaled_picture as scaled_picture
 from .reasons import IMAGE_STARTS as IMAGE_STARTS
 from .reasons import on_one_line as on_one_line
 from .reasons import unreadable_reason as unreadable_reason
+from .rounding import TIE as TIE

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from boxwright.images import TIE
+
 
 @dataclass(frozen=True)
 class Resizing:
@@ -58,7 +60,7 @@ class Resizing:
 
     def _scaled(self, image: Any, size: Any) -> Any:
         scaled = self.scale(image, size)
-        return tf.round(scaled) if self.rounds else scaled
+        return tf.round(scaled + TIE) if self.rounds else scaled
 
     def place(self, image: Any, offset: Any) -> Any:
         """An image of at most the size of the square, at `offset` `(y, x)` in it, on the fill colour."""
