@@ -96,7 +96,7 @@ def test_the_formats_lie_beside_the_archive_measured_as_the_model(first):
     assert (litert.name, litert.status, litert.folder) == ("litert:float32", "kept", "formats/litert-float32")
     assert found.model.AP == first["metrics"]["AP"]
     assert litert.measured.AP == pytest.approx(found.model.AP, abs=1e-3)
-    assert {"README.md", "metadata.json", "label_map.json", "model.tflite"} == {
+    assert {"README.md", "metadata.json", "label_map.json", "label_map.pbtxt", "model.tflite"} == {
         path.name for path in (folder / litert.folder).iterdir()
     }
     assert "litert:float32" in (folder / "formats.html").read_text()
