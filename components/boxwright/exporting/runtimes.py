@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from boxwright.config import FLOAT32
 from boxwright.errors import DataError
 from boxwright.exporting.facts import CANDIDATES, INPUT, ExportFacts
 from boxwright.exporting.formats import format_named
@@ -22,23 +23,24 @@ class Runtime(Protocol):
         """The network's outputs by name, for an input `(1, size, size, 3)`."""
 
 
-def open_runtime(folder: Path, facts: ExportFacts, threads: int = 0) -> Runtime:
+def open_runtime(folder: Path, facts: ExportFacts, threads: int = 0, exact: bool = False) -> Runtime:
     """Loads an exported network.
 
     Args:
         folder: of the export.
         facts: what its `metadata.json` says.
         threads: that compute; 0 for one a core.
+        exact: whether it computes in float32 also where the processor is faster otherwise and the precision allows it.
 
     Raises:
         UsageError: the runtime is not installed.
         DataError: it cannot load the file.
     """
     kind = format_named(facts.format)
-    kind.check_installed(converts=False)
+    kind.check_installed(precision=None)
     path = folder / facts.file
     try:
-        opened: Runtime = _RUNTIMES[kind.name](path, threads)
+        opened: Runtime = _RUNTIMES[kind.name](path, threads, exact or facts.precision == FLOAT32)
     except (OSError, ValueError, RuntimeError) as error:
         told = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: {kind.name} cannot load it: {told[:300]}; export the model again") from None
@@ -46,7 +48,7 @@ def open_runtime(folder: Path, facts: ExportFacts, threads: int = 0) -> Runtime:
 
 
 class _LiteRT:
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, _exact: bool) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self._interpreter = Interpreter(str(path), num_threads=threads or _cores())
@@ -58,10 +60,13 @@ class _LiteRT:
 
 
 class _OpenVINO:
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, exact: bool) -> None:
         import openvino
 
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads or _cores()}
+        if exact:
+            # By itself it computes in bfloat16 on processors with instructions for that (AMX).
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
         compiled = openvino.Core().compile_model(str(path), "CPU", settings)
         self._request = compiled.create_infer_request()
         # An output may have other names beside its own.
@@ -74,7 +79,7 @@ class _OpenVINO:
 
 
 class _ONNX:
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, _exact: bool) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
