@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 from finder import LABELS, write_dataset
@@ -117,7 +118,7 @@ def test_a_set_without_the_models_classes_is_refused(
 def test_formats_are_kept_dropped_and_left_out_each_with_its_reason(
     measured: Measured, source: ExportedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(model_dir: Path, out_dir: Path, name: str, precision: str, reference: str) -> None:
+    def write(model_dir: Path, out_dir: Path, name: str, precision: str, reference: str, calibration: None) -> None:
         if precision == "float16":
             raise DataError("it answers otherwise")
         copytree(measured.export, out_dir)
@@ -136,6 +137,28 @@ def test_formats_are_kept_dropped_and_left_out_each_with_its_reason(
     assert [path.name for path in (tmp_path / "formats").iterdir()] == ["litert-float32"]
     summary.write(tmp_path)
     assert FormatsSummary.read(tmp_path) == summary
+
+
+def test_whole_numbers_retreat_until_they_lose_little_enough(
+    measured: Measured, source: ExportedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = []
+
+    def write(*given: Any) -> None:
+        out_dir, calibration = given[1], given[-1]
+        levels.append((calibration.folder, calibration.level))
+        if calibration.level == 0:
+            raise DataError("scores differ by up to 0.5")
+        copytree(measured.export, out_dir)
+        if calibration.level == 1:
+            facts = ExportFacts.read(measured.export)
+            facts.model_copy(update={"classes": facts.classes[::-1]}).write(out_dir)
+
+    monkeypatch.setattr(run_formats, "export_model", write)
+    calibrated = replace(source, calibration=tmp_path / "images")
+    (found,) = write_formats(["litert:int8"], calibrated, tmp_path, 0.01, {}).formats
+    assert found.status == "kept" and found.measured is not None and found.measured.loss == 0
+    assert levels == [(tmp_path / "images", level) for level in range(3)]
 
 
 def test_a_full_disk_drops_no_format(source: ExportedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

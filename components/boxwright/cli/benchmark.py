@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from boxwright.cli.evaluation import AnnotationsFile, AsJson, Dataset
+from boxwright.cli.options import Calibration
 from boxwright.config import ANNOTATIONS_FILE
 from boxwright.exporting import FORMATS
 
@@ -30,12 +31,13 @@ def benchmark(
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads that compute; 0 for one a core.")] = 0,
     annotations_file: AnnotationsFile = ANNOTATIONS_FILE,
+    calibration: Calibration = None,
     as_json: AsJson = False,
 ) -> None:
     """Holds a model's formats against the model on a dataset: AP and its loss, milliseconds, size, on this machine."""
     from boxwright.registry import benchmark_model
 
-    found = benchmark_model(model, dataset, formats or (), threads, annotations_file)
+    found = benchmark_model(model, dataset, formats or (), threads, annotations_file, calibration)
     if as_json:
         facts = {"model": found.reference, "machine": found.machine, "threads": found.threads}
         typer.echo(json.dumps(facts | {"formats": found.summary.to_dict()}))

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import local_path
-from boxwright.exporting import FORMATS, export_model, format_named, size_of
+from boxwright.cli.options import Calibration, local_path
+from boxwright.exporting import FORMATS, check_calibration, export_model, format_named, size_of
+from boxwright.exporting import Calibration as Images
 
 out = Console()
 
@@ -35,6 +36,7 @@ def export(
             + ". The first if unset."
         ),
     ] = None,
+    calibration: Calibration = None,
 ) -> None:
     """Writes a model in formats that run without TensorFlow and without Boxwright, each checked by numbers."""
     from boxwright.registry import open_model, resolve_model
@@ -42,13 +44,15 @@ def export(
     kinds = [format_named(name) for name in formats]
     for kind in kinds:
         kind.check_precision(precision or kind.precisions[0])
-        kind.check_installed()
+        kind.check_installed(precision or kind.precisions[0])
+        check_calibration(precision or kind.precisions[0], calibration is not None)
+    images = Images(folder=calibration) if calibration else None
     source = resolve_model(model)
     with open_model(source) as folder:
         for kind in kinds:
             chosen = precision or kind.precisions[0]
             target = output / f"{kind.name}-{chosen}"
-            facts = export_model(folder, target, kind.name, chosen, source.reference)
+            facts = export_model(folder, target, kind.name, chosen, source.reference, images)
             size = size_of(target) / 1e6
             out.print(
                 f"{target}: {size:.1f} MB, scores differ by at most {facts.differences.scores:.2g} and boxes by "

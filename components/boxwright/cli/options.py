@@ -33,6 +33,12 @@ Report = Annotated[
         parser=local_path, metavar="FOLDER", help="Folder of this machine for the report, its page and its pictures."
     ),
 ]
+Calibration = Annotated[
+    Path | None,
+    typer.Option(
+        parser=local_path, metavar="FOLDER", help="Images that int8 is calibrated on, 100 of those that it will see."
+    ),
+]
 RunSettings = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,6 +1,7 @@
 from .export_formats import DYNAMIC_INT8 as DYNAMIC_INT8
 from .export_formats import FLOAT16 as FLOAT16
 from .export_formats import FLOAT32 as FLOAT32
+from .export_formats import INT8 as INT8
 from .export_formats import PRECISIONS as PRECISIONS
 from .export_formats import SAVED_MODEL as SAVED_MODEL
 from .fields import Fraction as Fraction

@@ -13,10 +13,10 @@ from boxwright.config.fields import UserSettings
 from boxwright.errors import did_you_mean
 
 SAVED_MODEL = "saved_model"
-FLOAT32, FLOAT16, DYNAMIC_INT8 = "float32", "float16", "dynamic_int8"
+FLOAT32, FLOAT16, DYNAMIC_INT8, INT8 = "float32", "float16", "dynamic_int8", "int8"
 # Of each format beside the SavedModel, the default first.
 PRECISIONS: dict[str, tuple[str, ...]] = {
-    "litert": (FLOAT32, FLOAT16, DYNAMIC_INT8),
+    "litert": (FLOAT32, FLOAT16, DYNAMIC_INT8, INT8),
     "onnx": (FLOAT32,),
     "openvino": (FLOAT32, FLOAT16),
 }

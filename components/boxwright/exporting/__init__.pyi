@@ -1,4 +1,6 @@
+from .calibrating import Calibration as Calibration
 from .detector import ExportedDetector as ExportedDetector
+from .export import check_calibration as check_calibration
 from .export import export_model as export_model
 from .facts import FALLBACK_THRESHOLD as FALLBACK_THRESHOLD
 from .formats import FORMATS as FORMATS

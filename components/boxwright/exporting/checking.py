@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.config import DYNAMIC_INT8, FLOAT16, FLOAT32
+from boxwright.config import DYNAMIC_INT8, FLOAT16, FLOAT32, INT8
 from boxwright.errors import DataError
+from boxwright.exporting.calibrating import Calibration, calibration_inputs
 from boxwright.exporting.facts import Differences, ExportFacts
 from boxwright.exporting.pixels import fit, read_image
 from boxwright.exporting.runtimes import Arrays, open_runtime
@@ -17,13 +19,15 @@ from boxwright.exporting.selecting import overlaps
 from boxwright.packaging import read_sample
 
 # Largest difference of a score, and of a box's side in shares of the input, by precision.
-TOLERANCES = {FLOAT32: 1e-3, FLOAT16: 2e-2, DYNAMIC_INT8: 0.2}
+TOLERANCES = {FLOAT32: 1e-3, FLOAT16: 2e-2, DYNAMIC_INT8: 0.2, INT8: 0.3}
 _GENERATED = 3
 # Places with a lower score say little, and their boxes nothing.
 _COUNTS = 0.05
 
 
-def check_export(network: Any, folder: Path, facts: ExportFacts, model_dir: Path) -> Differences:
+def check_export(
+    network: Any, folder: Path, facts: ExportFacts, model_dir: Path, calibration: Calibration | None = None
+) -> Differences:
     """Runs a written file in its runtime, beside TensorFlow.
 
     Args:
@@ -31,14 +35,15 @@ def check_export(network: Any, folder: Path, facts: ExportFacts, model_dir: Path
         folder: of the file.
         facts: about it.
         model_dir: of the detector; its sample image is looked at, where it has one.
+        calibration: of a file in whole numbers, which knows no others than such images bring.
 
     Raises:
         DataError: an answer is not finite, or differs by more than the precision's tolerance.
     """
-    runtime, reference = open_runtime(folder, facts), network.function(facts.outputs)
+    runtime, reference = open_runtime(folder, facts, exact=True), network.function(facts.outputs)
     compare = _compare_candidates if facts.outputs == "candidates" else _compare_detections
     worst_box = worst_score = 0.0
-    pictures = list(_pictures(model_dir, facts))
+    pictures = list(_pictures(model_dir, facts, calibration))
     for pixels in pictures:
         expected = {name: value.numpy() for name, value in reference(pixels).items()}
         found = runtime(pixels)
@@ -55,13 +60,19 @@ def check_export(network: Any, folder: Path, facts: ExportFacts, model_dir: Path
     return Differences(pictures=len(pictures), boxes=worst_box, scores=worst_score, tolerance=tolerance)
 
 
-def _pictures(model_dir: Path, facts: ExportFacts) -> Any:
-    """Inputs `(1, size, size, 3)`: the model's sample, and smooth noise, which has edges and colours of all kinds."""
+def _pictures(model_dir: Path, facts: ExportFacts, calibration: Calibration | None) -> Any:
+    """Inputs `(1, size, size, 3)`: the model's sample, and smooth noise, which has edges and colours of all kinds.
+
+    In place of noise, a calibrated network looks at images of its calibration.
+    """
     from PIL import Image
 
     side = facts.input.image_size
     if (sample := read_sample(model_dir)) is not None:
         yield fit(read_image(sample.image), facts.input)[0][None]
+    if calibration is not None:
+        yield from islice(calibration_inputs(calibration.folder, facts.input), _GENERATED)
+        return
     for seed in range(_GENERATED):
         coarse = np.random.default_rng(seed).integers(0, 256, (4 << seed, 4 << seed, 3), dtype=np.uint8)
         yield np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))[None]

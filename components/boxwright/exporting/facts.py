@@ -92,6 +92,7 @@ class ExportFacts(StoredRecord):
             and `num_detections` `(1,)`, best first.
         box_order: of the numbers of a box, in shares of the square input.
         choice: how detections are, or were, chosen.
+        in_floats: in `int8`, the convolutions on the longest way to the outputs that compute in floats.
         differences: of the check after it was written.
         code_version: of Boxwright.
     """
@@ -112,6 +113,7 @@ class ExportFacts(StoredRecord):
     outputs: Outputs
     box_order: tuple[str, ...] = ("ymin", "xmin", "ymax", "xmax")
     choice: Choice
+    in_floats: int | None = None
     differences: Differences
     code_version: str
 

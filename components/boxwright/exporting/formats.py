@@ -9,13 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from boxwright.config import PRECISIONS
+from boxwright.config import FLOAT32, INT8, PRECISIONS
 from boxwright.errors import UsageError, did_you_mean
 
 INSTALL = "pip install 'boxwright[serve,export]'"
 
-# Writes the format's file into a folder: `(network, folder, precision)`; the network is a `network.ExportNetwork`.
-Writer = Callable[[Any, Path, str], None]
+# Writes the format's file into a folder: `(network, folder, precision, calibration)`; the network is a
+# `network.ExportNetwork`, the calibration a `calibrating.Calibration`, or None.
+Writer = Callable[[Any, Path, str, Any], None]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Format:
         runtime: the module that runs it.
         converters: the modules that write it, beside TensorFlow.
         module: has the `Writer`, which is called `write`.
+        calibrator: the module that writes it in whole numbers, beside them.
         is_suppressed: whether suppression is part of the network, where the model's kind of it can be.
     """
 
@@ -39,6 +41,7 @@ class Format:
     converters: tuple[str, ...]
     module: str
     is_suppressed: bool = False
+    calibrator: str = ""
 
     def writer(self) -> Writer:
         """The function that writes it."""
@@ -60,22 +63,23 @@ class Format:
     @property
     def is_installed(self) -> bool:
         """Whether it can be written and run here."""
-        return not self._missing(converts=True)
+        return not self._missing(FLOAT32)
 
-    def check_installed(self, converts: bool = True) -> None:
+    def check_installed(self, precision: str | None = FLOAT32) -> None:
         """Refuses to go on without the libraries of the format.
 
         Args:
-            converts: whether the format is to be written; else it is only run.
+            precision: that is to be written; None where it is only run.
 
         Raises:
             UsageError: naming what is missing, and the command that installs it.
         """
-        if missing := self._missing(converts):
+        if missing := self._missing(precision):
             raise UsageError(f"{self.name} needs {', '.join(missing)}, which is not installed: {INSTALL}")
 
-    def _missing(self, converts: bool) -> list[str]:
-        needed = (*self.converters, "tensorflow") if converts else ()
+    def _missing(self, precision: str | None) -> list[str]:
+        needed = () if precision is None else (*self.converters, "tensorflow")
+        needed += (self.calibrator,) if precision == INT8 else ()
         return [name for name in (self.runtime, *needed) if not _is_installed(name)]
 
 
@@ -96,6 +100,7 @@ FORMATS = {
             "ai_edge_litert",
             (),
             "boxwright.exporting.to_litert",
+            calibrator="ai_edge_quantizer",
         ),
         Format(
             "onnx",

@@ -1,4 +1,4 @@
-"""The process that converts: `python -m boxwright.exporting.process MODEL_DIR OUT_DIR FORMAT PRECISION REFERENCE`.
+"""The process that converts: `python -m boxwright.exporting.process` with the arguments of `main`.
 
 Converters leak memory and change their libraries' global state, so each file is written in a process of its own.
 Writes the artefact into `OUT_DIR`.
@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boxwright.exporting.apart import work_apart
+from boxwright.exporting.calibrating import Calibration
 from boxwright.exporting.facts import Differences, ExportFacts, threshold_of
 from boxwright.exporting.formats import format_named
+from boxwright.exporting.quantising import IN_FLOATS
 from boxwright.model import WEIGHTS_FILE
 from boxwright.packaging import export_label_map
 from boxwright.version import current_version
@@ -24,21 +26,32 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Converts and checks; returns the exit code."""
-    model_dir, out_dir, name, precision, reference = sys.argv[1:]
+    """Converts and checks; returns the exit code.
+
+    Arguments: model, folder to write into, format, precision, reference, and the calibration as JSON.
+    """
+    model_dir, out_dir, name, precision, reference, *calibrated = sys.argv[1:]
+    calibration = Calibration.model_validate_json(calibrated[0]) if calibrated else None
     # OpenVINO's libraries tell their makers what is done with them, unless they run in a test.
     os.environ["CI"] = "true"
 
     def work() -> None:
         from boxwright.exporting.network import ExportNetwork
 
-        write_artefact(ExportNetwork(Path(model_dir)), Path(model_dir), Path(out_dir), name, precision, reference)
+        network = ExportNetwork(Path(model_dir))
+        write_artefact(network, Path(model_dir), Path(out_dir), name, precision, reference, calibration)
 
     return work_apart(Path(out_dir), work)
 
 
 def write_artefact(
-    network: ExportNetwork, model_dir: Path, out_dir: Path, name: str, precision: str, reference: str
+    network: ExportNetwork,
+    model_dir: Path,
+    out_dir: Path,
+    name: str,
+    precision: str,
+    reference: str,
+    calibration: Calibration | None = None,
 ) -> None:
     """Writes one format of a trained detector: network, `metadata.json`, label map, `README.md`.
 
@@ -49,6 +62,7 @@ def write_artefact(
         name: of the format.
         precision: one of the format's.
         reference: the model, for messages and metadata.
+        calibration: for a network in whole numbers.
 
     Raises:
         DataError: the file does not answer as the model does.
@@ -57,7 +71,7 @@ def write_artefact(
     from boxwright.exporting.readme import write_readme
 
     kind = format_named(name)
-    kind.writer()(network, out_dir, precision)
+    kind.writer()(network, out_dir, precision, calibration)
     with (model_dir / WEIGHTS_FILE).open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     facts = ExportFacts(
@@ -73,10 +87,11 @@ def write_artefact(
         input=network.fitting,
         outputs="detections" if kind.is_suppressed and network.is_plain else "candidates",
         choice=network.choice,
+        in_floats=IN_FLOATS[calibration.level] if calibration else None,
         differences=Differences(pictures=0, boxes=0, scores=0, tolerance=0),
         code_version=current_version(),
     )
-    facts = facts.model_copy(update={"differences": check_export(network, out_dir, facts, model_dir)})
+    facts = facts.model_copy(update={"differences": check_export(network, out_dir, facts, model_dir, calibration)})
     export_label_map(network.card.classes, network.card.category_ids, out_dir)
     write_readme(facts, out_dir)
     facts.write(out_dir)

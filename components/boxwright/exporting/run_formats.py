@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from boxwright.config import RunConfig
+from boxwright.config import INT8, RunConfig
 from boxwright.errors import BoxwrightError, StorageError, UsageError
 from boxwright.evaluation import (
     FORMATS_FOLDER,
@@ -19,9 +19,11 @@ from boxwright.evaluation import (
     MeasuredFormat,
 )
 from boxwright.evaluation.report import write_formats_page
+from boxwright.exporting.calibrating import Calibration, write_calibration
 from boxwright.exporting.export import check_family, export_model
 from boxwright.exporting.formats import parse_name
 from boxwright.exporting.measuring import MeasuredModel
+from boxwright.exporting.quantising import IN_FLOATS
 from boxwright.packaging import publish, unpack
 
 _log = logging.getLogger("boxwright")
@@ -37,7 +39,8 @@ def formats_left_out(config: RunConfig) -> dict[str, str]:
     found = {}
     for name in config.export.beside_archive:
         try:
-            parse_name(name)[0].check_installed()
+            kind, precision = parse_name(name)
+            kind.check_installed(precision)
             check_family(config.model_id)
         except UsageError as error:
             if not config.export.is_default:
@@ -88,7 +91,10 @@ def export_formats(config: RunConfig, run_id: str, run: MeasuredRun, out_dir: Pa
     with tempfile.TemporaryDirectory(prefix="boxwright-formats-") as temporary:
         model_dir = Path(temporary, "model")
         unpack(run.archive, model_dir)
-        source = ExportedModel(model_dir, run.reference, model)
+        images = Path(temporary, "calibration")
+        if any(name.endswith(f":{INT8}") for name in config.export.beside_archive):
+            write_calibration(run.examples, images)
+        source = ExportedModel(model_dir, run.reference, model, images)
         summary = write_formats(config.export.beside_archive, source, out_dir, bound, left_out)
     summary.write(out_dir)
     write_formats_page(out_dir, summary, f"{config.model_name}, run {run_id}")
@@ -104,11 +110,13 @@ class ExportedModel:
         folder: `model.json`, weights, `metrics.json` and `sample.json`.
         reference: how it is called.
         measured: on the images that its exports are measured on.
+        calibration: folder of images for exports in whole numbers; None where there are none.
     """
 
     folder: Path
     reference: str
     measured: MeasuredModel
+    calibration: Path | None = None
 
 
 def write_formats(
@@ -151,10 +159,25 @@ def write_formats(
 
 
 def _written(name: str, model: ExportedModel, out_dir: Path, bound: float, threads: int) -> FormatRecord:
+    """A format as it is kept, or why not; whole numbers retreat from the outputs until they lose little enough."""
+    tries: list[Calibration | None] = [None]
+    if parse_name(name)[1] == INT8 and model.calibration:
+        tries = [Calibration(folder=model.calibration, level=level) for level in range(len(IN_FLOATS))]
+    for number, calibration in enumerate(tries, start=1):
+        record = _tried(name, model, out_dir, bound, threads, calibration)
+        if record.status == "kept" or number == len(tries):
+            break
+        _log.info("%s: %s; trying with more of it in floats", name, record.reason)
+    return record
+
+
+def _tried(
+    name: str, model: ExportedModel, out_dir: Path, bound: float, threads: int, calibration: Calibration | None
+) -> FormatRecord:
     kind, precision = parse_name(name)
     folder = f"{FORMATS_FOLDER}/{kind.name}-{precision}"
     try:
-        export_model(model.folder, out_dir / folder, kind.name, precision, model.reference)
+        export_model(model.folder, out_dir / folder, kind.name, precision, model.reference, calibration)
         measured = model.measured.measure(out_dir / folder, threads)
     except StorageError:
         raise

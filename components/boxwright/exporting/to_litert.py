@@ -7,16 +7,19 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from boxwright.config import DYNAMIC_INT8, FLOAT16
+from boxwright.config import DYNAMIC_INT8, FLOAT16, INT8
+from boxwright.exporting.calibrating import Calibration, calibration_inputs
 from boxwright.exporting.formats import FORMATS
 from boxwright.exporting.network import ExportNetwork
+from boxwright.exporting.quantising import quantised
 
 
-def write(network: ExportNetwork, folder: Path, precision: str) -> None:
+def write(network: ExportNetwork, folder: Path, precision: str, calibration: Calibration | None) -> None:
     """Converts a network without suppression, for which LiteRT has no plain operator.
 
     With `float16` weights are stored in half; with `dynamic_int8` those of convolutions are whole numbers, and what
-    they are multiplied with is rounded while it runs. Decoding and the sigmoid stay in floats.
+    they are multiplied with is rounded while it runs; with `int8` both are whole numbers, by a calibration. Decoding
+    and the sigmoid stay in floats.
     """
     with tempfile.TemporaryDirectory(prefix="boxwright-litert-") as temporary:
         module = tf.Module()
@@ -28,4 +31,8 @@ def write(network: ExportNetwork, folder: Path, precision: str) -> None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == FLOAT16:
             converter.target_spec.supported_types = [tf.float16]
-        (folder / FORMATS["litert"].file).write_bytes(converter.convert())
+        model = converter.convert()
+    if precision == INT8 and calibration is not None:
+        images = calibration_inputs(calibration.folder, network.fitting)
+        model = quantised(model, images, calibration.level)
+    (folder / FORMATS["litert"].file).write_bytes(model)

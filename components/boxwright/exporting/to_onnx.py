@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from boxwright.exporting.calibrating import Calibration
 from boxwright.exporting.facts import Outputs
 from boxwright.exporting.formats import FORMATS
 from boxwright.exporting.network import ExportNetwork
@@ -13,9 +14,9 @@ from boxwright.exporting.network import ExportNetwork
 _OPSET = 18
 
 
-def write(network: ExportNetwork, folder: Path, precision: str) -> None:
+def write(network: ExportNetwork, folder: Path, precision: str, calibration: Calibration | None) -> None:
     """Converts a network; with suppression, where that consists of ONNX's own operators."""
-    del precision  # there is one
+    del precision, calibration  # there is one
     write_onnx(network, folder / FORMATS["onnx"].file, "detections" if network.is_plain else "candidates")
 
 

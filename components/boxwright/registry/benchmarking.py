@@ -11,7 +11,7 @@ from pathlib import Path
 from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig
 from boxwright.errors import UsageError
 from boxwright.evaluation import FormatsSummary, evaluate
-from boxwright.exporting import FORMATS, ExportedModel, MeasuredModel, parse_name, write_formats
+from boxwright.exporting import FORMATS, ExportedModel, MeasuredModel, check_calibration, parse_name, write_formats
 from boxwright.registry.measuring import EXAMPLES, examples_of
 from boxwright.registry.open_model import open_model, resolve_model
 
@@ -43,6 +43,7 @@ def benchmark_model(
     formats: Sequence[str] = (),
     threads: int = 0,
     annotations_file: str = ANNOTATIONS_FILE,
+    calibration: Path | None = None,
 ) -> Benchmark:
     """Measures a model and its formats on every image of a dataset.
 
@@ -52,17 +53,18 @@ def benchmark_model(
         formats: names such as `litert` or `litert:float16`; all that can be written here if empty.
         threads: that compute; 0 for one a core.
         annotations_file: name of the annotations file.
+        calibration: folder of images for the formats in whole numbers.
 
     Raises:
         UsageError, DataError: there is no such model, dataset or format, or they do not fit.
     """
     names = [f"{kind.name}:{precision}" for kind, precision in map(parse_name, formats)]
     left_out: dict[str, str] = {}
-    for kind in dict.fromkeys(parse_name(name)[0] for name in names):
-        kind.check_installed()
+    for name in names:
+        _check(name, calibration)
     if not names:
         names = [f"{kind.name}:{precision}" for kind in FORMATS.values() for precision in kind.precisions]
-        left_out = {name: why for name in names if (why := _why_not(name))}
+        left_out = {name: why for name in names if (why := _why_not(name, calibration))}
     if threads:
         _limit_tensorflow(threads)
     source = resolve_model(model)
@@ -70,15 +72,22 @@ def benchmark_model(
         out = folder / "out"
         out.mkdir()
         evaluate(folder / EXAMPLES, detector, out, EvaluationConfig(gallery_images=0, worst_images=0))  # type: ignore[call-arg]
-        exported = ExportedModel(detector, source.reference, MeasuredModel(folder / EXAMPLES, out))
+        measured = MeasuredModel(folder / EXAMPLES, out)
+        exported = ExportedModel(detector, source.reference, measured, calibration)
         with tempfile.TemporaryDirectory(prefix="boxwright-benchmark-") as temporary:
             summary = write_formats(names, exported, Path(temporary), _ANY_LOSS, left_out, threads)
     return Benchmark(source.reference, _machine(), threads, summary)
 
 
-def _why_not(name: str) -> str:
+def _check(name: str, calibration: Path | None) -> None:
+    kind, precision = parse_name(name)
+    kind.check_installed(precision)
+    check_calibration(precision, calibration is not None)
+
+
+def _why_not(name: str, calibration: Path | None) -> str:
     try:
-        parse_name(name)[0].check_installed()
+        _check(name, calibration)
     except UsageError as error:
         return str(error)
     return ""
