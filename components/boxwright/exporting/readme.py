@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from boxwright.config import FLOAT32
 from boxwright.exporting.facts import ExportFacts
 
 README_FILE = "README.md"
@@ -18,7 +19,7 @@ _RUN = {
     "litert": 'found = Interpreter("{file}").get_signature_runner()(image=pixels)',
     "onnx": 'session = onnxruntime.InferenceSession("{file}")\n'
     'found = dict(zip([output.name for output in session.get_outputs()], session.run(None, {{"image": pixels}})))',
-    "openvino": 'found = openvino.Core().compile_model("{file}", "CPU")(pixels)',
+    "openvino": 'found = openvino.Core().compile_model("{file}", "CPU"{exact})(pixels)',
 }
 _STRETCHED = "width, height = {size}, {size}"
 _KEPT = "width, height = (max(1, round({size} * side / max(image.size))) for side in image.size)"
@@ -92,6 +93,8 @@ def program(facts: ExportFacts) -> str:
         "fill": tuple(round(value) for value in fitting.fill),
         "threshold": facts.threshold,
         "condition": condition,
+        # By itself it computes in bfloat16 where the processor has instructions for that.
+        "exact": ', {"INFERENCE_PRECISION_HINT": "f32"}' if facts.precision == FLOAT32 else "",
     }
     return "\n".join(step.format(**values) for step in steps if step is not None)
 
