@@ -16,7 +16,8 @@ from tinyset import picture
 from boxwright.errors import DataError, UsageError
 from boxwright.exporting import formats
 from boxwright.exporting.apart import ERROR_FILE
-from boxwright.exporting.checking import check_export
+from boxwright.exporting.calibrating import Calibration
+from boxwright.exporting.checking import TOLERANCES, check_export
 from boxwright.exporting.detector import ExportedDetector
 from boxwright.exporting.export import export_model
 from boxwright.exporting.facts import ExportFacts
@@ -150,6 +151,33 @@ def test_the_folder_says_all_that_a_program_needs(name: str, exports: dict[str, 
     assert facts.differences.pictures == 3 and facts.differences.scores < 1e-4
     assert json.loads((exports[name] / "label_map.json").read_text())["labels"] == list(CLASSES)
     assert (exports[name] / facts.file).stat().st_size > 100_000
+
+
+def test_whole_numbers_are_calibrated_and_find_the_same(
+    network: ExportNetwork, model: Path, image: Path, tmp_path: Path, expected: list[tuple[str, float, list[float]]]
+) -> None:
+    (tmp_path / "export").mkdir()
+    for seed in range(5):
+        picture(seed, 200, 120).save(tmp_path / f"{seed}.png")
+    pytest.importorskip("ai_edge_quantizer", reason="ai-edge-quantizer is not installed")
+    calibration = Calibration(folder=tmp_path)
+    with pytest.MonkeyPatch.context() as patched:
+        # Weights by chance, whose scores stand on the edge: what is told is how far whole numbers move them.
+        patched.setitem(TOLERANCES, "int8", 1.0)
+        write_artefact(network, model, tmp_path / "export", "litert", "int8", "models:/things/3", calibration)
+    facts = ExportFacts.read(tmp_path / "export")
+    assert (facts.precision, facts.in_floats) == ("int8", 1) and facts.differences.pictures == 3
+    # Of one byte a weight.
+    float_size = len(network_in_floats(network, tmp_path))
+    assert (tmp_path / "export" / facts.file).stat().st_size < 0.7 * float_size
+    found = seen(model, image, ExportedNetwork(tmp_path / "export", threads=1))
+    best = max(expected, key=lambda one: one[1])
+    assert any(label == best[0] and np.abs(np.subtract(box, best[2])).max() < 20 for label, _, box in found)
+
+
+def network_in_floats(network: ExportNetwork, folder: Path) -> bytes:
+    FORMATS["litert"].writer()(network, folder, "float32", None)
+    return (folder / FORMATS["litert"].file).read_bytes()
 
 
 def test_a_file_that_answers_otherwise_is_refused(
