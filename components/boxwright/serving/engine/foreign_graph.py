@@ -18,15 +18,15 @@ from boxwright.errors import DataError, shorten
 ALLOWED = frozenset(
     """
     Abs AddV2 All Any ArgMax AvgPool BatchMatMulV2 BiasAdd Cast Ceil CombinedNonMaxSuppression ConcatV2 Const Conv2D Cos
-    Cumsum DecodeImage DecodeRaw DepthwiseConv2dNative DisableCopyOnRead Einsum Elu EnsureShape Equal Erfc Exp
-    ExpandDims Fill Floor FloorDiv FloorMod FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual Identity IdentityN
-    If LeakyRelu Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr MatMul Max MaxPool Maximum Mean Min Minimum
-    Mul Neg NoOp NonMaxSuppressionV5 NotEqual OneHot OnesLike Pack Pad PadV2 PartitionedCall Placeholder Pow Prod Range
-    ReadVariableOp RealDiv Relu Relu6 Reshape ResizeBilinear ResizeNearestNeighbor ReverseV2 Round Rsqrt
+    Cumsum DecodeImage DecodeJpeg DecodeRaw DepthwiseConv2dNative DisableCopyOnRead Einsum Elu EnsureShape Equal Erfc
+    Exp ExpandDims Fill Floor FloorDiv FloorMod FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual Identity
+    IdentityN If LeakyRelu Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr MatMul Max MaxPool Maximum Mean Min
+    Minimum Mul Neg NoOp NonMaxSuppressionV5 NotEqual OneHot OnesLike Pack Pad PadV2 PartitionedCall Placeholder Pow
+    Prod Range ReadVariableOp RealDiv Relu Relu6 Reshape ResizeBilinear ResizeNearestNeighbor ReverseV2 Round Rsqrt
     ScaleAndTranslate Select SelectV2 Shape Sigmoid Sign Sin Size Slice Softmax Softplus Split SplitV Sqrt Square
-    SquaredDifference Squeeze StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile StopGradient
-    StridedSlice Sub Substr Sum Tanh TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem
-    TensorListStack Tile TopKV2 Transpose Unpack VarHandleOp VarIsInitializedOp Where While ZerosLike
+    SquaredDifference Squeeze StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile StopGradient StridedSlice
+    Sub Substr Sum Tanh TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem TensorListStack Tile
+    TopKV2 Transpose Unpack VarHandleOp VarIsInitializedOp Where While ZerosLike
     """.split()
 )
 # Of the objects that hold functions and variables together. Files, tables and classes that register themselves are not.
