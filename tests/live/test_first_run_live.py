@@ -69,7 +69,11 @@ def _trigger_by_form(visit: Visit) -> None:
             _look_at_data(form)
         for name in names:
             field = form.locator(f"[name=element_{name}]")
-            if name in CHOICES:
+            if field.get_attribute("type") == "checkbox":
+                if field.is_checked() != (values[name] == "True"):
+                    field.evaluate("toggle => toggle.click()")  # what a person sees and clicks lies over it
+                assert field.is_checked() == (values[name] == "True")
+            elif name in CHOICES:
                 choice = field.locator("xpath=..").get_by_role("combobox")
                 choice.click()
                 choice.fill(values[name])
@@ -88,8 +92,8 @@ def _look_at_data(form: Any) -> None:
     training = form.locator("[name=element_training]")
     offered = form.locator(f"#{training.get_attribute('list')} option").all_inner_texts()
     assert offered == ["s3://boxwright/datasets/sample-200/training"]
-    labels = form.locator("label").all_inner_texts()
-    assert "Training*" in [label.replace("\n", "") for label in labels] and "Output" in labels
+    form.locator("label").get_by_text("Output", exact=True).wait_for()
+    assert "Training*" in [label.replace("\n", "") for label in form.locator("label").all_inner_texts()]
     form.get_by_text("When empty: s3://boxwright/runs").wait_for()
 
 
