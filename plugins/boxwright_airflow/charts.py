@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +12,7 @@ Points = Sequence[tuple[float, float]]
 _COLOURS = 4
 _DATES = ("%Y-%m-%d", "%m-%d %H:%M", "%H:%M:%S", "%H:%M:%S.%f")
 _TICKS = 4
+_MOST_POINTS = 200
 _WIDTH, _BAR, _GAP, _LABELS, _VALUES = 860, 14, 12, 190, 60
 
 
@@ -132,26 +133,68 @@ def epoch_chart(title: str, curves: Mapping[str, Points], epochs: int) -> LineCh
     Returns:
         None where there is nothing to draw.
     """
-    finite = {name: [point for point in points if math.isfinite(point[1])] for name, points in curves.items()}
-    drawn = {name: points for name, points in finite.items() if points}
+    if not (drawn := _finite(curves)):
+        return None
+    last = max(epochs, int(_last(drawn)), 2)
+    return _chart(title, drawn, (1, last), _epoch_ticks(last), lambda epoch: f"after epoch {int(epoch)}")
+
+
+def minute_chart(title: str, curves: Mapping[str, Points]) -> LineChart | None:
+    """Curves over minutes from 0, with the vertical axis from 0; of many points as many as the picture has room for.
+
+    Args:
+        title: of the chart.
+        curves: (minute, value) by name; values that are no finite number are left out.
+
+    Returns:
+        None where there is nothing to draw.
+    """
+    drawn = {name: _thinned(points) for name, points in _finite(curves).items()}
     if not drawn:
         return None
-    last = max(epochs, *(int(point[0]) for points in drawn.values() for point in points), 2)
+    ticks = nice_ticks(max(_last(drawn), 1.0))
+    return _chart(title, drawn, (0.0, ticks[-1]), ticks, lambda minute: f"after {minute:.3g} min")
+
+
+def _finite(curves: Mapping[str, Points]) -> dict[str, Points]:
+    finite = {name: [point for point in points if math.isfinite(point[1])] for name, points in curves.items()}
+    return {name: points for name, points in finite.items() if points}
+
+
+def _thinned(points: Points) -> Points:
+    """Every so manieth point, and the last one."""
+    return [*points[: -1 : math.ceil(len(points) / _MOST_POINTS)], points[-1]]
+
+
+def _last(drawn: Mapping[str, Points]) -> float:
+    return max(point[0] for points in drawn.values() for point in points)
+
+
+def _chart(
+    title: str,
+    drawn: Mapping[str, Points],
+    ends: tuple[float, float],
+    x_ticks: Sequence[float],
+    at: Callable[[float], str],
+) -> LineChart:
+    """Curves in the frame of a training; `at` says in words where on the horizontal axis something is."""
+    first, last = ends
     ticks, frame = nice_ticks(max(point[1] for points in drawn.values() for point in points)), _OVER_EPOCHS
 
-    def mark(name: str, epoch: float, value: float) -> Mark:
-        place = frame.x((epoch - 1) / (last - 1)), frame.y(value / ticks[-1])
-        return Mark(*place, f"{name} {value:.4g} after epoch {int(epoch)}")
+    def x(place: float) -> float:
+        return frame.x((place - first) / (last - first))
+
+    def marks(name: str, points: Points) -> list[Mark]:
+        return [
+            Mark(x(place), frame.y(value / ticks[-1]), f"{name} {value:.4g} {at(place)}") for place, value in points
+        ]
 
     return LineChart(
         title,
-        f"{title}: {'; '.join(_words(name, points) for name, points in drawn.items())}",
+        f"{title}: {'; '.join(_words(name, points, at) for name, points in drawn.items())}",
         frame,
-        tuple(
-            _line(name, number, [mark(name, *point) for point in points])
-            for number, (name, points) in enumerate(drawn.items())
-        ),
-        tuple(Tick(frame.x((epoch - 1) / (last - 1)), str(epoch)) for epoch in _epoch_ticks(last)),
+        tuple(_line(name, number, marks(name, points)) for number, (name, points) in enumerate(drawn.items())),
+        tuple(Tick(x(place), f"{place:g}") for place in x_ticks),
         tuple(Tick(frame.y(value / ticks[-1]), f"{value:g}") for value in ticks),
     )
 
@@ -173,10 +216,10 @@ def _epoch_ticks(last: int) -> list[int]:
     return list(range(1, last + 1, step)) if step == 1 else [1, *range(step, last + 1, step)]
 
 
-def _words(name: str, points: Points) -> str:
+def _words(name: str, points: Points, at: Callable[[float], str]) -> str:
     (first, begun), (last, now) = points[0], points[-1]
-    since = f", {begun:.4g} after epoch {int(first)}" if len(points) > 1 else ""
-    return f"{name} {now:.4g} after epoch {int(last)}{since}"
+    since = f", {begun:.4g} {at(first)}" if len(points) > 1 else ""
+    return f"{name} {now:.4g} {at(last)}{since}"
 
 
 def _round_up(value: float) -> float:

@@ -25,9 +25,14 @@ def base_url() -> str:
     return str(conf.get("api", "base_url", fallback="")).rstrip("/")
 
 
+def airflow_page(path: str) -> str:
+    """The path of what Airflow itself has, with the path that Airflow lies at."""
+    return f"{urlsplit(base_url()).path.rstrip('/')}{path}"
+
+
 def address(path: str) -> str:
     """The path of a page on Airflow's server, with the path that Airflow itself lies at."""
-    return f"{urlsplit(base_url()).path.rstrip('/')}{URL_PREFIX}{path}"
+    return airflow_page(f"{URL_PREFIX}{path}")
 
 
 class ValidationReportLink(BaseOperatorLink):

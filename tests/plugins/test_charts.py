@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from boxwright_airflow.charts import Point, bar_chart, epoch_chart, nice_ticks, time_chart
+from boxwright_airflow.charts import Point, bar_chart, epoch_chart, minute_chart, nice_ticks, time_chart
 
 DAY = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -46,6 +46,19 @@ def test_curves_over_epochs_leave_out_what_is_no_number() -> None:
     assert chart.words == "Loss: loss 1 after epoch 3, 2 after epoch 1"
     assert [tick.text for tick in chart.x_ticks] == ["1", "2", "3", "4", "5"]
     assert epoch_chart("Loss", {"loss": []}, 5) is None
+
+
+def test_curves_over_minutes_keep_their_ends_however_many_points_they_have() -> None:
+    halves = [(step / 2, 100.0 + step % 2) for step in range(1999)]
+    chart = minute_chart("Memory", {"processor": halves, "GPU": []})
+    assert chart is not None and [line.name for line in chart.lines] == ["processor"]
+    marks = chart.lines[0].marks
+    assert 150 < len(marks) <= 201
+    assert (marks[0].label, marks[-1].label) == ("processor 100 after 0 min", "processor 100 after 999 min")
+    assert [tick.text for tick in chart.x_ticks] == ["0", "500", "1000"]
+    young = minute_chart("Memory", {"processor": [(0.5, 2.0)]})
+    assert young is not None and [mark.x for mark in young.lines[0].marks] == [298]
+    assert minute_chart("Memory", {"processor": [], "GPU": [(1, float("nan"))]}) is None
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,20 @@ def test_a_server_that_does_not_answer_costs_one_warning(
         open_registry("http://127.0.0.1:9", quick=True).epochs("detector", "weekly")
 
 
+def test_what_a_training_takes_of_its_machine_becomes_curves(registry: Registry, mlflow: MlflowClient) -> None:
+    assert registry.usage("detector", "weekly") == {}
+    registry.begin_training("detector", "weekly", {})
+    for cpu, gpu in ((190.0, None), (150.0, 80.0)):
+        registry.log_progress("detector", "weekly", {"epoch": 1, "cpu_percent": cpu, "gpu_percent": gpu})
+    found = registry.usage("detector", "weekly")
+    assert {name: [value for _, value in sorted(points)] for name, points in found.items()} in (
+        {"cpu_percent": [190.0, 150.0], "gpu_percent": [80.0]},
+        {"cpu_percent": [150.0, 190.0], "gpu_percent": [80.0]},  # both within a second
+    )
+    assert all(0 <= seconds < 600 for points in found.values() for seconds, _ in points)
+    assert only_run(mlflow).data.metrics["machine/gpu_percent"] == 80.0
+
+
 def only_run(mlflow: MlflowClient) -> Any:
     (run,) = mlflow.search_runs([mlflow.get_experiment_by_name("detector").experiment_id])
     return run

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from boxwright.training.history import STARTUP, seconds_of_an_epoch
+from boxwright.training.step_progress import gpu_usage
 
 
 class Clock:
@@ -26,7 +27,7 @@ def clock():
 def make_log(clock):
     from boxwright.training.step_log import StepLog
 
-    return lambda report=None: StepLog(40, 3, 10, 2, report, clock)
+    return lambda report=None, **more: StepLog(40, 3, 10, 2, report, clock, **more)
 
 
 def _steps(log, clock, seconds, first_step=0):
@@ -71,6 +72,27 @@ def test_a_line_comes_each_half_minute_and_can_be_parsed(make_log, clock, caplog
     assert (values["loss"], values["classification_loss"]) == ("2.5", "0.5")
     assert (values["images_per_second"], values["seconds_left"]) == ("1.0", "48")
     assert float(values["cpu_percent"]) >= 0 and float(values["memory_mb"]) > 10
+    assert "gpu_percent" not in values
+
+
+def test_the_gpus_of_a_machine_are_in_the_line(make_log, clock, caplog, tmp_path, monkeypatch):
+    """A program in the place of NVIDIA's answers as that does on a machine with two GPUs."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho '90, 1000'\necho '70, 2500'\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    caplog.set_level(logging.INFO, "boxwright.training")
+    log = make_log(gpu_usage=gpu_usage)
+    log.on_epoch_begin(1)
+    _steps(log, clock, [40.0])
+    assert caplog.records[-1].getMessage().endswith(" gpu_percent=80 gpu_memory_mb=3500")
+    # One that fails, as where the driver is of another version, ends no training.
+    program.write_text("#!/bin/sh\necho 'Failed to initialize NVML: Driver/library version mismatch'\nexit 18\n")
+    _steps(log, clock, [40.0])
+    assert "gpu_percent" not in caplog.records[-1].getMessage()
+    program.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpu_usage() is None
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,11 @@ class MlflowRegistry:
         run = tracking.find_run(self._client, model_name, run_id)
         return training_state.read(run) if run else {}
 
+    def usage(self, model_name: str, run_id: str) -> dict[str, list[tuple[int, float]]]:
+        """See `Registry`."""
+        run = tracking.find_run(self._client, model_name, run_id)
+        return training_state.read_usage(self._client, run) if run else {}
+
     def ask_to_stop(self, model_name: str, run_id: str) -> None:
         """See `Registry`."""
         run = tracking.find_run(self._client, model_name, run_id)

@@ -24,6 +24,8 @@ ACCEPTED, AS_OF, ARCHIVE, SETTLED = (f"boxwright.{name}" for name in ("accepted"
 PARENT, RECIPE = "boxwright.parent", "boxwright.recipe"
 METRIC = "boxwright.metric."
 FORMATS = "boxwright.formats"
+# What a training takes of its machine: the curves beside those of its epochs.
+USAGE = ("cpu_percent", "gpu_percent", "memory_mb", "gpu_memory_mb")
 # Versions and models that a message lists.
 MAX_LISTED = 20
 
@@ -209,10 +211,16 @@ class Registry(Protocol):
         """Notes how a training ended."""
 
     def log_progress(self, model_name: str, run_id: str, progress: Mapping[str, Any]) -> None:
-        """Keeps where a training stands within an epoch, as JSON can hold it, in place of what was kept before."""
+        """Keeps where a training stands within an epoch, as JSON can hold it, in place of what was kept before.
+
+        What it has of the names of `USAGE` is kept as a point of a curve each.
+        """
 
     def training_progress(self, model_name: str, run_id: str) -> dict[str, Any]:
         """What `log_progress` kept, with `state` and `at`, in seconds since 1970; empty before a training began."""
+
+    def usage(self, model_name: str, run_id: str) -> dict[str, list[tuple[int, float]]]:
+        """The curves that `log_progress` kept: (seconds since the training first began, value) by name."""
 
     def ask_to_stop(self, model_name: str, run_id: str) -> None:
         """Asks a training to end after the epoch that is under way.

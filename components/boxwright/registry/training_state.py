@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from boxwright.registry.mlflow_client import FAILED, FINISHED, KILLED, RUNNING, MlflowClient, MlflowRun
-from boxwright.registry.port import RUN_ID, TrainingState
+from boxwright.registry.mlflow_client import FAILED, FINISHED, KILLED, RUNNING, Metric, MlflowClient, MlflowRun
+from boxwright.registry.port import RUN_ID, USAGE, TrainingState
 
 # A training gives a sign each half minute, but not while AP is measured on many images.
 SECONDS_OF_SILENCE = 15 * 60
 _STATE, _STOP = "boxwright.training", "boxwright.stop"
+_MACHINE = "machine/"
 _ASKED = "asked"
 _STATUS = {TrainingState.KILLED: KILLED, TrainingState.FAILED: FAILED}
 
@@ -32,8 +33,18 @@ def begin(client: MlflowClient, run: MlflowRun, parameters: Mapping[str, str]) -
 
 
 def note(client: MlflowClient, run: MlflowRun, progress: Mapping[str, Any]) -> None:
-    """Notes where a training stands."""
-    _write(client, run, TrainingState.RUNNING, progress)
+    """Notes where a training stands, and what it takes of its machine as a point of each of those curves."""
+    now = time.time_ns() // 1_000_000
+    seconds = max(0, now - run.started) // 1000
+    values = {name: float(value) for name in USAGE if (value := progress.get(name)) is not None}
+    points = [Metric(f"{_MACHINE}{name}", value, now, seconds) for name, value in values.items()]
+    _write(client, run, TrainingState.RUNNING, progress, points=points)
+
+
+def read_usage(client: MlflowClient, run: MlflowRun) -> dict[str, list[tuple[int, float]]]:
+    """The curves that `note` wrote: (seconds since the run began, value) by the names of `USAGE`."""
+    names = [name for name in USAGE if f"{_MACHINE}{name}" in run.metrics]
+    return {name: sorted(client.metric_history(run.run_id, f"{_MACHINE}{name}")) for name in names}
 
 
 def end(client: MlflowClient, run: MlflowRun, state: TrainingState) -> None:
@@ -93,6 +104,7 @@ def _write(
     progress: Mapping[str, Any],
     parameters: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
+    points: Sequence[Metric] = (),
 ) -> None:
     text = json.dumps({**progress, "state": state.value, "at": time.time()})
-    client.log(run.run_id, params=parameters, tags={**(tags or {}), _STATE: text})
+    client.log(run.run_id, points, params=parameters, tags={**(tags or {}), _STATE: text})

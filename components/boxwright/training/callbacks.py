@@ -224,5 +224,5 @@ class StopOnRequest(keras.callbacks.Callback):
         if epoch + 1 < self._epochs and not self.model.stop_training and self._is_asked():
             raise StoppedError(
                 f"stopped as asked after epoch {epoch + 1} of {self._epochs}, which is kept; `boxwright run --resume` "
-                "goes on from there, or in Airflow the cleared task"
+                'goes on from there, or "Go on" on the page of the run in Airflow'
             )

@@ -82,7 +82,7 @@ def precision_policy(hyperparameters: Hyperparameters, image_size: int) -> str:
 
     `image_size`: the model's input height and width in pixels.
     """
-    on_gpu = _has_gpu()
+    on_gpu = has_gpu()
     if not switched(hyperparameters.mixed_precision, on_gpu):
         return "float32"
     if on_gpu:
@@ -96,7 +96,7 @@ def precision_policy(hyperparameters: Hyperparameters, image_size: int) -> str:
 
 def uses_xla(hyperparameters: Hyperparameters) -> bool:
     """Whether XLA compiles the training step: on GPUs; on a CPU it is slower than the plain graph."""
-    return switched(hyperparameters.jit_compile, _has_gpu())
+    return switched(hyperparameters.jit_compile, has_gpu())
 
 
 def switched(switch: str, auto: bool) -> bool:
@@ -104,7 +104,8 @@ def switched(switch: str, auto: bool) -> bool:
     return auto if switch == "Auto" else switch == "True"
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
@@ -116,7 +117,7 @@ def keep_freed_memory() -> None:
     another C library does as it does.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None or _has_gpu():
+    if mallopt is None or has_gpu():
         return
     for parameter, value in _KEEPING:
         mallopt(parameter, value)
@@ -131,7 +132,7 @@ def check_memory(detector: Any, batch_size: int) -> None:
     Raises:
         TrainingError: with advice.
     """
-    if _has_gpu():
+    if has_gpu():
         return
     needed = batch_size * _values_an_image(detector) * tf.as_dtype(detector.compute_dtype).size
     there = available_memory()

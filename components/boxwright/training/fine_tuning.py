@@ -26,7 +26,7 @@ from boxwright.model import (
 from boxwright.training.history import Record, TrainingFacts, best_record, write_history
 from boxwright.training.mirroring import mirrors
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
-from boxwright.training.step_progress import StepProgress
+from boxwright.training.step_progress import StepProgress, gpu_usage
 
 log = logging.getLogger("boxwright.training")
 # XLA compiles anew for each shape.
@@ -200,14 +200,14 @@ def _fit(
     """Trains what is left to train, and leaves the weights that are handed on in the detector."""
     from boxwright.training.callbacks import EarlyStopping, EpochLog, StopOnRequest
     from boxwright.training.checkpoint import EpochCheckpoint
-    from boxwright.training.devices import is_alone, is_chief
+    from boxwright.training.devices import has_gpu, is_alone, is_chief
     from boxwright.training.input_clock import InputClock
     from boxwright.training.step_log import StepLog
 
     metric, clock, writes = hyperparameters.early_stopping_metric, InputClock(), is_chief()
     steps = StepLog(
         plan.images["training"], hyperparameters.epochs, plan.steps, plan.validation_steps,
-        watch.progress if writes else None,
+        watch.progress if writes else None, gpu_usage=gpu_usage if has_gpu() else lambda: None,
     )  # fmt: skip
     progress = EpochLog(
         plan.images["training"],

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from boxwright.training.pace import Pace
-from boxwright.training.step_progress import StepProgress, Usage
+from boxwright.training.step_progress import GpuUsage, StepProgress, Usage
 
 log = logging.getLogger("boxwright.training")
 SECONDS_BETWEEN_LINES = 30.0
@@ -26,6 +26,7 @@ class StepLog(keras.callbacks.Callback):
         validation_steps: of validation in an epoch.
         report: is handed what each line says.
         clock: gives seconds.
+        gpu_usage: what is taken of the machine's GPUs; None where it has none.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class StepLog(keras.callbacks.Callback):
         validation_steps: int,
         report: Callable[[StepProgress], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        gpu_usage: Callable[[], GpuUsage | None] = lambda: None,
     ) -> None:
         super().__init__()
+        self._gpu_usage = gpu_usage
         self._images, self._epochs = images, epochs
         self._steps, self._validation_steps = steps, validation_steps
         self._report, self._clock = report, clock
@@ -90,7 +93,7 @@ class StepLog(keras.callbacks.Callback):
 
     def _say(self, doing: Any, step: int, steps: int) -> None:
         self._said = self._clock()
-        pace = self._training.seconds
+        pace, gpu = self._training.seconds, self._gpu_usage()
         progress = StepProgress(
             doing=doing,
             epoch=self._epoch + 1,
@@ -102,6 +105,8 @@ class StepLog(keras.callbacks.Callback):
             seconds_left=self._seconds_left(doing, step),
             cpu_percent=self._usage.cpu_percent(),
             memory_mb=self._usage.memory_mb(),
+            gpu_percent=None if gpu is None else gpu.percent,
+            gpu_memory_mb=None if gpu is None else gpu.memory_mb,
         )
         log.info("%s", progress.line())
         if self._report:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
+import subprocess
 import time
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import psutil
 
 from boxwright.config import Frozen
+
+_QUERY = ("--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits")
+_SECONDS_FOR_AN_ANSWER = 10
+log = logging.getLogger("boxwright.training")
 
 
 class StepProgress(Frozen):
@@ -24,6 +31,8 @@ class StepProgress(Frozen):
         seconds_left: until the last epoch has ended, at the present pace; None before the second step.
         cpu_percent: of one core, so that 200 are two cores at work.
         memory_mb: that the process holds, in megabytes.
+        gpu_percent: of the time of all GPUs of the machine; None without a GPU.
+        gpu_memory_mb: that is taken on them, in megabytes; None without a GPU. TensorFlow takes nearly all at once.
     """
 
     doing: Literal["training", "validation"]
@@ -36,6 +45,8 @@ class StepProgress(Frozen):
     seconds_left: float | None
     cpu_percent: float
     memory_mb: float
+    gpu_percent: float | None = None
+    gpu_memory_mb: float | None = None
 
     def line(self) -> str:
         """One line of `name=value` pairs, those without a value left out."""
@@ -47,8 +58,38 @@ class StepProgress(Frozen):
             "seconds_left": _rounded(self.seconds_left, 0),
             "cpu_percent": _rounded(self.cpu_percent, 0),
             "memory_mb": _rounded(self.memory_mb, 0),
+            "gpu_percent": _rounded(self.gpu_percent, 0),
+            "gpu_memory_mb": _rounded(self.gpu_memory_mb, 0),
         }
         return " ".join(f"{name}={value}" for name, value in shown.items() if value is not None)
+
+
+class GpuUsage(NamedTuple):
+    """What is taken of the GPUs of a machine: percent of their time, and megabytes of their memory."""
+
+    percent: float
+    memory_mb: float
+
+
+def gpu_usage() -> GpuUsage | None:
+    """The mean use of the machine's GPUs and the sum of their memory that is taken, by NVIDIA's own program.
+
+    Returns:
+        None where that program is missing or does not say.
+    """
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            [program, *_QUERY], capture_output=True, text=True, timeout=_SECONDS_FOR_AN_ANSWER, check=True
+        )
+        rows = [[float(value) for value in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
+        percents, megabytes = zip(*rows, strict=True)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        log.debug("nvidia-smi does not say how the GPUs are used: %s", error)
+        return None
+    return GpuUsage(sum(percents) / len(rows), sum(megabytes))
 
 
 class Usage:

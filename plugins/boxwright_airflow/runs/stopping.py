@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -35,6 +36,7 @@ def router() -> APIRouter:
             raise HTTPException(409, str(error)) from None
         log.info("%s asked the training of run %s to stop", user, run_id)
         # See other: loading the page again must not repeat the change.
-        return RedirectResponse(request.scope.get("root_path", "") + request.url.path.rpartition("/")[0], 303)
+        here = f"/runs/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+        return RedirectResponse(request.scope.get("root_path", "") + here, 303)
 
     return routes

@@ -30,6 +30,7 @@ class Progress:
         problem: why there are none, where something is wrong.
         within: what the training last said from within an epoch, see `StepProgress`; empty before it has.
         stop_asked: whether somebody asked it to end after the epoch that is under way.
+        usage: what it takes of its machine, as (seconds, value) by name.
     """
 
     planned: int | None
@@ -37,6 +38,7 @@ class Progress:
     problem: str = ""
     within: dict[str, Any] = field(default_factory=dict)
     stop_asked: bool = False
+    usage: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
     @property
     def is_under_way(self) -> bool:
@@ -69,6 +71,10 @@ class Progress:
         """The value of the last epoch that has one."""
         return next((record[name] for record in reversed(self.records) if name in record), None)
 
+    def usage_curve(self, name: str) -> list[tuple[float, float]]:
+        """(minutes since the training first began, value) of one of the names of `usage`."""
+        return [(seconds / 60, value) for seconds, value in self.usage.get(name, ())]
+
     def curve(self, name: str) -> list[tuple[float, float]]:
         """(epoch from 1, value) of every epoch that has one."""
         return [(record["epoch"] + 1, record[name]) for record in self.records if name in record]
@@ -86,8 +92,7 @@ def progress_of(run: Run) -> Progress:
         return Progress(None, (), f"the run's settings are not valid: {error}")
     try:
         source = source_of(Settings.from_environment().tracking_uri)
-        records, within, stop_asked = source.read(config.model_name, run.run_id)
-        return Progress(planned, records, within=within, stop_asked=stop_asked)
+        return Progress(planned, **source.read(config.model_name, run.run_id))
     except BoxwrightError as error:
         return Progress(planned, (), str(error))
 
@@ -120,8 +125,8 @@ class Source:
         self._lock = threading.Lock()
         self._problem, self._silent_until = "", 0.0
 
-    def read(self, model_name: str, run_id: str) -> tuple[list[Record], dict[str, Any], bool]:
-        """`Registry.epochs`, `Registry.training_progress` and `Registry.is_stop_asked`.
+    def read(self, model_name: str, run_id: str) -> dict[str, Any]:
+        """What the registry knows of a training, by the names of `Progress`.
 
         Raises:
             StorageError: MLflow does not answer, or has not a moment ago.
@@ -131,11 +136,12 @@ class Source:
                 raise StorageError(self._problem)
             try:
                 registry, training = self._registry, (model_name, run_id)
-                return (
-                    registry.epochs(*training),
-                    registry.training_progress(*training),
-                    registry.is_stop_asked(*training),
-                )
+                return {
+                    "records": registry.epochs(*training),
+                    "within": registry.training_progress(*training),
+                    "stop_asked": registry.is_stop_asked(*training),
+                    "usage": registry.usage(*training),
+                }
             except StorageError as error:
                 self._problem, self._silent_until = str(error), time.monotonic() + _SECONDS_LEFT_ALONE
                 raise

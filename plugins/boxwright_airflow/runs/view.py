@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from boxwright.evaluation import REPORT_PAGE, worst_confusions
 from boxwright.pipeline import Leaves, find_node
-from boxwright_airflow.charts import LineChart, epoch_chart
+from boxwright_airflow.charts import LineChart, epoch_chart, minute_chart
+from boxwright_airflow.links import airflow_page
 from boxwright_airflow.results import Results
 from boxwright_airflow.runs.tasks import Run, Task, error_line
 from boxwright_airflow.runs.training import Progress, progress_of
@@ -20,7 +22,7 @@ _ENDED = ("success", "failed")
 _NO_AP = "No validation AP so far: the hyperparameter validation_ap_epochs says after how many epochs it is measured."
 _RUNNING = ("running", "deferred", "restarting", "awaiting_input")
 _WAITING = {
-    "queued": "The run is queued: it starts when an earlier run of this DAG has ended.",
+    "queued": "The run is queued: it starts in seconds, unless the DAG is paused or has as many active runs as it may.",
     "running": "The run has begun; its first task is waiting for a free slot.",
 }
 
@@ -40,6 +42,7 @@ class Training:
     Attributes:
         text: where it stands, in a sentence.
         done, planned: epochs, for a progress bar; `planned` is 0 where it is not known.
+        charts: curves of what is learnt, and of what that takes of the machine.
         problem: why there is nothing to see.
         hint: how to see more another time.
         under_way: whether it can be asked to stop.
@@ -67,6 +70,7 @@ def page_values(run: Run) -> dict[str, Any]:
         "steps": [(task, titles[task.task_id], _mark(task), _took(task)) for task in run.tasks.values()],
         "failed": failed,
         "error": error_line(run, failed) if failed else "",
+        "clearing": airflow_page(f"/api/v2/dags/{quote(run.dag_id, safe='')}/clearTaskInstances"),
         "training": _training(run),
         "validation": _validation(run),
         "gate": _gate(run),
@@ -112,15 +116,17 @@ def _training(run: Run) -> Training | None:
     planned = progress.planned or 0
     if progress.problem:
         return Training("", problem=progress.problem)
+    machine = tuple(chart for chart in _machine_charts(progress) if chart)
     if not progress.records:
         figures = () if task.is_over else tuple(_step_figures(progress))
-        return Training(_before_the_first(task, progress), planned=planned, figures=figures, **_end(task, progress))
+        text = _before_the_first(task, progress)
+        return Training(text, planned=planned, figures=figures, charts=machine, **_end(task, progress))
     return Training(
         _epochs(task, progress),
         progress.done,
         planned,
         tuple(_figures(task, progress)),
-        tuple(chart for chart in _charts(progress) if chart),
+        (*(chart for chart in _charts(progress) if chart), *machine),
         hint="" if progress.curve("AP") else _NO_AP,
         **_end(task, progress),
     )
@@ -146,7 +152,7 @@ def _epochs(task: Task, progress: Progress) -> str:
         early = " (it no longer improved)" if progress.planned and progress.done < progress.planned else ""
         return f"{progress.done}{of} epochs trained in {duration(task.seconds)}{early}."
     if task.is_over:
-        return f"Training ended with {progress.done}{of} epochs done; cleared, it goes on from there."
+        return f"Training ended with {progress.done}{of} epochs done; it can go on from there."
     if progress.planned and progress.done >= progress.planned:
         return f"All {progress.done} epochs are done; the model is being saved."
     return f"Epoch {progress.done + 1}{of} is under way{f' ({progress.step})' if progress.step else ''}."
@@ -176,6 +182,9 @@ def _step_figures(progress: Progress) -> list[Figure]:
             found.append(Figure(f"{name} of this epoch so far", f"{value:.3f}"))
         found.append(Figure("Processor, percent of one core", f"{progress.within['cpu_percent']:.0f}"))
         found.append(Figure("Memory, MB", f"{progress.within['memory_mb']:.0f}"))
+        if progress.within.get("gpu_percent") is not None:
+            found.append(Figure("GPU, percent", f"{progress.within['gpu_percent']:.0f}"))
+            found.append(Figure("Memory of the GPU, MB", f"{progress.within['gpu_memory_mb']:.0f}"))
     if progress.seconds_left is not None:
         found.append(Figure("Time left, about", duration(progress.seconds_left)))
     return found
@@ -188,6 +197,16 @@ def _charts(progress: Progress) -> list[LineChart | None]:
         epoch_chart("Loss", {"training": progress.curve("loss"), "validation": progress.curve("val_loss")}, epochs),
         epoch_chart("Validation AP", {name: progress.curve(name) for name in _METRICS}, epochs),
         epoch_chart("Named rightly, of boxes placed right", names, epochs),
+    ]
+
+
+def _machine_charts(progress: Progress) -> list[LineChart | None]:
+    def curves(processor: str, gpu: str) -> dict[str, list[tuple[float, float]]]:
+        return {"processor": progress.usage_curve(processor), "GPU": progress.usage_curve(gpu)}
+
+    return [
+        minute_chart("Processor and GPU, percent, by minute", curves("cpu_percent", "gpu_percent")),
+        minute_chart("Memory, MB, by minute", curves("memory_mb", "gpu_memory_mb")),
     ]
 
 

@@ -6,9 +6,12 @@ import html
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from boxwright.config import Gate, ValidationConfig
 from boxwright.dataset.validation.findings import Finding, Report
@@ -54,7 +57,7 @@ def epoch(number: int, **more: float) -> dict[str, float]:
 def test_a_queued_run_says_what_it_waits_for(make_run: Any, look: Any, tracking: str) -> None:
     make_run("queued", state="queued")
     page = look("queued")
-    assert "it starts when an earlier run of this DAG has ended" in words(page)
+    assert "it starts in seconds, unless the DAG is paused" in words(page)
     assert 'data-ended="no"' in page
     assert all("hidden" in section(page, name)[:80] for name in ("training", "evaluation", "gate", "validation"))
 
@@ -99,6 +102,12 @@ def test_an_epoch_under_way_shows_its_steps(make_run: Any, look: Any, tracking: 
     assert "Epoch 1 of 8 is under way (training, step 40 of 120)" in shown
     for figure in ("loss of this epoch so far 1.250", "Time left, about 10 min", "Memory, MB 1500"):
         assert figure in shown
+    curves = html.unescape(section(look("deep", "/live"), "training"))
+    assert re.search(r"Processor and GPU, percent.*: processor 190 after [\d.]+ min", curves)
+    assert re.search(r"Memory, MB.*: processor 1500 after [\d.]+ min", curves)
+    report.progress(said.model_dump() | {"gpu_percent": 97.0, "gpu_memory_mb": 80_000.0})
+    curves = section(look("deep", "/live"), "training")
+    assert "GPU 97 after" in curves and "GPU, percent 97 Memory of the GPU, MB 80000" in words(curves)
     # Of an epoch that has ended meanwhile it says nothing.
     report.epoch(epoch(0))
     assert "step 40" not in words(section(look("deep", "/live"), "training"))
@@ -131,7 +140,7 @@ def test_a_server_that_does_not_answer_is_left_alone_for_a_while() -> None:
     assert asked == ["patient"]
 
 
-def test_a_failed_run_shows_the_error_of_its_task(make_run: Any, look: Any, tracking: str) -> None:
+def test_a_failed_run_shows_the_error_of_its_task(make_run: Any, look: Any, visit: Any, tracking: str) -> None:
     run = make_run("failed")
     error = f"dataset: 1 bad record: training: annotations[3] of {HOSTILE}: box_outside"
     run.task("validate_annotations", "failed", report=True, error=error)
@@ -145,6 +154,10 @@ def test_a_failed_run_shows_the_error_of_its_task(make_run: Any, look: Any, trac
     report.write(run.output / "validation_report.json")
     page = look("failed")
     assert f"validate_annotations failed: {error}" in words(section(page, "state"))
+    assert "go-on" not in page  # a viewer may not
+    button = re.search(r'<button[^>]*id="go-on"[^>]*>', visit("editor").get(f"/runs/{DAG_ID}/failed").text)
+    assert button and f"/api/v2/dags/{DAG_ID}/clearTaskInstances" in button[0]
+    assert 'data-run="failed" data-task="validate_annotations"' in button[0]
     validation = words(section(page, "validation"))
     assert "1 bad record." in validation and f"{rule} 1 40 error" in validation and "training 12 40" in validation
     assert "test unread unread" in validation
@@ -199,21 +212,28 @@ def test_a_run_that_there_is_not(look: Any, training_dag: Any) -> None:
 
 
 def test_a_training_under_way_is_stopped_by_who_may(make_run: Any, look: Any, visit: Any, tracking: str) -> None:
-    make_run("long", model_id="tiny", model_name="watched", epochs=8).task("fine_tune", "running")
-    here, browser = f"/runs/{DAG_ID}/long", {"sec-fetch-site": "same-origin"}
-    editor, training = visit("editor"), TrainingRun("watched", "long", tracking)
+    name = "manual__2026-11-29T16:43:17.759558+00:00"
+    make_run(name, model_id="tiny", model_name="watched", epochs=8).task("fine_tune", "running")
+    here, browser = f"/runs/{DAG_ID}/{quote(name, safe='')}", {"sec-fetch-site": "same-origin"}
+    editor, training = visit("editor"), TrainingRun("watched", name, tracking)
     with training.under_way({}):
         assert 'id="to-stop"' in editor.get(here).text
-        assert 'id="to-stop"' not in look("long") and visit("viewer").get(f"{here}/stop").status_code == 403
+        assert (
+            'id="to-stop"' not in look(quote(name, safe="")) and visit("viewer").get(f"{here}/stop").status_code == 403
+        )
         page = editor.get(f"{here}/stop").text
-        assert "Clear its training task in Airflow, and it goes on after the last epoch" in words(page)
+        assert '"Go on" on its page goes on after the last epoch' in words(page)
         token = re.search(r'name="token" value="([^"]+)"', page)
         assert token and editor.post(f"{here}/stop", headers=browser).status_code == 403
         assert not training.should_stop()
         form = {"token": token[1]}
-        answer = editor.post(f"{here}/stop", data=form, headers=browser, follow_redirects=False)
+        # Below Airflow the path of a request begins with the place that the pages are mounted at.
+        airflow = FastAPI()
+        airflow.mount("/boxwright", editor.app)
+        mounted = TestClient(airflow, base_url=str(editor.base_url), cookies=editor.cookies, follow_redirects=False)
+        answer = mounted.post(f"/boxwright{here}/stop", data=form, headers=browser)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/boxwright{here}")
         assert training.should_stop()
-        assert "Asked to stop: it ends when this epoch is done" in words(look("long"))
+        assert "Asked to stop: it ends when this epoch is done" in words(look(quote(name, safe="")))
     answer = editor.post(f"{here}/stop", data=form, headers=browser)
     assert (answer.status_code, "its last word is &#39;trained&#39;" in answer.text) == (409, True)
