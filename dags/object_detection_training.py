@@ -4,6 +4,9 @@ It runs weekly over data intervals, or as the Airflow Variable `boxwright_schedu
 an event of the asset `object_detection_dataset` announces data; the event's extra may name `training`, `validation`,
 `test` and `annotations_file`. URIs may hold dates of the run, such as `{data_interval_end:%Y-%m-%d}`.
 
+The tab "Boxwright" of a run shows what it does. From there it can be started again with the same settings, each of
+which can be changed, its training can be stopped after an epoch, and a run that failed goes on from the step that did.
+
 Every step can be killed and repeated. Steps after the training run one after the other on purpose: ML Metadata's
 SQLite file has one writer. `training` and `output` come from the trigger form, and where that is empty (scheduled
 runs, backfills) from the Airflow Variables `boxwright_training_uri` and `boxwright_output_uri`. A run of the schedule

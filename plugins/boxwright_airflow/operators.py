@@ -173,9 +173,7 @@ def resolve_config(params: Mapping[str, Any], event: Mapping[str, Any] = Mapping
         AirflowFailException: a required param and its Variable are both empty.
         UsageError: a param is unknown or invalid.
     """
-    values = dict(params)
-    for name, value in event.items():
-        values[name] = value if values.get(name) in (None, "", RUN_DEFAULTS.get(name)) else values[name]
+    values = with_event(params, event)
     for name, variable in VARIABLES.items():
         values[name] = values.get(name) or Variable.get(variable, default=None)
         if not values[name]:
@@ -183,6 +181,12 @@ def resolve_config(params: Mapping[str, Any], event: Mapping[str, Any] = Mapping
                 f"param {name} is empty, and so is the Airflow Variable {variable}: fill in one of them"
             )
     return config_from_params(values)
+
+
+def with_event(params: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+    """The params, with what announced the run's data in place of those that are empty or as they come."""
+    unset = {name: (None, "", RUN_DEFAULTS.get(name)) for name in event}
+    return dict(params) | {name: value for name, value in event.items() if params.get(name) in unset[name]}
 
 
 def _model_event(run_id: str, registered: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ ASKED: dict[str, tuple[str, str, str, Any]] = {
     "pause the DAG": ("user", "PATCH", DAG, {"is_paused": "perhaps"}),
     "create a backfill": ("user", "POST", f"{API}/backfills", {"dag_id": DAG_ID}),
     "stop a training": ("user", "GET", f"{PAGES}/runs/{DAG_ID}/no-run/stop", None),
+    "start a run again": ("user", "GET", f"{PAGES}/runs/{DAG_ID}/no-run/again", None),
     "approve a model": (
         "user",
         "PATCH",

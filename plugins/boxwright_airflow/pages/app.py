@@ -23,6 +23,7 @@ ROUTERS = (
     "boxwright_airflow.pages.report",
     "boxwright_airflow.runs.page",
     "boxwright_airflow.runs.stopping",
+    "boxwright_airflow.runs.again",
     "boxwright_airflow.browsing.page",
     "boxwright_airflow.trial.page",
 )

@@ -10,7 +10,7 @@ from boxwright.pipeline import Leaves
 from boxwright.storage import join
 from boxwright_airflow.pages.render import page
 from boxwright_airflow.pages.report import stored_report
-from boxwright_airflow.pages.security import READ_LOGS, READ_RUN, READ_XCOM, MayChange
+from boxwright_airflow.pages.security import READ_LOGS, READ_RUN, READ_XCOM, MayChange, MayStart
 from boxwright_airflow.runs.tasks import Run, read_run
 from boxwright_airflow.runs.view import page_values
 from boxwright_airflow.training_tasks import in_order
@@ -24,9 +24,10 @@ def router() -> APIRouter:
     routes = APIRouter(prefix="/runs/{dag_id}/{run_id}", dependencies=GUARDS)
 
     @routes.get("")
-    def whole(request: Request, allowed: MayChange, dag_id: str, run_id: str) -> HTMLResponse:
+    def whole(request: Request, allowed: MayChange, may_start: MayStart, dag_id: str, run_id: str) -> HTMLResponse:
         """The page."""
-        return page(request, "run.html", allowed=allowed, **page_values(find_run(dag_id, run_id)))
+        values = page_values(find_run(dag_id, run_id))
+        return page(request, "run.html", allowed=allowed, may_start=may_start, **values)
 
     @routes.get("/live")
     def live(request: Request, allowed: MayChange, dag_id: str, run_id: str) -> HTMLResponse:
