@@ -94,12 +94,13 @@ def batch_inference_config(params: Mapping[str, Any]) -> BatchInferenceConfig:
 
 
 def _batch_inference_param(name: str) -> Param:
-    field = BatchInferenceConfig.model_fields[name]
-    default = None if field.is_required() else field.default
-    schema = _schema(BatchInferenceConfig, name)
-    section = "Data" if field.is_required() else "Model"
-    # What is required may be empty when the form opens, and is asked for when the run starts.
-    return _param(default, schema if default is not None else _nullable(schema), name, section, str(field.description))
+    field, schema = BatchInferenceConfig.model_fields[name], _schema(BatchInferenceConfig, name)
+    text = str(field.description)
+    if field.is_required():
+        # Without null the form marks it, and sends nothing while it is empty.
+        return _param("", schema, name, "Data", f"{text} Required.")
+    schema = schema if field.default is not None else _nullable(schema)
+    return _param(field.default, schema, name, "Model", text)
 
 
 def _run_param(name: str, section: str) -> Param:

@@ -88,6 +88,12 @@ def test_the_required_ones_are_marked_and_tell_their_variable() -> None:
         config_from_params(filled(output="s3://b/out"))
 
 
+def test_batch_inference_marks_what_it_cannot_do_without() -> None:
+    params = batch_inference_params()
+    marked = {name for name, param in params.items() if param.schema["type"] == "string" and param.value == ""}
+    assert marked == {"images", "output"}
+
+
 def test_what_a_variable_holds_is_not_required_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_OUTPUT_URI", "s3://b/runs")
     param = run_params()["output"]
