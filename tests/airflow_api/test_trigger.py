@@ -75,9 +75,10 @@ def test_a_mistake_is_told_before_anything_is_sent(airflow: type[Airflow], trigg
 
 
 def test_a_run_is_created_with_its_params(airflow: type[Airflow], trigger: Any) -> None:
-    code, printed, _ = trigger("--dataset", "s3://b/set", "--set", "epochs=2", "--run-id", "mine", "--json")
+    options = "--dataset s3://b/set --test s3://b/test --model-id tiny --model-name cells --set epochs=2".split()
+    code, printed, _ = trigger(*options, "--run-id", "mine", "--json")
     assert (code, json.loads(printed)) == (0, {"run_id": "mine", "status": "queued"})
-    conf = {"training": "s3://b/set", "epochs": 2}
+    conf = {"training": "s3://b/set", "test": "s3://b/test", "model_id": "tiny", "model_name": "cells", "epochs": 2}
     assert airflow.created == [{"dag_run_id": "mine", "logical_date": None, "conf": conf}]
 
 

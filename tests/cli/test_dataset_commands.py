@@ -64,6 +64,15 @@ def test_a_bad_one_is_told_line_by_line(boxwright: Any, tmp_path: Path) -> None:
     assert "box_without_area" in (tmp_path / "report" / "validation_report.html").read_text()
 
 
+def test_a_setting_has_the_name_that_runs_have(boxwright: Any, tmp_path: Path) -> None:
+    folder = broken(tmp_path / "set")
+    for name in ("validation_severities", "severities"):
+        code, printed, _ = boxwright("validate", folder, "--set", f"{name}=box_without_area=off")
+        assert "unknown_key" in printed and "box_without_area" not in printed
+    code, _, errors = boxwright("validate", folder, "--set", "validation_severity=box_without_area=off")
+    assert (code, "did you mean validation_severities?" in errors) == (2, True)
+
+
 def test_images_are_checked_on_demand(boxwright: Any, tmp_path: Path) -> None:
     folder = tinyset.write(tmp_path / "set")
     victim = next((folder / "images").iterdir())
@@ -124,7 +133,11 @@ def test_splits_below_a_bucket(boxwright: Any, tmp_path: Path, s3: Seaweed, name
         (["ftp://host/p"], 2, ["ftp:// is not supported"]),
         (["nowhere", "--bbox-format", "yolo"], 2, ["bbox_format='yolo'", "coco"]),
         (["nowhere", "--set", "small_box=3"], 2, ["small_box", "small_box_pixels"]),
-        (["nowhere", "--set", "severities=box_to_small=off"], 2, ["box_to_small is not a rule"]),
+        (
+            ["nowhere", "--set", "severities=box_to_small=off"],
+            2,
+            ["is not a rule (did you mean box_too_small?)"],
+        ),
     ],
 )
 def test_mistakes(boxwright: Any, s3: Seaweed, arguments: list[str], code: int, words: list[str]) -> None:

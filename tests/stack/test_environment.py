@@ -6,11 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from boxwright.config.settings import Settings
 from boxwright.errors import UsageError
 from boxwright.stack.environment import Stack, open_stack, require_checkout, stack_environment, write_files
 from boxwright.stack.ports import DEFAULTS
+from boxwright.stack.progress import addresses, show_addresses
 
 
 @pytest.fixture
@@ -70,6 +72,24 @@ def test_a_shell_can_source_the_env_file(stack: Stack) -> None:
     lines = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
     assert f"AWS_SECRET_ACCESS_KEY={stack.secrets['s3_secret_key']}" in lines
     assert f"BOXWRIGHT_HOME={stack.home}" in lines
+
+
+def test_a_shell_can_log_in_to_airflow_and_the_stacks_processes_are_not_told_how(stack: Stack) -> None:
+    lines = (stack.folder / "env").read_text().splitlines()
+    assert {f"BOXWRIGHT_AIRFLOW_URL={stack.airflow_url}", f"BOXWRIGHT_AIRFLOW_PASSWORD={stack.password}"} <= set(lines)
+    sourced = {"BOXWRIGHT_AIRFLOW_URL": stack.airflow_url, "BOXWRIGHT_AIRFLOW_PASSWORD": stack.password}
+    assert not sourced.keys() & stack_environment(stack, sourced).keys()
+
+
+def test_addresses_and_the_command_for_a_shell_are_whole_on_a_narrow_terminal(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_addresses(Console(width=40, force_terminal=True, color_system=None), stack)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert all(f"{one['address']}  " in line for one, line in zip(addresses(stack).values(), lines, strict=False))
+    assert lines[0].endswith(f"admin / {stack.password}")
+    assert lines[3].endswith(f": set -a; . {stack.folder / 'env'}; set +a")
 
 
 def test_a_stack_without_its_dags_is_refused_with_what_to_do(tmp_path: Path) -> None:

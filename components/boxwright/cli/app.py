@@ -8,11 +8,13 @@ not be processed, 7 a training was stopped as asked and can go on, 70 a bug of B
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import sys
 import traceback
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -35,7 +37,8 @@ from boxwright.cli import serving as serving_commands
 from boxwright.cli import stack as stack_commands
 from boxwright.cli import upload as upload_commands
 from boxwright.cli import weights as weights_commands
-from boxwright.cli.options import local_path
+from boxwright.cli.options import AsJson, local_path
+from boxwright.cli.tables import wide_console
 from boxwright.config import Settings
 from boxwright.errors import BUG_EXIT_CODE, BoxwrightError
 from boxwright.quiet import VERBOSE, is_verbose, quieten
@@ -102,11 +105,15 @@ def sample(
     ],
     images: Annotated[int, typer.Option(min=10, help="Number of images in all splits together.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the images.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Generates a sample dataset of three classes; equal seeds give equal datasets."""
     from boxwright.dataset.sample import generate_sample
 
     summary = generate_sample(out_dir, images=images, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary) | {"folder": str(out_dir)}))
+        return
     for split, count in summary.images.items():
         out.print(f"{out_dir / split}: {count} images, {summary.boxes[split]} boxes", soft_wrap=True)
     out.print(f"classes {', '.join(summary.classes)}")
@@ -117,12 +124,17 @@ def lineage(
     model: Annotated[
         str, typer.Argument(help="models:/NAME/VERSION, models:/NAME@ALIAS, or NAME for the newest version.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Prints the lineage of a model: dataset, examples, seed, model, metrics, version, and the same of its parents."""
     from boxwright.pipeline import trace
 
+    chain = trace(model, Settings.from_environment())
+    if as_json:
+        typer.echo(json.dumps([asdict(version) for version in chain]))
+        return
     tree = None
-    for step in trace(model, Settings.from_environment()):
+    for step in chain:
         branch = Tree(f"[bold]{step.reference}[/bold]  run {step.run_id}")
         for name, facts in step.facts.items():
             branch.add(f"[cyan]{name}[/cyan]  " + "  ".join(f"{key}={value}" for key, value in facts.items()))
@@ -131,8 +143,7 @@ def lineage(
         else:
             innermost.add("[bold]trained from[/bold]").add(branch)
             innermost = branch
-    # A tree is cut at the console's width; a pipe has none.
-    (out if out.is_terminal else Console(width=1000)).print(tree)
+    wide_console().print(tree)
 
 
 def _start_logging() -> None:

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from boxwright.cli.evaluation import AnnotationsFile, AsJson, Dataset
-from boxwright.cli.options import Calibration
+from boxwright.cli.evaluation import AnnotationsFile, Dataset
+from boxwright.cli.options import AsJson, Calibration
 from boxwright.config import ANNOTATIONS_FILE
 from boxwright.exporting import FORMATS
 

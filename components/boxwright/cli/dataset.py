@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from boxwright.cli.options import Report as ReportFolder
 from boxwright.cli.options import described, local_path
-from boxwright.config import ANNOTATIONS_FILE, ValidationConfig, parse_settings
+from boxwright.config import ANNOTATIONS_FILE, PREFIXES, ValidationConfig, flat_names, parse_settings, run_fields
 from boxwright.dataset.importing import (
     EXPORTS,
     FORMATS,
@@ -29,6 +29,7 @@ from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Ru
 from boxwright.errors import UsageError
 
 _SHOWN = 50
+_SECTION = "data_validation"
 
 out = Console()
 
@@ -39,7 +40,9 @@ def rules(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON lis
         typer.echo(json.dumps([_described(rule) for rule in RULES.values()]))
         return
     # A name that is cut cannot be copied into `severities`.
-    table = Table(Column("rule", no_wrap=True), "severity", "threshold", "what holds", box=None)
+    table = Table(
+        Column("rule", no_wrap=True), "severity", Column("threshold", overflow="fold"), "what holds", box=None
+    )
     for rule in RULES.values():
         threshold = "" if rule.threshold is None else f"{rule.threshold:g} ({rule.setting})"
         style = "red" if rule.severity == "error" else "yellow"
@@ -59,8 +62,8 @@ def validate(
     ],
     bbox_format: Annotated[str | None, typer.Option(help=described("bbox_format", ValidationConfig))] = None,
     on_invalid: Annotated[str | None, typer.Option(help=described("on_invalid", ValidationConfig))] = None,
-    annotations_name: Annotated[
-        str, typer.Option("--annotations-file", "--annotations-name", help=described("annotations_file"))
+    annotations_file: Annotated[
+        str, typer.Option("--annotations-file", help=described("annotations_file"))
     ] = ANNOTATIONS_FILE,
     image_size: Annotated[
         int | None, typer.Option(help="Height and width of the model's input in pixels, for rules about small boxes.")
@@ -70,7 +73,8 @@ def validate(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Threshold such as small_box_pixels=2, or severities=RULE=off; may be repeated.",
+            help="A run's setting of validation, such as validation_small_box_pixels=2 or "
+            "validation_severities=RULE=off; may be repeated.",
         ),
     ] = None,
     images: Annotated[
@@ -82,7 +86,7 @@ def validate(
     """Validates a dataset: annotations and file names, with --images also the images. Names every bad record."""
     from boxwright.api import examined, validation_config
 
-    config = validation_config(uri, annotations_name, image_size, _settings(settings, bbox_format, on_invalid))
+    config = validation_config(uri, annotations_file, image_size, _settings(settings, bbox_format, on_invalid))
     found = examined(config, report, images)
     if as_json:
         typer.echo(json.dumps(found.to_dict()))
@@ -188,8 +192,18 @@ def _say(line: str) -> None:
 
 
 def _settings(given: list[str] | None, bbox_format: str | None, on_invalid: str | None) -> dict[str, Any]:
+    """Settings of validation by the names of its record; in `given` they have those of a run, or these."""
+    fields = {flat: run_fields()[flat] for flat, (section, _) in flat_names().items() if section == _SECTION}
+    named = [
+        f"{PREFIXES[_SECTION]}{text}" if _name(text) in ValidationConfig.model_fields else text for text in given or []
+    ]
+    values = parse_settings(named, fields)
     options = {"bbox_format": bbox_format, "on_invalid": on_invalid}
-    return options | parse_settings(given or [], ValidationConfig.model_fields)
+    return options | {name.removeprefix(PREFIXES[_SECTION]): value for name, value in values.items()}
+
+
+def _name(setting: str) -> str:
+    return setting.partition("=")[0]
 
 
 def _show(report: Report) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from boxwright.cli.options import Report, described
+from boxwright.cli.options import AsJson, Report, described
+from boxwright.cli.tables import table, wide_console
 from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig
 from boxwright.errors import DataError
 
@@ -25,7 +25,6 @@ _AT_THRESHOLD = ("precision", "recall", "F1")
 Dataset = Annotated[
     str, typer.Option(help="Folder or s3:// prefix of a dataset, or of a folder whose sub-folders are its splits.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 AnnotationsFile = Annotated[str, typer.Option(help=described("annotations_file"))]
 Voc = Annotated[bool, typer.Option("--voc", help=described("voc", EvaluationConfig))]
 
@@ -45,8 +44,8 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(summary.to_dict()))
         return
-    _console().print(_metrics_table(summary))
-    _console().print(_class_table(summary))
+    wide_console().print(_metrics_table(summary))
+    wide_console().print(_class_table(summary))
     _say_confusions(summary)
     _say_report(report)
 
@@ -69,7 +68,7 @@ def compare(
     if as_json:
         typer.echo(json.dumps(summary.to_dict()))
         return
-    console = _console()
+    console = wide_console()
     for letter, model in (("A", model_a), ("B", model_b)):
         console.print(f"{letter}: {model}", soft_wrap=True, markup=False)
     console.print(_comparison_table(summary.comparison))
@@ -77,23 +76,23 @@ def compare(
 
 
 def _metrics_table(summary: EvaluationSummary) -> Table:
-    table = Table("metric", "value")
+    rows = table("metric", "value")
     for name in (*_SHOWN, *_AT_THRESHOLD):
         if name in summary.metrics:
-            table.add_row(name, _number(summary.metrics[name]))
-    table.add_row("threshold", _number(summary.threshold))
-    table.add_row("images, boxes", f"{summary.metrics['images']:,}, {summary.metrics['boxes']:,}")
+            rows.add_row(name, _number(summary.metrics[name]))
+    rows.add_row("threshold", _number(summary.threshold))
+    rows.add_row("images, boxes", f"{summary.metrics['images']:,}, {summary.metrics['boxes']:,}")
     if summary.speed:
-        table.add_row("ms an image at batch 1", f"{summary.speed.latency_ms:.1f}")
-    return table
+        rows.add_row("ms an image at batch 1", f"{summary.speed.latency_ms:.1f}")
+    return rows
 
 
 def _class_table(summary: EvaluationSummary) -> Table:
     names = ("AP", "AP50", "AP75", *_AT_THRESHOLD)
-    table = Table("class", "boxes", *names)
+    rows = table("class", "boxes", *names)
     for name, metrics in summary.per_class.items():
-        table.add_row(escape(name), f"{metrics.boxes:,}", *(_number(getattr(metrics, key)) for key in names))
-    return table
+        rows.add_row(escape(name), f"{metrics.boxes:,}", *(_number(getattr(metrics, key)) for key in names))
+    return rows
 
 
 def _say_confusions(summary: EvaluationSummary) -> None:
@@ -104,25 +103,25 @@ def _say_confusions(summary: EvaluationSummary) -> None:
     if confusions := worst_confusions(summary.told_apart):
         lines.append(f"taken for each other: {', '.join(map(str, confusions))} of the boxes that are placed right")
     for line in lines:
-        _console().print(line, soft_wrap=True, markup=False)
+        wide_console().print(line, soft_wrap=True, markup=False)
 
 
 def _comparison_table(comparison: Comparison) -> Table:
-    table = Table("metric", "A", "B", "B - A", "95 % interval", "B ahead in")
+    rows = table("metric", "A", "B", "B - A", "95 % interval", "B ahead in")
     for name, found in comparison.metrics.items():
         interval = "-" if found.low is None else f"{found.low:+.4f} to {found.high:+.4f}"
         ahead = "-" if found.better is None else f"{found.better:.0%}"
-        table.add_row(
+        rows.add_row(
             name, _number(found.champion), _number(found.candidate), _signed(found.difference), interval, ahead
         )
     for name, found in comparison.per_class.items():
-        table.add_row(
+        rows.add_row(
             f"AP of {escape(name)}",
             _number(found.champion),
             _number(found.candidate),
             _signed(found.difference),
         )
-    return table
+    return rows
 
 
 def _number(value: float | None) -> str:
@@ -135,10 +134,4 @@ def _signed(value: float | None) -> str:
 
 def _say_report(report: Path | None) -> None:
     if report:
-        _console().print(f"report {report / 'report.html'}", soft_wrap=True, markup=False)
-
-
-def _console() -> Console:
-    console = Console()
-    # A table is cut at the console's width; a pipe has none.
-    return console if console.is_terminal else Console(width=200)
+        wide_console().print(f"report {report / 'report.html'}", soft_wrap=True, markup=False)

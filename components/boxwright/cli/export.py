@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import Calibration, local_path
+from boxwright.cli.options import AsJson, Calibration, local_path
 from boxwright.exporting import FORMATS, check_calibration, export_model, format_named, size_of
 from boxwright.exporting import Calibration as Images
 
@@ -37,6 +38,7 @@ def export(
         ),
     ] = None,
     calibration: Calibration = None,
+    as_json: AsJson = False,
 ) -> None:
     """Writes a model in formats that run without TensorFlow and without Boxwright, each checked by numbers."""
     from boxwright.registry import open_model, resolve_model
@@ -54,6 +56,11 @@ def export(
             target = output / f"{kind.name}-{chosen}"
             facts = export_model(folder, target, kind.name, chosen, source.reference, images)
             size = size_of(target) / 1e6
+            if as_json:
+                typer.echo(
+                    json.dumps({"folder": str(target), "size_mb": round(size, 3), **facts.model_dump(mode="json")})
+                )
+                continue
             out.print(
                 f"{target}: {size:.1f} MB, scores differ by at most {facts.differences.scores:.2g} and boxes by "
                 f"{facts.differences.boxes:.2g} of the input on {facts.differences.pictures} pictures",

@@ -6,11 +6,10 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
 from boxwright import api
 from boxwright.cli.options import described
+from boxwright.cli.tables import table, wide_console
 
 
 def models(
@@ -22,17 +21,13 @@ def models(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    # An id is there to be copied: wrapped where there is no room, never cut.
-    first = Column("model_id", overflow="fold")
-    table = Table(first, "family", "input", "parameters", "COCO AP", "weights to start from", "own defaults")
+    found = table("model_id", "family", "input", "parameters", "COCO AP", "weights to start from", "own defaults")
     for row in rows:
         millions = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else ""
         defaults = ", ".join(f"{name}={value}" for name, value in row["defaults"].items())
         size, accuracy = str(row["image_size"]), str(row["coco_ap"] or "")
-        table.add_row(row["model_id"], row["family"], size, millions, accuracy, _weights_text(row), defaults)
-    console = Console()
-    # A table is cut at the console's width; a pipe has none.
-    (console if console.is_terminal else Console(width=240)).print(table)
+        found.add_row(row["model_id"], row["family"], size, millions, accuracy, _weights_text(row), defaults)
+    wide_console().print(found)
 
 
 def _weights_text(row: dict[str, Any]) -> str:

@@ -39,6 +39,7 @@ Calibration = Annotated[
         parser=local_path, metavar="FOLDER", help="Images that int8 is calibrated on, 100 of those that it will see."
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunSettings = Annotated[
     list[str] | None,
     typer.Option(

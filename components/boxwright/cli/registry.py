@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from boxwright.cli.tables import show_rows, table, wide_console
 from boxwright.config import CHAMPION
 from boxwright.errors import UsageError
 
@@ -34,9 +33,9 @@ def list_versions(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table("version", "alias", "accepted", "as of", "AP", "AP50", "parent", "dataset", "run")
+    found = table("version", "alias", "accepted", "as of", "AP", "AP50", "parent", "dataset", "run")
     for row in rows:
-        table.add_row(
+        found.add_row(
             row["reference"],
             ", ".join(row["aliases"]),
             "yes" if row["accepted"] else "[red]no[/red]",
@@ -47,7 +46,10 @@ def list_versions(
             row["fingerprint"][:12],
             escape(row["run_id"]),
         )
-    _console().print(table if rows else "no versions")
+    if rows:
+        show_rows(found)
+    else:
+        typer.echo("no versions")
 
 
 @app.command()
@@ -61,10 +63,10 @@ def show(
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    table = Table(show_header=False, box=None)
+    shown = table("name", "value", show_header=False, box=None)
     for name, value in facts.items():
-        table.add_row(f"[cyan]{name.replace('_', ' ')}[/cyan]", escape(_shown(value)))
-    _console().print(table)
+        shown.add_row(f"[cyan]{name.replace('_', ' ')}[/cyan]", escape(_shown(value)))
+    wide_console().print(shown)
 
 
 @app.command()
@@ -95,12 +97,6 @@ def _registry() -> Registry:
     from boxwright.registry import open_registry
 
     return open_registry()
-
-
-def _console() -> Console:
-    # A table is cut at the console's width; a pipe has none.
-    console = Console()
-    return console if console.is_terminal else Console(width=250)
 
 
 def _rows(registry: Registry, name: str) -> list[dict[str, Any]]:
@@ -151,9 +147,9 @@ def _moved(champion: Version, before: Version | None, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(facts))
     elif before and before.version == champion.version:
-        _console().print(f"{champion.reference} is the champion already")
+        typer.echo(f"{champion.reference} is the champion already")
     else:
-        _console().print(f"champion is {champion.reference}, before it was {facts['before'] or 'none'}")
+        typer.echo(f"champion is {champion.reference}, before it was {facts['before'] or 'none'}")
 
 
 def _number(value: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import RunSettings, described
+from boxwright.cli.options import AsJson, RunSettings, described
 from boxwright.cli.signals import end_on_sigterm
 from boxwright.config import RunConfig, nest_settings, parse_config, parse_settings, run_fields
 from boxwright.errors import UsageError
@@ -39,7 +39,7 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that stopped, with the settings that it began with.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Runs the whole training pipeline without Airflow, from validation to registration.
 
@@ -64,12 +64,14 @@ def run(
         raise UsageError(f"expected options, got {stopped!a}; a run that stopped goes on with `--resume {stopped}`")
     _check_alone(resume, options | {"settings": settings, "run_id": run_id})
 
+    from boxwright.model import model_spec
     from boxwright.pipeline import find_run, run_pipeline, running, start_run
 
     if resume:
         local = find_run(stopped)
     else:
         config = parse_config(nest_settings(options | parse_settings(settings or [], run_fields())))
+        model_spec(config.model_id)  # a run that cannot begin is none to go on with
         local = start_run(config, run_id)
     name = local.run.run_id
     log.info("run %s; if it is killed, `boxwright run --resume %s` goes on with it", name, name)
@@ -94,7 +96,7 @@ def stop(
 ) -> None:
     """Asks a training to end after the epoch that is under way, with all that it has learnt kept.
 
-    `boxwright run --resume RUN` goes on with it, or in Airflow the cleared task `fine_tune`.
+    `boxwright run --resume RUN` goes on with it, or in Airflow "Go on from this step" on the page of the run.
     """
     from boxwright.registry import open_registry
 

@@ -30,7 +30,9 @@ _MODEL_HELP = described("model", BatchInferenceConfig)
 _log = logging.getLogger("boxwright")
 out = Console()
 
-Model = Annotated[str, typer.Option(help=_MODEL_HELP)]
+# A default is cut where the help is narrow; words are wrapped.
+_DEFAULT_MODEL = BatchInferenceConfig.model_fields["model"].default
+Model = Annotated[str, typer.Option(help=f"{_MODEL_HELP} If unset, {_DEFAULT_MODEL}.", show_default=False)]
 Trust = Annotated[bool, typer.Option("--trust-saved-model", help=described("trust_saved_model", ServingConfig))]
 
 RuntimeOption = Annotated[str, typer.Option("--runtime", metavar="RUNTIME", help=described("runtime", ServingConfig))]
@@ -39,7 +41,7 @@ Threads = Annotated[int, typer.Option(help=described("threads", ServingConfig))]
 
 def predict(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files, folders and s3:// prefixes.")],
-    model: Model = BatchInferenceConfig.model_fields["model"].default,
+    model: Model = _DEFAULT_MODEL,
     threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Minimum score of a detection; if unset, the model's own threshold."),
@@ -123,7 +125,7 @@ def _with_progress(looked: Iterator[Looked], total: int) -> Iterator[Looked]:
 
 
 def serve(
-    model: Model = BatchInferenceConfig.model_fields["model"].default,
+    model: Model = _DEFAULT_MODEL,
     host: Annotated[str, typer.Option(help=described("host", ServingConfig))] = _SERVING["host"].default,
     port: Annotated[int, typer.Option(help=described("port", ServingConfig))] = _SERVING["port"].default,
     follow: Annotated[bool, typer.Option("--follow", help=described("follow", ServingConfig))] = False,

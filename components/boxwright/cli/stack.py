@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import RunSettings
+from boxwright.cli.options import AsJson, RunSettings, described
 from boxwright.config import Settings, parse_settings, run_fields
 from boxwright.errors import StorageError
 
@@ -19,6 +19,7 @@ def up(
     free_ports: Annotated[
         bool, typer.Option("--free-ports", help="Use free ports instead of the configured ones.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Starts S3, MLflow and Airflow on this machine and keeps them running; what runs well is left alone."""
     from boxwright.stack import manager, notice, place_sample, progress
@@ -26,7 +27,10 @@ def up(
     settings, errors = Settings.from_environment(), Console(stderr=True)
     stack, _ = manager.up(settings, free_ports=free_ports, on_ready=progress.ready_line(errors))
     sample = place_sample(settings, stack, lambda uri: errors.print(f"uploading a sample to {uri}", soft_wrap=True))
-    Console().print(progress.addresses(stack), soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(progress.addresses(stack)))
+    else:
+        progress.show_addresses(Console(), stack)
     errors.print(f"a dataset to begin with: {sample}/training", soft_wrap=True)
     if line := notice(stack.folder):
         errors.print(line, soft_wrap=True)
@@ -41,7 +45,7 @@ def down() -> None:
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the states as one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Shows what one can expect of each service of the local stack; exit code 4 unless all are ready."""
     from boxwright.stack import manager, progress
@@ -71,6 +75,8 @@ def demo(
         int | None, typer.Option(min=10, help="Number of images of the sample, in all splits together.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
+    model_id: Annotated[str | None, typer.Option(help=described("model_id"))] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Trains a detector end to end in Airflow: starts the stack, runs the DAG, shows the result, stops the stack."""
     from boxwright.stack import demo as demo_module
@@ -78,8 +84,13 @@ def demo(
 
     # A request to end takes the same way out as Ctrl-C, which stops what was started.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    console = Console()
-    result = demo_module.run_demo(Settings.from_environment(), console, dataset, images or demo_module.IMAGES, epochs)
+    console = Console(stderr=as_json)
+    size = images or demo_module.IMAGES
+    result = demo_module.run_demo(Settings.from_environment(), console, dataset, size, epochs, model_id)
+    if as_json:
+        shown = {"version": result.version, "picture": str(result.picture), **result.facts.model_dump(mode="json")}
+        typer.echo(json.dumps(shown))
+        return
     facts, ap50 = result.facts, {name: one.AP50 for name, one in result.facts.per_class.items()}
     console.print(progress.metrics(f"{facts.model_name} version {result.version}", facts.split, facts.metrics, ap50))
     console.print(f"test images with predicted boxes: {result.picture}", soft_wrap=True)
@@ -89,18 +100,32 @@ def trigger(
     dataset: Annotated[
         str | None, typer.Option(help="Training dataset; if unset, the Airflow Variable boxwright_training_uri.")
     ] = None,
+    validation: Annotated[str | None, typer.Option(help=described("validation"))] = None,
+    test: Annotated[str | None, typer.Option(help=described("test"))] = None,
+    annotations_file: Annotated[str | None, typer.Option(help=described("annotations_file"))] = None,
+    model_id: Annotated[str | None, typer.Option(help=described("model_id"))] = None,
+    model_name: Annotated[str | None, typer.Option(help=described("model_name"))] = None,
     settings: RunSettings = None,
     run_id: Annotated[str | None, typer.Option(help="Id of the run; if unset, a new one.")] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the run until it ends; the exit code is that of its result.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Starts a run of the training DAG: locally, or in the Airflow of BOXWRIGHT_AIRFLOW_URL, _USER and _PASSWORD."""
     from boxwright.airflow_api import trigger as work
     from boxwright.stack import connect, outcome, progress
 
-    params = ({"training": dataset} if dataset else {}) | parse_settings(settings or [], run_fields())
+    options = {
+        "training": dataset,
+        "validation": validation,
+        "test": test,
+        "annotations_file": annotations_file,
+        "model_id": model_id,
+        "model_name": model_name,
+    }
+    given = {name: value for name, value in options.items() if value}
+    params = given | parse_settings(settings or [], run_fields())
     client = connect(Settings.from_environment())
     result = {"run_id": work.start(client, params, run_id), "status": "queued"}
     errors = Console(stderr=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import local_path
+from boxwright.cli.options import AsJson, local_path
 from boxwright.cli.progress import shown
 from boxwright.config import Settings
 from boxwright.errors import UsageError
@@ -29,6 +31,7 @@ def upload(
         str | None,
         typer.Argument(metavar="[URI]", help="s3:// prefix; unset: datasets/ in the local stack's bucket."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Uploads a dataset, verified; the same command goes on where it was stopped. Hidden files stay behind."""
     from boxwright.stack import default_uri, files_of, reaching, upload_dataset
@@ -38,8 +41,12 @@ def upload(
         raise UsageError(f"{target}: expected an s3:// prefix; on this machine a folder is used where it lies")
     with reaching(target, Settings.from_environment()), shown("files") as tell:
         stats = upload_dataset(folder, target, tell)
+    hidden = files_of(folder)[1]
+    if as_json:
+        typer.echo(json.dumps({"uri": target, **asdict(stats), "hidden": hidden}))
+        return
     out.print(f"{target}: {stats.sent} files sent, {stats.there} were there", soft_wrap=True, markup=False)
-    _name(files_of(folder)[1], "hidden files stayed behind; give those of the dataset names without a dot")
+    _name(hidden, "hidden files stayed behind; give those of the dataset names without a dot")
     _name(stats.others, f"files are there that {folder} does not have; remove them, or upload to a new prefix")
 
 

@@ -9,14 +9,14 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from boxwright.cli.options import described
+from boxwright.cli.options import AsJson, described
+from boxwright.cli.tables import show_rows, table
 from boxwright.errors import DataError, StorageError, UsageError
 from boxwright.model import MODELS, ModelSpec, model_spec
 from boxwright.model.weights import WeightsManifest, find_manifest, put, sha256_of, store_uri, verify
@@ -79,9 +79,7 @@ def pull(
 
 
 @app.command("list")
-def list_weights(
-    weights_uri: WeightsUri = None, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False
-) -> None:
+def list_weights(weights_uri: WeightsUri = None, as_json: AsJson = False) -> None:
     """Lists the models whose weights come from the store, and whether the store has them."""
     rows = [(spec, find_manifest(store_uri(weights_uri, spec.model_id))) for spec in _stored_specs()]
     if as_json:
@@ -89,40 +87,40 @@ def list_weights(
             json.dumps([{"model_id": spec.model_id, "weights": found and found.model_dump()} for spec, found in rows])
         )
         return
-    table = Table("model_id", "archive", "COCO AP", "in the store", box=None)
-    # A table is cut at the console's width; a pipe has none.
-    console = out if out.is_terminal else Console(width=220)
+    found_here = table("model_id", "archive", "COCO AP", "in the store", box=None)
     for spec, found in rows:
         assert spec.weights is not None
         size = f"{sum(file.size for file in found.files) / 1e6:.0f} MB" if found else "no"
-        table.add_row(spec.model_id, spec.weights.name, f"{spec.coco_ap}", size)
-    console.print(table)
+        found_here.add_row(spec.model_id, spec.weights.name, f"{spec.coco_ap}", size)
+    show_rows(found_here)
 
 
 @app.command("verify")
 def verify_weights(
     model_id: Annotated[str | None, typer.Argument(help="Model id; if unset, all models in the store.")] = None,
     weights_uri: WeightsUri = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compares the stored files with the SHA-256 digests of their import."""
     specs = [_stored_spec(model_id)] if model_id else _stored_specs()
-    checked, broken = 0, []
+    intact, broken = list[dict[str, Any]](), []
     for spec in specs:
         uri = store_uri(weights_uri, spec.model_id)
         try:
             if manifest := find_manifest(uri):
                 verify(uri, manifest)
-                checked += 1
-                out.print(
-                    f"{spec.model_id}: intact, {manifest.variables} variables of {manifest.origin}", soft_wrap=True
-                )
+                intact.append({"model_id": spec.model_id, "variables": manifest.variables, "origin": manifest.origin})
             elif model_id:
                 raise DataError(f"{uri} holds no weights")
         except DataError as error:
             broken.append(str(error))
+    if as_json:
+        typer.echo(json.dumps({"intact": intact, "broken": broken}))
+    for one in intact if not as_json else ():
+        out.print("{model_id}: intact, {variables} variables of {origin}".format(**one), soft_wrap=True)
     if broken:
         raise DataError("; ".join(broken))
-    if not checked:
+    if not intact and not as_json:
         out.print("the store is empty")
 
 

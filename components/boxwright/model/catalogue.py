@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from boxwright.config import Hyperparameters, RunConfig
-from boxwright.errors import UsageError
+from boxwright.errors import UsageError, did_you_mean
 from boxwright.model import coco
 from boxwright.model.dfine import architecture as dfine_architecture
 from boxwright.model.zoo import PUBLISHED, PublishedModel
@@ -241,7 +241,9 @@ def model_spec(model_id: str) -> ModelSpec:
         UsageError: listing the ids there are.
     """
     if model_id not in MODELS:
-        raise UsageError(f"model_id {model_id!r} is unknown; valid are {', '.join(MODELS)}")
+        raise UsageError(
+            f"model_id {model_id!r} is unknown{did_you_mean(model_id, MODELS)}; valid are {', '.join(MODELS)}"
+        )
     return MODELS[model_id]
 
 

@@ -8,10 +8,7 @@ from boxwright.airflow_api import AirflowClient
 from boxwright.config import Settings
 from boxwright.errors import UsageError
 from boxwright.stack import manager
-from boxwright.stack.environment import find_stack
-
-# Where Airflow is; the local stack where the first is unset.
-URL, USER, PASSWORD = (f"BOXWRIGHT_AIRFLOW_{name}" for name in ("URL", "USER", "PASSWORD"))
+from boxwright.stack.environment import PASSWORD, URL, USER, find_stack
 
 
 def connect(settings: Settings) -> AirflowClient:

@@ -46,7 +46,12 @@ class DemoResult:
 
 
 def run_demo(
-    settings: Settings, console: Console, dataset: str | None = None, images: int = IMAGES, epochs: int | None = None
+    settings: Settings,
+    console: Console,
+    dataset: str | None = None,
+    images: int = IMAGES,
+    epochs: int | None = None,
+    model_id: str | None = None,
 ) -> DemoResult:
     """Starts the stack, trains on a dataset through Airflow, shows it, stops the stack unless it ran before.
 
@@ -57,6 +62,7 @@ def run_demo(
             and test are the splits; without them the dataset is the training images.
         images: size of the sample.
         epochs: passes over the training images; if unset `EPOCHS` for the sample, the model's own for a dataset.
+        model_id: what is trained; the default of runs if unset.
 
     Returns:
         The metrics, the registered version and the picture.
@@ -73,6 +79,7 @@ def run_demo(
         conf |= {"output": RESULTS, "model_name": "sample" if dataset is None else "detector"}
         chosen = epochs or (EPOCHS if dataset is None else None)
         conf |= {"epochs": chosen} if chosen else {}
+        conf |= {"model_id": model_id} if model_id else {}
         return _collect(settings, _train(client, console, run_id, conf))
 
 

@@ -23,10 +23,15 @@ RESULTS = f"s3://{BUCKET}/runs"
 # A dataset to begin with, which `boxwright.stack.sample` draws.
 SAMPLE_IMAGES = 200
 ADMIN = "admin"
+# Where the Airflow is that commands talk to; the local stack where the first is unset.
+URL, USER, PASSWORD = (f"BOXWRIGHT_AIRFLOW_{name}" for name in ("URL", "USER", "PASSWORD"))
 MLFLOW_AUTH = "mlflow-auth.ini"
 REGION = "us-east-1"
 # A person's own AWS set-up must not win over the local S3, nor an Airflow or MLflow of theirs over ours.
 DROPPED = (
+    URL,
+    USER,
+    PASSWORD,
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_SESSION_TOKEN",
@@ -220,7 +225,7 @@ def write_files(stack: Stack) -> None:
 
     `s3.json` holds the identity SeaweedFS knows, `security.toml` the keys with which its parts know each other,
     `mlflow-auth.ini` and `airflow-passwords.json` the log-ins, and `env` what a shell sources
-    (`set -a; . var/stack/env`) to use the stack without Airflow.
+    (`set -a; . var/stack/env`) to use the stack, log-in included.
     """
     stack.airflow_home.mkdir(parents=True, exist_ok=True)
     identity = {
@@ -233,5 +238,6 @@ def write_files(stack: Stack) -> None:
     users = stack.folder / "mlflow-users.sqlite"
     write_mlflow_keys(stack.folder / MLFLOW_AUTH, users, ADMIN, stack.secrets["mlflow_password"])
     write_private(stack.folder / "airflow-passwords.json", json.dumps({ADMIN: stack.password}))
-    lines = [f"{name}={shlex.quote(value)}" for name, value in added_environment(stack).items()]
+    of_a_shell = added_environment(stack) | {URL: stack.airflow_url, USER: ADMIN, PASSWORD: stack.password}
+    lines = [f"{name}={shlex.quote(value)}" for name, value in of_a_shell.items()]
     write_private(stack.folder / "env", "\n".join(lines) + "\n")

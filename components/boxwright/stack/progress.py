@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -31,13 +32,24 @@ def ready_line(console: Console) -> Callable[[str, float], None]:
     return lambda name, seconds: console.print(f"{name} ready after {seconds:.0f} s")
 
 
-def addresses(stack: Stack) -> Table:
-    """The addresses of the stack, and its log-in."""
-    table = Table("service", "address", "log-in")
-    table.add_row("Airflow", stack.airflow_url, f"{ADMIN} / {stack.password}")
-    table.add_row("MLflow", stack.mlflow_url, f"{ADMIN} / {stack.secrets['mlflow_password']}")
-    table.add_row("S3", f"{stack.s3_url}, s3://{BUCKET}", f"set -a; . {stack.folder / 'env'}; set +a")
-    return table
+def addresses(stack: Stack) -> dict[str, dict[str, str]]:
+    """The addresses of the stack's services by name, with their log-ins."""
+    return {
+        "Airflow": {"address": stack.airflow_url, "user": ADMIN, "password": stack.password},
+        "MLflow": {"address": stack.mlflow_url, "user": ADMIN, "password": stack.secrets["mlflow_password"]},
+        "S3": {"address": stack.s3_url, "bucket": f"s3://{BUCKET}", "variables": str(stack.folder / "env")},
+    }
+
+
+def show_addresses(console: Console, stack: Stack) -> None:
+    """Prints the addresses and log-ins, a line each, and the command that tells a shell of S3 and MLflow."""
+    for name, service in addresses(stack).items():
+        more = f"{service['user']} / {service['password']}" if "user" in service else service["bucket"]
+        console.print(f"[bold]{name:7}[/bold]  {service['address']}  {escape(more)}", soft_wrap=True, highlight=False)
+    command = f"set -a; . {shlex.quote(str(stack.folder / 'env'))}; set +a"
+    console.print(
+        f"in a shell that is to reach S3 and MLflow: {command}", soft_wrap=True, markup=False, highlight=False
+    )
 
 
 def states(found: list[State]) -> Table:

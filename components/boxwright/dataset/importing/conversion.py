@@ -21,7 +21,7 @@ from boxwright.dataset.importing.splitting import draw_splits, parse_shares
 from boxwright.dataset.importing.tree import folded
 from boxwright.dataset.importing.units import take_shares
 from boxwright.dataset.importing.writing import ReadyImage, write_sets
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import DataError, UsageError, did_you_mean
 from boxwright.storage import unsafe_key
 
 OnInvalid = Literal["fail", "drop"]
@@ -78,7 +78,8 @@ def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None 
     """
     options = options or ConvertOptions()
     if options.kind is not None and options.kind not in FORMATS:
-        raise UsageError(f"--from {options.kind!a} is unknown; expected one of {', '.join(FORMATS)}")
+        near = did_you_mean(options.kind, FORMATS)
+        raise UsageError(f"--from {options.kind!a} is unknown{near}; expected one of {', '.join(FORMATS)}")
     shares = None if options.split is None else parse_shares(options.split)
     if options.group_by is not None and shares is None:
         raise UsageError("--group-by goes with --split; expected shares such as --split 0.8,0.1,0.1")

@@ -13,7 +13,7 @@ from boxwright.dataset.annotations import Annotations, BBox, Box, ImageRecord, l
 from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.records import place, shown
 from boxwright.dataset.importing.writing import appearing, link_or_copy, write_document
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import DataError, UsageError, did_you_mean
 from boxwright.storage import write_atomic
 
 _SHORT_SPLITS = {"training": "train", "validation": "val", "test": "test"}
@@ -47,7 +47,8 @@ def export_dataset(source: Path, out_dir: Path, kind: str, strict: bool = False)
         DataError: the set is broken, or an image is missing; or a loss with `strict`.
     """
     if kind not in EXPORTS:
-        raise UsageError(f"--to {kind!a} is unknown; expected one of {', '.join(EXPORTS)}")
+        near = did_you_mean(kind, EXPORTS)
+        raise UsageError(f"--to {kind!a} is unknown{near}; expected one of {', '.join(EXPORTS)}")
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise UsageError(f"{out_dir} already exists; give a new or empty folder")
     account = Account(str(source))

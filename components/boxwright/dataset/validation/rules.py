@@ -26,7 +26,7 @@ from boxwright.dataset.validation.checks import (
     Table,
     TwinCheck,
 )
-from boxwright.errors import UsageError
+from boxwright.errors import UsageError, did_you_mean
 
 Scope = Literal["structure", "boxes", "format", "images", "classes"]
 _Kind = TypeVar("_Kind", bound=Check)
@@ -253,7 +253,8 @@ def rules_of(config: ValidationConfig) -> dict[str, Rule]:
         UsageError: `severities` names a rule that does not exist.
     """
     if unknown := sorted(set(config.severities) - set(RULES)):
-        raise UsageError(f"severities: {', '.join(unknown)} is not a rule; valid are {', '.join(RULES)}")
+        near = did_you_mean(unknown[0], RULES)
+        raise UsageError(f"severities: {', '.join(unknown)} is not a rule{near}; valid are {', '.join(RULES)}")
     chosen = {}
     for name, rule in RULES.items():
         severity = config.severities.get(name, rule.severity)
