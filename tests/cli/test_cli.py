@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from walk import EPOCHS, block, replaced, words
 
 from boxwright.cli import app as cli
 from boxwright.config import RunConfig
@@ -120,8 +121,9 @@ def test_usage_mistakes_exit_with_2_and_list_what_is_valid(broken, tmp_path, box
     base = ("run", "--dataset", broken, "--output", tmp_path / "out")
     code, _, error = boxwright(*base, "--set", "learning_rat=1")
     assert (code, "learning_rate" in error) == (2, True)
-    code, _, error = boxwright(*base, "--model-id", "yolo")
-    assert (code, "gfl-efficientnet-lite0-320" in error) == (2, True)
+    code, _, error = boxwright(*base, "--model-id", "gfl-efficientnet-lite-320")
+    assert (code, "did you mean gfl-efficientnet-lite0-320?" in error) == (2, True)
+    assert not (tmp_path / "out").exists() and not (tmp_path / "home" / "runs").exists()  # nothing to go on with
     code, _, error = boxwright(*base, "--set", "epochs")
     assert (code, "NAME=VALUE" in error) == (2, True)
     code, _, error = boxwright(*base, "--set", "model_id=yolo", "--set", "on_class_change=extend")
@@ -163,14 +165,16 @@ def _killed_at(step, *arguments):
 def test_sample_then_a_run_that_is_killed_and_resumed_then_lineage(tmp_path, boxwright, monkeypatch):
     monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert boxwright("sample", tmp_path / "set", "--images", "12")[0] == 0
-    said = _killed_at(
-        "build_examples",
-        "run", "--dataset", tmp_path / "set" / "training", "--validation", tmp_path / "set" / "validation",
-        "--output", tmp_path / "out", "--model-id", "tiny", "--model-name", "cli-made", "--run-id", "monday",
-        "--set", "epochs=1", "--set", "image_size=64", "--set", "gate_min_ap50=0",
-        "--set", "gate_classes_told_apart=False", "--set", "export_formats=saved_model",
-    )  # fmt: skip
+    code, printed, _ = boxwright("sample", tmp_path / "set", "--images", "12", "--json")
+    assert (code, json.loads(printed)["classes"]) == (0, ["bolt", "nut", "washer"])
+    quick = (
+        "--model-id tiny --model-name cli-made --run-id monday --set epochs=1 --set image_size=64 "
+        "--set gate_min_ap50=0 --set gate_classes_told_apart=False --set export_formats=saved_model"
+    )
+    # The tutorial's command, on a small network.
+    places = {"bolts/": f"{tmp_path / 'set'}/", "--output results": f"--output {tmp_path / 'out'}"}
+    command = replaced(block("run"), places | {EPOCHS: quick, "--set learning_rate=0.001 --json": ""})
+    said = _killed_at("build_examples", *words(command))
     assert "`boxwright run --resume monday`" in said
     # A step that is done is not done again: without the images it could not be.
     shutil.rmtree(tmp_path / "set")
@@ -182,6 +186,8 @@ def test_sample_then_a_run_that_is_killed_and_resumed_then_lineage(tmp_path, box
     code, printed, _ = boxwright("lineage", "models:/cli-made/1")
     assert code == 0
     assert result["dataset_fingerprint"] in printed
+    (only,) = json.loads(boxwright("lineage", "models:/cli-made/1", "--json")[1])
+    assert (only["run_id"], only["facts"]["dataset"]["fingerprint"]) == ("monday", result["dataset_fingerprint"])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ import psutil
 import pytest
 from live_runs import DATASET, RUN_SECONDS, STEP_SECONDS, TEST_SECONDS, FirstRun, log_in
 from pages import Visit, visiting
-from weekly_runs import backfill, dataset_of, register_todays_champion
+from walk import Shell
+from weekly_runs import CONF, QUICK, dataset_of, ended, register_todays_champion
 
 from boxwright.airflow_api.client import AirflowClient
 from boxwright.airflow_api.trigger import DAG_ID
@@ -166,17 +168,32 @@ def weekly(ready: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveSt
 
 
 @pytest.fixture(scope="session")
-def two_weeks(weekly: LiveStack) -> dict[int, str]:
-    """A backfill of two weeks, whose runs may be active at once: the state of each week's run."""
-    return backfill(weekly, 0, 1, max_active_runs=2)
+def shell(ready: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A user's shell, into which commands of the tutorial are pasted; it has a token of Airflow's."""
+    opened = Shell(tmp_path_factory.mktemp("user"), ready.home)
+    opened.run("token")
+    return opened
 
 
 @pytest.fixture(scope="session")
-def bad(ready: LiveStack) -> str:
-    """The id of a run on an announced dataset that is not there; it has failed."""
-    (asset,) = ready.airflow.request("GET", "/assets", params={"name_pattern": "object_detection_dataset"})["assets"]
-    extra = {"training": "s3://boxwright/announced/nothing-here", "annotations_file": "missing.json"}
-    ready.airflow.request("POST", "/assets/events", json={"asset_id": asset["id"], "extra": extra})
+def two_weeks(weekly: LiveStack, shell: Shell) -> dict[int, str]:
+    """The tutorial's backfill of two weeks, whose runs may be active at once: the state of each week's run."""
+    settings = json.dumps(QUICK | {"output": CONF["output"]})[1:-1]
+
+    def create() -> Any:
+        try:
+            return json.loads(shell.run("backfill", {'"epochs": 20': settings}))
+        except AssertionError as error:  # of SQLite, where PostgreSQL cannot run
+            assert "Database is locked" in str(error)
+
+    return ended(weekly, weekly.wait_for(create, "a backfill to be made"), 0, 1)
+
+
+@pytest.fixture(scope="session")
+def bad(ready: LiveStack, shell: Shell) -> str:
+    """The id of a run on an announced dataset that is not there, as the tutorial announces one; it has failed."""
+    elsewhere = 's3://boxwright/announced/nothing-here\\", \\"annotations_file\\": \\"missing.json'
+    shell.run("event", {"s3://boxwright/datasets/bolts/training": elsewhere})
     (run_id, *_) = ready.wait_for(
         lambda: [name for name in ready.airflow.runs(DAG_ID) if name.startswith("asset_triggered__")],
         "a run that the announced dataset starts",

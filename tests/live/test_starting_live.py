@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from live_runs import RUN_SECONDS
 from weekly_runs import CONF, FIRST_WEEK, MODEL, backfill, by_week, dataset_of, end_of, run_of
 
 from boxwright.airflow_api.trigger import DAG_ID
-from boxwright.stack.connection import PASSWORD, URL, USER
-from boxwright.stack.environment import ADMIN
 
 if TYPE_CHECKING:
     from conftest import LiveStack
@@ -135,18 +128,3 @@ def test_silence_rejects_a_model_and_its_record_says_so(weekly: LiveStack, two_w
     path = f"/dags/{DAG_ID}/dagRuns/not-answered/taskInstances/approve/-1/hitlDetails"
     body = weekly.airflow.request("GET", path)["body"]
     assert "| metric | candidate | champion (version 1) |" in body and "| AP50 |" in body
-
-
-def test_the_same_run_again_ends_with_the_version_there_is(weekly: LiveStack, two_weeks: dict[int, str]) -> None:
-    """Through `boxwright trigger`: week 0 once more, from pretrained weights as then."""
-    settings = CONF | {"training": dataset_of(0), "seed_mode": "pretrained"}
-    command = [sys.executable, "-m", "boxwright", "trigger", "--run-id", "once-more", "--wait", "--json"]
-    command += [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    log_in = {URL: weekly.stack.airflow_url, USER: ADMIN, PASSWORD: weekly.stack.password}
-    done = subprocess.run(command, env=os.environ | log_in, capture_output=True, text=True, timeout=RUN_SECONDS)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert result["status"] == "reused"
-    assert (result["model_name"], result["version"]) == (MODEL, by_week(weekly)[0].version)
-    assert "reuse_version success" in done.stderr
-    assert "once-more" not in [version.run_id for version in weekly.registry.versions(MODEL)]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 import psutil
 import pytest
 from live_runs import FIRST, MODEL, PATIENCE, log_in
 from pages import Visit, keep, out_of_reach, serious_findings, viewer_cookie, visiting
+from weekly_runs import CONF, by_week, dataset_of, run_of
 from weekly_runs import MODEL as WEEKLY
-from weekly_runs import by_week, run_of
 
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.stack import manager, supervisor
@@ -147,6 +147,33 @@ def test_a_version_is_promoted_and_rolled_back(
         if ready.registry.aliases(WEEKLY)["champion"] != champion:
             ready.registry.promote(f"models:/{WEEKLY}/{champion}")
     assert visit.problems == []
+
+
+def test_a_run_is_started_again_from_its_page(
+    visit: Visit, ready: LiveStack, two_weeks: dict[int, str], bad: str, pictures: Path
+) -> None:
+    page = visit.open_in_airflow(f"{RUN}/{quote(run_of(1), safe='')}/plugin/boxwright-run")
+    page.locator("#to-again").click()
+    page.locator("#again").wait_for()
+    assert page.locator("[name=training]").input_value() == dataset_of(1)  # not the pattern with its date
+    page.locator("[name=epochs]").fill("0")
+    page.get_by_role("button", name="Start the run").click()
+    page.get_by_text("Invalid input for param epochs").wait_for()
+    visit.problems.clear()  # the console tells of the refusal, too
+    page.locator("[name=epochs]").fill("3")
+    keep(visit, pictures, "airflow-run-again", whole=False)
+    page.get_by_role("button", name="Start the run").click()
+    visit.page.wait_for_url(re.compile(r"/runs/manual__[^/]*/plugin/boxwright-run$"))
+    name = unquote(urlsplit(visit.page.url).path.split("/")[-3])
+    here = f"/dags/{DAG_ID}/dagRuns/{quote(name, safe='')}"
+    settings = ready.airflow.request("GET", here)["conf"]
+    ready.airflow.request("PATCH", here, json={"state": "failed"})  # what it would train is trained by others
+    assert settings == CONF | {"training": dataset_of(1), "epochs": 3, "gate_classes_told_apart": "False"}
+
+    announced = visit.open(f"/runs/{DAG_ID}/{quote(bad, safe='')}/again")
+    assert announced.locator("[name=training]").input_value() == "s3://boxwright/announced/nothing-here"
+    assert announced.locator("[name=annotations_file]").input_value() == "missing.json"
+    assert [*visit.problems, *serious_findings(announced), *out_of_reach(announced)] == []
 
 
 def test_what_was_deleted_is_named(visit: Visit, ready: LiveStack, first: dict[str, str]) -> None:

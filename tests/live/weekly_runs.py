@@ -91,6 +91,11 @@ def backfill(stack: LiveStack, first: int, last: int, **how: Any) -> dict[int, s
             assert "Database is locked" in str(error)
 
     made = stack.wait_for(create, "a backfill to be made")
+    return ended(stack, made, first, last)
+
+
+def ended(stack: LiveStack, made: dict[str, Any], first: int, last: int) -> dict[int, str]:
+    """Waits for the end of a backfill's runs; the state of each by week."""
     stack.wait_for(
         lambda: stack.airflow.request("GET", f"/backfills/{made['id']}")["completed_at"],
         f"the end of the backfill of weeks {first} to {last}",
