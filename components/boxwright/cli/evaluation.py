@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from boxwright.cli.options import AsJson, Report, described
+from boxwright.cli.progress import say_loading
 from boxwright.cli.tables import table, wide_console
 from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig
 from boxwright.errors import DataError
@@ -38,6 +39,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Evaluates a model on a dataset: COCO metrics, kinds of errors, speed, and a report."""
+    say_loading(model)
     from boxwright.registry import measure_model
 
     summary = measure_model(model, dataset, report, None, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]
@@ -60,6 +62,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compares two models on the same images: differences of the metrics with 95 % confidence intervals."""
+    say_loading(model_a, model_b)
     from boxwright.registry import measure_model
 
     summary = measure_model(model_b, dataset, report, model_a, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from boxwright.cli.options import AsJson, Calibration, local_path
+from boxwright.cli.progress import say_loading
 from boxwright.exporting import FORMATS, check_calibration, export_model, format_named, size_of
 from boxwright.exporting import Calibration as Images
 
@@ -49,6 +50,7 @@ def export(
         kind.check_installed(precision or kind.precisions[0])
         check_calibration(precision or kind.precisions[0], calibration is not None)
     images = Images(folder=calibration) if calibration else None
+    say_loading(model)
     source = resolve_model(model)
     with open_model(source) as folder:
         for kind in kinds:

@@ -14,6 +14,11 @@ _SECONDS_BETWEEN_LINES = 10
 _log = logging.getLogger("boxwright")
 
 
+def say_loading(*models: str) -> None:
+    """Says at once what a command waits for: with TensorFlow it takes some ten seconds before there is more to say."""
+    _log.info("loading %s", " and ".join(models))
+
+
 @contextmanager
 def shown(what: str) -> Iterator[Callable[[int, int], None]]:
     """Shows how many of a number of things are done.

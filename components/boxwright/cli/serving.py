@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from boxwright.cli.options import described, local_path
-from boxwright.cli.progress import shown
+from boxwright.cli.progress import say_loading, shown
 from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record, parse_settings
 from boxwright.errors import DataError, PartlyError, UsageError
 from boxwright.storage import write_atomic
@@ -56,6 +56,7 @@ def predict(
     threads: Threads = _SERVING["threads"].default,
 ) -> None:
     """Detects objects in images and prints them; the exit code is 6 if some could not be processed, 1 if none could."""
+    say_loading(model)
     from boxwright.registry import resolve_model
     from boxwright.serving.batch import images_at, look_at, record
     from boxwright.serving.engine import load_as_set
@@ -152,6 +153,7 @@ def serve(
 
 def serve_until_stopped(model: str, config: ServingConfig, token: str | None) -> None:
     """Serves a model, and says where when it is ready."""
+    say_loading(model)
     from boxwright.serving.http import serve as run_server
 
     def ready(url: str, reference: str) -> None:

@@ -85,7 +85,8 @@ def test_predict_says_what_is_wrong(photos: Path, boxwright: Any, tmp_path: Path
     code, _, err = boxwright(tmp_path / "empty")
     assert code == 1 and ".jpg, .jpeg, .png" in err
     code, _, err = boxwright(photos / "a.jpg", "--model", "models:/nobody@champion")
-    assert code == 2 and "nobody" in err
+    assert code == 2 and "no model nobody" in err
+    assert "loading models:/nobody@champion" in err.splitlines()[0], "said before anything is loaded"
     code, _, err = boxwright(photos / "a.jpg", "--model", tmp_path / "nowhere.tar.gz")
     assert code == 1 and "nowhere.tar.gz" in err
     code, _, err = boxwright(tmp_path / "missing.jpg")
