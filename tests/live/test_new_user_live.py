@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,5 +69,6 @@ def _approve(visit: Visit, stack: LiveStack, pictures: Path) -> None:
     visit.page.get_by_role("link", name=f"Register the {NAME} of {NAME}?").click()
     visit.page.get_by_text("measured on the test images").wait_for()
     keep(visit, pictures, "airflow-approve", whole=False)
-    visit.page.get_by_role("button", name="Approve", exact=True).click()
-    visit.page.wait_for_timeout(1000)
+    with visit.page.expect_response(re.compile("/approve/.*hitlDetails")) as answered:
+        visit.page.get_by_role("button", name="Approve", exact=True).click()
+    assert answered.value.ok
