@@ -49,6 +49,7 @@ QUICK = {
     "augmentation": "none",
     "gate_min_ap50": 0,
     "gate_classes_told_apart": False,
+    "export_formats": ["saved_model"],
     "force": True,
 }
 OPEN = ("queued", "running")

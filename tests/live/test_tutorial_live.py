@@ -40,7 +40,7 @@ def test_the_same_run_again_ends_with_the_version_there_is(
     ready: LiveStack, first: dict[str, str], shell: Shell
 ) -> None:
     """The dataset and the settings of the first run, so that nothing is trained."""
-    settings = QUICK | {"model_name": MODEL, "seed_mode": "pretrained"}
+    settings = QUICK | {"model_name": MODEL, "seed_mode": "pretrained", "export_formats": "saved_model"}
     same = " ".join(f"--set {name}={value}" for name, value in settings.items())
     bolts = "s3://boxwright/datasets/bolts"
     said = shell.run("trigger", {bolts: DATASET, EPOCHS: f"{same} --run-id once-more --json"})

@@ -48,6 +48,7 @@ def test_what_a_run_was_given_is_in_the_form_and_the_rest_is_as_it_comes(make_ru
         "force": True,
         "early_stopping": "False",
         "gate_min_ap50_per_class": {"bolt": 0.5},
+        "export_formats": ["saved_model"],
         "test": None,
         "parent": "",
         "no_such_setting": 1,
@@ -58,6 +59,7 @@ def test_what_a_run_was_given_is_in_the_form_and_the_rest_is_as_it_comes(make_ru
     same = ("training", "epochs", "learning_rate", "augmentation", "force")
     assert {name: found[name] for name in same} == {name: str(conf[name]) for name in same}
     assert (found["early_stopping"], found["gate_min_ap50_per_class"]) == ("False", '{"bolt": 0.5}')
+    assert found["export_formats"] == '["saved_model"]'
     assert (found["test"], found["model_name"], found["batch_size"]) == ("", "detector", "")
     assert given(page) == set(conf) - {"test", "parent", "no_such_setting"}
     assert "left out: no_such_setting" in page and "<script>alert" not in page
