@@ -122,6 +122,12 @@ def convert(
             help="Folder of the images, if they are not to be looked for beside the annotations.",
         ),
     ] = None,
+    fetch: Annotated[
+        bool,
+        typer.Option(
+            "--fetch", help="Fetch images that the annotations name by s3:// addresses, as Ground Truth's do."
+        ),
+    ] = False,
     boxes: Annotated[
         Frame | None,
         typer.Option(help="What boxes are drawn on where an EXIF flag turns the picture: as shown, or as stored."),
@@ -149,11 +155,11 @@ def convert(
 ) -> None:
     """Converts a dataset of another format to Boxwright's, or back, and accounts for all that is in it."""
     if to is not None:
-        if kind or images or boxes or split or group_by or reencode:
+        if kind or images or fetch or boxes or split or group_by or reencode:
             raise UsageError("--to goes with --strict and --json only; SOURCE is a dataset in Boxwright's format")
         _show_exported(out_dir, export_dataset(source, out_dir, to, strict), as_json)
         return
-    options = ConvertOptions(kind, images, strict, on_invalid, boxes, reencode, split, group_by)
+    options = ConvertOptions(kind, images, strict, on_invalid, boxes, reencode, split, group_by, fetch)
     converted = convert_dataset(source, out_dir, options)
     if as_json:
         typer.echo(json.dumps(converted.account.to_dict() | {"classes": converted.classes, "splits": converted.images}))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.archives import opened
+from boxwright.dataset.importing.fetching import fetch_images
 from boxwright.dataset.importing.finding import find_images
 from boxwright.dataset.importing.formats import FORMATS, recognise
 from boxwright.dataset.importing.frames import OtherPictureError, read_header, settle
@@ -40,6 +43,7 @@ class ConvertOptions:
         reencode: whether pictures in other formats are written as PNG.
         split: shares of training, validation and test to draw, as "0.8,0.1,0.1", of a source without splits.
         group_by: a regular expression; images whose names have the same text in it are drawn together.
+        fetch: whether images that are named by `s3://` addresses are fetched, rather than looked for here.
     """
 
     kind: str | None = None
@@ -50,6 +54,7 @@ class ConvertOptions:
     reencode: bool = False
     split: str | None = None
     group_by: str | None = None
+    fetch: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,14 +93,33 @@ def convert_dataset(source: Path, out_dir: Path, options: ConvertOptions | None 
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise UsageError(f"{out_dir} already exists; give a new or empty folder")
     account = Account(str(source))
-    with opened(source, out_dir, account) as place:
+    with opened(source, out_dir, account) as place, _fetched(options, out_dir) as fetched:
         reading = open_source(source, place, options.images, out_dir, account)
-        return _converted(reading, out_dir, options, shares)
+        return _converted(reading, out_dir, options, shares, fetched)
 
 
-def _converted(reading: Reading, out_dir: Path, options: ConvertOptions, shares: tuple[float, ...] | None) -> Converted:
+@contextmanager
+def _fetched(options: ConvertOptions, out_dir: Path) -> Iterator[Path | None]:
+    """A folder for images that are fetched, beside the result, so that they can be linked; None where none are."""
+    if not options.fetch:
+        yield None
+        return
+    if options.images is not None:
+        raise UsageError("--fetch and --images say two things of where the images are; give one of them")
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out_dir.name}-fetched-", dir=out_dir.parent) as folder:
+        yield Path(folder)
+
+
+def _converted(
+    reading: Reading,
+    out_dir: Path,
+    options: ConvertOptions,
+    shares: tuple[float, ...] | None,
+    fetched: Path | None,
+) -> Converted:
     account = reading.account
-    found = _read(reading, options.kind)
+    found = _read(reading, options.kind, fetched)
     ready = _measured(found, reading, options)
     by_split = _by_split(ready)
     categories = _categories(found, [image.image for image in ready], account)
@@ -121,7 +145,7 @@ def _converted(reading: Reading, out_dir: Path, options: ConvertOptions, shares:
     return Converted(tuple(categories), {split: len(images) for split, images in by_split.items()}, crowds, account)
 
 
-def _read(reading: Reading, kind: str | None) -> SourceSet:
+def _read(reading: Reading, kind: str | None, fetched: Path | None) -> SourceSet:
     account = reading.account
     if kind is None:
         kind, reason = recognise(reading)
@@ -134,6 +158,8 @@ def _read(reading: Reading, kind: str | None) -> SourceSet:
     account.went_in.classes = len(found.classes)
     reading.name_spellings()
     name_other_spaces(found, account)
+    if fetched is not None:
+        found.images = fetch_images(found.images, fetched, account)
     find_images(found, reading, form.loosely)
     take_shares(found, account)
     settle_splits(found.images, account)

@@ -128,6 +128,8 @@ def _embedded_name(image: SourceImage) -> str:
 
 
 def _advice(name: str) -> str:
+    if name.startswith("s3://"):
+        return "give --fetch, or fetch it and give the folder with --images"
     if "://" in name:
         return "fetch it, and give the folder with --images"
     return "put it there, give --images, or take it out of the set"
