@@ -18,7 +18,10 @@ from boxwright_airflow.training_tasks import in_order
 
 DAG_ID = "object_detection_training"
 BEFORE = ["validate_annotations", "download_dataset", "build_examples", "choose_seed"]
-AFTER = ["fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "approve", "register_model"]
+AFTER = [
+    "fine_tune", "evaluate", "export_label_map", "package_model", "export_formats", "quality_gate", "approve",
+    "register_model",
+]  # fmt: skip
 BRANCHES = ["fetch_pretrained", "resolve_parent", "reuse_version"]
 
 

@@ -62,21 +62,21 @@ class Speed(Frozen):
     Attributes:
         latency_ms: median milliseconds of an image at batch 1, from encoded bytes to detections.
         latency_p95_ms: 95 of 100 take no longer.
-        network_ms: median milliseconds of it once the image is the network's input, suppression included; files of
-            early versions have none.
         images_per_second: over the whole split at `batch_size`; None where the split is one batch.
         batch_size: images at a time.
         size_bytes: of the weights on disk.
         device: what it ran on, CPU or GPU.
+        network_ms: median milliseconds of an image once it is the network's input, suppression included; files of
+            early versions have none.
     """
 
     latency_ms: float
     latency_p95_ms: float
-    network_ms: float | None = None
     images_per_second: float | None
     batch_size: int
     size_bytes: int
     device: str
+    network_ms: float | None = None
 
 
 class Difference(Frozen):

@@ -325,7 +325,8 @@ def test_severities_can_be_changed_and_rules_turned_off(tmp_path: Path) -> None:
 
 
 def test_an_unknown_rule_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="box_to_small is not a rule; valid are file_unreadable, "):
+    expected = r"box_to_small is not a rule \(did you mean box_too_small\?\); valid are file_unreadable, "
+    with pytest.raises(UsageError, match=expected):
         rules_of(ValidationConfig(severities={"box_to_small": "off"}))
 
 
