@@ -65,7 +65,7 @@ def test_manifests_are_splits(tmp_path: Path) -> None:
             "class_id 7 has no name in class-map",
         ),
         (manifest_line("s3://b/p0.jpg", {"class_id": 0, "left": None, "top": 1}), "broken", "expected left"),
-        (manifest_line("s3://b/q.jpg"), "broken", "image s3://b/q.jpg does not exist; fetch it"),
+        (manifest_line("s3://b/q.jpg"), "broken", "image s3://b/q.jpg does not exist; give --fetch"),
         ('{"source-ref": ', "broken", "not JSON at line 1, column"),
         ('{"source-ref": 7}', "broken", "expected an object with source-ref"),
     ],
