@@ -22,11 +22,17 @@ def test_every_block_of_the_page_is_one_that_is_run() -> None:
     ]
 
 
-def test_labels_of_another_tool_come_into_the_bucket(ready: LiveStack, shell: Shell) -> None:
+@pytest.fixture(scope="module")
+def labelled(shell: Shell) -> Shell:
+    """The shell, with the dataset that labels of another tool have become."""
     shell.run("draw", {"--images 60": "--images 12"})
     assert "usable (0 errors, 0 warnings)" in shell.run("convert")
-    assert "s3://boxwright/datasets/bolts: 15 files sent" in shell.run("upload")
-    shell.run("weeks", {"s3://boxwright/weekly": "s3://boxwright/walked"})
+    return shell
+
+
+def test_labels_of_another_tool_come_into_the_bucket(ready: LiveStack, labelled: Shell) -> None:
+    assert "s3://boxwright/datasets/bolts: 15 files sent" in labelled.run("upload")
+    labelled.run("weeks", {"s3://boxwright/weekly": "s3://boxwright/walked"})
     kept = {
         entry["Key"]
         for prefix in ("datasets/bolts/", "walked/")
@@ -50,11 +56,9 @@ def test_the_same_run_again_ends_with_the_version_there_is(
     assert "once-more" not in [version.run_id for version in ready.registry.versions(MODEL)]
 
 
-def test_the_model_looks_at_images_and_answers_requests(first: dict[str, str], shell: Shell) -> None:
-    if not (shell.folder / "bolts").exists():
-        pytest.skip("the test before has drawn no images")
+def test_the_model_looks_at_images_and_answers_requests(first: dict[str, str], labelled: Shell) -> None:
     own = {"models:/detector": f"models:/{MODEL}"}
-    process = shell.start("serve", own | {"--follow": "--follow --port 0"})
+    process = labelled.start("serve", own | {"--follow": "--follow --port 0"})
     assert process.stdout
     try:
         said = []
@@ -64,8 +68,8 @@ def test_the_model_looks_at_images_and_answers_requests(first: dict[str, str], s
                 break
         assert said and said[-1].startswith(f"serving models:/{MODEL}/1 on http://"), "".join(said)
         url = said[-1].split()[-1]
-        assert len(list((shell.folder / "found").glob("*.png"))) == 2
-        assert "normalized_boxes" in json.loads(shell.run("ask", {"http://127.0.0.1:8090": url}))
+        assert len(list((labelled.folder / "found").glob("*.png"))) == 2
+        assert "normalized_boxes" in json.loads(labelled.run("ask", {"http://127.0.0.1:8090": url}))
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:

@@ -11,13 +11,12 @@ from rich.table import Table
 
 from boxwright.cli.evaluation import AnnotationsFile, Dataset
 from boxwright.cli.options import AsJson, Calibration
-from boxwright.config import ANNOTATIONS_FILE
-from boxwright.exporting import FORMATS
+from boxwright.config import ANNOTATIONS_FILE, EXPORT_NAMES
 
 if TYPE_CHECKING:
     from boxwright.registry import Benchmark
 
-_NAMES = ", ".join(f"{row.name}:{precision}" for row in FORMATS.values() for precision in row.precisions)
+_NAMES = ", ".join(EXPORT_NAMES)
 
 
 def benchmark(

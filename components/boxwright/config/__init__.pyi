@@ -1,4 +1,5 @@
 from .export_formats import DYNAMIC_INT8 as DYNAMIC_INT8
+from .export_formats import EXPORT_NAMES as EXPORT_NAMES
 from .export_formats import FLOAT16 as FLOAT16
 from .export_formats import FLOAT32 as FLOAT32
 from .export_formats import INT8 as INT8

@@ -21,6 +21,8 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "openvino": (FLOAT32, FLOAT16),
 }
 FORMAT_NAMES = (SAVED_MODEL, *(f"{name}:{precision}" for name, found in PRECISIONS.items() for precision in found))
+# Those that `boxwright.exporting` writes beside the archive.
+EXPORT_NAMES = tuple(name for name in FORMAT_NAMES if name != SAVED_MODEL)
 DEFAULT_FORMATS = (SAVED_MODEL, f"litert:{FLOAT32}")
 
 

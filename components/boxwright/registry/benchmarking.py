@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig
+from boxwright.config import ANNOTATIONS_FILE, EXPORT_NAMES, EvaluationConfig
 from boxwright.errors import UsageError
 from boxwright.evaluation import FormatsSummary, evaluate
-from boxwright.exporting import FORMATS, ExportedModel, MeasuredModel, check_calibration, parse_name, write_formats
+from boxwright.exporting import ExportedModel, MeasuredModel, check_calibration, parse_name, write_formats
 from boxwright.registry.measuring import EXAMPLES, examples_of
 from boxwright.registry.open_model import open_model, resolve_model
 
@@ -63,7 +63,7 @@ def benchmark_model(
     for name in names:
         _check(name, calibration)
     if not names:
-        names = [f"{kind.name}:{precision}" for kind in FORMATS.values() for precision in kind.precisions]
+        names = list(EXPORT_NAMES)
         left_out = {name: why for name in names if (why := _why_not(name, calibration))}
     if threads:
         _limit_tensorflow(threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import posixpath
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -62,10 +63,6 @@ def _fault(address: str, path: Path) -> str:
 
 def _names(addresses: list[str]) -> dict[str, str]:
     """The addresses' ends, from where they differ in folders."""
-    folders = [PurePosixPath(address.removeprefix(_ADDRESS)).parent.parts for address in addresses]
-    shared = 0
-    for parts in zip(*folders, strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared += 1
-    return {address: "/".join(PurePosixPath(address.removeprefix(_ADDRESS)).parts[shared:]) for address in addresses}
+    paths = {address: PurePosixPath(address.removeprefix(_ADDRESS)) for address in addresses}
+    shared = posixpath.commonpath([path.parent for path in paths.values()]) if paths else ""
+    return {address: str(path.relative_to(shared)) for address, path in paths.items()}
