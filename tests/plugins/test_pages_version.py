@@ -23,7 +23,7 @@ def test_the_page_shows_all_of_a_version(visit: Make, make_version: Make) -> Non
     make_version("run-3", "2026-03-03", 0.45, parent="models:/detector/2")
     text = visit("viewer").get("/models/detector/3").text
     for shown in (
-        "detector, version 3", "0.450", "boxwright serve --model models:/detector/3", "gallery/0.jpg", "shared.jpg",
+        "detector, version 3", "0.450", "boxwright serve models:/detector/3", "gallery/0.jpg", "shared.jpg",
         "3 of 4 right, 1 missed", "The model passes its gate", "learning_rate", "Id in the dataset", "16 training",
         'src="/boxwright/models/detector/3/report" sandbox', "Ancestor 2", "Compare with the champion",
         'href="http://airflow.example/dags/object_detection_training/runs/run-3" data-airflow',

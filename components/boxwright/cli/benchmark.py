@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from boxwright.cli.evaluation import AnnotationsFile, Dataset
-from boxwright.cli.options import AsJson, Calibration
+from boxwright.cli.options import AsJson, Calibration, ModelArgument, ModelOption, one_model
 from boxwright.config import ANNOTATIONS_FILE, EXPORT_NAMES
 
 if TYPE_CHECKING:
@@ -20,10 +20,9 @@ _NAMES = ", ".join(EXPORT_NAMES)
 
 
 def benchmark(
-    model: Annotated[
-        str, typer.Argument(help="models:/NAME/VERSION, models:/NAME@ALIAS, or the URI of a model.tar.gz.")
-    ],
     dataset: Dataset,
+    argument: ModelArgument = None,
+    option: ModelOption = None,
     formats: Annotated[
         list[str] | None,
         typer.Option("--format", metavar="FORMAT[:PRECISION]", help=f"{_NAMES}; may be repeated. All if unset."),
@@ -36,6 +35,7 @@ def benchmark(
     """Holds a model's formats against the model on a dataset: AP and its loss, milliseconds, size, on this machine."""
     from boxwright.registry import benchmark_model
 
+    model = one_model(argument, option)
     found = benchmark_model(model, dataset, formats or (), threads, annotations_file, calibration)
     if as_json:
         facts = {"model": found.reference, "machine": found.machine, "threads": found.threads}

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from boxwright.cli.options import AsJson, Report, described
+from boxwright.cli.options import AsJson, ModelArgument, ModelOption, Report, described, one_model
 from boxwright.cli.progress import say_loading
 from boxwright.cli.tables import table, wide_console
 from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig
@@ -31,14 +31,16 @@ Voc = Annotated[bool, typer.Option("--voc", help=described("voc", EvaluationConf
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help=_MODEL)],
     dataset: Dataset,
+    argument: ModelArgument = None,
+    option: ModelOption = None,
     report: Report = None,
     annotations_file: AnnotationsFile = ANNOTATIONS_FILE,
     voc: Voc = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluates a model on a dataset: COCO metrics, kinds of errors, speed, and a report."""
+    model = one_model(argument, option)
     say_loading(model)
     from boxwright.registry import measure_model
 

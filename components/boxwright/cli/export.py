@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import AsJson, Calibration, local_path
+from boxwright.cli.options import AsJson, Calibration, ModelArgument, ModelOption, local_path, one_model
 from boxwright.cli.progress import say_loading
 from boxwright.exporting import FORMATS, check_calibration, export_model, format_named, size_of
 from boxwright.exporting import Calibration as Images
@@ -18,18 +18,14 @@ out = Console()
 
 
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="models:/NAME/VERSION, models:/NAME@ALIAS, a model.tar.gz, or the folder of an unpacked one."
-        ),
-    ],
     formats: Annotated[
         list[str], typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMATS)}; may be repeated.")
     ],
     output: Annotated[
         Path, typer.Option(parser=local_path, metavar="FOLDER", help="Folder that gets FORMAT-PRECISION/ of each.")
     ],
+    argument: ModelArgument = None,
+    option: ModelOption = None,
     precision: Annotated[
         str | None,
         typer.Option(
@@ -44,6 +40,7 @@ def export(
     """Writes a model in formats that run without TensorFlow and without Boxwright, each checked by numbers."""
     from boxwright.registry import open_model, resolve_model
 
+    model = one_model(argument, option)
     kinds = [format_named(name) for name in formats]
     for kind in kinds:
         kind.check_precision(precision or kind.precisions[0])

@@ -40,6 +40,11 @@ Calibration = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="MODEL", help="models:/NAME/VERSION, models:/NAME@ALIAS, a model.tar.gz or its folder."),
+]
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="The same as the argument.")]
 RunSettings = Annotated[
     list[str] | None,
     typer.Option(
@@ -49,6 +54,21 @@ RunSettings = Annotated[
         "may be repeated.",
     ),
 ]
+
+
+def one_model(argument: str | None, option: str | None, default: str | None = None) -> str:
+    """The model that a command is about: every command takes it as its argument or as `--model`.
+
+    Raises:
+        UsageError: neither names one, or both do.
+    """
+    if argument is not None and option is not None:
+        raise UsageError(f"the argument {argument} and --model {option}: expected one of them")
+    named = option if argument is None else argument
+    named = default if named is None else named
+    if named is None:
+        raise UsageError("expected a model, as the argument or as --model: `boxwright registry list` names them")
+    return named
 
 
 def described(field: str, model: type[BaseModel] = RunConfig) -> str:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from boxwright.cli.options import described, local_path
+from boxwright.cli.options import ModelArgument, described, local_path, one_model
 from boxwright.cli.progress import say_loading, shown
 from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record, parse_settings
 from boxwright.errors import DataError, PartlyError, UsageError
@@ -32,7 +32,7 @@ out = Console()
 
 # A default is cut where the help is narrow; words are wrapped.
 _DEFAULT_MODEL = BatchInferenceConfig.model_fields["model"].default
-Model = Annotated[str, typer.Option(help=f"{_MODEL_HELP} If unset, {_DEFAULT_MODEL}.", show_default=False)]
+Model = Annotated[str | None, typer.Option(help=f"{_MODEL_HELP} If unset, {_DEFAULT_MODEL}.")]
 Trust = Annotated[bool, typer.Option("--trust-saved-model", help=described("trust_saved_model", ServingConfig))]
 
 RuntimeOption = Annotated[str, typer.Option("--runtime", metavar="RUNTIME", help=described("runtime", ServingConfig))]
@@ -41,10 +41,12 @@ Threads = Annotated[int, typer.Option(help=described("threads", ServingConfig))]
 
 def predict(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files, folders and s3:// prefixes.")],
-    model: Model = _DEFAULT_MODEL,
+    model: Model = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Minimum score of a detection; if unset, the model's own threshold."),
+        typer.Option(
+            metavar="SCORE", min=0, max=1, help="Minimum score of a detection; if unset, the model's own threshold."
+        ),
     ] = None,
     draw: Annotated[
         Path | None,
@@ -56,6 +58,7 @@ def predict(
     threads: Threads = _SERVING["threads"].default,
 ) -> None:
     """Detects objects in images and prints them; the exit code is 6 if some could not be processed, 1 if none could."""
+    model = model or _DEFAULT_MODEL
     say_loading(model)
     from boxwright.registry import resolve_model
     from boxwright.serving.batch import images_at, look_at, record
@@ -126,7 +129,8 @@ def _with_progress(looked: Iterator[Looked], total: int) -> Iterator[Looked]:
 
 
 def serve(
-    model: Model = _DEFAULT_MODEL,
+    argument: ModelArgument = None,
+    model: Model = None,
     host: Annotated[str, typer.Option(help=described("host", ServingConfig))] = _SERVING["host"].default,
     port: Annotated[int, typer.Option(help=described("port", ServingConfig))] = _SERVING["port"].default,
     follow: Annotated[bool, typer.Option("--follow", help=described("follow", ServingConfig))] = False,
@@ -148,7 +152,7 @@ def serve(
     given = (host, port, follow, trust_saved_model, runtime, threads)
     values: dict[str, Any] = dict(zip(_OPTIONS, given, strict=True))
     config = parse_record(ServingConfig, values | parse_settings(settings or [], _SERVING))
-    serve_until_stopped(model, config, _token())
+    serve_until_stopped(one_model(argument, model, _DEFAULT_MODEL), config, _token())
 
 
 def serve_until_stopped(model: str, config: ServingConfig, token: str | None) -> None:

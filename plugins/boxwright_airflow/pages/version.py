@@ -154,7 +154,7 @@ def _commands(card: Card) -> list[tuple[str, str]]:
     reference, port = shlex.quote(card.version.reference), ServingConfig.model_fields["port"].default
     ask = f"curl --data-binary @image.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:{port}/invocations"
     return [
-        ("Serve it over HTTP", f"boxwright serve --model {reference}"),
+        ("Serve it over HTTP", f"boxwright serve {reference}"),
         ("Ask it for the boxes of an image", ask),
         ("Look at images without a server", f"boxwright predict image.jpg --model {reference} --draw boxes/"),
     ]
