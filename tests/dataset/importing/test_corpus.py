@@ -11,8 +11,8 @@ from drawn_sets import WRITERS, Content, draw
 from foreign import convert
 
 from boxwright.config import parse_config
-from boxwright.dataset.importing.export import EXPORTS, export_dataset
-from boxwright.dataset.importing.formats import FORMATS
+from boxwright.dataset.importing.output.export import EXPORTS, export_dataset
+from boxwright.dataset.importing.readers.formats import FORMATS
 from boxwright.dataset.validation import examine
 
 

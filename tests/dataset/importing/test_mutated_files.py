@@ -11,8 +11,8 @@ import pytest
 from foreign import coco, voc, voc_object, write_coco, yolo
 from tool_exports import MAKERS
 
-from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.conversion import ConvertOptions, convert_dataset
+from boxwright.dataset.importing.source.account import Account
 from boxwright.errors import BoxwrightError
 
 FEW, MANY = 40, 2000

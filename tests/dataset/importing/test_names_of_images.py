@@ -11,7 +11,7 @@ from tool_exports import example
 
 from boxwright.dataset.examples.tfrecord import write_record
 from boxwright.dataset.importing.conversion import convert_dataset
-from boxwright.dataset.importing.export import export_dataset
+from boxwright.dataset.importing.output.export import export_dataset
 from boxwright.errors import UsageError
 
 

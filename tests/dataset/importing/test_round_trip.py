@@ -15,8 +15,8 @@ from PIL import Image
 
 from boxwright.dataset.annotations.reading import load_annotations
 from boxwright.dataset.importing.conversion import ConvertOptions, convert_dataset
-from boxwright.dataset.importing.export import EXPORTS, export_dataset
-from boxwright.dataset.importing.splitting import near_pairs
+from boxwright.dataset.importing.output.export import EXPORTS, export_dataset
+from boxwright.dataset.importing.output.splitting import near_pairs
 from boxwright.errors import DataError, UsageError
 
 NAMES = st.sampled_from(["bolt", "nuts & bolts", "<5mm", "driver's seat", "no", "007", "螺栓", "a: b", "#x", "écrou"])

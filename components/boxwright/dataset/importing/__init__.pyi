@@ -1,9 +1,9 @@
-from .account import Account as Account
 from .conversion import Converted as Converted
 from .conversion import ConvertOptions as ConvertOptions
 from .conversion import OnInvalid as OnInvalid
 from .conversion import convert_dataset as convert_dataset
-from .export import EXPORTS as EXPORTS
-from .export import export_dataset as export_dataset
-from .formats import FORMATS as FORMATS
-from .records import Frame as Frame
+from .output.export import EXPORTS as EXPORTS
+from .output.export import export_dataset as export_dataset
+from .readers.formats import FORMATS as FORMATS
+from .source.account import Account as Account
+from .source.records import Frame as Frame

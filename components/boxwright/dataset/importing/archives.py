@@ -9,10 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from boxwright.dataset.importing.account import Account
-from boxwright.dataset.importing.records import shown
-from boxwright.dataset.importing.tf_records import is_record_file
-from boxwright.dataset.importing.tree import is_picture
+from boxwright.dataset.importing.readers import is_record_file
+from boxwright.dataset.importing.source import Account, is_picture, shown
 from boxwright.errors import UsageError
 from boxwright.storage import Layout, archive_kind, is_leftover, unpack_any
 

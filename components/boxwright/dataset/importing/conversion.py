@@ -10,20 +10,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from boxwright.dataset.importing.account import Account
 from boxwright.dataset.importing.archives import opened
-from boxwright.dataset.importing.fetching import fetch_images
-from boxwright.dataset.importing.finding import find_images
-from boxwright.dataset.importing.formats import FORMATS, recognise
-from boxwright.dataset.importing.frames import OtherPictureError, read_header, settle
-from boxwright.dataset.importing.naming import SPLITS, name_other_spaces, settle_names, settle_splits, with_extension
-from boxwright.dataset.importing.reading import Reading, open_source
-from boxwright.dataset.importing.records import BrokenError, Frame, SourceImage, SourceSet, shown
-from boxwright.dataset.importing.reencoding import reencoded
-from boxwright.dataset.importing.splitting import draw_splits, parse_shares
-from boxwright.dataset.importing.tree import folded
-from boxwright.dataset.importing.units import take_shares
-from boxwright.dataset.importing.writing import ReadyImage, write_sets
+from boxwright.dataset.importing.output import (
+    SPLITS,
+    ReadyImage,
+    draw_splits,
+    name_other_spaces,
+    parse_shares,
+    settle_names,
+    settle_splits,
+    with_extension,
+    write_sets,
+)
+from boxwright.dataset.importing.pictures import (
+    OtherPictureError,
+    fetch_images,
+    find_images,
+    read_header,
+    reencoded,
+    settle,
+    take_shares,
+)
+from boxwright.dataset.importing.readers import FORMATS, recognise
+from boxwright.dataset.importing.source import (
+    Account,
+    BrokenError,
+    Frame,
+    Reading,
+    SourceImage,
+    SourceSet,
+    folded,
+    open_source,
+    shown,
+)
 from boxwright.errors import DataError, UsageError, did_you_mean
 from boxwright.storage import unsafe_key
 

@@ -1,0 +1,9 @@
+from .naming import SPLITS as SPLITS
+from .naming import name_other_spaces as name_other_spaces
+from .naming import settle_names as settle_names
+from .naming import settle_splits as settle_splits
+from .naming import with_extension as with_extension
+from .splitting import draw_splits as draw_splits
+from .splitting import parse_shares as parse_shares
+from .writing import ReadyImage as ReadyImage
+from .writing import write_sets as write_sets

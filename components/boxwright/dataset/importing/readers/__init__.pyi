@@ -1,0 +1,3 @@
+from .formats import FORMATS as FORMATS
+from .formats import recognise as recognise
+from .tf_records import is_record_file as is_record_file
