@@ -5,6 +5,7 @@ from .export_formats import FLOAT32 as FLOAT32
 from .export_formats import INT8 as INT8
 from .export_formats import PRECISIONS as PRECISIONS
 from .export_formats import SAVED_MODEL as SAVED_MODEL
+from .export_formats import full_name as full_name
 from .fields import Fraction as Fraction
 from .fields import Frozen as Frozen
 from .hyperparameters import Hyperparameters as Hyperparameters

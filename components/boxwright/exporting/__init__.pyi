@@ -10,6 +10,7 @@ from .kept import kept_export as kept_export
 from .measuring import MeasuredModel as MeasuredModel
 from .measuring import size_of as size_of
 from .pixels import read_image as read_image
+from .published import published_exports as published_exports
 from .run_formats import ExportedModel as ExportedModel
 from .run_formats import MeasuredRun as MeasuredRun
 from .run_formats import export_formats as export_formats

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from boxwright.config import FLOAT32, INT8, PRECISIONS
+from boxwright.config import FLOAT32, INT8, PRECISIONS, full_name
 from boxwright.errors import UsageError, did_you_mean
 
 INSTALL = "pip install 'boxwright[serve,export]'"
@@ -140,8 +140,8 @@ def parse_name(text: str) -> tuple[Format, str]:
     Raises:
         UsageError: there is none of that name; listing those that there are.
     """
-    name, _, precision = text.partition(":")
-    kind = format_named(name)
-    precision = precision or kind.precisions[0]
-    kind.check_precision(precision)
-    return kind, precision
+    try:
+        name, _, precision = full_name(text).partition(":")
+    except ValueError as error:
+        raise UsageError(f"format: {error}") from None
+    return format_named(name), precision

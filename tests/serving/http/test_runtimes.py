@@ -86,7 +86,7 @@ def test_a_saved_model_runs_in_tensorflow_alone(finder: Path) -> None:
 def test_auto_goes_on_to_what_takes_the_model_and_says_so(
     finder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(folder: Path, name: str, reference: str) -> Path:
+    def refuse(folder: Path, name: str, reference: str, again: bool = True) -> Path:
         raise UsageError(f"{reference} cannot be exported to {name}")
 
     monkeypatch.setattr("boxwright.serving.engine.loading.kept_export", refuse)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from boxwright.config import SAVED_MODEL, Runtime, ServingConfig
 from boxwright.errors import BoxwrightError, DataError, UsageError
-from boxwright.exporting import FORMATS, kept_export
+from boxwright.exporting import FORMATS, kept_export, published_exports
 from boxwright.model import WEIGHTS_FILE
 from boxwright.registry import ModelSource, open_model
 from boxwright.serving.engine.foreign_model import ForeignModel
-from boxwright.serving.engine.model import read_info
+from boxwright.serving.engine.model import ModelInfo, read_info
 from boxwright.serving.engine.network import ExportedNetwork, Network, RebuiltNetwork
 from boxwright.serving.engine.predictor import Predictor
 from boxwright.serving.engine.self_check import check_predictor
@@ -42,11 +44,10 @@ def load_predictor(
     with open_model(source) as folder:
         info = read_info(source, folder)
         if trust_saved_model:
-            network: Network = ForeignModel(folder, source.reference)
+            predictor = Predictor(ForeignModel(folder, source.reference), info)
+            check_predictor(predictor, folder, sample_needed=False)
         else:
-            network = _rebuilt(folder, source.reference, runtime, threads)
-        predictor = Predictor(network, info)
-        check_predictor(predictor, folder, sample_needed=not trust_saved_model)
+            predictor = _rebuilt(folder, info, runtime, threads)
     if info.threshold_origin == "fallback":
         _log.info("%s names no threshold of its own; boxes are drawn from %g", source.reference, info.threshold)
     return predictor
@@ -57,30 +58,47 @@ def load_as_set(source: ModelSource, config: ServingConfig) -> Predictor:
     return load_predictor(source, config.trust_saved_model, config.runtime, config.threads)
 
 
-def _rebuilt(folder: Path, reference: str, runtime: Runtime, threads: int) -> Network:
+def _rebuilt(folder: Path, info: ModelInfo, runtime: Runtime, threads: int) -> Predictor:
+    reference = info.source.reference
     if not (folder / WEIGHTS_FILE).is_file():
         advice = "train it again with this version"
         if (folder / SAVED_MODEL).is_dir():
             advice += ", or add --trust-saved-model to run the program in its saved_model/, if you know who made it"
         raise DataError(f"{reference} has no {WEIGHTS_FILE}, from which Boxwright builds what it serves; {advice}")
-    if runtime == "tensorflow":
-        return RebuiltNetwork(folder)
     if runtime == "auto":
-        return _fastest(folder, reference, threads)
-    return ExportedNetwork(kept_export(folder, runtime, reference), threads)
+        return _fastest(folder, info, threads)
+    if runtime == "tensorflow":
+        return _checked(RebuiltNetwork(folder), info, folder)
+    return _checked(ExportedNetwork(kept_export(folder, runtime, reference), threads), info, folder)
 
 
-def _fastest(folder: Path, reference: str, threads: int) -> Network:
-    """In the fastest runtime that is installed and takes the model; TensorFlow takes every one."""
-    for name in _FASTEST_FIRST:
-        if not FORMATS[name].is_installed:
-            continue
+def _checked(network: Network, info: ModelInfo, folder: Path) -> Predictor:
+    predictor = Predictor(network, info)
+    check_predictor(predictor, folder)
+    return predictor
+
+
+def _fastest(folder: Path, info: ModelInfo, threads: int) -> Predictor:
+    """In the fastest runtime that this machine has and that takes the model; TensorFlow takes every one.
+
+    What the model's run has measured and kept comes before what is converted here.
+    """
+    for name, get in _ways(folder, info.source):
         try:
-            network = ExportedNetwork(kept_export(folder, name, reference), threads)
+            predictor = _checked(ExportedNetwork(get(), threads), info, folder)
         except BoxwrightError as error:
-            _log.warning("%s does not run in %s: %s", reference, name, error)
+            _log.warning("%s does not run in %s: %s", info.source.reference, name, error)
         else:
-            _log.info("%s runs in %s", reference, name)
-            return network
-    _log.info("%s runs in tensorflow", reference)
-    return RebuiltNetwork(folder)
+            _log.info("%s runs in %s", info.source.reference, name)
+            return predictor
+    _log.info("%s runs in tensorflow", info.source.reference)
+    return _checked(RebuiltNetwork(folder), info, folder)
+
+
+def _ways(folder: Path, source: ModelSource) -> Iterator[tuple[str, Callable[[], Path]]]:
+    """The name of each export that may run, and what gives its folder."""
+    for name, published in published_exports(folder, source.archive):
+        yield f"{name}, as its run kept it", partial(Path, published)
+    for name in _FASTEST_FIRST:
+        if FORMATS[name].is_installed:
+            yield name, partial(kept_export, folder, name, source.reference, again=False)
