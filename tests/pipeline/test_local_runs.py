@@ -37,6 +37,16 @@ def test_the_last_run_that_stopped_is_found_with_all_its_settings(home: Path, co
     assert find_run(second.run.run_id).ended
 
 
+def test_a_run_that_goes_on_has_the_defaults_of_its_model(home: Path) -> None:
+    from boxwright.model import hyperparameters_of
+
+    config = parse_config({"training": "a", "output": "b", "hyperparameters": {"epochs": 7}})
+    chosen = hyperparameters_of(config)
+    assert chosen.learning_rate != config.hyperparameters.learning_rate, "the model has a default of its own"
+    start_run(config, "first")
+    assert hyperparameters_of(find_run("first").config) == chosen
+
+
 def test_a_run_that_fails_has_not_ended(home: Path, config: RunConfig) -> None:
     local = start_run(config, "failing")
     with pytest.raises(ZeroDivisionError), running(local):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,8 +42,8 @@ class LocalRun(StoredRecord):
         return _folder(self.run.run_id)
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON values."""
-        return self.model_dump(mode="json")
+        """The record as JSON values; of the configuration what was set, for a model's own defaults fill the rest."""
+        return self.model_dump(mode="json", exclude={"config"}) | {"config": json.loads(self.config.to_json())}
 
 
 def start_run(config: RunConfig, run_id: str | None = None) -> LocalRun:
