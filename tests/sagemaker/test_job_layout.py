@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from boxwright.errors import DataError, UsageError
+from boxwright.sagemaker.hosts import PORT
 from boxwright.sagemaker.layout import Layout, serving_config
 
 
@@ -53,6 +54,53 @@ def test_hyperparameters_come_as_strings_or_as_json_in_strings(job: Layout) -> N
     assert config.output == str(job.prefix / "output" / "data")
 
 
+@pytest.mark.parametrize(
+    ("sent", "name", "value"),
+    [
+        ("true", "early_stopping", True),  # as `ModelTrainer` writes a truth value
+        ("True", "early_stopping", True),  # as `Estimator` does
+        ('"True"', "early_stopping", True),  # as the tuner's estimators of frameworks do
+        ("None", "learning_rate", 0.001),
+        ("null", "learning_rate", 0.001),
+        ('"adam', "optimizer", None),
+    ],
+)
+def test_values_are_read_however_an_sdk_writes_them(job: Layout, sent: str, name: str, value: Any) -> None:
+    write(job.prefix, "hyperparameters", {name: sent})
+    if value is None:
+        with pytest.raises(UsageError, match='hyperparameters.json: optimizer="adam'):
+            job.run_config()
+    else:
+        assert getattr(job.run_config().hyperparameters, name) == value
+
+
+@pytest.mark.parametrize(
+    "sent", [{"bolt": 0.4, "nut": 0.3}, '{"bolt": 0.4, "nut": 0.3}', "{'bolt': 0.4, 'nut': 0.3}", "bolt=0.4,nut=0.3"]
+)
+def test_objects_and_lists_are_read_however_an_sdk_writes_them(job: Layout, sent: Any) -> None:
+    for formats in (["saved_model", "litert"], "['saved_model', 'litert']", '["saved_model","litert"]'):
+        write(job.prefix, "hyperparameters", {"gate_min_ap50_per_class": sent, "export_formats": formats})
+        config = job.run_config()
+        assert config.gate.min_ap50_per_class == {"bolt": 0.4, "nut": 0.3}
+        assert config.export.formats == ("saved_model", "litert:float32")
+
+
+def test_several_instances_train_together(job: Layout) -> None:
+    assert not job.hosts().are_several and job.hosts().is_first
+    names = ["algo-2", "algo-1"]
+    for current, index in (("algo-1", 0), ("algo-2", 1)):
+        write(job.prefix, "resourceconfig", {"current_host": current, "hosts": names})
+        hosts = job.hosts()
+        assert hosts.are_several and hosts.is_first == (index == 0)
+        cluster = json.loads(hosts.tf_config())
+        assert cluster["cluster"] == {"worker": [f"algo-1:{PORT}", f"algo-2:{PORT}"]}
+        assert cluster["task"] == {"type": "worker", "index": index}
+    assert job.run_config().hyperparameters.epochs == 3
+    write(job.prefix, "inputdataconfig", {"training": {"S3DistributionType": "ShardedByS3Key"}})
+    with pytest.raises(UsageError, match="training is ShardedByS3Key.*choose FullyReplicated"):
+        job.run_config()
+
+
 def test_channels_are_splits_and_a_model_to_start_from(job: Layout) -> None:
     data = job.prefix / "input" / "data"
     write(job.prefix, "inputdataconfig", {name: {} for name in ("training", "validation", "test", "model")})
@@ -90,7 +138,8 @@ def test_one_channel_may_hold_all_splits(job: Layout) -> None:
         ("inputdataconfig", {"validation": {}}, UsageError, "no channel training; the job has validation"),
         ("inputdataconfig", {"training": {}, "extra": {}}, UsageError, "extra; there are training, validation, test"),
         ("inputdataconfig", {"training": {"TrainingInputMode": "Pipe"}}, UsageError, "File and FastFile are read"),
-        ("resourceconfig", {"hosts": ["algo-1", "algo-2"]}, UsageError, "2 instances"),
+        ("resourceconfig", {"hosts": ["algo-1", "algo-2"]}, DataError, "with current_host among them"),
+        ("resourceconfig", {"hosts": "algo-1", "current_host": "algo-1"}, DataError, "expected names in hosts"),
     ],
 )
 def test_what_a_job_cannot_have_is_named(

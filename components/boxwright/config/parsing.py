@@ -50,12 +50,13 @@ def run_fields() -> dict[str, FieldInfo]:
     }
 
 
-def parse_settings(settings: Iterable[str], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+def parse_settings(settings: Iterable[str], fields: Mapping[str, FieldInfo], source: str = "--set") -> dict[str, Any]:
     """Values by name from `NAME=VALUE` texts, each of the type of its field; a name given twice has its last value.
 
     Args:
         settings: what `--set` was given.
         fields: the valid names and their definitions: `run_fields()`, or the fields of one record.
+        source: what a message calls the place that they come from.
 
     Raises:
         UsageError: naming every unknown name and invalid value.
@@ -76,7 +77,7 @@ def parse_settings(settings: Iterable[str], fields: Mapping[str, FieldInfo]) -> 
         except ValidationError as error:
             problems += [f"{shorten(setting)[1:-1]}: {problem['msg']}" for problem in error.errors()]
     if problems:
-        raise UsageError(f"--set: {'; '.join(problems)}")
+        raise UsageError(f"{source}: {'; '.join(problems)}")
     return values
 
 

@@ -6,6 +6,7 @@ They have the shape that `data_steps.py` describes.
 # ruff: noqa: D103
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def fine_tune(
     from boxwright.model import hyperparameters_of
     from boxwright.packaging import run_folder
     from boxwright.registry import TrainingRun
-    from boxwright.training import Watch
+    from boxwright.training import Watch, is_chief
     from boxwright.training import fine_tune as work
 
     run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
@@ -82,7 +83,8 @@ def fine_tune(
         look, told.epoch, look.glance, lambda progress: told.progress(progress.model_dump()), told.should_stop
     )
     checkpoints, mirror = settings.checkpoints(run_folder(run_id))
-    with told.under_way({"model_id": run.model_id, **hyperparameters_of(run).model_dump()}):
+    chosen = {"model_id": run.model_id, **hyperparameters_of(run).model_dump()}
+    with told.under_way(chosen) if is_chief() else nullcontext():  # of several machines one tells
         summary = work(run, Path(examples.uri), Path(seed.uri), Path(detector.uri), checkpoints, watch, mirror)
     detector.model_id, detector.epochs = run.model_id, summary.epochs
 

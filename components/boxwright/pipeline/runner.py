@@ -20,7 +20,7 @@ from boxwright.evaluation import FormatsSummary
 from boxwright.packaging import RunFacts
 from boxwright.pipeline.faults import explained
 from boxwright.pipeline.lineage import connection_config, forget_output, node_outputs, run_outputs
-from boxwright.pipeline.nodes import NODES, Node, Phase, find_node, nodes_of
+from boxwright.pipeline.nodes import NODES, Leaves, Node, Phase, find_node, nodes_leaving, nodes_of
 from boxwright.pipeline.transport import bring_folder, publish_folder
 from boxwright.quiet import quieten
 from boxwright.registry import find_finished, find_start
@@ -183,21 +183,44 @@ def run_pipeline(
     Allowed.from_environment().check(config)
     outputs: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
-
-    def go(node: Node) -> None:
+    for node in _walk(config, run):
         on_step(node.id)
         started = time.monotonic()
         outputs[node.id] = run_node(config, run, node.id)
         seconds[node.id] = round(time.monotonic() - started, 1)
-
-    for node in nodes_of(Phase.DATA):
-        go(node)
-    chosen = find_node(choose_seed(config, run))
-    reuses = chosen.phase is Phase.REUSE
-    for node in nodes_of(Phase.REUSE) if reuses else (chosen, *nodes_of(Phase.MODEL, Phase.RELEASE)):
-        go(node)
     with connected(config.storage):
         return _result(run.run_id, outputs, seconds)
+
+
+def train_along(config: RunConfig, run: RunInfo, on_step: Callable[[str], None] = lambda node_id: None) -> None:
+    """Does what a machine does that trains with another one, which hands on the model: the steps up to the training.
+
+    Args:
+        config: what the user decided; the same as the other machine's.
+        run: of this machine.
+        on_step: called with each node's id before it runs.
+
+    Raises:
+        BoxwrightError: what the first failing step raised.
+    """
+    config = resolve_templates(config, run)
+    Allowed.from_environment().check(config)
+    last = nodes_leaving(Leaves.TRAINING_CURVES)[-1]
+    for node in _walk(config, run):
+        on_step(node.id)
+        run_node(config, run, node.id)
+        if node is last:
+            return
+
+
+def _walk(config: RunConfig, run: RunInfo) -> Iterator[Node]:
+    """The nodes of a run in order; what follows the data is chosen when the data is there."""
+    yield from nodes_of(Phase.DATA)
+    chosen = find_node(choose_seed(config, run))
+    if chosen.phase is Phase.REUSE:
+        yield from nodes_of(Phase.REUSE)
+    else:
+        yield from (chosen, *nodes_of(Phase.MODEL, Phase.RELEASE))
 
 
 def _result(run_id: str, outputs: dict[str, dict[str, Any]], seconds: dict[str, float]) -> dict[str, Any]:

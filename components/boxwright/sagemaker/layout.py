@@ -6,9 +6,11 @@ Services", in Amazon SageMaker AI's developer guide.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,17 @@ from boxwright.config import (
 )
 from boxwright.dataset.annotations import splits_below
 from boxwright.errors import DataError, UsageError, shorten
+from boxwright.sagemaker.hosts import Hosts
 
 PREFIX = Path("/opt/ml")
 HOST, PORT = "0.0.0.0", 8080  # noqa: S104 - SageMaker asks for it
 _MODEL_CHANNEL = "model"
 # Hyperparameters of SageMaker's own: of its SDK and of its tuner.
 _OWN = ("sagemaker_", "_")
+_SHARDED = "ShardedByS3Key"
+# How texts begin that are no plain words: JSON, or what Python writes.
+_ENCODED = ('"', "[", "{", "(")
+_UNSET = ("null", "None")
 # Settings of the server by the variable with which SageMaker's hosting names them.
 _LIMITS = {"SAGEMAKER_BIND_TO_PORT": "port", "SAGEMAKER_MODEL_SERVER_TIMEOUT": "answer_timeout"}
 
@@ -72,10 +79,9 @@ class Layout:
             DataError: a file of the contract is no JSON object, or a channel has no annotations.
             UsageError: a hyperparameter is unknown or wrong, or the job asks for what is not there.
         """
-        self._check_hosts()
         given = {name: _plain(text) for name, text in self._read("hyperparameters").items()}
-        texts = [f"{name}={value}" for name, value in given.items() if not name.startswith(_OWN)]
-        values = parse_settings(texts, run_fields())
+        texts = [f"{name}={value}" for name, value in given.items() if value is not None and not name.startswith(_OWN)]
+        values = parse_settings(texts, run_fields(), "hyperparameters.json")
         decided = {**self._channels(), "output": str(self.results)}
         if twice := sorted(values.keys() & {*decided, *SPLITS}):
             raise UsageError(f"hyperparameters {', '.join(twice)}: the job's channels and its output path decide that")
@@ -89,18 +95,27 @@ class Layout:
         if "training" not in found:
             raise UsageError(f"there is no channel training; the job has {', '.join(sorted(found)) or 'none'}")
         for name, config in self._read("inputdataconfig").items():
-            mode = config.get("TrainingInputMode", "File") if isinstance(config, dict) else "File"
+            config = config if isinstance(config, dict) else {}
+            mode = config.get("TrainingInputMode", "File")
             if mode == "Pipe":
                 raise UsageError(f"channel {name} has the input mode Pipe; File and FastFile are read")
+            if self.hosts().are_several and config.get("S3DistributionType") == _SHARDED:
+                raise UsageError(
+                    f"channel {name} is {_SHARDED}, so that each instance has a part; choose FullyReplicated: all "
+                    "instances go through the same images, each with its part of a batch"
+                )
         splits = {name: str(folder) for name, folder in found.items() if name in SPLITS}
         # One channel may hold the whole set.
         whole = splits_below(splits["training"]) if len(splits) == 1 else splits
         return {**whole, **(_seed(found[_MODEL_CHANNEL]) if _MODEL_CHANNEL in found else {})}
 
-    def _check_hosts(self) -> None:
-        hosts = self._read("resourceconfig", required=False).get("hosts", [])
-        if isinstance(hosts, list) and len(hosts) > 1:
-            raise UsageError(f"the job has {len(hosts)} instances; a container trains on one, with all of its GPUs")
+    def hosts(self) -> Hosts:
+        """The job's instances.
+
+        Raises:
+            DataError: `resourceconfig.json` is not what SageMaker writes.
+        """
+        return Hosts.parse(self._read("resourceconfig", required=False), "resourceconfig.json")
 
     def _read(self, name: str, required: bool = True) -> dict[str, Any]:
         path = self.prefix / "input" / "config" / f"{name}.json"
@@ -125,15 +140,26 @@ def serving_config(environment: Mapping[str, str] = os.environ) -> ServingConfig
     return parse_record(ServingConfig, {"host": HOST, "port": PORT, **given})
 
 
-def _plain(text: Any) -> str:
-    """A value as its user wrote it: SageMaker's SDK sends some as they are, and some as JSON."""
-    if not isinstance(text, str):
-        return json.dumps(text)
-    if text.startswith('"') and text.endswith('"'):
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            return text
+def _plain(given: Any) -> str | None:
+    """A value as `--set` takes it; None where it is unset.
+
+    SageMaker's SDKs send a text as it is or as JSON, and other values as JSON or as Python writes them.
+    """
+    value = _decoded(given) if isinstance(given, str) else given
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return ",".join(str(one) for one in value)
+    return json.dumps(value)
+
+
+def _decoded(text: str) -> Any:
+    if text in _UNSET:
+        return None
+    if text.startswith(_ENCODED):
+        for read in (json.loads, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                return read(text)
     return text
 
 

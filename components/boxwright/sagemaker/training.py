@@ -11,7 +11,7 @@ from pathlib import Path
 from boxwright.config import RunConfig
 from boxwright.errors import BoxwrightError, UsageError
 from boxwright.packaging import unpack
-from boxwright.pipeline import LocalRun, find_run, run_pipeline, running, start_run
+from boxwright.pipeline import LocalRun, find_run, run_pipeline, running, start_run, train_along
 from boxwright.sagemaker.layout import Layout
 
 _LONGEST = 1024  # characters of a failure that SageMaker shows
@@ -21,7 +21,8 @@ _log = logging.getLogger("boxwright")
 def train(layout: Layout) -> None:
     """Trains as the job says. A job that was interrupted, and finds its checkpoints again, goes on.
 
-    `BOXWRIGHT_HOME` is the job's from here on.
+    Of several instances the first keeps the checkpoints, evaluates, and hands on the model; the others train with it.
+    `BOXWRIGHT_HOME`, and with several instances `TF_CONFIG`, are the job's from here on.
 
     Args:
         layout: the job's folders.
@@ -29,21 +30,47 @@ def train(layout: Layout) -> None:
     Raises:
         BoxwrightError: what a run raises; its reason is in the job's `failure` as well.
     """
-    os.environ["BOXWRIGHT_HOME"] = str(layout.home)
     # Copies of what lies on this machine's disk already are no checkpoints.
     os.environ.setdefault("BOXWRIGHT_CACHE", str(Path(tempfile.gettempdir(), "boxwright-cache")))
     layout.failure.unlink(missing_ok=True)  # of a try before this one
     try:
-        local = _run_of(layout.run_config())
-        name = local.run.run_id
-        with running(local):
-            result = run_pipeline(local.config, local.run, on_step=lambda step: _log.info("step %s", step))
-        _hand_over(layout, Path(result["model_archive"]))
-        _log.info("run %s is done; its model is in %s", name, layout.model)
+        hosts = layout.hosts()
+        if hosts.are_several:
+            os.environ["TF_CONFIG"] = hosts.tf_config()
+            _log.info("%s of %d instances: %s", hosts.current, len(hosts.names), ", ".join(hosts.names))
+        if hosts.is_first:
+            _train_and_hand_over(layout)
+        else:
+            _train_along(layout)
     except BoxwrightError as error:
         layout.failure.parent.mkdir(parents=True, exist_ok=True)
         layout.failure.write_text(str(error)[:_LONGEST])
         raise
+
+
+def _train_and_hand_over(layout: Layout) -> None:
+    os.environ["BOXWRIGHT_HOME"] = str(layout.home)
+    local = _run_of(layout.run_config())
+    with running(local):
+        result = run_pipeline(local.config, local.run, on_step=_say)
+    _hand_over(layout, Path(result["model_archive"]))
+    _log.info("run %s is done; its model is in %s", local.run.run_id, layout.model)
+
+
+def _train_along(layout: Layout) -> None:
+    """Trains with the first instance. Only that one's home may lie among the checkpoints, which all of them share."""
+    with tempfile.TemporaryDirectory(prefix="boxwright-instance-") as folder:
+        os.environ["BOXWRIGHT_HOME"] = str(home := Path(folder, "home"))
+        if layout.home.exists():
+            shutil.copytree(layout.home, home)
+        local = _run_of(layout.run_config())
+        train_along(local.config, local.run, on_step=_say)
+    shutil.rmtree(layout.results, ignore_errors=True)  # the first instance has them
+    _log.info("this instance is done; %s hands on the model", layout.hosts().names[0])
+
+
+def _say(step: str) -> None:
+    _log.info("step %s", step)
 
 
 def _run_of(config: RunConfig) -> LocalRun:

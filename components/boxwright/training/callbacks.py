@@ -40,7 +40,8 @@ class EpochLog(keras.callbacks.Callback):
         report: is handed each epoch's record.
         glance: gives further metrics in the epochs between; never where `measure_every` is 0.
         epoch_seconds: gives the seconds of an epoch's steps without the start of a process, where they are known.
-        writes: whether the history goes to the file; of several machines that train together one writes.
+        writes: whether the history goes to the file, and the epochs to the log; of several machines that train
+            together one writes.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class EpochLog(keras.callbacks.Callback):
         self.history.append(record)
         if self._writes:
             write_history(self.history, self.folder)
-        self._say(epoch, record)
+            self._say(epoch, record)
         if self._report:
             self._report(record)
 

@@ -198,6 +198,7 @@ def _fit(
     detector: Any, hyperparameters: Hyperparameters, plan: _Plan, checkpoint_dir: Path, watch: Watch, mirror: str | None
 ) -> TrainingSummary:
     """Trains what is left to train, and leaves the weights that are handed on in the detector."""
+    from boxwright.training.agreement import check_agreement, digest_of
     from boxwright.training.callbacks import EarlyStopping, EpochLog, StopOnRequest
     from boxwright.training.checkpoint import EpochCheckpoint
     from boxwright.training.devices import has_gpu, is_alone, is_chief
@@ -226,6 +227,14 @@ def _fit(
         progress, metric, hyperparameters.early_stopping_patience, hyperparameters.early_stopping_min_delta
     )
     first_epoch = checkpoint.restore(detector)
+    if not is_alone():
+        same = {
+            "the examples": plan.examples.fingerprint,
+            "the hyperparameters": hyperparameters.model_dump_json(),
+            "the weights that they start from": digest_of(detector),
+            "the epochs that are done": str(first_epoch),
+        }
+        check_agreement(detector.distribute_strategy, same)
     progress.forget_after(first_epoch)
     if first_epoch:
         log.info("resuming after epoch %d of %d", first_epoch, hyperparameters.epochs)
