@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from bare_env import REPOSITORY, environment
 from finder import LABELS, encoded, scene, write_facts
 from served import serving
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-UV = Path(sys.executable).parent / "uv"
 ABSENT = ("airflow", "tfx", "apache_beam", "great_expectations", "mlflow", "ml_metadata")
-# Of uv, where it has neither a registry nor a cache.
-_UNREACHABLE = ("error sending request", "Failed to fetch", "Network connectivity is disabled", "dns error")
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built by way of a source archive, from a copy without git."""
-    folder = tmp_path_factory.mktemp("source")
-    for name in ("components", "plugins"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(REPOSITORY / name, folder)
-    built = folder / "dist"
-    command = [UV, "build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", built, folder]
-    subprocess.run(command, check=True, timeout=300)
-    return next(built.glob("*.whl"))
 
 
 @pytest.fixture(scope="module")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment that has the wheel with its extra, at the versions of the lock."""
-    folder = tmp_path_factory.mktemp("bare")
-    lock = (REPOSITORY / "requirements.lock").read_text()
-    constraints = folder / "constraints.txt"
-    constraints.write_text("\n".join(re.findall(r"^[\w.\-\[\]]+==[^\s\\;]+", lock, re.M)))
-    python = folder / "venv" / "bin" / "python"
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True, timeout=120)
-    command = [UV, "pip", "install", "--quiet", "--python", python, "--constraint", constraints]
-    wanted = f"boxwright[serve] @ {wheel.as_uri()}"
-    for offline in (["--offline"], []):
-        done = subprocess.run([*command, *offline, wanted], capture_output=True, text=True, timeout=900)
-        if done.returncode == 0:
-            return python
-    if any(sign in done.stderr for sign in _UNREACHABLE):
-        pytest.skip(f"no package registry and nothing cached: {done.stderr.strip().splitlines()[-1]}")
-    pytest.fail(done.stderr)
+    return environment(tmp_path_factory.mktemp("bare"), [f"boxwright[serve] @ {wheel.as_uri()}"])
 
 
 def test_the_wheel_is_whole(wheel: Path) -> None:
