@@ -39,7 +39,7 @@ class Detector:
             for the fastest that is installed and takes the model.
         threads: of such a runtime; 0 for one a core.
         trust_saved_model: whether to run the program in the archive's `saved_model/`, in place of a network of the
-            catalogue with its weights; only if you know who made it.
+            catalogue with its weights; only if you know who made it. The archive may be one of the managed algorithm.
 
     Raises:
         DataError: the archive is not one of a run, or does not see what it saw when it was measured.
@@ -232,9 +232,14 @@ class Detector:
     ) -> EvaluationSummary:
         from boxwright.registry import measure_model
 
+        answering = None
+        if self._limits.trust_saved_model:
+            from boxwright.serving.engine import PredictorAnswers
+
+            answering = PredictorAnswers(self._predictor)
         folder = None if report is None else Path(report).absolute()
         config = parse_record(EvaluationConfig, settings)
-        return measure_model(self.model, str(dataset), folder, against, annotations_file, config)
+        return measure_model(self.model, str(dataset), folder, against, annotations_file, config, answering)
 
     def _looked_at(self, images: str | Path | Sequence[OneImage]) -> Iterator[Looked]:
         from boxwright.serving.batch import images_at, look_at

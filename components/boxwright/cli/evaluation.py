@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from boxwright.cli.options import AsJson, ModelArgument, ModelOption, Report, described, one_model
+from boxwright.cli.options import AsJson, ModelArgument, ModelOption, Report, Trust, described, one_model
 from boxwright.cli.progress import say_loading
 from boxwright.cli.tables import table, wide_console
 from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig
@@ -38,13 +38,20 @@ def evaluate(
     annotations_file: AnnotationsFile = ANNOTATIONS_FILE,
     voc: Voc = False,
     as_json: AsJson = False,
+    trust_saved_model: Trust = False,
 ) -> None:
     """Evaluates a model on a dataset: COCO metrics, kinds of errors, speed, and a report."""
     model = one_model(argument, option)
     say_loading(model)
-    from boxwright.registry import measure_model
+    from boxwright.registry import measure_model, resolve_model
 
-    summary = measure_model(model, dataset, report, None, annotations_file, EvaluationConfig(voc=voc))  # type: ignore[call-arg]
+    answering = None
+    if trust_saved_model:
+        from boxwright.serving.engine import PredictorAnswers, load_predictor
+
+        answering = PredictorAnswers(load_predictor(resolve_model(model), trust_saved_model=True))
+    settings = EvaluationConfig(voc=voc)  # type: ignore[call-arg]
+    summary = measure_model(model, dataset, report, None, annotations_file, settings, answering)
     if as_json:
         typer.echo(json.dumps(summary.to_dict()))
         return

@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 from rich.markup import escape
 
-from boxwright.config import RunConfig
+from boxwright.config import RunConfig, ServingConfig
 from boxwright.errors import UsageError
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
@@ -27,6 +27,11 @@ def local_path(text: str) -> Path:
     return Path(text).absolute()
 
 
+def described(field: str, model: type[BaseModel] = RunConfig) -> str:
+    """A field's description as an option's help, where brackets are text and not markup."""
+    return escape(model.model_fields[field].description or "")
+
+
 Report = Annotated[
     Path | None,
     typer.Option(
@@ -39,6 +44,7 @@ Calibration = Annotated[
         parser=local_path, metavar="FOLDER", help="Images that int8 is calibrated on, 100 of those that it will see."
     ),
 ]
+Trust = Annotated[bool, typer.Option("--trust-saved-model", help=described("trust_saved_model", ServingConfig))]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModelArgument = Annotated[
     str | None,
@@ -69,8 +75,3 @@ def one_model(argument: str | None, option: str | None, default: str | None = No
     if named is None:
         raise UsageError("expected a model, as the argument or as --model: `boxwright registry list` names them")
     return named
-
-
-def described(field: str, model: type[BaseModel] = RunConfig) -> str:
-    """A field's description as an option's help, where brackets are text and not markup."""
-    return escape(model.model_fields[field].description or "")

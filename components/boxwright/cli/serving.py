@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from boxwright.cli.options import ModelArgument, described, local_path, one_model
+from boxwright.cli.options import ModelArgument, Trust, described, local_path, one_model
 from boxwright.cli.progress import say_loading, shown
 from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record, parse_settings
 from boxwright.errors import DataError, PartlyError, UsageError
@@ -33,7 +33,6 @@ out = Console()
 # A default is cut where the help is narrow; words are wrapped.
 _DEFAULT_MODEL = BatchInferenceConfig.model_fields["model"].default
 Model = Annotated[str | None, typer.Option(help=f"{_MODEL_HELP} If unset, {_DEFAULT_MODEL}.")]
-Trust = Annotated[bool, typer.Option("--trust-saved-model", help=described("trust_saved_model", ServingConfig))]
 
 RuntimeOption = Annotated[str, typer.Option("--runtime", metavar="RUNTIME", help=described("runtime", ServingConfig))]
 Threads = Annotated[int, typer.Option(help=described("threads", ServingConfig))]

@@ -52,13 +52,15 @@ class ServingConfig(UserSettings):
     trust_saved_model: bool = Field(
         False,
         description="Run the SavedModel in the model's archive, a program of whoever made it, instead of building the "
-        "network from the catalogue; in a process of its own that writes no files, from known operations only.",
+        "network from the catalogue; in a process of its own that writes no files, from known operations "
+        "only. The archive may be one of the managed algorithm: a SavedModel and a file of labels.",
     )
 
     runtime: Runtime = Field(
         "tensorflow",
         description="What runs the network: tensorflow; litert or openvino, to which a model is exported once on this "
-        "machine, and which start without TensorFlow; or auto, the fastest that is installed and takes the model.",
+        "machine, and which start without TensorFlow; or auto, the fastest that takes the "
+        "model: of the formats that its run has kept, else of what is installed.",
     )
     threads: int = Field(
         0, ge=0, description="Threads that litert or openvino compute an image with; 0 for one a core."

@@ -5,6 +5,7 @@ from .beside_champion import beside_champion as beside_champion
 from .comparison import compare as compare
 from .confusion import Names as Names
 from .detections import Detections as Detections
+from .evaluating import Answering as Answering
 from .evaluating import Champion as Champion
 from .evaluating import evaluate as evaluate
 from .files import CHART_PICTURES as CHART_PICTURES
@@ -26,6 +27,8 @@ from .format_records import ModelFigures as ModelFigures
 from .gate import GateReport as GateReport
 from .gate import check_gate as check_gate
 from .metrics import Measurement as Measurement
+from .predict import Predictions as Predictions
+from .predict import encoded_images as encoded_images
 from .predict import first_images as first_images
 from .records import CocoMetrics as CocoMetrics
 from .records import Comparison as Comparison
@@ -34,6 +37,7 @@ from .records import Difference as Difference
 from .records import EvaluationSummary as EvaluationSummary
 from .records import GalleryEntry as GalleryEntry
 from .records import Metrics as Metrics
+from .records import Speed as Speed
 from .records import parse_gallery as parse_gallery
 from .records import worst_confusions as worst_confusions
 from .validation_ap import validation_ap as validation_ap

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from boxwright.config import EvaluationConfig, Gate
 from boxwright.dataset.annotations import Annotations, load_annotations
@@ -48,6 +49,9 @@ from boxwright.model import WEIGHTS_FILE, load_detector
 from boxwright.storage import write_json
 from boxwright.training import Record, TrainingFacts, read_history
 
+if TYPE_CHECKING:
+    from boxwright.evaluation.predict import Predictions
+
 log = logging.getLogger("boxwright.evaluation")
 
 PICTURED_IMAGES = 12
@@ -69,6 +73,21 @@ class Champion:
     reference: str
     folder: Path | None
     problem: str | None = None
+
+
+class Answering(Protocol):
+    """What answers in place of a detector that is built from a model's files.
+
+    Attributes:
+        classes: names of those that it knows.
+    """
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """See above."""
+
+    def __call__(self, shards: Sequence[Path], category_ids: Sequence[int | None]) -> tuple[Predictions, Speed]:
+        """Detections on the images of the shards, as of `predict_split`, and how long they took."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,7 @@ def evaluate(
     champion: Champion | None = None,
     gate: Gate | None = None,
     background: Background | None = None,
+    answering: Answering | None = None,
 ) -> EvaluationSummary:
     """Predicts on the evaluation split with both models, measures, compares, and writes the report.
 
@@ -107,6 +127,7 @@ def evaluate(
         champion: the model to beat, measured on the same images.
         gate: for the report's verdict.
         background: what the report says of the run; the history and the data's boxes are added here.
+        answering: what answers in place of the detector in `model_dir`, which is then not loaded.
 
     Raises:
         DataError: the model cannot be loaded, or knows none of the split's classes.
@@ -118,7 +139,7 @@ def evaluate(
     shards = shards_of(examples_dir, split)
     log.info("evaluating on %d %s images", len(annotations.images), split)
 
-    answered = _answer(model_dir, annotations, shards, out_dir / DETECTIONS_FILE, settings.voc)
+    answered = _answer(answering or _Built(model_dir), annotations, shards, out_dir / DETECTIONS_FILE, settings.voc)
     beaten, described = answer_of_champion(champion, annotations, shards, out_dir, settings.voc)
     measurement = answered.measurement
     comparison = compare(beaten.measurement, measurement, described.reference) if beaten and described else None
@@ -143,14 +164,30 @@ def evaluate(
     return summary
 
 
-def _answer(model_dir: Path, annotations: Annotations, shards: Sequence[Path], results: Path, voc: bool) -> _Answered:
-    from boxwright.evaluation.predict import measure_speed, predict_split
+class _Built:
+    """A detector of the catalogue with the weights of a folder; see `Answering`."""
 
-    detector, card = load_detector(model_dir)
-    predictions = predict_split(detector, shards, category_ids_of(card.classes, annotations))
+    def __init__(self, model_dir: Path) -> None:
+        self._detector, self._card = load_detector(model_dir)
+        self._weights = model_dir / WEIGHTS_FILE
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self._card.classes)
+
+    def __call__(self, shards: Sequence[Path], category_ids: Sequence[int | None]) -> tuple[Predictions, Speed]:
+        from boxwright.evaluation.predict import measure_speed, predict_split
+
+        predictions = predict_split(self._detector, shards, category_ids)
+        return predictions, measure_speed(self._detector, shards, predictions, self._weights)
+
+
+def _answer(
+    answering: Answering, annotations: Annotations, shards: Sequence[Path], results: Path, voc: bool
+) -> _Answered:
+    predictions, speed = answering(shards, category_ids_of(answering.classes, annotations))
     write_json(results, predictions.detections)
     found = Detections.of_results(annotations, predictions.detections)
-    speed = measure_speed(detector, shards, predictions, model_dir / WEIGHTS_FILE)
     return _Answered(Measurement(annotations, found, voc), predictions.not_finite_images, speed)
 
 
@@ -164,7 +201,8 @@ def answer_of_champion(
     if champion.folder is None:
         return None, described
     try:
-        answered = _answer(champion.folder, annotations, shards, out_dir / CHAMPION_DETECTIONS_FILE, voc)
+        answering = _Built(champion.folder)
+        answered = _answer(answering, annotations, shards, out_dir / CHAMPION_DETECTIONS_FILE, voc)
     except DataError as error:
         log.warning("the champion %s is not measured: %s", champion.reference, error)
         return None, described.model_copy(update={"problem": str(error)})

@@ -204,6 +204,14 @@ def images_of(shards: Sequence[Path], image_ids: Sequence[int]) -> dict[int, byt
     return {image_id: found[image_id] for image_id in image_ids if image_id in found}
 
 
+def encoded_images(shards: Sequence[Path]) -> Iterator[tuple[int, bytes, tuple[int, int]]]:
+    """The images of the shards one by one: id, encoded bytes, and `(height, width)`."""
+    for record in tf.data.TFRecordDataset([str(shard) for shard in shards]):
+        parsed = {name: value.numpy() for name, value in tf.io.parse_single_example(record, _FEATURES).items()}
+        size = int(parsed["image/height"]), int(parsed["image/width"])
+        yield int(parsed["image/source_id"]), parsed["image/encoded"], size
+
+
 def _images(records: Any) -> Iterator[tuple[int, bytes]]:
     for record in records:
         parsed = tf.io.parse_single_example(record, _FEATURES)

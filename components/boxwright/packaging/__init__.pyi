@@ -1,4 +1,9 @@
 from .archive import unpack as unpack
+from .exif_rotation import upright as upright
+from .foreign_archive import is_foreign as is_foreign
+from .foreign_archive import labels_below as labels_below
+from .foreign_archive import saved_model_below as saved_model_below
+from .foreign_archive import unpack_foreign as unpack_foreign
 from .label_map import export_label_map as export_label_map
 from .outputs import ARCHIVE as ARCHIVE
 from .outputs import output_uri as output_uri

@@ -12,7 +12,7 @@ from boxwright.config import ANNOTATIONS_FILE, EvaluationConfig, RunConfig, pars
 from boxwright.dataset.annotations import splits_below
 from boxwright.dataset.examples import build_evaluation_examples
 from boxwright.dataset.snapshot import download_dataset
-from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE, Champion, EvaluationSummary, evaluate
+from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE, Answering, Champion, EvaluationSummary, evaluate
 from boxwright.evaluation.report import Background
 from boxwright.registry.open_model import open_model, resolve_model
 
@@ -26,6 +26,7 @@ def measure_model(
     against: str | None = None,
     annotations_file: str = ANNOTATIONS_FILE,
     settings: EvaluationConfig | None = None,
+    answering: Answering | None = None,
 ) -> EvaluationSummary:
     """Measures a model on every image of a dataset.
 
@@ -37,13 +38,14 @@ def measure_model(
         against: another model, to be measured on the same images as the one to beat.
         annotations_file: name of the annotations file.
         settings: what else is measured, and how much the report shows.
+        answering: what answers for the model, whose archive is then not opened.
 
     Raises:
         UsageError, DataError: there is no such model or dataset, or they do not fit.
     """
     with ExitStack() as opened:
         source, champion = resolve_model(model), None
-        detector = opened.enter_context(open_model(source))
+        detector = opened.enter_context(open_model(source) if answering is None else _nothing())
         if against:
             other = resolve_model(against)
             champion = Champion(other.reference, opened.enter_context(open_model(other)))
@@ -52,10 +54,17 @@ def measure_model(
         out.mkdir()
         lineage = {"Model": source.reference, "Dataset": uri}
         background = Background(source.reference, lineage=lineage, links=(METRICS_FILE, DETECTIONS_FILE))
-        summary = evaluate(folder / EXAMPLES, detector, out, settings, champion, background=background)
+        summary = evaluate(folder / EXAMPLES, detector, out, settings, champion, None, background, answering)
         if report:
             shutil.copytree(out, report, dirs_exist_ok=True)
     return summary
+
+
+@contextmanager
+def _nothing() -> Iterator[Path]:
+    """An empty folder, for what needs no files."""
+    with tempfile.TemporaryDirectory(prefix="boxwright-no-model-") as temporary:
+        yield Path(temporary)
 
 
 @contextmanager

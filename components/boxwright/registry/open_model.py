@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from boxwright.config import is_registered
-from boxwright.packaging import unpack
+from boxwright.errors import DataError
+from boxwright.packaging import is_foreign, unpack, unpack_foreign
 from boxwright.registry.opening import open_registry
 from boxwright.registry.port import Version
 from boxwright.storage import Allowed, download_file, parse_uri
@@ -50,14 +51,23 @@ def resolve_model(reference: str) -> ModelSource:
     return ModelSource(str(location), str(location), location.key.rpartition("/")[2], None)
 
 
+# What a SavedModel of another program is good for, and why training cannot start from it.
+_FOREIGN = (
+    "is a SavedModel of another program: serve, predict and evaluate take it with --trust-saved-model, if you know who "
+    "made it and a file of labels lies beside it. Nothing can be trained or exported from it, since it is a program "
+    "without the layers that its numbers belong to; train the same model_id on your data instead"
+)
+
+
 @contextmanager
-def open_model(model: str | ModelSource, below: Path | None = None) -> Iterator[Path]:
+def open_model(model: str | ModelSource, below: Path | None = None, trusted: bool = False) -> Iterator[Path]:
     """A folder with a model's files, for the time of the block; an archive is fetched and unpacked for it.
 
     Args:
         model: `models:/name/3`, `models:/name@champion`, the URI of a `model.tar.gz`, a folder with what is in one, or
             what `resolve_model` made of one of them.
         below: existing folder in which an archive is unpacked; the one for temporary files if unset.
+        trusted: whether it may be an archive of another program with a SavedModel, as the managed algorithm's are.
 
     Raises:
         DataError: the archive does not exist, or is not one of a run.
@@ -71,11 +81,39 @@ def open_model(model: str | ModelSource, below: Path | None = None) -> Iterator[
         Allowed.from_environment().check_place(archive)
     location = parse_uri(archive)
     if location.bucket is None and location.path.is_dir():
+        if not trusted and is_foreign(location.path):
+            raise DataError(f"{source.reference} {_FOREIGN}")
         yield location.path
         return
     with tempfile.TemporaryDirectory(prefix="boxwright-model-", dir=below) as temporary:
         fetched, unpacked = Path(temporary, "model.tar.gz"), Path(temporary, "model")
         download_file(archive, fetched)
-        unpack(fetched, unpacked)
+        if trusted:
+            unpack_foreign(fetched, unpacked)
+        else:
+            _unpack_own(fetched, unpacked, source.reference)
         fetched.unlink()
         yield unpacked
+
+
+def _unpack_own(archive: Path, folder: Path, reference: str) -> None:
+    """Unpacks an archive of a run; of another program's it says what can be done with it.
+
+    Raises:
+        DataError: it is none of a run.
+    """
+    try:
+        unpack(archive, folder)
+    except DataError:
+        if _is_foreign_archive(archive):
+            raise DataError(f"{reference} {_FOREIGN}") from None
+        raise
+    if is_foreign(folder):
+        raise DataError(f"{reference} {_FOREIGN}")
+
+
+def _is_foreign_archive(archive: Path) -> bool:
+    with tempfile.TemporaryDirectory(dir=archive.parent) as temporary, suppress(DataError):
+        unpack_foreign(archive, folder := Path(temporary, "model"))
+        return is_foreign(folder)
+    return False

@@ -230,7 +230,11 @@ def _huge(model: Any) -> None:
 
 
 def _revived(model: Any) -> None:
-    model.meta_graphs[0].object_graph_def.nodes[0].user_object.identifier = "_tf_keras_model"
+    model.meta_graphs[0].object_graph_def.nodes[0].user_object.identifier = "optimizer"
+
+
+def _unsigned(model: Any) -> None:
+    model.meta_graphs[0].object_graph_def.nodes[0].ClearField("children")
 
 
 def _registered(model: Any) -> None:
@@ -249,7 +253,8 @@ def _twice(model: Any) -> None:
         (_stranger, "calls 'ReadFile', which is not among its functions"),
         (_legacy_call, "not allowed: 'its_own'"),
         (_huge, "elements"),
-        (_revived, "object that is not allowed: '_tf_keras_model'"),
+        (_revived, "object that is not allowed: 'optimizer'"),
+        (_unsigned, "no signature serving_default"),
         (_registered, "object that is not allowed: 'Custom.Thing'"),
         (_twice, "two functions of one name"),
         (lambda model: model.meta_graphs[0].ClearField("object_graph_def"), "objects of TensorFlow 2"),

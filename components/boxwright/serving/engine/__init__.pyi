@@ -9,6 +9,7 @@ from .drawing import draw_answer as draw_answer
 from .engine import Engine as Engine
 from .engine import Seen as Seen
 from .engine import settle_memory as settle_memory
+from .evaluated import PredictorAnswers as PredictorAnswers
 from .follow import Follower as Follower
 from .follow import followed as followed
 from .loading import load_as_set as load_as_set

@@ -29,9 +29,20 @@ ALLOWED = frozenset(
     TopKV2 Transpose Unpack VarHandleOp VarIsInitializedOp Where While ZerosLike
     """.split()
 )
+# What the Object Detection API's exporter writes beside them, by its source: arithmetic on shapes and numbers, checks
+# of them, and suppression of an earlier version.
+FROM_OBJECT_DETECTION = frozenset(
+    """
+    AddN Assert BroadcastArgs BroadcastTo ClipByValue DivNoNan InvertPermutation NonMaxSuppressionV3 NonMaxSuppressionV4
+    Rank SpaceToBatchND BatchToSpaceND TensorListConcatV2 TensorListLength
+    """.split()
+)
+_SIGNATURE = "serving_default"
+# Layers and models of Keras, whose classes are not needed: the copy has plain objects for them.
+_KERAS, _GENERIC = "_tf_keras_", "_generic_user_object"
 # Of the objects that hold functions and variables together. Files, tables and classes that register themselves are not.
 _HOLDERS = frozenset(
-    ("_generic_user_object", "signature_map", "trackable_list_wrapper", "trackable_dict_wrapper",
+    (_GENERIC, "signature_map", "trackable_list_wrapper", "trackable_dict_wrapper",
      "trackable_tuple_wrapper")
 )  # fmt: skip
 _PLAIN = frozenset(("function", "bare_concrete_function", "variable", "captured_tensor", "constant"))
@@ -42,8 +53,8 @@ _MOST_ELEMENTS = 100_000_000
 def copy_checked(saved_model: Path, target: Path, name: str) -> None:
     """Copies a SavedModel without what Boxwright has no use for, if the rest is allowed.
 
-    The copy has the functions that its objects name, and those that these call, with the variables. A graph of
-    TensorFlow 1, gradients, files beside it and what saves and restores stay behind.
+    The copy has the function of the signature `serving_default`, and those that it calls, with the variables. All other
+    functions, a graph of TensorFlow 1, gradients, files beside it and what saves and restores stay behind.
 
     Args:
         saved_model: its folder.
@@ -66,6 +77,7 @@ def copy_checked(saved_model: Path, target: Path, name: str) -> None:
     if len(model.meta_graphs) != 1 or not model.meta_graphs[0].object_graph_def.nodes:
         raise DataError(f"{name}: expected one graph with the objects of TensorFlow 2 in saved_model.pb")
     graph = model.meta_graphs[0]
+    _keep_signature(graph.object_graph_def, name)
     _check_objects(graph.object_graph_def, name)
     _keep_called(graph, name)
     target.mkdir(parents=True)
@@ -73,6 +85,29 @@ def copy_checked(saved_model: Path, target: Path, name: str) -> None:
     (target / "variables").mkdir()
     for file in sorted((saved_model / "variables").glob("variables.*")):
         shutil.copyfile(file, target / "variables" / file.name)
+
+
+def _keep_signature(objects: Any, name: str) -> None:
+    """Makes plain objects of all functions but the signature's, of what only those hold, and of Keras's layers."""
+    place = objects.nodes[0] if objects.nodes else None
+    for step in ("signatures", _SIGNATURE):
+        number = next((child.node_id for child in place.children if child.local_name == step), None) if place else None
+        place = objects.nodes[number] if number is not None and number < len(objects.nodes) else None
+    called = place.bare_concrete_function.concrete_function_name if place is not None else ""
+    if called not in objects.concrete_functions:
+        raise DataError(f"{name}: its SavedModel has no signature {_SIGNATURE}")
+    needed = {*objects.concrete_functions[called].bound_inputs}
+    for other in [one for one in objects.concrete_functions if one != called]:
+        del objects.concrete_functions[other]
+    for number, node in enumerate(objects.nodes):
+        kind = node.WhichOneof("kind")
+        is_holder = kind == "user_object" and node.user_object.identifier.startswith(_KERAS)
+        if is_holder or (kind not in ("user_object", "variable") and node is not place and number not in needed):
+            children = [child.__class__.FromString(child.SerializeToString()) for child in node.children]
+            node.Clear()
+            node.children.extend(children)
+            node.user_object.identifier = _GENERIC
+            node.user_object.version.producer = node.user_object.version.min_consumer = 1
 
 
 def _check_objects(objects: Any, name: str) -> None:
@@ -98,7 +133,7 @@ def _keep_called(graph: Any, name: str) -> None:
             raise DataError(f"{name}: its SavedModel calls {shorten(called)}, which is not among its functions")
         kept.add(called)
         for node in library[called].node_def:
-            if node.op not in ALLOWED:
+            if node.op not in ALLOWED and node.op not in FROM_OBJECT_DETECTION:
                 refused.add(node.op)
             waiting += _called(node.attr.values(), name)
         waiting += _called(library[called].attr.values(), name)
@@ -106,7 +141,7 @@ def _keep_called(graph: Any, name: str) -> None:
         shown = ", ".join(shorten(one) for one in sorted(refused)[:20])
         raise DataError(
             f"{name}: its SavedModel has operations that are not allowed: {shown}; Boxwright runs those that its own "
-            "export writes"
+            "export and the Object Detection API's write"
         )
     used = [library[called].__class__.FromString(library[called].SerializeToString()) for called in sorted(kept)]
     version = graph.graph_def.versions.__class__.FromString(graph.graph_def.versions.SerializeToString())

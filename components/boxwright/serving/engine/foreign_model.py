@@ -18,7 +18,7 @@ import numpy as np
 
 from boxwright.config import SAVED_MODEL
 from boxwright.errors import DataError
-from boxwright.packaging import OUTPUTS
+from boxwright.packaging import OUTPUTS, saved_model_below
 from boxwright.serving.engine.foreign_graph import copy_checked
 from boxwright.serving.engine.network import NetworkError, Outputs, why_tensorflow_cannot_decode
 
@@ -47,7 +47,8 @@ class ForeignModel:
         self._reference = reference
         self._place = tempfile.TemporaryDirectory(prefix="boxwright-foreign-")
         self._model = Path(self._place.name, SAVED_MODEL)
-        copy_checked(folder / SAVED_MODEL, self._model, reference)
+        own = folder / SAVED_MODEL
+        copy_checked(own if own.is_dir() else saved_model_below(folder), self._model, reference)
         self._scratch = Path(self._place.name, "scratch")
         self._scratch.mkdir()
         self._process: subprocess.Popen[bytes] | None = None

@@ -13,10 +13,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from boxwright.serving.engine.confinement import confine
 from boxwright.serving.engine.network import first_line
 
 _LARGEST = 1 << 30
+_SIGNATURE = "serving_default"
 
 
 def main() -> int:
@@ -40,22 +43,44 @@ def main() -> int:
 
 
 def _load(folder: Path) -> Any:
+    """What answers encoded images with the outputs of a SavedModel by name.
+
+    Two kinds of signatures are known: images as bytes, as Boxwright's own has them, and one image as pixels, as the
+    Object Detection API's has it.
+    """
     import tensorflow as tf
 
     from boxwright.packaging import OUTPUTS
 
     module = tf.saved_model.load(str(folder))
-    signature = module.signatures["serving_default"]
-    (name,) = signature.structured_input_signature[1]
+    signature = module.signatures[_SIGNATURE]
+    ((name, expected),) = signature.structured_input_signature[1].items()
     if missing := set(OUTPUTS) - set(signature.structured_outputs):
         raise ValueError(f"the model has no output {', '.join(sorted(missing))}")
+    is_pixels = expected.dtype == tf.uint8 and expected.shape.rank == 4
+    if not is_pixels and expected.dtype != tf.string:
+        raise ValueError(f"the model takes {expected.dtype.name} {expected.shape}, and neither bytes nor pixels")
 
-    def run(images: list[bytes]) -> dict[str, Any]:
-        # The module, whose variables live as long as it does.
-        found = module.signatures["serving_default"](**{name: tf.constant(images)})
+    def answer(batch: Any) -> dict[str, Any]:
+        # By the module, whose variables live as long as it does.
+        found = module.signatures[_SIGNATURE](**{name: batch})
         return {output: found[output].numpy() for output in OUTPUTS}
 
-    return run
+    def one_by_one(images: list[bytes]) -> dict[str, Any]:
+        rows = [answer(_pixels(image)[None] if is_pixels else tf.constant([image])) for image in images]
+        return {output: np.concatenate([row[output] for row in rows]) for output in OUTPUTS}
+
+    return one_by_one if expected.shape[0] == 1 or is_pixels else lambda images: answer(tf.constant(images))
+
+
+def _pixels(encoded: bytes) -> Any:
+    """An image as a person sees it, uint8 `(height, width, 3)`."""
+    import tensorflow as tf
+
+    from boxwright.packaging import upright
+    from boxwright.training import decode_image
+
+    return tf.cast(upright(decode_image(encoded), encoded), tf.uint8)
 
 
 def _answer(parent: Connection, run: Any) -> None:

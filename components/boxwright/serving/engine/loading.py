@@ -30,7 +30,7 @@ def load_predictor(
     Args:
         source: of its archive.
         trust_saved_model: whether its SavedModel is run, which is somebody's program, in place of a network of the
-            catalogue with its weights.
+            catalogue with its weights; the archive may then be one of the managed algorithm.
         runtime: what runs the network; another one than TensorFlow runs an export, which is made first where this
             machine has none of the same weights yet.
         threads: of that other runtime; 0 for one a core.
@@ -41,7 +41,7 @@ def load_predictor(
     """
     if trust_saved_model and runtime != "tensorflow":
         raise UsageError(f"runtime={runtime}: a SavedModel runs in TensorFlow; leave out one of the two")
-    with open_model(source) as folder:
+    with open_model(source, trusted=trust_saved_model) as folder:
         info = read_info(source, folder)
         if trust_saved_model:
             predictor = Predictor(ForeignModel(folder, source.reference), info)

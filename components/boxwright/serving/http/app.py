@@ -118,7 +118,7 @@ def _add_facts(app: FastAPI, engine: Engine) -> None:
             "name": info.source.name,
             "version": info.source.version,
             "model_id": info.model_id,
-            "input_size": [info.image_size, info.image_size],
+            "input_size": [info.image_size, info.image_size] if info.image_size else None,
             "classes": info.classes,
             "category_ids": info.category_ids,
             "metrics": info.metrics,
