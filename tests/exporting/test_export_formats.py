@@ -22,6 +22,7 @@ from boxwright.exporting.detector import ExportedDetector
 from boxwright.exporting.export import export_model
 from boxwright.exporting.facts import ExportFacts
 from boxwright.exporting.formats import FORMATS, format_named
+from boxwright.exporting.measuring import size_of
 from boxwright.exporting.network import ExportNetwork
 from boxwright.exporting.process import main, write_artefact
 from boxwright.model.catalogue import MODELS, ModelSpec
@@ -153,31 +154,33 @@ def test_the_folder_says_all_that_a_program_needs(name: str, exports: dict[str, 
     assert (exports[name] / facts.file).stat().st_size > 100_000
 
 
+@pytest.mark.parametrize(("name", "library"), [("litert", "ai_edge_quantizer"), ("openvino", "nncf")])
 def test_whole_numbers_are_calibrated_and_find_the_same(
-    network: ExportNetwork, model: Path, image: Path, tmp_path: Path, expected: list[tuple[str, float, list[float]]]
+    name: str,
+    library: str,
+    network: ExportNetwork,
+    model: Path,
+    image: Path,
+    tmp_path: Path,
+    exports: dict[str, Path],
+    expected: list[tuple[str, float, list[float]]],
 ) -> None:
     (tmp_path / "export").mkdir()
     for seed in range(5):
         picture(seed, 200, 120).save(tmp_path / f"{seed}.png")
-    pytest.importorskip("ai_edge_quantizer", reason="ai-edge-quantizer is not installed")
+    pytest.importorskip(library, reason=f"{library} is not installed")
     calibration = Calibration(folder=tmp_path)
     with pytest.MonkeyPatch.context() as patched:
         # Weights by chance, whose scores stand on the edge: what is told is how far whole numbers move them.
         patched.setitem(TOLERANCES, "int8", 1.0)
-        write_artefact(network, model, tmp_path / "export", "litert", "int8", "models:/things/3", calibration)
+        write_artefact(network, model, tmp_path / "export", name, "int8", "models:/things/3", calibration)
     facts = ExportFacts.read(tmp_path / "export")
     assert (facts.precision, facts.in_floats) == ("int8", 1) and facts.differences.pictures == 3
     # Of one byte a weight.
-    float_size = len(network_in_floats(network, tmp_path))
-    assert (tmp_path / "export" / facts.file).stat().st_size < 0.7 * float_size
+    assert size_of(tmp_path / "export") < 0.7 * size_of(exports[name])
     found = seen(model, image, ExportedNetwork(tmp_path / "export", threads=1))
     best = max(expected, key=lambda one: one[1])
     assert any(label == best[0] and np.abs(np.subtract(box, best[2])).max() < 20 for label, _, box in found)
-
-
-def network_in_floats(network: ExportNetwork, folder: Path) -> bytes:
-    FORMATS["litert"].writer()(network, folder, "float32", None)
-    return (folder / FORMATS["litert"].file).read_bytes()
 
 
 def test_a_file_that_answers_otherwise_is_refused(
@@ -215,7 +218,7 @@ def test_the_process_leaves_the_reason(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_is_not_there_is_told_before_anything_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"format=lite: expected litert, onnx, openvino \(did you mean litert\?\)"):
         format_named("lite")
-    with pytest.raises(UsageError, match="precision=int4: expected float32 or float16 for openvino"):
+    with pytest.raises(UsageError, match="precision=int4: expected float32 or float16 or int8 for openvino"):
         export_model(tmp_path, tmp_path / "out", "openvino", "int4", "x")
     monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "tf2onnx" else object())
     with pytest.raises(UsageError, match=r"^onnx needs tf2onnx, which is not installed: pip install 'boxwright\["):

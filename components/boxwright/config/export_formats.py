@@ -18,7 +18,7 @@ FLOAT32, FLOAT16, DYNAMIC_INT8, INT8 = "float32", "float16", "dynamic_int8", "in
 PRECISIONS: dict[str, tuple[str, ...]] = {
     "litert": (FLOAT32, FLOAT16, DYNAMIC_INT8, INT8),
     "onnx": (FLOAT32,),
-    "openvino": (FLOAT32, FLOAT16),
+    "openvino": (FLOAT32, FLOAT16, INT8),
 }
 FORMAT_NAMES = (SAVED_MODEL, *(f"{name}:{precision}" for name, found in PRECISIONS.items() for precision in found))
 # Those that `boxwright.exporting` writes beside the archive.

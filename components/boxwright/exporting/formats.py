@@ -118,6 +118,7 @@ FORMATS = {
             "openvino",
             ("tf2onnx", "onnx"),
             "boxwright.exporting.to_openvino",
+            calibrator="nncf",
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""A LiteRT network in whole numbers, 8 bits each: its convolutions and what lies between them, calibrated on images.
+"""A network in whole numbers, 8 bits each: its convolutions and what lies between them, calibrated on images.
 
 What turns their answers into boxes and scores stays in floats: one scale for coordinates and logits is what ruins
 detectors that are whole numbers from end to end. So do the last convolutions, and more of them where a network loses
@@ -19,7 +19,8 @@ from boxwright.exporting.facts import INPUT
 # Convolutions on the longest way to the outputs that stay in floats, by level: each head's last one, which costs no
 # time and brings back most of what is lost without it; the heads of the default model; all of it but the encoder.
 IN_FLOATS = (1, 5, 18)
-_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+# As LiteRT and as OpenVINO call them.
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "Convolution", "GroupConvolution")
 _BETWEEN = ("ADD", "CONCATENATION", "MAX_POOL_2D", "PAD", "RESIZE_NEAREST_NEIGHBOR")
 _BITS = 8
 
@@ -34,8 +35,8 @@ class _Operation:
     outputs: tuple[int, ...]
 
 
-def quantised(model: bytes, images: Iterable[NDArray[np.uint8]], level: int) -> bytes:
-    """The network in whole numbers.
+def quantised_litert(model: bytes, images: Iterable[NDArray[np.uint8]], level: int) -> bytes:
+    """A LiteRT network in whole numbers.
 
     Args:
         model: a `.tflite` file in floats.
@@ -55,6 +56,48 @@ def quantised(model: bytes, images: Iterable[NDArray[np.uint8]], level: int) -> 
     data = {_signature(model): [{INPUT: image} for image in images]}
     found = quantizer.quantize(quantizer.calibrate(data), enable_progress_report=False)
     return bytes(found.quantized_model)
+
+
+def quantised_openvino(model: Any, images: Iterable[NDArray[np.uint8]], level: int) -> Any:
+    """An OpenVINO network in whole numbers, by NNCF.
+
+    Args:
+        model: an `openvino.Model` in floats.
+        images: inputs `(1, size, size, 3)`, like those that it will see.
+        level: place in `IN_FLOATS`.
+    """
+    import nncf
+
+    operations = _openvino_operations(model)
+    kept = zip(operations, _convolutions_behind(operations), strict=True)
+    floats = [found.scope for found, behind in kept if behind < IN_FLOATS[level] + (found.kind not in _CONVOLUTIONS)]
+    data = list(images)
+    return nncf.quantize(
+        model,
+        nncf.Dataset(data),
+        subset_size=len(data),
+        # Names that its graph has not, as those of constants, are no mistake.
+        ignored_scope=nncf.IgnoredScope(names=floats, validate=False),
+    )
+
+
+def _openvino_operations(model: Any) -> list[_Operation]:
+    """In an order in which each comes after what it needs."""
+    numbers: dict[tuple[str, int], int] = {}
+
+    def number(port: Any) -> int:
+        key = (port.get_node().get_friendly_name(), port.get_index())
+        return numbers.setdefault(key, len(numbers))
+
+    return [
+        _Operation(
+            found.get_type_name(),
+            found.get_friendly_name(),
+            tuple(number(port.get_source_output()) for port in found.inputs()),
+            tuple(number(port) for port in found.outputs()),
+        )
+        for found in model.get_ordered_ops()
+    ]
 
 
 def _signature(model: bytes) -> str:

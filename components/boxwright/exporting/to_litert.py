@@ -11,7 +11,7 @@ from boxwright.config import DYNAMIC_INT8, FLOAT16, INT8
 from boxwright.exporting.calibrating import Calibration, calibration_inputs
 from boxwright.exporting.formats import FORMATS
 from boxwright.exporting.network import ExportNetwork
-from boxwright.exporting.quantising import quantised
+from boxwright.exporting.quantising import quantised_litert
 
 
 def write(network: ExportNetwork, folder: Path, precision: str, calibration: Calibration | None) -> None:
@@ -34,5 +34,5 @@ def write(network: ExportNetwork, folder: Path, precision: str, calibration: Cal
         model = converter.convert()
     if precision == INT8 and calibration is not None:
         images = calibration_inputs(calibration.folder, network.fitting)
-        model = quantised(model, images, calibration.level)
+        model = quantised_litert(model, images, calibration.level)
     (folder / FORMATS["litert"].file).write_bytes(model)

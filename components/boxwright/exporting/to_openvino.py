@@ -5,23 +5,26 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from boxwright.config import FLOAT16
-from boxwright.exporting.calibrating import Calibration
+from boxwright.config import FLOAT16, INT8
+from boxwright.exporting.calibrating import Calibration, calibration_inputs
 from boxwright.exporting.formats import FORMATS
 from boxwright.exporting.network import ExportNetwork
+from boxwright.exporting.quantising import quantised_openvino
 from boxwright.exporting.to_onnx import write_onnx
 
 
 def write(network: ExportNetwork, folder: Path, precision: str, calibration: Calibration | None) -> None:
     """Converts a network without suppression, by way of ONNX: OpenVINO cannot read the variables of Keras 3.
 
-    With `float16` weights are stored in half.
+    With `float16` weights are stored in half; with `int8` convolutions are whole numbers, by a calibration.
     """
     import openvino
 
-    del calibration  # in floats alone
     with tempfile.TemporaryDirectory(prefix="boxwright-openvino-") as temporary:
         path = Path(temporary, "model.onnx")
         write_onnx(network, path, "candidates")
         model = openvino.Core().read_model(str(path))
+        if precision == INT8 and calibration is not None:
+            images = calibration_inputs(calibration.folder, network.fitting)
+            model = quantised_openvino(model, images, calibration.level)
         openvino.save_model(model, str(folder / FORMATS["openvino"].file), compress_to_fp16=precision == FLOAT16)
