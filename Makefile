@@ -8,7 +8,7 @@ STAMP := $(VENV)/.setup-$(shell cat requirements.lock pyproject.toml | cksum | t
 IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick lint docs up down lock clean
+.PHONY: help setup demo test test-quick lint docs notebooks up down lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ docs: $(STAMP) ## write the pages that follow from the code, and build the site 
 	@echo "docs: writing the pages that follow from the code, building build/site"
 	@PYTHONPATH=components:plugins $(BIN)/python -m docs.generator
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+notebooks: $(STAMP) ## run the notebooks and write their pages; it trains models, for half an hour
+	@echo "notebooks: running each, writing docs/notebooks"
+	@PYTHONPATH=components:plugins $(BIN)/python -m docs.generator.notebooks
 
 up: $(STAMP) ## start S3, MLflow and Airflow on this machine and leave them running
 	@echo "up: starting the local stack"

@@ -16,7 +16,10 @@ from boxwright.config import Settings
 from boxwright.dataset.sample import generate_sample
 from boxwright.errors import DataError, UsageError
 
-PAGE = Path(__file__).resolve().parents[2].joinpath("docs", "python.md").read_text()
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGE = REPOSITORY.joinpath("docs", "python.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+STARTING = ("boxwright.train(", "boxwright.resume(")
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +49,27 @@ def test_the_documentation_tells_of_every_name() -> None:
     assert [name for name in boxwright.__all__ if f"boxwright.{name}" not in PAGE] == []
 
 
+def test_every_name_is_in_an_example_that_a_test_runs() -> None:
+    """A block of the page, or a cell of a notebook, which `tests/notebooks` runs."""
+    cells = [path.read_text() for path in REPOSITORY.joinpath("notebooks").glob("*.ipynb")]
+    shown = "\n".join([*(block for block in BLOCKS if STARTING[0] not in block), *cells])
+    returned = {"Run": "boxwright.train(", "Detections": ".detect(", "Validation": "boxwright.validate("}
+    missing = [name for name in boxwright.__all__ if returned.get(name, f"boxwright.{name}") not in shown]
+    assert missing == []
+
+
 def test_what_the_documentation_shows_runs(
     home: Path, finder: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All but the training, which lint holds against the types."""
+    """All but what starts a training, which lint holds against the types, and a notebook and other tests run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.sqlite")
     (tmp_path / "photos").mkdir()
     for name in ("photo.jpg", "photos/a.jpg"):
         (tmp_path / name).write_bytes(encoded(scene()))
     (tmp_path / "cells").symlink_to(sample)
-    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    shown = [block for block in blocks if "boxwright.train(" not in block]
-    assert len(shown) == len(blocks) - 1 == 4
+    shown = [block for block in BLOCKS if not any(word in block for word in STARTING)]
+    assert len(shown) == len(BLOCKS) - 2 == 4
     names: dict[str, Any] = {}
     for block in shown:
         exec(block.replace("models:/cells@champion", str(finder)), names)
@@ -69,6 +80,9 @@ def test_what_the_documentation_shows_runs(
 def test_a_run_that_fails_raises_the_error_of_its_kind_and_keeps_its_log(home: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run python: .*nowhere"):
         boxwright.train(tmp_path / "nowhere", model_id="tiny", run_id="python")
+    (block,) = (block for block in BLOCKS if "boxwright.resume(" in block)
+    with pytest.raises(DataError, match="run python: .*nowhere"):
+        exec(block, {})
     run = boxwright.resume("python", wait=False)
     with pytest.raises(DataError, match="nowhere"):
         run.wait()

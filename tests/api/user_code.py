@@ -24,6 +24,7 @@ def train() -> str:
     ap: float | None = run.metrics["AP"]
     each: dict[str, float | None] = {name: found.AP50 for name, found in run.per_class.items()}
     print(run.status, ap, each, run.report.uri, run.logs(), run.facts.hyperparameters["epochs"])
+    print(f"{run.folder}/learning_curves.png")
     run.stop()
     return boxwright.resume(run.run_id).model
 
@@ -40,6 +41,8 @@ def look(pixels: npt.NDArray[np.uint8]) -> list[tuple[str, float]]:
     found: list[boxwright.Detection] = list(one.at_least(0.9))
     exported: Path = boxwright.Detector("model.tar.gz", runtime="auto", threads=2).export("exported", "onnx")
     print(exported)
+    trusted = boxwright.Detector("s3://bucket/job/output/model.tar.gz", trust_saved_model=True)
+    print(trusted.detect(b"").labels)
     with detector.serve(port=0) as server:
         print(server.url)
     summary = detector.evaluate("cells/test", voc=True)

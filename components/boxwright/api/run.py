@@ -123,17 +123,22 @@ class Run(ABC):
     @property
     def report(self) -> Report:
         """The evaluation's report."""
-        return Report(join(self._folder, _REPORT))
+        return Report(join(self.folder, _REPORT))
 
     @cached_property
     def facts(self) -> RunFacts:
         """What `run.json` says: dataset, seed, hyperparameters, metrics."""
         from boxwright.packaging import RunFacts
 
-        return RunFacts.read(self._folder)
+        return RunFacts.read(self.folder)
 
     @property
-    def _folder(self) -> str:
+    def folder(self) -> str:
+        """Folder or s3:// prefix with the archive and all that people look at: report, pictures, metrics, detections.
+
+        Raises:
+            UsageError: it has not ended with a model.
+        """
         return self.archive.rpartition("/")[0]
 
     def __repr__(self) -> str:
