@@ -95,8 +95,7 @@ def write_page(path: Path, notebook: Any, folder: Path) -> None:
 def _outputs(outputs: Sequence[Any], name: str) -> Iterator[str]:
     for text in _streams(outputs):
         yield _text(text)
-    for number, output in enumerate(outputs):
-        data = output.get("data", {})
+    for number, data in enumerate(output["data"] for output in outputs if "data" in output):
         if kind := next((kind for kind in _PICTURES if kind in data), None):
             yield _picture(base64.b64decode(data[kind]), f"{name}-{number}.{_PICTURES[kind]}")
         elif frame := _FRAME.search(data.get("text/html", "")):
