@@ -76,7 +76,7 @@ down: $(STAMP) ## stop what `make up` started
 lock: $(STAMP) ## resolve pyproject.toml into requirements.lock, keeping its pins [UPGRADE=1: the newest of all]
 	@echo "lock: resolving pyproject.toml with overrides.txt"
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --override overrides.txt --generate-hashes \
-	  $(if $(UPGRADE),--upgrade) --extra stack --extra export --extra beam --group dev \
+	  $(if $(UPGRADE),--upgrade) --extra stack --extra cluster --extra export --extra beam --group dev \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  pyproject.toml --output-file requirements.lock
 
