@@ -12,11 +12,13 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
+import postgres_server
 import pytest
 import seaweed
 
 from benchmarks.zoo_reference import reference_folder
 from boxwright.config import Settings
+from boxwright.stack.database import why_not_postgresql
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -71,6 +73,16 @@ SLOW = (
 def seaweed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
     """One real S3 server for the whole session."""
     server = seaweed.start(tmp_path_factory.mktemp("weed"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres_server.Postgres]:
+    """One real PostgreSQL server for the whole session."""
+    if reason := why_not_postgresql():
+        pytest.skip(f"PostgreSQL cannot run here: {reason}")
+    server = postgres_server.start(tmp_path_factory.mktemp("postgres"))
     yield server
     server.stop()
 

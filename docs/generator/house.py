@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "components" / "boxwright"
 ROWS = (
     ("errors", "quiet", "version"),
     ("config",),
-    ("airflow_api", "images", "reporting", "storage"),
+    ("airflow_api", "images", "metadata", "reporting", "storage"),
     ("dataset",),
     ("model",),
     ("training",),

@@ -29,7 +29,7 @@ def own(tmp_path: Path) -> Settings:
 def metadata(own: Settings) -> Path:
     """ML Metadata's file, whole."""
     assert run_outputs("nothing", own) == {}
-    return own.metadata_path
+    return own.metadata.path
 
 
 def damage(path: Path, kind: str) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_server import PASSWORD, Postgres
+from waiting import wait_for
 
 Make = Callable[..., Any]
 HOSTILE = "<img src=x onerror=alert(1)>.jpg"
@@ -196,15 +198,22 @@ class TestMetadata:
 
     @pytest.fixture
     def home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A store with one run of one step."""
-        from ml_metadata import metadata_store
+        """With a store that has one run of one step."""
+        monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path))
+        monkeypatch.delenv("BOXWRIGHT_METADATA_URI", raising=False)
+        self.fill()
+        return tmp_path
+
+    def fill(self) -> None:
         from ml_metadata.proto import metadata_store_pb2 as proto
 
         from boxwright.config.settings import Settings
-        from boxwright.pipeline.lineage import connection_config
+        from boxwright.metadata.store import open_store
+        from boxwright.metadata.tables import require_tables
 
-        monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path))
-        store = metadata_store.MetadataStore(connection_config(Settings.from_environment()))
+        address = Settings.from_environment().metadata
+        require_tables(address)
+        store = open_store(address)
         kind = store.put_artifact_type(proto.ArtifactType(name="Dataset", properties={"images": proto.INT}))
         artifact = proto.Artifact(type_id=kind, uri="/data/1", properties={"images": proto.Value(int_value=72)})
         execution = proto.Execution(
@@ -217,12 +226,30 @@ class TestMetadata:
         )
         event = proto.Event(type=proto.Event.OUTPUT)
         store.put_execution(execution, [(artifact, event)], [run, node])
-        return tmp_path
 
     def test_each_step_is_listed(self, visit: Make, make_version: Make, home: Path) -> None:
         make_version("run-1")
         text = visit("viewer").get("/models/detector/1/metadata").text
         assert "download_dataset" in text and '<dd class="any">72</dd>' in text and "/data/1" in text
+
+    def test_a_server_is_asked_and_its_log_in_is_not_shown(
+        self, visit: Make, make_version: Make, home: Path, monkeypatch: pytest.MonkeyPatch, postgres: Postgres
+    ) -> None:
+        # The file of the home has other entries, and nobody asks it.
+        uri = postgres.new_database()
+        monkeypatch.setenv("BOXWRIGHT_METADATA_URI", uri)
+        make_version("run-1")
+        assert "knows no run of that name" in visit("viewer").get("/models/detector/1/metadata").text
+        self.fill()
+        wait_for(
+            lambda: '<dd class="any">72</dd>' in visit("viewer").get("/models/detector/1/metadata").text,
+            "what was remembered is asked for again",
+        )
+        monkeypatch.setenv("BOXWRIGHT_METADATA_URI", uri.replace("@127", "-changed@127"))
+        monkeypatch.setattr("boxwright_airflow.pages.lineage.REMEMBERED_SECONDS", 1e-3)
+        answer = visit("viewer").get("/models/detector/1/metadata")
+        assert answer.status_code == 503 and "password authentication failed" in answer.text
+        assert "changed" not in answer.text and PASSWORD not in answer.text
 
     def test_a_locked_store_is_named_and_stops_nobody(
         self, visit: Make, make_version: Make, home: Path, monkeypatch: pytest.MonkeyPatch

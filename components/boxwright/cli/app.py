@@ -26,6 +26,7 @@ from rich.tree import Tree
 
 import boxwright
 from boxwright.cli import benchmark as benchmark_commands
+from boxwright.cli import database as database_commands
 from boxwright.cli import dataset as dataset_commands
 from boxwright.cli import evaluation as evaluation_commands
 from boxwright.cli import export as export_commands
@@ -68,6 +69,7 @@ for command in (
     app.command()(command)
 app.add_typer(release_commands.app, name="registry")
 
+app.add_typer(database_commands.app, name="db")
 app.add_typer(weights_commands.app, name="weights")
 app.add_typer(sagemaker_commands.app, name="sagemaker")
 

@@ -11,6 +11,8 @@ from .fields import Frozen as Frozen
 from .hyperparameters import Hyperparameters as Hyperparameters
 from .hyperparameters import Suppression as Suppression
 from .limits import Limit as Limit
+from .metadata_address import METADATA_URI as METADATA_URI
+from .metadata_address import MetadataAddress as MetadataAddress
 from .model_reference import CANDIDATE as CANDIDATE
 from .model_reference import CHAMPION as CHAMPION
 from .model_reference import MODEL_NAME as MODEL_NAME

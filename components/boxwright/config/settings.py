@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from boxwright.config.metadata_address import METADATA_URI, MetadataAddress
 from boxwright.errors import UsageError
 
 BEAM_ARGS = "BOXWRIGHT_BEAM_PIPELINE_ARGS"
@@ -27,6 +28,7 @@ class Settings:
     cache_bytes: int = 100_000_000_000
     shared_root: str | None = None
     beam_args: str | None = None
+    metadata_address: MetadataAddress | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -36,12 +38,13 @@ class Settings:
 
         `BOXWRIGHT_CACHE` is the folder for fetched files (`cache/` in the home when unset), and `BOXWRIGHT_CACHE_GB`
         how much is kept there (100). `BOXWRIGHT_PIPELINE_ROOT` is where the workers' steps find each other's artifacts
-        (s3://bucket/prefix; unset where they share the home). `BOXWRIGHT_BEAM_PIPELINE_ARGS` are Apache Beam's
-        arguments, to build examples on a cluster (processes of the worker build them when unset): they decide where
-        code runs, and so are no setting of a run.
+        (s3://bucket/prefix; unset where they share the home), and `BOXWRIGHT_METADATA_URI` where ML Metadata is
+        (sqlite:////path or postgresql://...; `metadata.sqlite` in the home when unset). `BOXWRIGHT_BEAM_PIPELINE_ARGS`
+        are Apache Beam's arguments, to build examples on a cluster (processes of the worker build them when unset):
+        they decide where code runs, and so are no setting of a run.
 
         Raises:
-            UsageError: the size is not a number of gigabytes.
+            UsageError: the size is not a number of gigabytes, or the address of ML Metadata is none.
         """
         home = Path(os.environ.get("BOXWRIGHT_HOME") or _default_home(Path(__file__).resolve().parents[3])).resolve()
         given: dict[str, Any] = {}
@@ -50,6 +53,8 @@ class Settings:
         if gigabytes := os.environ.get("BOXWRIGHT_CACHE_GB"):
             given["cache_bytes"] = _cache_bytes(gigabytes)
         given["shared_root"] = os.environ.get("BOXWRIGHT_PIPELINE_ROOT") or None
+        if address := os.environ.get(METADATA_URI):
+            given["metadata_address"] = MetadataAddress.parse(address)
         return cls(home=home, beam_args=os.environ.get(BEAM_ARGS) or None, **given)
 
     @property
@@ -76,9 +81,9 @@ class Settings:
         return os.environ.get("BOXWRIGHT_WEIGHTS_URI") or str(self.home / "weights")
 
     @property
-    def metadata_path(self) -> Path:
-        """The SQLite file of ML Metadata."""
-        return self.home / "metadata.sqlite"
+    def metadata(self) -> MetadataAddress:
+        """The address of ML Metadata, or its file in `home`."""
+        return self.metadata_address or MetadataAddress(path=self.home / "metadata.sqlite")
 
     @cached_property
     def tracking_uri(self) -> str:

@@ -1,3 +1,4 @@
+from .launching import prepare_metadata as prepare_metadata
 from .lineage import trace as trace
 from .local_runs import LOG as LOG
 from .local_runs import RESULT as RESULT

@@ -1,4 +1,4 @@
-"""What goes wrong around a step, as typed errors: the disk, the machine, and ML Metadata's file.
+"""What goes wrong around a step, as typed errors: the disk, the machine, and where ML Metadata is kept.
 
 A step's own errors are typed where they arise; whatever is left after this module is a bug.
 """
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from boxwright.config import Settings
 from boxwright.errors import BoxwrightError, StorageError, shorten
+from boxwright.metadata import is_lost, why
 from boxwright.storage import disk_error
 
 # How ML Metadata's connection begins what it says, as a RuntimeError, when SQLite fails.
@@ -50,11 +51,16 @@ def explained(settings: Settings, doing: str) -> Iterator[None]:
         raise found from error
 
 
-def _explain(error: Exception, settings: Settings, doing: str) -> StorageError | None:
+def _explain(error: Exception, settings: Settings, doing: str) -> BoxwrightError | None:
+    if settings.metadata.is_shared and is_lost(error):
+        return why(settings.metadata) or StorageError(
+            f"{doing}: the connection to {settings.metadata} of ML Metadata was lost, and the server is there again: "
+            "run again"
+        )
     if _is_of_metadata(error):
         said = " ".join(str(error).split())
         advice = next((text for sign, text in _ADVICE.items() if sign in said), _DAMAGED)
-        return StorageError(f"{doing}: {settings.metadata_path} of ML Metadata: {shorten(said, 120)}; {advice}")
+        return StorageError(f"{doing}: {settings.metadata} of ML Metadata: {shorten(said, 120)}; {advice}")
     if isinstance(error, FileNotFoundError) and str(error.filename or "").startswith(f"{settings.home}/"):
         return StorageError(
             f"{doing}: {error.filename} is gone, which an earlier step left: clear that step, or run anew",

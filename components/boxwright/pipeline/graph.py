@@ -14,7 +14,6 @@ from tfx.types.channel_utils import union
 
 from boxwright.config import PIPELINE, RunConfig, RunInfo, Settings
 from boxwright.pipeline import data_steps, model_steps
-from boxwright.pipeline.lineage import connection_config
 
 
 def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipeline:
@@ -77,6 +76,6 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
         pipeline_name=PIPELINE,
         pipeline_root=str(settings.pipeline_root),
         components=nodes,
+        # Not where ML Metadata is: what is compiled has no password.
         enable_cache=False,
-        metadata_connection_config=connection_config(settings),
     )

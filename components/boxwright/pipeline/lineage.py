@@ -10,27 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.config import Settings, is_registered
+from boxwright.metadata import ask, require_tables
 from boxwright.pipeline.faults import explained
 from boxwright.pipeline.nodes import NODES
 
 _RUN_CONTEXT = "pipeline_run"
 _LIVE_EXECUTIONS = ("COMPLETE", "CACHED")
-
-
-def connection_config(settings: Settings) -> Any:
-    """The configuration with which ML Metadata opens its store."""
-    from ml_metadata.proto import metadata_store_pb2
-
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = str(settings.metadata_path)
-    config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-    return config
-
-
-def _store(settings: Settings) -> Any:
-    from ml_metadata import metadata_store
-
-    return metadata_store.MetadataStore(connection_config(settings))
 
 
 def node_outputs(run_id: str, node_id: str, settings: Settings | None = None) -> dict[str, Any] | None:
@@ -42,10 +27,11 @@ def run_outputs(run_id: str, settings: Settings) -> dict[str, dict[str, Any]]:
     """Properties and `uri` of every finished node's output, by node id, in the order they were made.
 
     Raises:
-        StorageError: ML Metadata's file is damaged or locked.
+        StorageError: ML Metadata's file is damaged or locked, or its server away.
     """
     with explained(settings, f"reading what run {run_id} has done"):
-        return _run_outputs(run_id, settings)
+        require_tables(settings.metadata)
+        return ask(settings.metadata, lambda store: _run_outputs(run_id, store))
 
 
 def forget_output(run_id: str, file: str, settings: Settings) -> str | None:
@@ -63,7 +49,7 @@ def forget_output(run_id: str, file: str, settings: Settings) -> str | None:
         return None
     folder = Path(outputs[found]["uri"])
     if settings.shared_root is None:
-        _mark_as_failed(run_id, str(folder), settings)
+        ask(settings.metadata, lambda store: _mark_as_failed(run_id, str(folder), store))
     if folder.exists():
         aside = folder.with_name(f"{folder.name}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
@@ -71,10 +57,9 @@ def forget_output(run_id: str, file: str, settings: Settings) -> str | None:
     return found
 
 
-def _mark_as_failed(run_id: str, uri: str, settings: Settings) -> None:
+def _mark_as_failed(run_id: str, uri: str, store: Any) -> None:
     from ml_metadata.proto import metadata_store_pb2
 
-    store = _store(settings)
     context = store.get_context_by_type_and_name(_RUN_CONTEXT, run_id)
     artifacts = [one for one in store.get_artifacts_by_context(context.id) if one.uri == uri]
     for artifact in artifacts:
@@ -88,10 +73,9 @@ def _mark_as_failed(run_id: str, uri: str, settings: Settings) -> None:
     store.put_executions(executions)
 
 
-def _run_outputs(run_id: str, settings: Settings) -> dict[str, dict[str, Any]]:
+def _run_outputs(run_id: str, store: Any) -> dict[str, dict[str, Any]]:
     from ml_metadata.proto import metadata_store_pb2
 
-    store = _store(settings)
     context = store.get_context_by_type_and_name(_RUN_CONTEXT, run_id)
     if context is None:
         return {}
@@ -166,7 +150,7 @@ def trace(model: str, settings: Settings) -> list[TracedVersion]:
 def main() -> None:
     """Prints a run's outputs as JSON: `python -m boxwright.pipeline.lineage RUN_ID`.
 
-    For processes that may not wait: ML Metadata holds Python's lock for half a minute where its file is locked.
+    For processes that may not wait: ML Metadata holds Python's lock as long as it waits for its file or server.
     """
     print(json.dumps(run_outputs(sys.argv[1], Settings.from_environment())))
 

@@ -7,7 +7,6 @@ keeps one execution per run and node: a node that was killed is taken up again, 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,9 +16,11 @@ from typing import Any
 from boxwright.config import RunConfig, RunInfo, Settings, new_run, resolve_templates
 from boxwright.errors import BoxwrightError, DataError, StorageError
 from boxwright.evaluation import FormatsSummary
+from boxwright.metadata import Lease, held, is_lost, require_tables
 from boxwright.packaging import RunFacts
 from boxwright.pipeline.faults import explained
-from boxwright.pipeline.lineage import connection_config, forget_output, node_outputs, run_outputs
+from boxwright.pipeline.launching import make_launcher
+from boxwright.pipeline.lineage import forget_output, node_outputs, run_outputs
 from boxwright.pipeline.nodes import NODES, Leaves, Node, Phase, find_node, nodes_leaving, nodes_of
 from boxwright.pipeline.transport import bring_folder, publish_folder
 from boxwright.quiet import quieten
@@ -29,21 +30,8 @@ from boxwright.storage import Allowed, connected, join
 log = logging.getLogger("boxwright.release")
 
 
-# TFX imports them where it can, which takes longer than most steps do, and does without them as well.
-_SPARED = ("tensorflow", "apache_beam")
-
-
-@contextmanager
-def _light_imports() -> Iterator[None]:
-    """Makes imports of what TFX can do without fail, unless it is loaded already."""
-    spared = [name for name in _SPARED if name not in sys.modules]
-    for name in spared:
-        sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        for name in spared:
-            del sys.modules[name]
+# How often a node is launched at most, where the connection to ML Metadata is lost meanwhile.
+LAUNCHES = 3
 
 
 def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
@@ -65,32 +53,39 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
     settings = Settings.from_environment()
     with _doing_damaged_steps_again(run, settings), explained(settings, node_id):
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _light_imports():
-            from tfx.orchestration import metadata
-            from tfx.orchestration.local import runner_utils
-            from tfx.orchestration.portable import launcher
-
-            pipeline = _compile(config, run, settings)
-            deployment = runner_utils.extract_local_deployment_config(pipeline)
-            node = next(item.pipeline_node for item in pipeline.nodes if item.pipeline_node.node_info.id == node_id)
-            one_node = launcher.Launcher(
-                pipeline_node=node,
-                mlmd_connection=metadata.Metadata(connection_config(settings)),
-                pipeline_info=pipeline.pipeline_info,
-                pipeline_runtime_spec=pipeline.runtime_spec,
-                executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
-            )
-        with connected(config.storage):
-            _bring_inputs(run, node.upstream_nodes, settings, find_node(node_id).shards_ahead)
-            one_node.launch()
-            outputs = node_outputs(run.run_id, node_id, settings)
-            if outputs and settings.shared_root:
-                publish_folder(Path(outputs["uri"]), _shared_uri(outputs["uri"], settings))
+        require_tables(settings.metadata)
+        with held(settings.metadata, run.run_id, node_id) as lease, connected(config.storage):
+            outputs = _launch(config, run, node_id, settings, lease)
     if outputs is None:
         # TFX skips a node whose inputs are missing without a word.
         raise StorageError(
             f"{node_id} of run {run.run_id} did not run: an earlier step's output is missing; clear that step"
         )
+    return outputs
+
+
+def _launch(config: RunConfig, run: RunInfo, node_id: str, settings: Settings, lease: Lease) -> dict[str, Any] | None:
+    """Launches a node whose lease this process has; what it put out, or None."""
+
+    def share(uri: str) -> None:
+        lease.require()
+        if settings.shared_root:
+            publish_folder(Path(uri), _shared_uri(uri, settings), anew=True)
+
+    launcher, node = make_launcher(config, run, node_id, settings, lease, share)
+    _bring_inputs(run, node.upstream_nodes, settings, find_node(node_id).shards_ahead)
+    for number in range(1, LAUNCHES + 1):
+        try:
+            launcher.launch()
+            break
+        except Exception as error:
+            if number == LAUNCHES or not (settings.metadata.is_shared and is_lost(error)):
+                raise
+            # Whatever was told to ML Metadata, or was not: a node that has succeeded is not done again.
+            log.warning("%s: the connection to ML Metadata was lost; going on with a new one", node_id)
+    outputs = node_outputs(run.run_id, node_id, settings)
+    if outputs and settings.shared_root and Path(outputs["uri"]).exists():
+        publish_folder(Path(outputs["uri"]), _shared_uri(outputs["uri"], settings))
     return outputs
 
 
@@ -246,16 +241,3 @@ def _formats(folder: str) -> list[str]:
         return [one.name for one in FormatsSummary.read(folder).kept]
     except DataError:
         return []
-
-
-def _compile(config: RunConfig, run: RunInfo, settings: Settings) -> Any:
-    from tfx.dsl.compiler import compiler, constants
-    from tfx.orchestration.portable import runtime_parameter_utils
-
-    from boxwright.pipeline.graph import create_pipeline
-
-    compiled = compiler.Compiler().compile(create_pipeline(config, run, settings))
-    runtime_parameter_utils.substitute_runtime_parameter(
-        compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run.run_id}
-    )
-    return compiled

@@ -16,13 +16,18 @@ from boxwright.errors import StorageError
 from boxwright.storage import FileEntry, download, exists, join, list_files, upload_folder, write_json
 
 
-def publish_folder(folder: Path, uri: str) -> None:
+def publish_folder(folder: Path, uri: str, anew: bool = False) -> None:
     """Puts a finished folder at `uri`, unless it is there already.
+
+    Args:
+        folder: what to put there.
+        uri: where it goes.
+        anew: also where one is: what an earlier try has left, which did not come to its end.
 
     Raises:
         UsageError, StorageError: see `boxwright.storage`.
     """
-    if exists(join(uri, COMPLETE_FILE)):
+    if not anew and exists(join(uri, COMPLETE_FILE)):
         return
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
     rebuilt = (folder / MANIFEST_FILE).exists()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from boxwright.config import Settings
+from boxwright.config import METADATA_URI, Settings
 from boxwright.errors import StorageError
 from boxwright.packaging import RunFacts
 from boxwright_airflow.pages.registered_models import Model
@@ -19,6 +20,7 @@ from boxwright_airflow.pages.version_facts import Card, cards_of
 
 LONGEST_CHAIN = 30
 METADATA_SECONDS = 8.0
+REMEMBERED_SECONDS = 5.0
 _BOX, _SPACE, _ROW = (150, 64), 32, 92
 # What fits into a box.
 _CHARACTERS = 20
@@ -122,28 +124,36 @@ def _shown(value: float | None) -> str:
 def metadata_of(run_id: str) -> dict[str, dict[str, Any]]:
     """The entries of a run in ML Metadata, by step.
 
-    Read by a process of its own: where its file is locked, ML Metadata holds Python's lock for half a minute, and
-    with it all of Airflow's server.
+    Read by a process of its own: ML Metadata holds Python's lock as long as it waits for its file or server, and with
+    it all of Airflow's server.
 
     Raises:
+        UsageError: the address of ML Metadata is none.
         StorageError: it cannot be read, or is locked.
     """
-    path = Settings.from_environment().metadata_path
+    address = Settings.from_environment().metadata
+    path = address.path
+    if path is None:
+        # Nothing tells when a server's entries changed: after a while they are asked for again.
+        return _read_metadata(run_id, int(time.monotonic() / REMEMBERED_SECONDS))
     if not path.exists():
-        raise StorageError(f"there is no ML Metadata at {path}; set BOXWRIGHT_HOME of Airflow's server to the workers'")
+        raise StorageError(
+            f"there is no ML Metadata at {path}; set {METADATA_URI} of Airflow's server to the workers', or its "
+            "BOXWRIGHT_HOME"
+        )
     return _read_metadata(run_id, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _read_metadata(run_id: str, _written: int) -> dict[str, dict[str, Any]]:
+def _read_metadata(run_id: str, _when: int) -> dict[str, dict[str, Any]]:
     command = [sys.executable, "-m", "boxwright.pipeline.lineage", run_id]
     try:
         done = subprocess.run(command, capture_output=True, timeout=METADATA_SECONDS, check=True)
         found: dict[str, dict[str, Any]] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         raise StorageError(
-            f"ML Metadata did not answer within {METADATA_SECONDS:.0f} s: another process has locked it; "
-            "load the page again later"
+            f"ML Metadata did not answer within {METADATA_SECONDS:.0f} s: another process has locked it, or its server "
+            "is away; load the page again later"
         ) from None
     except (subprocess.CalledProcessError, ValueError, OSError) as error:
         said = getattr(error, "stderr", b"") or b""

@@ -1,0 +1,10 @@
+from .leases import Lease as Lease
+from .leases import held as held
+from .store import ask as ask
+from .store import is_lost as is_lost
+from .store import open_store as open_store
+from .store import why as why
+from .tables import Types as Types
+from .tables import make_tables as make_tables
+from .tables import register_types as register_types
+from .tables import require_tables as require_tables

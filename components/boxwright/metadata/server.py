@@ -1,0 +1,182 @@
+"""The PostgreSQL server that ML Metadata may be kept in: what ML Metadata's own client cannot do with it.
+
+That client makes tables when it first connects, and says of every failure the same. So a database is made here, by one
+process at a time, and here one learns why a server cannot be used. Its parameters are libpq's own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boxwright.config import METADATA_URI, MetadataAddress
+from boxwright.errors import StorageError, UsageError, shorten
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
+
+# Seconds until a server that does not answer counts as away, and in which another process makes the tables.
+CONNECT_TIMEOUT = 10
+LOCK_SECONDS = 120
+# A connection whose other end is gone is noticed within half a minute, whatever the system's own patience is.
+_ALIVE = {
+    "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25000
+}  # fmt: skip
+# Of all locks that programs agree on in this database, the one of those who make tables and types.
+_LOCK = 0x626F7877
+_LOGIN_SIGNS = ("authentication failed", "no password supplied", "pg_hba.conf", 'role "')
+_TLS_SIGNS = ("certificate", "SSL", "sslmode")
+
+
+def connect(address: MetadataAddress, name: str = "boxwright", database: str | None = None) -> connection:
+    """A connection, in which each statement is a transaction of its own.
+
+    Args:
+        address: of the server.
+        name: what the server calls it.
+        database: another one than the address's.
+
+    Raises:
+        UsageError: the log-in, the database or the options are wrong.
+        StorageError: the server cannot be reached.
+    """
+    import psycopg2
+
+    _check_password_file(address)
+    given: dict[str, Any] = {**_ALIVE, **address.server, **({"dbname": database} if database else {})}
+    try:
+        made = psycopg2.connect(**given, connect_timeout=CONNECT_TIMEOUT, application_name=name)
+    except psycopg2.OperationalError as error:
+        raise _explained(address, database, str(error)) from None
+    made.autocommit = True
+    return made
+
+
+@cache
+def password_through_tls(address: MetadataAddress) -> str | None:
+    """The password, from wherever it is, where the server is spoken to in TLS; None where it is not.
+
+    Raises:
+        UsageError, StorageError: see `connect`.
+    """
+    if address.server.get("sslmode") == "disable":
+        return None
+    made = connect(address)
+    try:
+        return str(made.info.password or "") if made.info.ssl_in_use else None
+    finally:
+        made.close()
+
+
+def _check_password_file(address: MetadataAddress) -> None:
+    """Refuses what libpq leaves out with a warning that nobody sees."""
+    if (text := address.server.get("passfile")) is None:
+        return
+    path = Path(text)
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise UsageError(f"{METADATA_URI}: passfile={path} is not a file that this user can read")
+    if path.stat().st_mode & 0o077:
+        raise UsageError(
+            f"{METADATA_URI}: passfile={path} is open to others, so libpq does not use it: chmod 600 {path}"
+        )
+
+
+def _explained(address: MetadataAddress, database: str | None, said: str) -> StorageError | UsageError:
+    line = shorten(" ".join(said.split()), 240)
+    name = database or address.server["dbname"]
+    if f'database "{name}" does not exist' in said:
+        return MissingDatabaseError(f"{address}: there is no database {name}; `boxwright db init` makes it")
+    if any(sign in said for sign in _LOGIN_SIGNS):
+        return UsageError(f"{address} does not let this log-in in: {line}; correct {METADATA_URI} or its passfile")
+    if any(sign in said for sign in _TLS_SIGNS):
+        return UsageError(f"{address} and the TLS options of {METADATA_URI} do not fit: {line}")
+    return StorageError(
+        f"{address} of ML Metadata does not answer: {line}; start it or mend the way to it, then run again"
+    )
+
+
+class MissingDatabaseError(UsageError):
+    """The server is there, and the database is not."""
+
+
+@contextmanager
+def alone(address: MetadataAddress) -> Iterator[connection]:
+    """Keeps all others that make tables or types in this database waiting, and is ended with its process.
+
+    Raises:
+        StorageError: another one has not come to its end.
+    """
+    import psycopg2.errors
+
+    made = connect(address)
+    try:
+        with made.cursor() as cursor:
+            cursor.execute("SET lock_timeout = %s", (LOCK_SECONDS * 1000,))
+            try:
+                cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            except psycopg2.errors.LockNotAvailable:
+                raise StorageError(
+                    f"{address}: another process has made tables of ML Metadata for {LOCK_SECONDS} s; see who holds an "
+                    "advisory lock in pg_locks, end it if it hangs, then run again"
+                ) from None
+        yield made
+    finally:
+        made.close()
+
+
+def make_database(address: MetadataAddress) -> bool:
+    """Makes the database where there is none.
+
+    Returns:
+        Whether it was made now.
+
+    Raises:
+        UsageError: the log-in may not.
+        StorageError: the server cannot be reached.
+    """
+    from psycopg2 import errors, sql
+
+    try:
+        connect(address).close()
+    except MissingDatabaseError:
+        pass
+    else:
+        return False
+    name, user = address.server["dbname"], address.server["user"]
+    there = connect(address, database="postgres")
+    try:
+        with there.cursor() as cursor:
+            # In the database that all who make one are connected to, a lock keeps them apart.
+            cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except errors.DuplicateDatabase:
+        return False
+    except errors.InsufficientPrivilege:
+        raise UsageError(
+            f"{address}: there is no database {name}, and {user} may not make one; an administrator does: "
+            f'CREATE DATABASE "{name}" OWNER "{user}"'
+        ) from None
+    finally:
+        there.close()
+    return True
+
+
+def require_rights(made: connection, address: MetadataAddress) -> None:
+    """Checks that this log-in may make tables.
+
+    Raises:
+        UsageError: it may not.
+    """
+    with made.cursor() as cursor:
+        cursor.execute("SELECT current_schema(), has_schema_privilege(current_schema(), 'CREATE')")
+        (schema, may) = cursor.fetchone() or (None, None)
+    if not may:
+        user = address.server["user"]
+        raise UsageError(
+            f"{address}: {user} may not make tables in the schema {schema or 'public'}; an administrator lets it: "
+            f'GRANT CREATE, USAGE ON SCHEMA {schema or "public"} TO "{user}"'
+        )

@@ -1,0 +1,126 @@
+"""The store of ML Metadata: opened for each use, and anew where its connection was lost.
+
+ML Metadata's client never recovers a connection to PostgreSQL that is gone, and says nothing of why one cannot be made.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from boxwright.config import MetadataAddress
+from boxwright.errors import BoxwrightError, StorageError
+from boxwright.metadata import server
+from boxwright.metadata.tls_relay import PORT as RELAY_PORT
+from boxwright.metadata.tls_relay import relay_to
+
+# Seconds for which a server that was there is waited for: one that is restarted, or another that takes its place.
+PATIENCE = 90.0
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
+# How its client begins what it says of PostgreSQL.
+LOST = "PostgreSQL metadata source error"
+
+Answer = TypeVar("Answer")
+
+
+def connection_config(address: MetadataAddress) -> Any:
+    """The configuration with which ML Metadata opens its store."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    config = metadata_store_pb2.ConnectionConfig()
+    if address.path is not None:
+        config.sqlite.filename_uri = str(address.path)
+        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        return config
+    for name, value in _without_tls(address).items():
+        setattr(config.postgresql, name, value)
+    config.postgresql.skip_db_creation = True
+    return config
+
+
+def _without_tls(address: MetadataAddress) -> dict[str, str]:
+    """The parameters for ML Metadata's client, which was built without TLS: where it is used, those of a relay."""
+    parameters = {name: value for name, value in address.server.items() if not name.startswith("ssl")}
+    password = server.password_through_tls(address)
+    if password is None:
+        return parameters
+    way = {"host": relay_to(address.server), "port": RELAY_PORT, "password": password}
+    return {name: value for name, value in parameters.items() if name not in ("hostaddr", "passfile")} | way
+
+
+def new_store(address: MetadataAddress) -> Any:
+    """A store, whatever tables it finds: those that are missing it makes.
+
+    Raises:
+        UsageError: the log-in, the database or an option is wrong.
+        StorageError: the server cannot be reached.
+        RuntimeError: what ML Metadata says of a SQLite file.
+    """
+    from ml_metadata import metadata_store
+
+    # Its client reads them where its configuration has no name for them.
+    os.environ.setdefault("PGCONNECT_TIMEOUT", str(server.CONNECT_TIMEOUT))
+    os.environ.setdefault("PGAPPNAME", "boxwright")
+    try:
+        return metadata_store.MetadataStore(connection_config(address))
+    except RuntimeError as error:
+        if address.path is not None:
+            raise
+        raise why(address) or StorageError(f"{address} of ML Metadata: {error}; run again") from None
+
+
+def why(address: MetadataAddress) -> BoxwrightError | None:
+    """The reason why a server cannot be used; None if it can."""
+    try:
+        server.connect(address).close()
+    except BoxwrightError as error:
+        return error
+    return None
+
+
+def open_store(address: MetadataAddress, patience: float | None = None) -> Any:
+    """A store of a database that has its tables; a server that is away is waited for.
+
+    Args:
+        address: of the store.
+        patience: seconds for which it is waited for; `PATIENCE` if unset.
+
+    Raises:
+        UsageError, StorageError, RuntimeError: see `new_store`.
+    """
+    deadline = time.monotonic() + (PATIENCE if patience is None else patience)
+    wait = FIRST_WAIT
+    while True:
+        try:
+            return new_store(address)
+        except StorageError:
+            if time.monotonic() + wait > deadline:
+                raise
+        time.sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
+
+
+def ask(address: MetadataAddress, question: Callable[[Any], Answer], patience: float | None = None) -> Answer:
+    """Asks a store; asked anew, of a new store, if the connection is lost meanwhile.
+
+    Args:
+        address: of the store.
+        question: takes a store; it may be asked more than once.
+        patience: as in `open_store`.
+    """
+    deadline = time.monotonic() + (PATIENCE if patience is None else patience)
+    while True:
+        store = open_store(address, patience)
+        try:
+            return question(store)
+        except Exception as error:
+            if address.path is not None or not is_lost(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(FIRST_WAIT)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error says that the connection to PostgreSQL is gone, or could not be used."""
+    return LOST in str(error)
