@@ -7,10 +7,10 @@ an event of the asset `object_detection_dataset` announces data; the event's ext
 The tab "Boxwright" of a run shows what it does. From there it can be started again with the same settings, each of
 which can be changed, its training can be stopped after an epoch, and a run that failed goes on from the step that did.
 
-Every step can be killed and repeated. Steps after the training run one after the other on purpose: ML Metadata's
-SQLite file has one writer. `training` and `output` come from the trigger form, and where that is empty (scheduled
-runs, backfills) from the Airflow Variables `boxwright_training_uri` and `boxwright_output_uri`. A run of the schedule
-without a dataset is skipped.
+Every step can be killed and repeated. Workers that listen to the queues `data` and `gpu` do the steps that move data
+and those that use an accelerator; the Airflow Variable `boxwright_queues` moves steps to others. `training` and
+`output` come from the trigger form, and where that is empty (scheduled runs, backfills) from the Airflow Variables
+`boxwright_training_uri` and `boxwright_output_uri`. A run of the schedule without a dataset is skipped.
 
 The tasks in their order; `choose_seed` decides which of those after it run:
 """

@@ -14,12 +14,10 @@ from airflow.sdk import TriggerRule
 from boxwright.config import PIPELINE
 from boxwright.pipeline import GPU_POOL, Node, Phase, nodes_of
 from boxwright_airflow.operators import BoxwrightStepOperator
+from boxwright_airflow.queues import queues
 from boxwright_airflow.schedule import MODEL
 
 __all__ = ["APPROVE", "CHOOSE_SEED", "PIPELINE", "AirflowTask", "Phase", "described", "in_order", "tasks_of"]
-
-# Workers with an accelerator listen to it; LocalExecutor ignores queues.
-GPU_QUEUE = "gpu"
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,16 @@ def described() -> str:
 
 def tasks_of(phase: Phase) -> list[BoxwrightStepOperator]:
     """Adds the tasks of a phase's nodes to the DAG around, in their order."""
-    return [_task(node) for node in nodes_of(phase)]
+    chosen = queues()
+    return [_task(node, chosen.get(node.id)) for node in nodes_of(phase)]
 
 
-def _task(node: Node) -> BoxwrightStepOperator:
+def _task(node: Node, queue: str | None) -> BoxwrightStepOperator:
     options: dict[str, Any] = {}
     if node.needs_gpu:
-        options |= {"pool": GPU_POOL, "queue": GPU_QUEUE}
+        options["pool"] = GPU_POOL
+    if queue:
+        options["queue"] = queue
     if node.registers:
         options["outlets"] = [MODEL]
     if node == nodes_of(Phase.MODEL)[0]:

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from boxwright.pipeline import nodes
 from boxwright.pipeline.nodes import NODES, Node, Phase, find_node
+from boxwright_airflow.queues import queues
 from boxwright_airflow.run_settings import config_from_params
 from boxwright_airflow.training_tasks import in_order
 
@@ -86,6 +87,35 @@ def test_training_joins_the_branch_and_waits_for_a_gpu(dag: DAG) -> None:
     assert (training.pool, training.queue) == ("gpu", "gpu")
     others = [task for task in dag.tasks if task is not training]
     assert {(task.pool, task.trigger_rule) for task in others} == {("default_pool", "all_success")}
+
+
+def test_steps_wait_in_the_queues_of_those_who_can_do_them(dag: DAG) -> None:
+    queues = {task.task_id: task.queue for task in dag.tasks if task.queue != "default"}
+    assert queues == {"download_dataset": "data", "build_examples": "data", "fine_tune": "gpu", "evaluate": "gpu"}
+
+
+def test_an_administrator_moves_steps_to_other_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_QUEUES", "fine_tune=gpu-large, evaluate = default,")
+    moved = DagBag(dag_folder=str(airflow_env.DAGS)).dags[DAG_ID]
+    assert [moved.get_task(name).queue for name in ("fine_tune", "evaluate", "build_examples")] == [
+        "gpu-large",
+        "default",
+        "data",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("fine_tune", "has 'fine_tune'; expected STEP=QUEUE"),
+        ("fine_tune=a b", "expected STEP=QUEUE"),
+        ("finetune=gpu", r"step 'finetune' \(did you mean fine_tune\?\); steps are validate_annotations"),
+    ],
+)
+def test_a_queue_for_what_is_no_step_is_told(text: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_QUEUES", text)
+    with pytest.raises(ValueError, match=said):
+        queues()
 
 
 def test_faults_are_retried(dag: DAG) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import boxwright
+from boxwright.pipeline.addresses import folder_of
 from boxwright.pipeline.local_runs import find_run
 from boxwright.pipeline.nodes import Phase, nodes_of
 
@@ -49,8 +50,8 @@ def run_until(arguments: list[str], kill: tuple[str, str, int] | None, worked: s
         node_id = self._pipeline_node.node_info.id
         if (node_id, moment) == (step, "begun"):
             for (artifact,) in info.output_dict.values():
-                Path(artifact.uri).mkdir(parents=True, exist_ok=True)
-                Path(artifact.uri, "half.tmp").write_text("of what was to be written")
+                folder_of(artifact).mkdir(parents=True, exist_ok=True)
+                (folder_of(artifact) / "half.tmp").write_text("of what was to be written")
             os.kill(os.getpid(), number)
         with Path(worked).open("a") as file:
             file.write(f"{node_id}\n")

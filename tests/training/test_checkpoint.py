@@ -58,6 +58,27 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(make_model, tmp
     assert len(list((tmp_path / "half").glob("*.weights.h5"))) == 1
 
 
+def test_a_machine_that_is_behind_takes_what_another_one_did_meanwhile(make_model, tmp_path, s3):
+    from boxwright.training.checkpoint import EpochCheckpoint, fetch_mirrored
+
+    mirror = f"{s3.make_bucket('states-of-two')}/run"
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    _fit(make_model(), EpochCheckpoint(tmp_path / "first", mirror=mirror), 2)
+    fetch_mirrored(tmp_path / "second", mirror)
+    second, resumed = EpochCheckpoint(tmp_path / "second", mirror=mirror), make_model()
+    assert second.restore(resumed) == 2
+    _fit(resumed, second, 5, first=2)
+    # The first machine is back, with what it had; the second is asked for nothing that it has.
+    for name in ("first", "second"):
+        fetch_mirrored(tmp_path / name, mirror)
+        assert EpochCheckpoint(tmp_path / name).restore(make_model()) == 5
+    _fit(resumed, EpochCheckpoint(tmp_path / "second"), 6, first=5)
+    fetch_mirrored(tmp_path / "second", mirror)
+    assert EpochCheckpoint(tmp_path / "second").restore(make_model()) == 6
+    assert not list(tmp_path.glob("*/fetched-*"))
+
+
 @pytest.mark.parametrize("moment", ["in the weights", "before the state", "before the old weights go"])
 def test_a_kill_in_a_checkpoint_leaves_a_whole_epoch(make_model, tmp_path, monkeypatch, moment):
     import keras

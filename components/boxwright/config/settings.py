@@ -70,9 +70,12 @@ class Settings:
     def checkpoints(self, name: str) -> tuple[Path, str | None]:
         """The places of a training's state: a folder in the pipeline root, and a mirror of it.
 
-        `BOXWRIGHT_CHECKPOINT_URI`, an `s3://` prefix, lets a training that lost its machine go on at another one.
+        The mirror lets a training that lost its machine go on at another one: below `BOXWRIGHT_CHECKPOINT_URI`, an
+        `s3://` prefix, or where that is unset, below the shared root of artifacts.
         """
         mirror = os.environ.get("BOXWRIGHT_CHECKPOINT_URI")
+        if not mirror and self.shared_root:
+            mirror = f"{self.shared_root.rstrip('/')}/checkpoints"
         return self.pipeline_root / "checkpoints" / name, f"{mirror.rstrip('/')}/{name}" if mirror else None
 
     @cached_property

@@ -1,3 +1,6 @@
+from .database import Database as Database
+from .database import look_at_database as look_at_database
+from .database import note_worker as note_worker
 from .leases import Lease as Lease
 from .leases import held as held
 from .store import ask as ask
@@ -8,3 +11,4 @@ from .tables import Types as Types
 from .tables import make_tables as make_tables
 from .tables import register_types as register_types
 from .tables import require_tables as require_tables
+from .tables import store_id as store_id

@@ -26,8 +26,11 @@ _INDEX = "boxwright_one_type"
 _OWN = (
     "CREATE TABLE IF NOT EXISTS boxwright_lease (run text, step text, token text NOT NULL, holder text NOT NULL, "
     "process text NOT NULL, began timestamptz NOT NULL, until timestamptz NOT NULL, PRIMARY KEY (run, step))",
-    "CREATE TABLE IF NOT EXISTS boxwright_worker (host text PRIMARY KEY, home text NOT NULL, version text NOT NULL, "
-    "root text, seen timestamptz NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS boxwright_worker (host text, home text, version text NOT NULL, "
+    "root text, seen timestamptz NOT NULL, PRIMARY KEY (host, home))",
+    "CREATE TABLE IF NOT EXISTS boxwright_store (id text PRIMARY KEY)",
+    "INSERT INTO boxwright_store SELECT left(md5(random()::text || clock_timestamp()::text), 8) "
+    "WHERE NOT EXISTS (SELECT FROM boxwright_store)",
 )
 _KINDS = ("execution", "artifact", "context")
 
@@ -84,9 +87,28 @@ def require_tables(address: MetadataAddress) -> None:
         make_tables(address)
 
 
+@cache
+def store_id(address: MetadataAddress) -> str:
+    """What tells a store's numbers from another's that are kept in the same home; empty for a SQLite file.
+
+    Raises:
+        UsageError, StorageError: the server cannot be asked.
+    """
+    if address.path is not None:
+        return ""
+    require_tables(address)
+    made = server.connect(address)
+    try:
+        with made.cursor() as cursor:
+            cursor.execute("SELECT id FROM boxwright_store")
+            return str(cursor.fetchone()[0])
+    finally:
+        made.close()
+
+
 def lacking(made: connection) -> list[str]:
     """The tables and indices that a database lacks."""
-    names = ("mlmdenv", "type", "boxwright_lease", "boxwright_worker", _INDEX)
+    names = ("mlmdenv", "type", "boxwright_lease", "boxwright_worker", "boxwright_store", _INDEX)
     with made.cursor() as cursor:
         cursor.execute("SELECT name FROM unnest(%s) AS name WHERE to_regclass(name) IS NULL", (list(names),))
         return [name for (name,) in cursor.fetchall()]

@@ -6,7 +6,9 @@ from .local_runs import LocalRun as LocalRun
 from .local_runs import find_run as find_run
 from .local_runs import running as running
 from .local_runs import start_run as start_run
+from .nodes import DATA_QUEUE as DATA_QUEUE
 from .nodes import GPU_POOL as GPU_POOL
+from .nodes import GPU_QUEUE as GPU_QUEUE
 from .nodes import NODES as NODES
 from .nodes import Leaves as Leaves
 from .nodes import Node as Node

@@ -20,6 +20,7 @@ from tfx.types.artifact import Artifact
 
 from boxwright.config import RunConfig, Settings
 from boxwright.errors import BoxwrightError, DataError
+from boxwright.pipeline.addresses import folder_of
 from boxwright.pipeline.properties import TEXT, WHOLE
 
 log = logging.getLogger("boxwright")
@@ -42,7 +43,7 @@ def validate_annotations(
     from boxwright.exporting import formats_left_out
     from boxwright.model import hyperparameters_of
 
-    run, folder = RunConfig.model_validate_json(config), Path(report.uri)
+    run, folder = RunConfig.model_validate_json(config), folder_of(report)
     size = hyperparameters_of(run).image_size  # an unknown model or setting is told now, not after the download
     for name, reason in formats_left_out(run).items():
         log.warning("%s will be left out: %s", name, reason)
@@ -74,9 +75,9 @@ def download_dataset(
     from boxwright.dataset.snapshot import download_dataset as work
     from boxwright.dataset.validation import REPORT_FILE
 
-    run, folder = RunConfig.model_validate_json(config), Path(dataset.uri)
+    run, folder = RunConfig.model_validate_json(config), folder_of(dataset)
     with _published_report(run, run_id, folder):
-        summary = work(run, folder, Path(report.uri) / REPORT_FILE, anchors_of(run))
+        summary = work(run, folder, folder_of(report) / REPORT_FILE, anchors_of(run))
     dataset.fingerprint = summary.fingerprint
     dataset.images = sum(split["images"] for split in summary.splits.values())
     dataset.boxes = sum(split["boxes"] for split in summary.splits.values())
@@ -141,5 +142,5 @@ def build_examples(
     run = RunConfig.model_validate_json(config)
     chosen = hyperparameters_of(run)
     beam_args = Settings.from_environment().beam_args
-    summary = work(Path(dataset.uri), Path(examples.uri), chosen.validation_split, chosen.seed, beam_args)
+    summary = work(folder_of(dataset), folder_of(examples), chosen.validation_split, chosen.seed, beam_args)
     examples.fingerprint, examples.classes = dataset.fingerprint, json.dumps(list(summary.classes))

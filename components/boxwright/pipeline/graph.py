@@ -14,6 +14,7 @@ from tfx.types.channel_utils import union
 
 from boxwright.config import PIPELINE, RunConfig, RunInfo, Settings
 from boxwright.pipeline import data_steps, model_steps
+from boxwright.pipeline.addresses import pipeline_root
 
 
 def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipeline:
@@ -74,7 +75,7 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
     ]  # fmt: skip
     return Pipeline(
         pipeline_name=PIPELINE,
-        pipeline_root=str(settings.pipeline_root),
+        pipeline_root=pipeline_root(settings),
         components=nodes,
         # Not where ML Metadata is: what is compiled has no password.
         enable_cache=False,

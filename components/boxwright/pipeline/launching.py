@@ -9,6 +9,7 @@ from typing import Any
 
 from boxwright.config import MetadataAddress, RunConfig, RunInfo, Settings, new_run, parse_config
 from boxwright.metadata import Lease, Types, make_tables, open_store, register_types
+from boxwright.pipeline.addresses import register_filesystem
 
 # TFX imports them where it can, which takes longer than most steps do, and does without them as well.
 _SPARED = ("tensorflow", "apache_beam")
@@ -48,6 +49,8 @@ def make_launcher(
     with light_imports():
         from tfx.orchestration.local import runner_utils
         from tfx.orchestration.portable import launcher
+
+        register_filesystem()
 
         class SharingLauncher(launcher.Launcher):
             def _publish_successful_execution(

@@ -11,6 +11,7 @@ from typing import Any
 
 from boxwright.config import Settings, is_registered
 from boxwright.metadata import ask, require_tables
+from boxwright.pipeline.addresses import local_folder, place_of
 from boxwright.pipeline.faults import explained
 from boxwright.pipeline.nodes import NODES
 
@@ -31,7 +32,8 @@ def run_outputs(run_id: str, settings: Settings) -> dict[str, dict[str, Any]]:
     """
     with explained(settings, f"reading what run {run_id} has done"):
         require_tables(settings.metadata)
-        return ask(settings.metadata, lambda store: _run_outputs(run_id, store))
+        outputs = ask(settings.metadata, lambda store: _run_outputs(run_id, store))
+    return {node: facts | {"uri": place_of(facts["uri"], settings)} for node, facts in outputs.items()}
 
 
 def forget_output(run_id: str, file: str, settings: Settings) -> str | None:
@@ -44,12 +46,13 @@ def forget_output(run_id: str, file: str, settings: Settings) -> str | None:
         The step; None where no step of the run put it out.
     """
     outputs = run_outputs(run_id, settings)
-    found = next((name for name, output in outputs.items() if Path(file).is_relative_to(output["uri"])), None)
+    folders = {name: local_folder(output["uri"], settings) for name, output in outputs.items()}
+    found = next((name for name, folder in folders.items() if Path(file).is_relative_to(folder)), None)
     if found is None:
         return None
-    folder = Path(outputs[found]["uri"])
+    folder = folders[found]
     if settings.shared_root is None:
-        ask(settings.metadata, lambda store: _mark_as_failed(run_id, str(folder), store))
+        ask(settings.metadata, lambda store: _mark_as_failed(run_id, folder, store, settings))
     if folder.exists():
         aside = folder.with_name(f"{folder.name}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
@@ -57,11 +60,11 @@ def forget_output(run_id: str, file: str, settings: Settings) -> str | None:
     return found
 
 
-def _mark_as_failed(run_id: str, uri: str, store: Any) -> None:
+def _mark_as_failed(run_id: str, folder: Path, store: Any, settings: Settings) -> None:
     from ml_metadata.proto import metadata_store_pb2
 
     context = store.get_context_by_type_and_name(_RUN_CONTEXT, run_id)
-    artifacts = [one for one in store.get_artifacts_by_context(context.id) if one.uri == uri]
+    artifacts = [one for one in store.get_artifacts_by_context(context.id) if local_folder(one.uri, settings) == folder]
     for artifact in artifacts:
         artifact.state = metadata_store_pb2.Artifact.State.DELETED
     events = store.get_events_by_artifact_ids([one.id for one in artifacts])

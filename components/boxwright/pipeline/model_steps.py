@@ -15,6 +15,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.artifact import Artifact
 
 from boxwright.config import RunConfig, RunInfo
+from boxwright.pipeline.addresses import folder_of
 from boxwright.pipeline.data_steps import Examples, anchors_of
 from boxwright.pipeline.properties import REAL, TEXT, WHOLE
 
@@ -35,7 +36,7 @@ def fetch_pretrained(
 ) -> None:
     from boxwright.model import fetch_pretrained as work
 
-    found = work(RunConfig.model_validate_json(config), Path(seed.uri))
+    found = work(RunConfig.model_validate_json(config), folder_of(seed))
     seed.kind, seed.origin, seed.reason = found.kind, found.origin, found.reason
 
 
@@ -49,7 +50,7 @@ def resolve_parent(
     from boxwright.registry import resolve_parent as work
 
     classes = tuple(json.loads(examples.classes))
-    found = work(RunConfig.model_validate_json(config), RunInfo.model_validate_json(run), classes, Path(seed.uri))
+    found = work(RunConfig.model_validate_json(config), RunInfo.model_validate_json(run), classes, folder_of(seed))
     seed.kind, seed.origin, seed.reason = found.kind, found.origin, found.reason
 
 
@@ -77,7 +78,7 @@ def fine_tune(
     from boxwright.training import fine_tune as work
 
     run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
-    look = validation_ap(Path(examples.uri))
+    look = validation_ap(folder_of(examples))
     told = TrainingRun(run.model_name, run_id)
     watch = Watch(
         look, told.epoch, look.glance, lambda progress: told.progress(progress.model_dump()), told.should_stop
@@ -85,7 +86,7 @@ def fine_tune(
     checkpoints, mirror = settings.checkpoints(run_folder(run_id))
     chosen = {"model_id": run.model_id, **hyperparameters_of(run).model_dump()}
     with told.under_way(chosen) if is_chief() else nullcontext():  # of several machines one tells
-        summary = work(run, Path(examples.uri), Path(seed.uri), Path(detector.uri), checkpoints, watch, mirror)
+        summary = work(run, folder_of(examples), folder_of(seed), folder_of(detector), checkpoints, watch, mirror)
     detector.model_id, detector.epochs = run.model_id, summary.epochs
 
 
@@ -113,12 +114,12 @@ def evaluate(
     settings, info, folder = (
         RunConfig.model_validate_json(config),
         RunInfo.model_validate_json(run),
-        Path(evaluation.uri),
+        folder_of(evaluation),
     )
-    background = _background(settings, info, Path(examples.uri), Path(seed.uri))
+    background = _background(settings, info, folder_of(examples), folder_of(seed))
     with open_champion(settings, info) as champion:
         summary = work(
-            Path(examples.uri), Path(detector.uri), folder, settings.evaluation, champion, settings.gate, background
+            folder_of(examples), folder_of(detector), folder, settings.evaluation, champion, settings.gate, background
         )
     publish(settings, info.run_id, folder, list(PUBLISHED))
     evaluation.split = summary.split
@@ -169,8 +170,8 @@ def export_label_map(
     from boxwright.dataset.examples import ExamplesSummary
     from boxwright.packaging import export_label_map as work
 
-    described = ExamplesSummary.read(examples.uri)
-    work(described.classes, described.category_ids, Path(label_map.uri))
+    described = ExamplesSummary.read(folder_of(examples))
+    work(described.classes, described.category_ids, folder_of(label_map))
     label_map.classes = json.dumps(list(described.classes))
 
 
@@ -195,8 +196,8 @@ def package_model(
     from boxwright.packaging import RunParts
     from boxwright.packaging import package_model as work
 
-    parts = RunParts(Path(examples.uri), Path(seed.uri), Path(detector.uri), Path(evaluation.uri), Path(label_map.uri))
-    packed = work(RunConfig.model_validate_json(config), run_id, parts, Path(package.uri))
+    parts = RunParts(*map(folder_of, (examples, seed, detector, evaluation, label_map)))
+    packed = work(RunConfig.model_validate_json(config), run_id, parts, folder_of(package))
     package.archive, package.sha256 = packed.archive, packed.sha256
 
 
@@ -220,8 +221,8 @@ def export_formats(
     from boxwright.exporting import export_formats as work
     from boxwright.packaging import ARCHIVE
 
-    measured = MeasuredRun(Path(package.uri) / ARCHIVE, package.archive, Path(examples.uri), Path(evaluation.uri))
-    summary = work(RunConfig.model_validate_json(config), run_id, measured, Path(formats.uri))
+    measured = MeasuredRun(folder_of(package) / ARCHIVE, package.archive, folder_of(examples), folder_of(evaluation))
+    summary = work(RunConfig.model_validate_json(config), run_id, measured, folder_of(formats))
     formats.kept = ", ".join(one.name for one in summary.kept)
     formats.dropped = ", ".join(one.name for one in summary.formats if one.status != "kept")
 
@@ -247,13 +248,13 @@ def quality_gate(
     from boxwright.registry import record_failure, register_model
 
     settings, info = RunConfig.model_validate_json(config), RunInfo.model_validate_json(run)
-    written = FormatsSummary.read(formats.uri)
-    report = check_gate(EvaluationSummary.read(evaluation.uri), settings.gate, written, settings.export.on_loss)
-    report.write(Path(verdict.uri))
-    publish(settings, info.run_id, Path(verdict.uri), [report.FILE])
+    written = FormatsSummary.read(folder_of(formats))
+    report = check_gate(EvaluationSummary.read(folder_of(evaluation)), settings.gate, written, settings.export.on_loss)
+    report.write(folder_of(verdict))
+    publish(settings, info.run_id, folder_of(verdict), [report.FILE])
     outcome = "the model is not registered"
     if not report.passed:
-        model = settings, info, Path(package.uri), Path(evaluation.uri), package.archive, written
+        model = settings, info, folder_of(package), folder_of(evaluation), package.archive, written
         if settings.gate.on_failure == "reject":
             outcome = f"{register_model(*model, accepted=False).reference} is rejected"
         else:
@@ -285,10 +286,10 @@ def register_model(
     registered = work(
         RunConfig.model_validate_json(config),
         RunInfo.model_validate_json(run),
-        Path(package.uri),
-        Path(evaluation.uri),
+        folder_of(package),
+        folder_of(evaluation),
         package.archive,
-        FormatsSummary.read(formats.uri),
+        FormatsSummary.read(folder_of(formats)),
     )
     _describe(version, registered)
 
@@ -303,7 +304,7 @@ def reuse_version(
     from boxwright.registry import reuse_version as work
 
     settings, info = RunConfig.model_validate_json(config), RunInfo.model_validate_json(run)
-    found = work(settings, info, examples.fingerprint, Path(examples.uri))
+    found = work(settings, info, examples.fingerprint, folder_of(examples))
     _describe(version, found)
 
 

@@ -14,6 +14,8 @@ from typing import Literal
 
 # Airflow's pool of slots on accelerators. A task in a pool that does not exist never starts: set-up creates it.
 GPU_POOL = "gpu"
+# Queues of workers for what an accelerator does, and for what moves data. Airflow's default queue has what is light.
+GPU_QUEUE, DATA_QUEUE = "gpu", "data"
 
 
 class Phase(Enum):
@@ -61,6 +63,7 @@ class Node:
         ends_as: the status of a run that ends with it.
         traced: its part of a model's lineage.
         needs_gpu: whether it waits for a slot of `GPU_POOL`.
+        queue: of the workers that do it, unless an administrator says otherwise; None for Airflow's default.
         shards_ahead: whether it fetches the examples' shards while it works, rather than before.
     """
 
@@ -73,6 +76,7 @@ class Node:
     ends_as: Literal["registered", "reused"] | None = None
     traced: Traced | None = None
     needs_gpu: bool = False
+    queue: str | None = None
     shards_ahead: bool = False
 
     @property
@@ -96,6 +100,7 @@ NODES: tuple[Node, ...] = (
         Phase.DATA,
         leaves=Leaves.VALIDATION_REPORT,
         traced=Traced("dataset", ("fingerprint", "images", "boxes")),
+        queue=DATA_QUEUE,
     ),
     Node(
         "build_examples",
@@ -103,6 +108,7 @@ NODES: tuple[Node, ...] = (
         "writes them as sharded TFRecords, with a validation split held out where none is given",
         Phase.DATA,
         traced=Traced("examples", ("classes", "uri")),
+        queue=DATA_QUEUE,
     ),
     Node(
         "fetch_pretrained",
@@ -136,6 +142,7 @@ NODES: tuple[Node, ...] = (
         leaves=Leaves.TRAINING_CURVES,
         traced=Traced("model", ("model_id", "epochs", "uri")),
         needs_gpu=True,
+        queue=GPU_QUEUE,
         shards_ahead=True,
     ),
     Node(
@@ -145,6 +152,7 @@ NODES: tuple[Node, ...] = (
         Phase.MODEL,
         leaves=Leaves.EVALUATION_REPORT,
         traced=Traced("metrics", ("split", "AP", "AP50")),
+        queue=GPU_QUEUE,
     ),
     Node(
         "export_label_map",

@@ -16,8 +16,9 @@ from typing import Any
 from boxwright.config import RunConfig, RunInfo, Settings, new_run, resolve_templates
 from boxwright.errors import BoxwrightError, DataError, StorageError
 from boxwright.evaluation import FormatsSummary
-from boxwright.metadata import Lease, held, is_lost, require_tables
+from boxwright.metadata import Lease, held, is_lost, note_worker, require_tables
 from boxwright.packaging import RunFacts
+from boxwright.pipeline.addresses import local_folder, shared_place
 from boxwright.pipeline.faults import explained
 from boxwright.pipeline.launching import make_launcher
 from boxwright.pipeline.lineage import forget_output, node_outputs, run_outputs
@@ -25,7 +26,8 @@ from boxwright.pipeline.nodes import NODES, Leaves, Node, Phase, find_node, node
 from boxwright.pipeline.transport import bring_folder, publish_folder
 from boxwright.quiet import quieten
 from boxwright.registry import find_finished, find_start
-from boxwright.storage import Allowed, connected, join
+from boxwright.storage import Allowed, connected
+from boxwright.version import current_version
 
 log = logging.getLogger("boxwright.release")
 
@@ -43,7 +45,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
         node_id: the id of one of `boxwright.pipeline.nodes.NODES`.
 
     Returns:
-        The properties of the node's output artifact, and its `uri`.
+        The properties of the node's output artifact, and its `uri`: below the shared root, or in this machine's home.
 
     Raises:
         BoxwrightError: what the step raised.
@@ -54,6 +56,8 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
     with _doing_damaged_steps_again(run, settings), explained(settings, node_id):
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         require_tables(settings.metadata)
+        if settings.metadata.is_shared:
+            note_worker(settings.metadata, settings.home, current_version(), settings.shared_root)
         with held(settings.metadata, run.run_id, node_id) as lease, connected(config.storage):
             outputs = _launch(config, run, node_id, settings, lease)
     if outputs is None:
@@ -70,7 +74,7 @@ def _launch(config: RunConfig, run: RunInfo, node_id: str, settings: Settings, l
     def share(uri: str) -> None:
         lease.require()
         if settings.shared_root:
-            publish_folder(Path(uri), _shared_uri(uri, settings), anew=True)
+            publish_folder(local_folder(uri, settings), shared_place(uri, settings), anew=True)
 
     launcher, node = make_launcher(config, run, node_id, settings, lease, share)
     _bring_inputs(run, node.upstream_nodes, settings, find_node(node_id).shards_ahead)
@@ -84,8 +88,9 @@ def _launch(config: RunConfig, run: RunInfo, node_id: str, settings: Settings, l
             # Whatever was told to ML Metadata, or was not: a node that has succeeded is not done again.
             log.warning("%s: the connection to ML Metadata was lost; going on with a new one", node_id)
     outputs = node_outputs(run.run_id, node_id, settings)
-    if outputs and settings.shared_root and Path(outputs["uri"]).exists():
-        publish_folder(Path(outputs["uri"]), _shared_uri(outputs["uri"], settings))
+    if outputs and settings.shared_root and (folder := local_folder(outputs["uri"], settings)).exists():
+        # Of a run that was begun before there was a place to share it.
+        publish_folder(folder, shared_place(outputs["uri"], settings))
     return outputs
 
 
@@ -112,11 +117,7 @@ def _bring_inputs(run: RunInfo, upstream: Iterable[str], settings: Settings, sha
     for name in upstream:
         if name in done:
             uri = done[name]["uri"]
-            bring_folder(_shared_uri(uri, settings), Path(uri), shards_ahead=shards_ahead)
-
-
-def _shared_uri(uri: str, settings: Settings) -> str:
-    return join(str(settings.shared_root), Path(uri).relative_to(settings.pipeline_root).as_posix())
+            bring_folder(shared_place(uri, settings), local_folder(uri, settings), shards_ahead=shards_ahead)
 
 
 def output_folder(run: RunInfo, node_id: str) -> Path:
@@ -130,7 +131,7 @@ def output_folder(run: RunInfo, node_id: str) -> Path:
     if outputs is None:
         raise StorageError(f"{node_id} of run {run.run_id} has not finished; clear that step")
     _bring_inputs(run, [node_id], settings)
-    return Path(outputs["uri"])
+    return local_folder(outputs["uri"], settings)
 
 
 def choose_seed(config: RunConfig, run: RunInfo) -> str:

@@ -23,12 +23,16 @@ _MIRRORED_BEST = "best.weights.h5"
 
 
 def fetch_mirrored(folder: Path, mirror: str) -> None:
-    """Brings the state of a training from its mirror to a machine that has none."""
-    if (folder / STATE_FILE).exists() or not exists(join(mirror, STATE_FILE)):
+    """Brings the state of a training from its mirror to a machine that has none, or had it when it was less far."""
+    if not exists(join(mirror, STATE_FILE)):
         return
     fetched = folder / f"fetched-{STATE_FILE}"
     download_file(join(mirror, STATE_FILE), fetched)
     state = json.loads(fetched.read_text())
+    own = folder / STATE_FILE
+    if own.exists() and json.loads(own.read_text())["epochs"] >= state["epochs"]:
+        fetched.unlink()
+        return
     download_file(join(mirror, HISTORY_FILE), folder / HISTORY_FILE)
     download_file(join(mirror, _MIRRORED_BEST), folder / state["best"])
     download_file(join(mirror, _mirrored_last(state)), folder / state["weights"])
