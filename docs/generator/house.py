@@ -30,7 +30,7 @@ ROWS = (
     ("serving",),
     ("pipeline",),
     ("stack",),
-    ("api", "sagemaker"),
+    ("api", "doctor", "sagemaker"),
     ("cli",),
     ("__main__",),
 )

@@ -23,6 +23,7 @@ EXTRAS = {
     "components/boxwright/exporting": {"serve", "export"},
     "components/boxwright/images": {"serve"},
     "components/boxwright/stack": {"stack"},
+    "components/boxwright/doctor": {"train", "cluster"},
     "components/boxwright/cli": set[str](),
     "components/boxwright/config": set[str](),
     "components/boxwright/storage": set[str](),

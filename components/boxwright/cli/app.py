@@ -28,6 +28,7 @@ import boxwright
 from boxwright.cli import benchmark as benchmark_commands
 from boxwright.cli import database as database_commands
 from boxwright.cli import dataset as dataset_commands
+from boxwright.cli import doctor as doctor_commands
 from boxwright.cli import evaluation as evaluation_commands
 from boxwright.cli import export as export_commands
 from boxwright.cli import models as model_commands
@@ -62,6 +63,7 @@ for command in (
     stack_commands.up,
     stack_commands.down,
     stack_commands.status,
+    doctor_commands.doctor,
     stack_commands.demo,
     stack_commands.trigger,
     upload_commands.upload,

@@ -22,7 +22,7 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Starts S3, MLflow and Airflow on this machine and keeps them running; what runs well is left alone."""
-    from boxwright.stack import manager, notice, place_sample, progress
+    from boxwright.stack import manager, notice, place_sample, progress, stack_variables
 
     settings, errors = Settings.from_environment(), Console(stderr=True)
     stack, _ = manager.up(settings, free_ports=free_ports, on_ready=progress.ready_line(errors))
@@ -32,8 +32,20 @@ def up(
     else:
         progress.show_addresses(Console(), stack)
     errors.print(f"a dataset to begin with: {sample}/training", soft_wrap=True)
+    with stack_variables(stack):
+        _examine(settings, errors)
     if line := notice(stack.folder):
         errors.print(line, soft_wrap=True)
+
+
+def _examine(settings: Settings, errors: Console) -> None:
+    """Looks at what runs in this environment need, and shows what is not well."""
+    from boxwright.cli.doctor import findings, show
+
+    found = findings(settings)
+    bad = [one for one in found if one.verdict in ("wrong", "doubtful")]
+    show(errors, bad)
+    errors.print(f"boxwright doctor: {len(found)} looks, {len(bad) or 'nothing'} to mend", soft_wrap=True)
 
 
 def down() -> None:

@@ -9,4 +9,5 @@ from .sample import place_sample as place_sample
 from .uploading import default_uri as default_uri
 from .uploading import files_of as files_of
 from .uploading import reaching as reaching
+from .uploading import stack_variables as stack_variables
 from .uploading import upload_dataset as upload_dataset

@@ -31,6 +31,7 @@ from .transfer import stat as stat
 from .transfer import upload_file as upload_file
 from .transfer import upload_folder as upload_folder
 from .transfer import upload_missing as upload_missing
+from .trial import try_bucket as try_bucket
 from .unpacking import archive_kind as archive_kind
 from .unpacking import unpack as unpack
 from .unpacking import unpack_any as unpack_any

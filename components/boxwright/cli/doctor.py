@@ -1,0 +1,74 @@
+"""`boxwright doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from boxwright.cli.options import AsJson
+from boxwright.config import Settings
+from boxwright.errors import BoxwrightError, StorageError
+
+if TYPE_CHECKING:
+    from boxwright.airflow_api import AirflowClient
+    from boxwright.doctor import Finding
+
+_COLOURS = {"well": "green", "doubtful": "yellow", "wrong": "bold red", "skipped": "dim"}
+
+
+def doctor(
+    uri: Annotated[
+        list[str] | None, typer.Option(help="An s3:// prefix that runs write to; may be given more than once.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Looks at all that runs need of this machine and of the servers that it knows; says what is wrong and mends how.
+
+    It uses the environment that it is started in, so start it as a worker, scheduler or server is; in the local stack,
+    with its variables. It writes and removes one small object at each s3:// prefix, and changes nothing else. The exit
+    code is 4 if something is wrong.
+    """
+    found = findings(Settings.from_environment(), tuple(uri or ()))
+    bad = any(one.verdict == "wrong" for one in found)
+    if as_json:
+        typer.echo(json.dumps({"well": not bad, "findings": [one.facts() for one in found]}))
+    else:
+        show(Console(), found)
+    if bad:
+        raise typer.Exit(StorageError.exit_code)
+
+
+def findings(settings: Settings, uris: tuple[str, ...] = ()) -> list[Finding]:
+    """What a look at everything finds."""
+    from boxwright.doctor import examine
+
+    return list(examine(settings, _airflow(settings), uris))
+
+
+def _airflow(settings: Settings) -> AirflowClient | None:
+    """The Airflow that the environment names, or the local stack's if it runs."""
+    from boxwright.stack import connect, manager
+
+    if os.environ.get("BOXWRIGHT_AIRFLOW_URL") or manager.is_running(settings):
+        try:
+            return connect(settings)
+        except BoxwrightError:
+            return None
+    return None
+
+
+def show(console: Console, found: Sequence[Finding]) -> None:
+    """Prints a line for each finding, and what to do below it."""
+    for one in found:
+        colour = _COLOURS[one.verdict]
+        console.print(
+            f"[{colour}]{one.verdict:8}[/{colour}]  {escape(one.subject)}: {escape(one.said)}", soft_wrap=True
+        )
+        if one.mend:
+            console.print(f"          -> {escape(one.mend)}", soft_wrap=True)

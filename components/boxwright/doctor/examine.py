@@ -1,0 +1,45 @@
+"""All looks, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from boxwright.airflow_api import AirflowClient
+from boxwright.config import Settings
+from boxwright.doctor.airflow_server import gpu_slots, look_at_airflow
+from boxwright.doctor.airflow_settings import airflow_values, is_celery, look_at_settings
+from boxwright.doctor.broker import look_at_broker, look_at_workers
+from boxwright.doctor.finding import Finding, looked_at
+from boxwright.doctor.machine import look_at_machine
+from boxwright.doctor.stores import look_at_stores
+from boxwright.errors import BoxwrightError
+
+
+def examine(settings: Settings, airflow: AirflowClient | None, uris: tuple[str, ...] = ()) -> Iterator[Finding]:
+    """Looks at all that this machine, as its environment stands, needs for runs.
+
+    Args:
+        settings: of this process.
+        airflow: of the Airflow that runs are started in; None where none is known.
+        uris: `s3://` prefixes that have to be written besides.
+    """
+    yield from look_at_machine(settings)
+    yield from look_at_stores(settings, uris)
+    if airflow is not None:
+        yield from looked_at("Airflow", lambda: look_at_airflow(airflow))
+    values = airflow_values()
+    if isinstance(values, Finding):
+        yield values
+        return
+    yield from look_at_settings(values)
+    if is_celery(values):
+        broker = values["celery.broker_url"]
+        yield from look_at_broker(broker)
+        yield from look_at_workers(broker, _slots(airflow))
+
+
+def _slots(airflow: AirflowClient | None) -> int | None:
+    try:
+        return gpu_slots(airflow) if airflow is not None else None
+    except BoxwrightError:
+        return None
