@@ -8,7 +8,7 @@ STAMP := $(VENV)/.setup-$(shell cat requirements.lock pyproject.toml | cksum | t
 IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick lint docs notebooks up down lock clean
+.PHONY: help setup demo test test-quick test-cluster lint docs notebooks up down lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,12 +31,16 @@ $(STAMP):
 	@$(BIN)/python -m pip install --quiet --quiet --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.setup-* && touch $@
 
-demo: $(STAMP) ## train a detector end to end [DATASET=folder or s3://..., IMAGES=n, EPOCHS=n]
+demo: $(STAMP) ## train a detector end to end [DATASET=folder or s3://..., IMAGES=n, EPOCHS=n, CLUSTER=1]
 	@echo "demo: starting the local stack, training through Airflow, stopping it again"
 	@$(BIN)/boxwright demo $(if $(DATASET),--dataset "$(DATASET)") $(if $(IMAGES),--images $(IMAGES)) \
-	  $(if $(EPOCHS),--epochs $(EPOCHS))
+	  $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(CLUSTER),--cluster)
 
 test: $(STAMP) ## run the test suite [LONG=1: with the scenarios that take an hour more]
+	@command -v redis-server >/dev/null 2>&1 || { test "$$(id -u)" = 0 && { \
+	  echo "test: installing redis-server, for a stack that stands for several machines"; \
+	  apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null; }; } || \
+	  echo "test: redis-server is missing, so no cluster is tried; on Debian: apt-get install redis-server" >&2
 	@command -v chromium >/dev/null 2>&1 || { test "$$(id -u)" = 0 && { \
 	  echo "test: installing chromium, to look at the reports with"; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
@@ -47,6 +51,10 @@ test: $(STAMP) ## run the test suite [LONG=1: with the scenarios that take an ho
 test-quick: $(STAMP) ## run the tests that need no stack, no browser and little time
 	@echo "test-quick: running the quick part of the suite in two processes"
 	@$(BIN)/python -m pytest $(IN_TWO) --quick -rs
+
+test-cluster: $(STAMP) ## run trainings over two of Celery's workers, with PostgreSQL, Redis, S3 and MLflow
+	@echo "test-cluster: starting a stack that stands for several machines"
+	@$(BIN)/python -m pytest tests/cluster tests/metadata tests/doctor -rs -s
 
 lint: $(STAMP) ## check style, types and declared dependencies
 	@echo "lint: ruff check, ruff format, mypy, deptry"
@@ -64,9 +72,9 @@ notebooks: $(STAMP) ## run the notebooks and write their pages; it trains models
 	@echo "notebooks: running each, writing docs/notebooks"
 	@PYTHONPATH=components:plugins $(BIN)/python -m docs.generator.notebooks
 
-up: $(STAMP) ## start S3, MLflow and Airflow on this machine and leave them running
+up: $(STAMP) ## start S3, MLflow and Airflow on this machine and leave them running [CLUSTER=1: as on several]
 	@echo "up: starting the local stack"
-	@$(BIN)/boxwright up
+	@$(BIN)/boxwright up $(if $(CLUSTER),--cluster)
 
 down: $(STAMP) ## stop what `make up` started
 	@echo "down: stopping the local stack"

@@ -43,6 +43,7 @@ import_module("family_hook")
 # `make test-quick` leaves them out.
 SLOW = (
     "live",
+    "cluster",
     "model/test_detectors.py",
     "serving/engine",
     "pipeline/test_runner.py",

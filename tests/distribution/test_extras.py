@@ -22,7 +22,7 @@ EXTRAS = {
     "components/boxwright/serving": {"serve"},
     "components/boxwright/exporting": {"serve", "export"},
     "components/boxwright/images": {"serve"},
-    "components/boxwright/stack": {"stack"},
+    "components/boxwright/stack": {"stack", "cluster"},
     "components/boxwright/doctor": {"train", "cluster"},
     "components/boxwright/cli": set[str](),
     "components/boxwright/config": set[str](),

@@ -19,13 +19,21 @@ def up(
     free_ports: Annotated[
         bool, typer.Option("--free-ports", help="Use free ports instead of the configured ones.")
     ] = False,
+    cluster: Annotated[
+        bool,
+        typer.Option(
+            "--cluster",
+            help="Stand for several machines: PostgreSQL for all, Redis, and two Celery workers with homes of their "
+            "own; in a home that has no other stack.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Starts S3, MLflow and Airflow on this machine and keeps them running; what runs well is left alone."""
     from boxwright.stack import manager, notice, place_sample, progress, stack_variables
 
     settings, errors = Settings.from_environment(), Console(stderr=True)
-    stack, _ = manager.up(settings, free_ports=free_ports, on_ready=progress.ready_line(errors))
+    stack, _ = manager.up(settings, free_ports=free_ports, several=cluster, on_ready=progress.ready_line(errors))
     sample = place_sample(settings, stack, lambda uri: errors.print(f"uploading a sample to {uri}", soft_wrap=True))
     if as_json:
         typer.echo(json.dumps(progress.addresses(stack)))
@@ -33,16 +41,16 @@ def up(
         progress.show_addresses(Console(), stack)
     errors.print(f"a dataset to begin with: {sample}/training", soft_wrap=True)
     with stack_variables(stack):
-        _examine(settings, errors)
+        _examine(errors)
     if line := notice(stack.folder):
         errors.print(line, soft_wrap=True)
 
 
-def _examine(settings: Settings, errors: Console) -> None:
+def _examine(errors: Console) -> None:
     """Looks at what runs in this environment need, and shows what is not well."""
     from boxwright.cli.doctor import findings, show
 
-    found = findings(settings)
+    found = findings(Settings.from_environment())
     bad = [one for one in found if one.verdict in ("wrong", "doubtful")]
     show(errors, bad)
     errors.print(f"boxwright doctor: {len(found)} looks, {len(bad) or 'nothing'} to mend", soft_wrap=True)
@@ -88,6 +96,7 @@ def demo(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
     model_id: Annotated[str | None, typer.Option(help=described("model_id"))] = None,
+    cluster: Annotated[bool, typer.Option("--cluster", help="In a stack that stands for several machines.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Trains a detector end to end in Airflow: starts the stack, runs the DAG, shows the result, stops the stack."""
@@ -98,7 +107,7 @@ def demo(
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     console = Console(stderr=as_json)
     size = images or demo_module.IMAGES
-    result = demo_module.run_demo(Settings.from_environment(), console, dataset, size, epochs, model_id)
+    result = demo_module.run_demo(Settings.from_environment(), console, dataset, size, epochs, model_id, cluster)
     if as_json:
         shown = {"version": result.version, "picture": str(result.picture), **result.facts.model_dump(mode="json")}
         typer.echo(json.dumps(shown))

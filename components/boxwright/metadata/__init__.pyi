@@ -3,6 +3,8 @@ from .database import look_at_database as look_at_database
 from .database import note_worker as note_worker
 from .leases import Lease as Lease
 from .leases import held as held
+from .server import alone as alone
+from .server import make_database as make_database
 from .store import ask as ask
 from .store import is_lost as is_lost
 from .store import open_store as open_store

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,8 +105,13 @@ class MissingDatabaseError(UsageError):
 
 
 @contextmanager
-def alone(address: MetadataAddress) -> Iterator[connection]:
-    """Keeps all others that make tables or types in this database waiting, and is ended with its process.
+def alone(address: MetadataAddress, what: str = "", seconds: float = LOCK_SECONDS) -> Iterator[connection]:
+    """Keeps all others that do the same with this database waiting; a process that ends lets the next one in.
+
+    Args:
+        address: of the database.
+        what: what is done; that tables or types are made if empty.
+        seconds: for which another process is waited for.
 
     Raises:
         StorageError: another one has not come to its end.
@@ -113,15 +119,16 @@ def alone(address: MetadataAddress) -> Iterator[connection]:
     import psycopg2.errors
 
     made = connect(address)
+    key = int.from_bytes(sha256(what.encode()).digest()[:7]) if what else _LOCK
     try:
         with made.cursor() as cursor:
-            cursor.execute("SET lock_timeout = %s", (LOCK_SECONDS * 1000,))
+            cursor.execute("SET lock_timeout = %s", (int(seconds * 1000),))
             try:
-                cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+                cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
             except psycopg2.errors.LockNotAvailable:
                 raise StorageError(
-                    f"{address}: another process has made tables of ML Metadata for {LOCK_SECONDS} s; see who holds an "
-                    "advisory lock in pg_locks, end it if it hangs, then run again"
+                    f"{address}: another process held the lock of {what or 'who makes tables'} for {seconds:g} s; see "
+                    "pg_locks for who holds an advisory lock, end it if it hangs, then run again"
                 ) from None
         yield made
     finally:

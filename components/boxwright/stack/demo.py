@@ -52,6 +52,7 @@ def run_demo(
     images: int = IMAGES,
     epochs: int | None = None,
     model_id: str | None = None,
+    several: bool = False,
 ) -> DemoResult:
     """Starts the stack, trains on a dataset through Airflow, shows it, stops the stack unless it ran before.
 
@@ -63,6 +64,7 @@ def run_demo(
         images: size of the sample.
         epochs: passes over the training images; if unset `EPOCHS` for the sample, the model's own for a dataset.
         model_id: what is trained; the default of runs if unset.
+        several: in a stack that stands for several machines.
 
     Returns:
         The metrics, the registered version and the picture.
@@ -71,7 +73,7 @@ def run_demo(
         BoxwrightError: if the stack does not start, the dataset cannot be used, or the run failed: then with the error
             line of the task that failed.
     """
-    with _running_stack(settings, console) as stack, stack_variables(stack):
+    with _running_stack(settings, console, several) as stack, stack_variables(stack):
         client = manager.client_of(stack)
         client.wait_for_dag(DAG_ID)
         run_id = f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -84,9 +86,9 @@ def run_demo(
 
 
 @contextmanager
-def _running_stack(settings: Settings, console: Console) -> Iterator[Stack]:
+def _running_stack(settings: Settings, console: Console, several: bool) -> Iterator[Stack]:
     was_running = manager.is_running(settings)
-    stack, _ = manager.up(settings, on_ready=progress.ready_line(console))
+    stack, _ = manager.up(settings, several=several, on_ready=progress.ready_line(console))
     try:
         yield stack
     finally:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from boxwright.config import SAMPLE_URI, Limit, Settings
+from boxwright.config import METADATA_URI, SAMPLE_URI, Limit, Settings
 from boxwright.errors import UsageError
+from boxwright.stack import cluster
 from boxwright.stack.database import database_url
 from boxwright.stack.keys import load_secrets, write_mlflow_keys, write_private, write_seaweed_keys
 from boxwright.stack.ports import HOST, Ports, configured_ports, load_ports
@@ -39,6 +40,9 @@ DROPPED = (
     "AWS_ENDPOINT_URL_S3",
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
+    METADATA_URI,
+    "BOXWRIGHT_PIPELINE_ROOT",
+    "BOXWRIGHT_CHECKPOINT_URI",
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_TRACKING_AUTH",
     "MLFLOW_AUTH_ADMIN_USERNAME",
@@ -102,6 +106,20 @@ class Stack:
         return f"http://{HOST}:{self.ports['airflow']}"
 
     @property
+    def cluster(self) -> bool:
+        """Whether it stands for several machines."""
+        return cluster.is_cluster(self.folder)
+
+    @property
+    def broker(self) -> str:
+        """Address of Redis, with its password."""
+        return cluster.redis_url(self.ports["redis"], self.secrets["redis_password"])
+
+    def database_uri(self, name: str) -> str:
+        """Address of another database of its PostgreSQL, with the log-in."""
+        return cluster.database_uri(name, self.ports["postgres"], self.secrets["postgres_password"])
+
+    @property
     def database_url(self) -> str:
         """Address of Airflow's database, with its password."""
         return database_url(self.folder, self.ports["postgres"], self.secrets["postgres_password"])
@@ -161,11 +179,19 @@ def added_environment(stack: Stack) -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",
         "AIRFLOW_HOME": str(stack.airflow_home),
+        **_shared(stack),
         **{f"AIRFLOW__{key.upper()}": value for key, value in _airflow_settings(stack).items()},
     }
 
 
+def _shared(stack: Stack) -> dict[str, str]:
+    if not stack.cluster:
+        return {}
+    return cluster.shared_environment(stack.ports["postgres"], stack.secrets["postgres_password"], BUCKET)
+
+
 def _airflow_settings(stack: Stack) -> dict[str, str]:
+    several = cluster.airflow_settings(stack.broker, stack.database_url, BUCKET) if stack.cluster else {}
     return {
         "core__dags_folder": str(REPOSITORY / "dags"),
         "core__plugins_folder": str(REPOSITORY / "plugins"),
@@ -198,6 +224,7 @@ def _airflow_settings(stack: Stack) -> dict[str, str]:
         "dag_processor__parsing_processes": "1",
         "dag_processor__refresh_interval": "30",
         "usage_data_collection__enabled": "False",
+        **several,
     }
 
 
@@ -228,6 +255,8 @@ def write_files(stack: Stack) -> None:
     (`set -a; . var/stack/env`) to use the stack, log-in included.
     """
     stack.airflow_home.mkdir(parents=True, exist_ok=True)
+    if stack.cluster:
+        cluster.write_redis_settings(stack.folder, stack.ports["redis"], stack.secrets["redis_password"])
     identity = {
         "name": BUCKET,
         "credentials": [{"accessKey": stack.secrets["s3_access_key"], "secretKey": stack.secrets["s3_secret_key"]}],

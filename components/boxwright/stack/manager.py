@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from boxwright.airflow_api import DAG_ID, VARIABLES, AirflowClient
-from boxwright.config import Settings
+from boxwright.config import MetadataAddress, Settings
 from boxwright.errors import StorageError
+from boxwright.metadata import make_database
 from boxwright.pipeline import GPU_POOL
 from boxwright.stack import ports as ports_module
 from boxwright.stack import supervisor
+from boxwright.stack.cluster import MLFLOW, become_cluster
 from boxwright.stack.database import note_tables, tables_version
 from boxwright.stack.environment import (
     ADMIN,
@@ -31,7 +34,7 @@ from boxwright.stack.environment import (
     write_files,
 )
 from boxwright.stack.processes import PRIVATE, ProcessTable, kill
-from boxwright.stack.services import DATABASE, SERVICES, Service, airflow_version, migrate_command, services_of
+from boxwright.stack.services import BROKER, DATABASE, SERVICES, Service, airflow_version, migrate_command, services_of
 from boxwright.stack.state import START_SECONDS, State, states_of
 from boxwright.stack.supervision import Phase
 from boxwright.storage import explain_os_error
@@ -44,7 +47,9 @@ GPU_SLOTS = 1
 OnReady = Callable[[str, float], None]
 
 
-def up(settings: Settings, *, free_ports: bool = False, on_ready: OnReady | None = None) -> tuple[Stack, list[str]]:
+def up(
+    settings: Settings, *, free_ports: bool = False, several: bool = False, on_ready: OnReady | None = None
+) -> tuple[Stack, list[str]]:
     """Has every service started that does not run yet, and returns when all of them do their work.
 
     What was given up is tried again, what runs and should be ready and is not is started anew, and the rest is left
@@ -53,18 +58,21 @@ def up(settings: Settings, *, free_ports: bool = False, on_ready: OnReady | None
     Args:
         settings: names the home that holds the stack's state.
         free_ports: take any free ports, not the configured ones; a stack that runs keeps its own.
+        several: make it one that stands for several machines, with Redis and two of Celery's workers.
         on_ready: called with name and seconds since the start, for each service as it becomes ready.
 
     Returns:
         The stack, and the names of the services that did not run.
 
     Raises:
-        UsageError: if a port is taken by another program, or this is no checkout.
+        UsageError: if a port is taken by another program, this is no checkout, or a cluster's programs are missing.
         StorageError: if a service dies again and again or does not become ready. If no service ran before the call,
             none does after it.
     """
     require_checkout()
     with _locked(settings):
+        if several:
+            become_cluster(settings)
         stack, table = _choose_stack(settings, free_ports)
         supervisor.stop(stack.folder)
         services = services_of(stack)
@@ -131,8 +139,16 @@ def _start(stack: Stack, table: ProcessTable, on_ready: OnReady) -> None:
     services = services_of(stack)
     begin = time.monotonic()
     _Awaited(stack, table, [service for service in services if service.name == DATABASE]).wait(lambda name: None)
+    if stack.cluster:
+        _make_databases(stack, table, environment)
     _migrate(stack, table, environment)
     _Awaited(stack, table, services).wait(lambda name: on_ready(name, time.monotonic() - begin))
+
+
+def _make_databases(stack: Stack, table: ProcessTable, environment: dict[str, str]) -> None:
+    """Makes the databases of MLflow and ML Metadata in the stack's PostgreSQL, the latter with all types."""
+    make_database(MetadataAddress.parse(stack.database_uri(MLFLOW)))
+    _run(table, "db-init", [sys.executable, "-P", "-m", "boxwright", "db", "init"], environment)
 
 
 def _migrate(stack: Stack, table: ProcessTable, environment: dict[str, str]) -> None:
@@ -140,16 +156,23 @@ def _migrate(stack: Stack, table: ProcessTable, environment: dict[str, str]) -> 
     current = airflow_version()
     if tables_version(stack.folder) == current:
         return
-    log = table.log_path("migrate")
+    _run(table, "migrate", migrate_command(), environment)
+    note_tables(stack.folder, current)
+
+
+def _run(table: ProcessTable, name: str, command: Sequence[str], environment: dict[str, str]) -> None:
+    """Runs a command to its end, with a log as services have.
+
+    Raises:
+        StorageError: it failed.
+    """
+    log = table.log_path(name)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         log.chmod(0o600)
-        done = subprocess.run(
-            migrate_command(), env=environment, stdout=output, stderr=subprocess.STDOUT, umask=PRIVATE
-        )
+        done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, umask=PRIVATE)
     if done.returncode != 0:
-        raise StorageError(f"airflow db migrate failed: {table.last_line('migrate')}; see {log}")
-    note_tables(stack.folder, current)
+        raise StorageError(f"{' '.join(command[-3:])} failed: {table.last_line(name)}; see {log}")
 
 
 class _Awaited:
@@ -212,10 +235,10 @@ def _end(stack: Stack, table: ProcessTable) -> list[str]:
 
 
 def _stop(table: ProcessTable, services: Sequence[Service]) -> list[str]:
-    """Stops services side by side; the database after those that use it. Returns those that were running."""
+    """Stops services side by side; database and broker after those that use them. Returns those that were running."""
     stopped: set[str] = set()
     for last in (False, True):
-        group = [service for service in services if (service.name == DATABASE) is last]
+        group = [service for service in services if (service.name in (DATABASE, BROKER)) is last]
         with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
             running = pool.map(lambda service: table.stop(service.name, service.grace), group)
             stopped |= {service.name for service, was_running in zip(group, running, strict=True) if was_running}

@@ -17,6 +17,7 @@ DEFAULTS = {
     "mlflow": 5000,
     "airflow": 8080,
     "postgres": 8432,
+    "redis": 8379,
     "s3_master": 9333,
     "s3_volume": 8380,
     "s3_filer": 8888,

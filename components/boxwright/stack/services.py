@@ -13,13 +13,14 @@ from typing import Any
 
 import httpx
 
+from boxwright.stack import cluster
 from boxwright.stack.database import Engine, answers, choose_engine, prepare_database, server_command, tables_version
 from boxwright.stack.environment import ADMIN, BUCKET, REGION, Stack
 from boxwright.stack.ports import GRPC_OFFSET, HOST
 from boxwright.stack.processes import ProcessTable
 from boxwright.stack.supervision import Supervised
 
-DATABASE = "postgres"
+DATABASE, BROKER = "postgres", "redis"
 SEAWEED_PORTS = ("s3", "s3_master", "s3_volume", "s3_filer")
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 
@@ -40,6 +41,8 @@ class Service:
         keeps_work: whether children that outlive it go on with their work.
         seen_by: the service without which one cannot know whether it is ready.
         leaves: gives files that its program leaves outside of the stack's folder.
+        added: gives variables of its own.
+        of_cluster: whether only a stack that stands for several machines has it.
     """
 
     name: str
@@ -53,10 +56,13 @@ class Service:
     keeps_work: bool = False
     seen_by: str | None = None
     leaves: Callable[[Stack], list[Path]] = lambda stack: []
+    added: Callable[[Stack], dict[str, str]] = lambda stack: {}
+    of_cluster: bool = False
 
-    def environment(self, whole: Mapping[str, str]) -> dict[str, str]:
-        """Its part of the stack's environment."""
-        return {name: value for name, value in whole.items() if not (self.withheld and name.startswith(self.withheld))}
+    def environment(self, whole: Mapping[str, str], stack: Stack) -> dict[str, str]:
+        """Its part of the stack's environment, and what is its own."""
+        kept = {name: value for name, value in whole.items() if not (self.withheld and name.startswith(self.withheld))}
+        return kept | self.added(stack)
 
 
 def program(name: str) -> str:
@@ -126,9 +132,29 @@ def _mlflow(stack: Stack) -> list[str]:
         f"--host={HOST}",
         f"--port={stack.ports['mlflow']}",
         "--workers=1",
-        f"--backend-store-uri=sqlite:///{stack.home / 'mlflow.sqlite'}",
+        *_mlflow_store(stack),
         f"--artifacts-destination=s3://{BUCKET}/mlflow",
     ]
+
+
+def _mlflow_store(stack: Stack) -> list[str]:
+    # The password of PostgreSQL is in its environment, and in no list of processes.
+    return [] if stack.cluster else [f"--backend-store-uri=sqlite:///{stack.home / 'mlflow.sqlite'}"]
+
+
+def _mlflow_variables(stack: Stack) -> dict[str, str]:
+    return {"MLFLOW_BACKEND_STORE_URI": stack.database_uri(cluster.MLFLOW)} if stack.cluster else {}
+
+
+def _worker(name: str) -> Service:
+    return Service(
+        name,
+        lambda stack: cluster.worker_command(program("airflow"), name),
+        lambda stack: cluster.worker_answers(stack.broker, name),
+        migrates=True,
+        added=lambda stack: cluster.added_environment(stack.home, name),
+        of_cluster=True,
+    )
 
 
 def _airflow(part: str) -> Callable[[Stack], list[str]]:
@@ -234,7 +260,7 @@ def supervised_services(stack: Stack, environment: Mapping[str, str]) -> list[Su
         Supervised(
             service.name,
             partial(service.command, stack),
-            service.environment(environment),
+            service.environment(environment, stack),
             partial(_may_start, service, stack),
             partial(service.prepare, stack),
             service.keeps_work,
@@ -252,7 +278,12 @@ def _may_start(service: Service, stack: Stack) -> bool:
 
 def services_of(stack: Stack) -> tuple[Service, ...]:
     """The services of a stack, each after those that it needs."""
-    return SERVICES if choose_engine(stack.folder) is Engine.POSTGRESQL else SERVICES[1:]
+    postgresql = choose_engine(stack.folder) is Engine.POSTGRESQL
+    return tuple(
+        service
+        for service in SERVICES
+        if (postgresql or service.name != DATABASE) and (stack.cluster or not service.of_cluster)
+    )
 
 
 SERVICES = (
@@ -260,7 +291,14 @@ SERVICES = (
     # It needs 17 s to stop by itself and loses nothing when killed. Keys in its environment would make another
     # administrator of whoever they are, and stand in its log.
     Service("s3", _seaweed, _s3_ready, SEAWEED_PORTS, grace=2.0, withheld=("AWS_",), leaves=_seaweed_sockets),
-    Service("mlflow", _mlflow, _mlflow_ready, ("mlflow",)),
+    Service(
+        BROKER,
+        lambda stack: cluster.redis_command(stack.folder),
+        lambda stack: cluster.redis_answers(stack.ports["redis"], stack.secrets["redis_password"]),
+        ("redis",),
+        of_cluster=True,
+    ),
+    Service("mlflow", _mlflow, _mlflow_ready, ("mlflow",), added=_mlflow_variables),
     Service("api-server", _airflow("api-server"), _api_ready, ("airflow",), migrates=True),
     # What the scheduler has started, a training above all, goes on without it; the next one takes it over.
     *(
@@ -274,4 +312,5 @@ SERVICES = (
         )
         for part in AIRFLOW[1:]
     ),
+    *map(_worker, cluster.WORKERS),
 )

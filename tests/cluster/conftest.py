@@ -1,0 +1,161 @@
+"""A stack that stands for several machines: PostgreSQL, Redis, S3, MLflow, Airflow with two of Celery's workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+
+from boxwright.airflow_api.client import AirflowClient
+from boxwright.airflow_api.trigger import DAG_ID
+from boxwright.config.settings import Settings
+from boxwright.dataset.sample.generate import generate_sample
+from boxwright.errors import UsageError
+from boxwright.stack import manager
+from boxwright.stack.cluster import WORKERS, require_programs, worker_home
+from boxwright.stack.environment import BUCKET, Stack, added_environment
+from boxwright.stack.processes import ProcessTable, kill
+from boxwright.stack.uploading import upload_dataset
+
+# Seconds until what is awaited is late, on a machine that does much else, and for a test.
+SECONDS, TEST_SECONDS = 900, 2400
+DATASET = f"s3://{BUCKET}/datasets/cluster"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that runs.
+
+    Attributes:
+        stack: addresses and secrets.
+        env: the variables that lead a process to it.
+        airflow: a client that is logged in.
+    """
+
+    stack: Stack
+    env: dict[str, str] = field(repr=False)
+    airflow: AirflowClient
+
+    @property
+    def s3(self) -> Any:
+        return boto3.client(
+            "s3",
+            endpoint_url=self.stack.s3_url,
+            region_name=self.env["AWS_REGION"],
+            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def trigger(self, run_id: str, **conf: Any) -> None:
+        settings = {
+            "training": f"{DATASET}/training",
+            "test": f"{DATASET}/test",
+            "output": f"s3://{BUCKET}/runs",
+            "model_name": "of-cluster",
+            "model_id": "tiny",
+            "image_size": 64,
+            "gate_min_ap50": 0,
+            "gate_classes_told_apart": False,
+            "export_formats": ["saved_model"],
+            "augmentation": "flip",
+        }
+        self.airflow.trigger(DAG_ID, run_id, settings | conf)
+
+    def finish(self, run_id: str) -> dict[str, str]:
+        """Waits for the end of a run, which has to be a success; the state of each task."""
+        deadline = time.monotonic() + SECONDS
+        for state, tasks in self.airflow.follow(DAG_ID, run_id):
+            assert time.monotonic() < deadline, f"run {run_id} is still {state}: {tasks}"
+        assert state == "success", tasks
+        return {task.task_id: task.state for task in tasks}
+
+    def wait_for(self, condition: Callable[[], Any], what: str) -> Any:
+        deadline = time.monotonic() + SECONDS
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"waited {SECONDS} s for {what}"
+            time.sleep(0.2)
+        return found
+
+    def epochs_done(self, run_id: str) -> int:
+        """By the state of a training as it lies at the shared root."""
+        with suppress(self.s3.exceptions.NoSuchKey):
+            answer = self.s3.get_object(Bucket=BUCKET, Key=f"pipeline/checkpoints/{run_id}/state.json")
+            return int(json.loads(answer["Body"].read())["epochs"])
+        return 0
+
+    def home(self, worker: str) -> Path:
+        return worker_home(self.stack.home, worker)
+
+    def worker_that_trains(self) -> str:
+        """The worker among whose processes is one with TensorFlow."""
+        table = ProcessTable(self.stack.folder)
+        for name in WORKERS:
+            leader = table.find(name)
+            if leader is not None and any(map(_has_tensorflow, leader.children(recursive=True))):
+                return name
+        raise AssertionError("no worker trains")
+
+    def lose(self, worker: str) -> None:
+        """What happens to a machine that is gone: all of a worker's processes, and its disk."""
+        leader = ProcessTable(self.stack.folder).find(worker)
+        assert leader
+        for process in (leader, *leader.children(recursive=True)):
+            kill(process)
+        shutil.rmtree(self.home(worker))
+
+
+def _has_tensorflow(process: psutil.Process) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        return "libtensorflow" in Path(f"/proc/{process.pid}/maps").read_text()
+    return False
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """With a dataset in its bucket and the training DAG switched on."""
+    try:
+        require_programs()
+    except UsageError as error:
+        pytest.skip(str(error))
+    settings = Settings(home=tmp_path_factory.mktemp("cluster").resolve())
+    running, _ = manager.up(settings, free_ports=True, several=True)
+    made = Cluster(running, added_environment(running), manager.client_of(running))
+    try:
+        folder = tmp_path_factory.mktemp("data") / "sample"
+        generate_sample(folder, images=24, seed=4)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in made.env.items():
+                patch.setenv(name, value)
+            upload_dataset(folder, DATASET)
+        made.airflow.wait_for_dag(DAG_ID)
+        made.airflow.set_paused(DAG_ID, False)
+        (scheduled,) = made.wait_for(lambda: list(made.airflow.runs(DAG_ID)), "the run of the schedule")
+        assert set(made.finish(scheduled).values()) == {"skipped"}
+        yield made
+    finally:
+        manager.down(settings)
+        assert not [one for one in psutil.process_iter(["cmdline"]) if str(settings.home) in str(one.info["cmdline"])]
+
+
+@pytest.fixture
+def environment(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a shell of the cluster's."""
+    os.environ.pop("BOXWRIGHT_CHECKPOINT_URI", None)
+    for name, value in cluster.env.items():
+        monkeypatch.setenv(name, value)

@@ -1,0 +1,63 @@
+"""Trainings over two workers with homes of their own, one of which is lost in the midst of it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boxwright.airflow_api.trigger import DAG_ID
+from boxwright.config.settings import Settings
+from boxwright.metadata.store import open_store
+from boxwright.pipeline.lineage import trace
+from boxwright.registry.opening import open_registry
+
+if TYPE_CHECKING:
+    from conftest import Cluster
+
+EPOCHS = 12
+
+
+def test_a_training_whose_worker_is_lost_goes_on_at_the_other_one(cluster: Cluster, environment: None) -> None:
+    cluster.trigger("lost-worker", epochs=EPOCHS)
+    cluster.wait_for(lambda: cluster.epochs_done("lost-worker") >= 1, "an epoch of the training")
+    lost = cluster.worker_that_trains()
+    done = cluster.epochs_done("lost-worker")
+    cluster.lose(lost)
+    began = time.monotonic()
+    cluster.wait_for(lambda: cluster.epochs_done("lost-worker") > done, "an epoch more")
+    print(f"{lost} was lost after epoch {done}; the next one was done {time.monotonic() - began:.0f} s later")
+    cluster.finish("lost-worker")
+
+    (version,) = open_registry().versions("of-cluster")
+    assert (version.run_id, version.accepted) == ("lost-worker", True)
+    (task,) = [task for task in cluster.airflow.tasks(DAG_ID, "lost-worker") if task.task_id == "fine_tune"]
+    assert task.try_number == 2
+    # Logs are at S3: those that the API server could see on this machine are gone.
+    shutil.rmtree(Path(cluster.env["AIRFLOW_HOME"]) / "logs")
+    log = cluster.airflow.log(DAG_ID, "lost-worker", task)
+    assert "resuming after epoch" in log
+
+
+def test_an_incremental_run_over_both_workers_has_its_lineage_whole(cluster: Cluster, environment: None) -> None:
+    if not open_registry().versions("of-cluster"):
+        cluster.trigger("parent", epochs=2)
+        cluster.finish("parent")
+    parent = open_registry().versions("of-cluster")[-1]
+    cluster.trigger("incremental", epochs=2, seed_mode="incremental")
+    states = cluster.finish("incremental")
+    assert states["fetch_pretrained"] == "skipped" and states["register_model"] == "success"
+
+    newest, oldest = trace("of-cluster", Settings.from_environment())
+    assert (newest.run_id, oldest.run_id) == ("incremental", parent.run_id)
+    assert set(newest.facts) == {"dataset", "examples", "seed", "model", "metrics", "formats", "version"}
+    store = open_store(Settings.from_environment().metadata)
+    context = store.get_context_by_type_and_name("pipeline_run", "incremental")
+    artifacts = store.get_artifacts_by_context(context.id)
+    assert len(artifacts) == len([state for name, state in states.items() if state == "success"]) - 2, (
+        "one of each step but choose_seed and approve"
+    )
+    assert all(one.uri.startswith("boxwright://pipeline/") for one in artifacts)
+    homes = [cluster.home("worker-1"), cluster.home("worker-2")]
+    assert not any(str(home) in str(artifacts) for home in homes)
