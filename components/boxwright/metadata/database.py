@@ -54,22 +54,18 @@ def look_at_database(address: MetadataAddress) -> Database:
     Raises:
         UsageError, StorageError: see `server.connect`.
     """
-    made = server.connect(address)
-    try:
-        with made.cursor() as cursor:
-            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
-            now = float((cursor.fetchone() or (0,))[0])
-            missing = lacking(made)
-            if missing:
-                return Database(missing, [], [], now)
-            cursor.execute(
-                "SELECT host, home, version, root FROM boxwright_worker "
-                "WHERE seen > clock_timestamp() - %s::interval ORDER BY host, home",
-                (REMEMBERED,),
-            )
-            return Database([], doubled(made), [Worker(*row) for row in cursor.fetchall()], now)
-    finally:
-        made.close()
+    with server.session(address) as made, made.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        now = float((cursor.fetchone() or (0,))[0])
+        missing = lacking(made)
+        if missing:
+            return Database(missing, [], [], now)
+        cursor.execute(
+            "SELECT host, home, version, root FROM boxwright_worker "
+            "WHERE seen > clock_timestamp() - %s::interval ORDER BY host, home",
+            (REMEMBERED,),
+        )
+        return Database([], doubled(made), [Worker(*row) for row in cursor.fetchall()], now)
 
 
 def note_worker(address: MetadataAddress, home: Path, version: str, root: str | None) -> None:
@@ -78,14 +74,10 @@ def note_worker(address: MetadataAddress, home: Path, version: str, root: str | 
     Raises:
         UsageError, StorageError: see `server.connect`.
     """
-    made = server.connect(address)
-    try:
-        with made.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO boxwright_worker (host, home, version, root, seen) "
-                "VALUES (%s, %s, %s, %s, clock_timestamp()) ON CONFLICT (host, home) DO UPDATE SET "
-                "version = excluded.version, root = excluded.root, seen = excluded.seen",
-                (socket.gethostname(), str(home), version, root),
-            )
-    finally:
-        made.close()
+    with server.session(address) as made, made.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO boxwright_worker (host, home, version, root, seen) "
+            "VALUES (%s, %s, %s, %s, clock_timestamp()) ON CONFLICT (host, home) DO UPDATE SET "
+            "version = excluded.version, root = excluded.root, seen = excluded.seen",
+            (socket.gethostname(), str(home), version, root),
+        )

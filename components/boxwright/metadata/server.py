@@ -57,6 +57,21 @@ def connect(address: MetadataAddress, name: str = "boxwright", database: str | N
     return made
 
 
+@contextmanager
+def session(address: MetadataAddress, name: str = "boxwright", database: str | None = None) -> Iterator[connection]:
+    """A connection that is closed at the end of the block; what the server does to it meanwhile is a StorageError."""
+    import psycopg2
+
+    made = connect(address, name, database)
+    try:
+        yield made
+    except psycopg2.Error as error:
+        line = shorten(" ".join(str(error).split()), 240)
+        raise StorageError(f"{address} of ML Metadata did not do what was asked: {line}; run again") from error
+    finally:
+        made.close()
+
+
 @cache
 def password_through_tls(address: MetadataAddress) -> str | None:
     """The password, from wherever it is, where the server is spoken to in TLS; None where it is not.
@@ -66,11 +81,8 @@ def password_through_tls(address: MetadataAddress) -> str | None:
     """
     if address.server.get("sslmode") == "disable":
         return None
-    made = connect(address)
-    try:
+    with session(address) as made:
         return str(made.info.password or "") if made.info.ssl_in_use else None
-    finally:
-        made.close()
 
 
 def _check_password_file(address: MetadataAddress) -> None:
@@ -118,9 +130,8 @@ def alone(address: MetadataAddress, what: str = "", seconds: float = LOCK_SECOND
     """
     import psycopg2.errors
 
-    made = connect(address)
     key = int.from_bytes(sha256(what.encode()).digest()[:7]) if what else _LOCK
-    try:
+    with session(address) as made:
         with made.cursor() as cursor:
             cursor.execute("SET lock_timeout = %s", (int(seconds * 1000),))
             try:
@@ -131,8 +142,6 @@ def alone(address: MetadataAddress, what: str = "", seconds: float = LOCK_SECOND
                     "pg_locks for who holds an advisory lock, end it if it hangs, then run again"
                 ) from None
         yield made
-    finally:
-        made.close()
 
 
 def make_database(address: MetadataAddress) -> bool:
@@ -154,21 +163,20 @@ def make_database(address: MetadataAddress) -> bool:
     else:
         return False
     name, user = address.server["dbname"], address.server["user"]
-    there = connect(address, database="postgres")
     try:
-        with there.cursor() as cursor:
+        with session(address, database="postgres") as there, there.cursor() as cursor:
             # In the database that all who make one are connected to, a lock keeps them apart.
             cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
             cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    except errors.DuplicateDatabase:
-        return False
-    except errors.InsufficientPrivilege:
+    except StorageError as error:
+        if isinstance(error.__cause__, errors.DuplicateDatabase):
+            return False
+        if not isinstance(error.__cause__, errors.InsufficientPrivilege):
+            raise
         raise UsageError(
             f"{address}: there is no database {name}, and {user} may not make one; an administrator does: "
             f'CREATE DATABASE "{name}" OWNER "{user}"'
         ) from None
-    finally:
-        there.close()
     return True
 
 

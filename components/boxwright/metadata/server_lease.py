@@ -31,6 +31,8 @@ RENEWALS = 6
 CLOSED_WITHIN = 20.0
 # How libpq, and ML Metadata with it, calls itself at the server.
 _NAME = "PGAPPNAME"
+# How the lease's own connections are called, which nobody closes.
+_OWN_NAME = "boxwright lease"
 _TAKE = """
 INSERT INTO boxwright_lease AS lease (run, step, token, holder, process, began, until)
 VALUES (%(run)s, %(step)s, %(token)s, %(holder)s, %(process)s, clock_timestamp(),
@@ -93,8 +95,7 @@ class ServerLease:
     def try_to_take(self) -> bool:
         """Takes the lease unless another process has it, and closes what the one before had open at the server."""
         asked = _now()
-        made = server.connect(self._address, "boxwright lease")
-        try:
+        with server.session(self._address, _OWN_NAME) as made:
             with made.cursor() as cursor:
                 cursor.execute(_FIND, self._row)
                 before = cursor.fetchone()
@@ -105,9 +106,7 @@ class ServerLease:
             self._good_until = asked + self._seconds
             if before is not None:
                 _close_connections(made, before[0])
-            return True
-        finally:
-            made.close()
+        return True
 
     def holder(self) -> str:
         """The process that has the lease, for people."""
@@ -166,20 +165,12 @@ class ServerLease:
         Raises:
             StorageError, UsageError: the server cannot be asked.
         """
-        import psycopg2
-
         # A connection each time: one that was lost is of no use, and this is asked a few times a minute.
-        made = server.connect(self._address, "boxwright lease")
-        try:
-            with made.cursor() as cursor:
-                cursor.execute("SET statement_timeout = '10s'")
-                cursor.execute(statement, self._row)
-                found: tuple[str, ...] | None = cursor.fetchone()
-                return found
-        except psycopg2.Error as error:
-            raise StorageError(f"{self._address}: {' '.join(str(error).split())}") from None
-        finally:
-            made.close()
+        with server.session(self._address, _OWN_NAME) as made, made.cursor() as cursor:
+            cursor.execute("SET statement_timeout = '10s'")
+            cursor.execute(statement, self._row)
+            found: tuple[str, ...] | None = cursor.fetchone()
+            return found
 
     def _end_process(self) -> None:
         """Ends this process with its children: nothing may be written any more, whatever its threads are at."""
@@ -233,13 +224,26 @@ def _now() -> float:
 
 
 def _close_connections(made: connection, token: str) -> None:
-    """Ends the sessions of a holder before, with whatever they were about to write, and waits until they are gone."""
+    """Ends the sessions of a holder before, with whatever they were about to write, and waits until they are gone.
+
+    Raises:
+        UsageError: they are another user's.
+        StorageError: they do not end.
+    """
+    import psycopg2.errors
+
     deadline = time.monotonic() + CLOSED_WITHIN
     with made.cursor() as cursor:
         while True:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", (_session(token),)
-            )
+            try:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+                    (_session(token),),
+                )
+            except psycopg2.errors.InsufficientPrivilege:
+                raise UsageError(
+                    "what another process has open to ML Metadata cannot be closed: give all workers one log-in"
+                ) from None
             if not cursor.fetchall():
                 return
             if time.monotonic() > deadline:

@@ -77,12 +77,10 @@ def require_tables(address: MetadataAddress) -> None:
             make_tables(address)
         return
     try:
-        made = server.connect(address)
+        with server.session(address) as made:
+            missing = bool(lacking(made))
     except server.MissingDatabaseError:
         missing = True
-    else:
-        missing = bool(lacking(made))
-        made.close()
     if missing:
         make_tables(address)
 
@@ -97,13 +95,9 @@ def store_id(address: MetadataAddress) -> str:
     if address.path is not None:
         return ""
     require_tables(address)
-    made = server.connect(address)
-    try:
-        with made.cursor() as cursor:
-            cursor.execute("SELECT id FROM boxwright_store")
-            return str(cursor.fetchone()[0])
-    finally:
-        made.close()
+    with server.session(address) as made, made.cursor() as cursor:
+        cursor.execute("SELECT id FROM boxwright_store")
+        return str((cursor.fetchone() or ("",))[0])
 
 
 def lacking(made: connection) -> list[str]:
@@ -181,8 +175,10 @@ def _alone(address: MetadataAddress) -> Iterator[None]:
 def _alone_with_file(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
+    lock = path.parent / "locks" / f"{path.name}.lock"
+    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with FileLock(f"{path}.lock", timeout=server.LOCK_SECONDS):
+        with FileLock(lock, timeout=server.LOCK_SECONDS):
             yield
     except Timeout as error:
         raise StorageError(
