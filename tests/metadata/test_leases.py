@@ -47,6 +47,28 @@ with held(address, sys.argv[2], sys.argv[3]) as lease:
 """
 
 
+# Passes on what comes to a port. Stopped, it is a network that is cut: nothing comes, and nothing says so.
+WAY = """
+import asyncio, sys
+
+async def pass_on(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+async def relay(near_reader, near_writer):
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
+    await asyncio.gather(pass_on(near_reader, writer), pass_on(reader, near_writer))
+
+async def main():
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
 class Copies:
     """Copies of one step, each a process."""
 
@@ -66,8 +88,8 @@ class Copies:
         """The copies that have written to ML Metadata."""
         return [one.name for one in self.store.get_executions()]
 
-    def start(self, name: str, step: str = STEP) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", HOLDER, self.uri, RUN, step, name]
+    def start(self, name: str, step: str = STEP, uri: str = "", code: str = HOLDER) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, uri or self.uri, RUN, step, name]
         environment = os.environ | {"BOXWRIGHT_LEASE_SECONDS": str(SECONDS)}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(command, text=True, env=environment, **pipes)
@@ -200,6 +222,40 @@ def test_a_copy_that_cannot_reach_the_server_ends_before_its_lease_does(
     assert copies.written() == []
     with held(copies.address, RUN, STEP, patience=SECONDS):
         pass
+
+
+def test_a_copy_that_is_cut_off_ends_by_itself_while_another_goes_on(
+    copies_in_postgresql: Copies, postgres: Postgres
+) -> None:
+    copies = copies_in_postgresql
+    command = [sys.executable, "-c", WAY, str(postgres.port)]
+    way = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert way.stdout
+        cut = copies.uri.replace(f":{postgres.port}/", f":{way.stdout.readline().strip()}/")
+        first = copies.start("first", uri=cut)
+        copies.wait_until_held(first)
+        way.send_signal(signal.SIGSTOP)
+        second = copies.start("second")
+        copies.wait_until_held(second)
+        assert first.wait(120) == StorageError.exit_code
+        way.send_signal(signal.SIGCONT)
+        assert copies.finish(second)[0] == 0
+    finally:
+        way.kill()
+        way.communicate()
+    assert copies.written() == ["second"]
+
+
+def test_a_copy_that_waits_with_pythons_lock_is_ended_as_well(copies_in_postgresql: Copies) -> None:
+    copies = copies_in_postgresql
+    waits = HOLDER.replace("    sys.stdin.readline()\n", "    import ctypes; ctypes.PyDLL(None).sleep(600)\n")
+    first = copies.start("first", code=waits)
+    copies.wait_until_held(first)
+    assert first.wait(120) != 0
+    second = copies.start("second")
+    copies.wait_until_held(second)
+    assert copies.finish(second)[0] == 0 and copies.written() == ["second"]
 
 
 def test_a_restart_of_the_server_within_a_lease_is_outlived(copies_in_postgresql: Copies, postgres: Postgres) -> None:

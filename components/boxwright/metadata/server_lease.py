@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import socket
@@ -27,6 +28,8 @@ SECONDS_VARIABLE = "BOXWRIGHT_LEASE_SECONDS"
 DEFAULT_SECONDS, FEWEST_SECONDS, MOST_SECONDS = 60.0, 6.0, 86400.0
 # Renewed so often within its time.
 RENEWALS = 6
+# Seconds after the end of a lease in which this process has to have ended by itself.
+GRACE = 5.0
 # Seconds in which the connections of a holder before have to be gone.
 CLOSED_WITHIN = 20.0
 # How libpq, and ML Metadata with it, calls itself at the server.
@@ -122,10 +125,12 @@ class ServerLease:
         threads = [threading.Thread(target=target, daemon=True) for target in (self._renew, self._watch)]
         for thread in threads:
             thread.start()
+        self._arm()
         try:
             yield
         finally:
             self._ended.set()
+            faulthandler.cancel_dump_traceback_later()
             os.environ.pop(_NAME)
             if before is not None:
                 os.environ[_NAME] = before
@@ -150,8 +155,14 @@ class ServerLease:
                 continue
             if ours:
                 self._good_until = asked + self._seconds
+                self._arm()
             elif not self._ended.is_set():
                 self._end_process()
+
+    def _arm(self) -> None:
+        """Has the process ended without Python, too: ML Metadata keeps its lock while it waits for the server."""
+        if not self._ended.is_set():
+            faulthandler.dump_traceback_later(max(1.0, self._good_until - _now()) + GRACE, exit=True)
 
     def _watch(self) -> None:
         """Ends the process when the lease has run out: this process may have been frozen, or cut off."""
