@@ -16,6 +16,7 @@ from seaweed import Seaweed
 from boxwright.config.run_info import new_run
 from boxwright.config.settings import Settings
 from boxwright.metadata.store import open_store
+from boxwright.pipeline.launching import compile_pipeline
 from boxwright.pipeline.runner import run_pipeline
 from boxwright.registry.opening import open_registry
 
@@ -62,10 +63,14 @@ def test_two_machines_do_a_run_between_them(
     result = run_pipeline(settings_of(hyperparameters=QUICK, model_name="of-two"), new_run("between"), in_turn)
     assert (result["status"], result["version"], len(open_registry().versions("of-two"))) == ("registered", 1, 1)
     homes = {number: use(number) for number in did}
+    config, settings = settings_of(), Settings.from_environment()
+    nodes = [item.pipeline_node for item in compile_pipeline(config, new_run(), settings).nodes]
     for number, home in homes.items():
-        # Each has its own steps' outputs, and what they read of the other's, not more.
-        assert {step for step in did[number] if (home / "pipeline").rglob(step)} == set(did[number])
-    assert not list((homes[0] / "pipeline").rglob("package_model/*/*/model.tar.gz")) or "package_model" in did[0]
+        # Each has what its own steps put out, and what these read of the other's, and not more.
+        read = {name for node in nodes if node.node_info.id in did[number] for name in node.upstream_nodes}
+        expected = set(did[number]) | read & set(did[0] + did[1])
+        (part,) = [folder for folder in (home / "pipeline").iterdir() if folder.name != "checkpoints"]
+        assert {folder.name for folder in part.iterdir() if not folder.name.startswith(".")} == expected
 
     artifacts = open_store(Settings.from_environment().metadata).get_artifacts()
     assert len(artifacts) == len(did[0] + did[1])
