@@ -162,7 +162,9 @@ class ServerLease:
     def _arm(self) -> None:
         """Has the process ended without Python, too: ML Metadata keeps its lock while it waits for the server."""
         if not self._ended.is_set():
-            faulthandler.dump_traceback_later(max(1.0, self._good_until - _now()) + GRACE, exit=True)
+            left = max(0.0, self._good_until - _now())
+            # Whoever runs this may have put something in the place of Python's own standard error.
+            faulthandler.dump_traceback_later(left + GRACE, file=2, exit=True)
 
     def _watch(self) -> None:
         """Ends the process when the lease has run out: this process may have been frozen, or cut off."""
