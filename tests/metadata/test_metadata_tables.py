@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,12 @@ def test_a_password_may_come_from_a_file_of_its_own(uri: str, tmp_path: Path) ->
     file.chmod(0o600)
     make_tables(address)
     assert open_store(address).get_artifact_types() is not None
+
+
+def test_not_even_at_its_most_talkative_a_library_logs_the_password(uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    make_tables(MetadataAddress.parse(uri))
+    assert "DB connection initialized" in caplog.text and PASSWORD not in caplog.text
 
 
 def test_a_log_in_that_may_make_nothing_is_told_what_an_administrator_says(postgres: Postgres, uri: str) -> None:

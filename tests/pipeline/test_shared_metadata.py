@@ -75,9 +75,10 @@ def test_two_machines_do_a_run_between_them(
     artifacts = open_store(Settings.from_environment().metadata).get_artifacts()
     assert len(artifacts) == len(did[0] + did[1])
     assert all(one.uri.startswith("boxwright://pipeline/") for one in artifacts)
-    rows = [postgres.query(uri, f"SELECT * FROM {table}") for table in tables(postgres, uri)]
-    for told in (str(rows), str(artifacts)):
-        assert not any(str(home) in told for home in homes.values()), "no address is a machine's own"
+    rows = {table: postgres.query(uri, f"SELECT * FROM {table}") for table in tables(postgres, uri)}
+    assert {str(home) for home in homes.values()} == {home for _, home, *_ in rows["boxwright_worker"]}
+    of_artifacts = str({table: found for table, found in rows.items() if table != "boxwright_worker"})
+    assert not any(str(home) in of_artifacts for home in homes.values()), "no address is a machine's own"
     said = "".join([caplog.text, *capfd.readouterr(), json.dumps(result), str(rows)])
     assert "BoxwrightDataset" in said, "TFX says all that it does"
     assert PASSWORD not in said and quote(PASSWORD, safe="") not in said

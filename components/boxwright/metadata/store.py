@@ -5,6 +5,7 @@ ML Metadata's client never recovers a connection to PostgreSQL that is gone, and
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -63,12 +64,19 @@ def new_store(address: MetadataAddress) -> Any:
     # Its client reads them where its configuration has no name for them.
     os.environ.setdefault("PGCONNECT_TIMEOUT", str(server.CONNECT_TIMEOUT))
     os.environ.setdefault("PGAPPNAME", "boxwright")
+    # Once: adding it again changes nothing.
+    logging.getLogger("absl").addFilter(_has_no_log_in)
     try:
         return metadata_store.MetadataStore(connection_config(address))
     except RuntimeError as error:
         if address.path is not None:
             raise
         raise why(address) or StorageError(f"{address} of ML Metadata: {error}; run again") from None
+
+
+def _has_no_log_in(record: logging.LogRecord) -> bool:
+    """Keeps back ML Metadata's line that has its whole configuration, password included."""
+    return "ConnectionConfig" not in str(record.msg)
 
 
 def why(address: MetadataAddress) -> BoxwrightError | None:
