@@ -33,8 +33,11 @@ def published_exports(model_dir: Path, archive: str) -> Iterator[tuple[str, Path
     beside = archive.rpartition("/")[0]
     try:
         records = FormatsSummary.read(beside).kept
-    except BoxwrightError:
+    except DataError:
         return  # a run without formats, one of an early version, or a folder
+    except BoxwrightError as error:
+        _log.warning("the formats that the run of %s has kept are not looked at: %s", archive, error)
+        return
     for record in sorted(filter(_runs_here, records), key=_milliseconds):
         try:
             yield record.name, _fetched(model_dir, join(beside, str(record.folder)), record.name)

@@ -203,6 +203,8 @@ def train_along(config: RunConfig, run: RunInfo, on_step: Callable[[str], None] 
     Allowed.from_environment().check(config)
     last = nodes_leaving(Leaves.TRAINING_CURVES)[-1]
     for node in _walk(config, run):
+        if node.phase is Phase.REUSE:
+            return  # nothing is trained; the other machine ends the run
         on_step(node.id)
         run_node(config, run, node.id)
         if node is last:
