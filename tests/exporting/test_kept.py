@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from boxwright.config import Settings
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import DataError, StorageError, UsageError
 from boxwright.evaluation import Difference, FormatRecord, FormatsSummary, MeasuredFormat, ModelFigures
 from boxwright.exporting import kept, published
 from boxwright.exporting.facts import Choice, Differences, ExportFacts, Fitting
@@ -163,6 +163,18 @@ def test_what_a_run_kept_is_taken_fastest_first_and_fetched_once(
 def test_a_model_without_formats_beside_it_has_none(model: Path, tmp_path: Path) -> None:
     assert list(published_exports(model, str(tmp_path / "nothing" / "model.tar.gz"))) == []
     assert list(published_exports(model, str(model))) == []
+
+
+def test_a_storage_that_does_not_answer_is_told(
+    model: Path, run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def silent(_: str) -> FormatsSummary:
+        raise StorageError("no answer")
+
+    monkeypatch.setattr(published.FormatsSummary, "read", silent)
+    with caplog.at_level("WARNING", "boxwright"):
+        assert list(published_exports(model, str(run))) == []
+    assert "are not looked at: no answer" in caplog.text
 
 
 def test_a_failed_export_tells_why(tmp_path: Path) -> None:
