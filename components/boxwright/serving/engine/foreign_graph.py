@@ -29,8 +29,8 @@ ALLOWED = frozenset(
     TopKV2 Transpose Unpack VarHandleOp VarIsInitializedOp Where While ZerosLike
     """.split()
 )
-# What the Object Detection API's exporter writes beside them, by its source: arithmetic on shapes and numbers, checks
-# of them, and suppression of an earlier version.
+# What an export of the Object Detection API may have beside them, which was told without one at hand: arithmetic on
+# shapes and numbers, checks of them, and suppression of an earlier version. None touches a file.
 FROM_OBJECT_DETECTION = frozenset(
     """
     AddN Assert BroadcastArgs BroadcastTo ClipByValue DivNoNan InvertPermutation NonMaxSuppressionV3 NonMaxSuppressionV4
