@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from boxwright.config import SECTIONS, BatchInferenceConfig, RunConfig, ServingConfig, flat_names
+from boxwright.config import SECTIONS, BatchInferenceConfig, RunConfig, ServingConfig, TuningConfig, flat_names
 from docs.generator.markdown import code, page, shown, table
 
 _INTRO = """
@@ -35,6 +35,8 @@ def settings_page() -> str:
         # A section may be known under a name of the run's own, as the dataset `validation` is.
         names = {name: flat[section, name] for name in record.model_fields}
         parts += [f"## {section.replace('_', ' ').capitalize()}", _first_line(record), _table(record, names)]
+    names = {name: f"tuning_{name}" for name in TuningConfig.model_fields}
+    parts += ["## Tuning", _first_line(TuningConfig), _table(TuningConfig, names)]
     for title, record in (("Serving", ServingConfig), ("Batch inference", BatchInferenceConfig)):
         names = {name: name for name in record.model_fields}
         parts += [f"## {title}", _first_line(record), _table(record, names)]

@@ -8,6 +8,7 @@ from .export_formats import SAVED_MODEL as SAVED_MODEL
 from .export_formats import full_name as full_name
 from .fields import Fraction as Fraction
 from .fields import Frozen as Frozen
+from .hyperparameters import OPTIMIZER_SETTINGS as OPTIMIZER_SETTINGS
 from .hyperparameters import Hyperparameters as Hyperparameters
 from .hyperparameters import Suppression as Suppression
 from .limits import Limit as Limit
@@ -26,7 +27,12 @@ from .parsing import nest_settings as nest_settings
 from .parsing import parse_config as parse_config
 from .parsing import parse_record as parse_record
 from .parsing import parse_settings as parse_settings
+from .parsing import parse_tuning as parse_tuning
 from .parsing import run_fields as run_fields
+from .parsing import tuning_fields as tuning_fields
+from .ranges import Choices as Choices
+from .ranges import NumberRange as NumberRange
+from .ranges import parse_ranges as parse_ranges
 from .run import ANNOTATIONS_FILE as ANNOTATIONS_FILE
 from .run import SECTIONS as SECTIONS
 from .run import SPLITS as SPLITS
@@ -44,4 +50,5 @@ from .serving import ServingConfig as ServingConfig
 from .settings import BEAM_ARGS as BEAM_ARGS
 from .settings import SAMPLE_URI as SAMPLE_URI
 from .settings import Settings as Settings
+from .tuning import TuningConfig as TuningConfig
 from .uri_dates import resolve_templates as resolve_templates

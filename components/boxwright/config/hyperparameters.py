@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,6 +10,15 @@ from pydantic import Field
 from boxwright.config.fields import Fraction, Positive, Switch, UserSettings
 
 Optimizer = Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"]
+# The settings that each optimizer uses; all others are without effect with it.
+OPTIMIZER_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "adam": ("beta_1", "beta_2", "epsilon"),
+    "sgd": ("momentum",),
+    "nesterov": ("momentum",),
+    "rmsprop": ("rho", "epsilon"),
+    "adagrad": ("initial_accumulator_value", "epsilon"),
+    "adadelta": ("rho", "epsilon"),
+}
 
 
 Suppression = Literal["per_class", "agnostic", "soft"]

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from boxwright.config.run import SECTIONS, RunConfig
 from boxwright.config.settings import BEAM_ARGS
+from boxwright.config.tuning import TuningConfig
 from boxwright.errors import UsageError, did_you_mean, shorten
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -26,7 +27,8 @@ PREFIXES = {
     "gate": "gate_",
     "storage": "storage_",
 }
-
+# Before the settings of a study, beside those of the run that it tunes.
+TUNING_PREFIX = "tuning_"
 
 # Settings of earlier releases that a run no longer has.
 _OF_THE_ADMINISTRATOR = {"beam_pipeline_args": f"the workers' environment variable {BEAM_ARGS}"}
@@ -48,6 +50,24 @@ def run_fields() -> dict[str, FieldInfo]:
         flat: (SECTIONS[section] if section else RunConfig).model_fields[name]
         for flat, (section, name) in flat_names().items()
     }
+
+
+def tuning_fields() -> dict[str, FieldInfo]:
+    """The definition of every setting of a tuning by its flat name: those of a run, and those of the study."""
+    return run_fields() | {f"{TUNING_PREFIX}{name}": field for name, field in TuningConfig.model_fields.items()}
+
+
+def parse_tuning(values: Mapping[str, Any]) -> tuple[RunConfig, TuningConfig]:
+    """The run that is tuned, and how, from values by flat name.
+
+    Raises:
+        UsageError: naming all unknown or invalid fields.
+    """
+    known = {
+        name.removeprefix(TUNING_PREFIX): value for name, value in values.items() if name.startswith(TUNING_PREFIX)
+    }
+    others = {name: value for name, value in values.items() if not name.startswith(TUNING_PREFIX)}
+    return parse_config(nest_settings(others)), parse_record(TuningConfig, known)
 
 
 def parse_settings(settings: Iterable[str], fields: Mapping[str, FieldInfo], source: str = "--set") -> dict[str, Any]:

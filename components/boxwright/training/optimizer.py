@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from boxwright.config import Hyperparameters, RunConfig
+from boxwright.config import OPTIMIZER_SETTINGS, Hyperparameters, RunConfig
 from boxwright.model import hyperparameters_of
 
-# Keras's class of each optimizer of the managed algorithm, and Keras's names of the hyperparameters it uses.
-_OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "adam": ("Adam", ("beta_1", "beta_2", "epsilon")),
-    "sgd": ("SGD", ("momentum",)),
-    "nesterov": ("SGD", ("momentum",)),
-    "rmsprop": ("RMSprop", ("rho", "epsilon")),
-    "adagrad": ("Adagrad", ("initial_accumulator_value", "epsilon")),
-    "adadelta": ("Adadelta", ("rho", "epsilon")),
+# Keras's class of each optimizer of the managed algorithm; its hyperparameters have Keras's names.
+_CLASSES = {
+    "adam": "Adam",
+    "sgd": "SGD",
+    "nesterov": "SGD",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+    "adadelta": "Adadelta",
 }
-_OWN_SETTINGS = {name for _, used in _OPTIMIZERS.values() for name in used}
+_OWN_SETTINGS = {name for used in OPTIMIZER_SETTINGS.values() for name in used}
 _FINAL_SHARE = 0.01
 
 
 def make_optimizer(hyperparameters: Hyperparameters, steps_per_epoch: int) -> Any:
     """Keras's optimizer with schedule, clipping and weight decay as the hyperparameters say."""
-    keras_class, used = _OPTIMIZERS[hyperparameters.optimizer]
-    arguments = {name: getattr(hyperparameters, name) for name in used}
+    arguments = {name: getattr(hyperparameters, name) for name in OPTIMIZER_SETTINGS[hyperparameters.optimizer]}
     if hyperparameters.optimizer == "nesterov":
         arguments["nesterov"] = True
-    return _keras_optimizer(keras_class)(
+    return _keras_optimizer(_CLASSES[hyperparameters.optimizer])(
         learning_rate=_schedule(hyperparameters, steps_per_epoch),
         global_clipnorm=hyperparameters.gradient_clip_norm or None,
         weight_decay=hyperparameters.weight_decay or None,
@@ -98,9 +97,8 @@ def ignored_settings(config: RunConfig) -> list[str]:
     """A warning for each hyperparameter that the run sets and that its others leave without effect."""
     made, chosen = config.hyperparameters.model_fields_set, hyperparameters_of(config)
     warnings = []
-    _, used = _OPTIMIZERS[chosen.optimizer]
-    for name in sorted((_OWN_SETTINGS - set(used)) & made):
-        users = ", ".join(other for other, (_, names) in _OPTIMIZERS.items() if name in names)
+    for name in sorted((_OWN_SETTINGS - set(OPTIMIZER_SETTINGS[chosen.optimizer])) & made):
+        users = ", ".join(other for other, names in OPTIMIZER_SETTINGS.items() if name in names)
         warnings.append(
             f"{name}={getattr(chosen, name)} has no effect with optimizer={chosen.optimizer}; {users} use it"
         )
