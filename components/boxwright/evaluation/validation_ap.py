@@ -29,13 +29,14 @@ _ADVICE = (
 )
 
 
-def validation_ap(examples_dir: Path) -> ValidationLook:
+def validation_ap(examples_dir: Path, rarest: bool = False) -> ValidationLook:
     """What measures a detector on the validation images.
 
     Args:
         examples_dir: folder of `build_examples`.
+        rarest: also measure `AP_rarest`, of the class with the fewest training boxes that validation has boxes of.
     """
-    return ValidationLook(examples_dir)
+    return ValidationLook(examples_dir, rarest)
 
 
 class ValidationLook:
@@ -46,9 +47,9 @@ class ValidationLook:
     guessed at `PLATEAU` looks in a row is a warning.
     """
 
-    def __init__(self, examples_dir: Path) -> None:
-        folder = examples_dir / "validation"
-        self._annotations = load_annotations(folder / "annotations.json")
+    def __init__(self, examples_dir: Path, rarest: bool = False) -> None:
+        self._annotations = load_annotations(examples_dir / "validation" / "annotations.json")
+        self._rarest = _rarest_class(examples_dir, self._annotations) if rarest else None
         self._category_ids = ExamplesSummary.read(examples_dir).category_ids
         self._shards = shards_of(examples_dir, "validation")
         self._guessed: Counter[str] = Counter()
@@ -59,7 +60,10 @@ class ValidationLook:
         metrics = measurement.metrics
         if metrics.AP is None or metrics.AP50 is None:
             return {}
-        return {"AP": metrics.AP, "AP50": metrics.AP50} | self._names(measurement)
+        found = {"AP": metrics.AP, "AP50": metrics.AP50} | self._names(measurement)
+        if self._rarest is not None and (rarest := metrics.per_class[self._rarest].AP) is not None:
+            found["AP_rarest"] = rarest
+        return found
 
     def glance(self, detector: Any) -> dict[str, float]:
         """How well classes are told apart on some `GLANCE_IMAGES` of the images, which costs little."""
@@ -96,6 +100,16 @@ class ValidationLook:
                 "boxes of %s are found, and named no better than by lot at %d looks in a row (%s); %s",
                 ", ".join(stuck), PLATEAU, evidence, _ADVICE,
             )  # fmt: skip
+
+
+def _rarest_class(examples_dir: Path, validation: Annotations) -> str | None:
+    """The class with the fewest training boxes, of those that can be measured; None where none can."""
+    training = load_annotations(examples_dir / "training" / "annotations.json")
+    boxes = Counter(box.category_id for box in training.boxes if not box.crowd)
+    there = {box.category_id for box in validation.boxes if not box.crowd}
+    known = dict(zip(validation.category_ids, validation.classes, strict=True))
+    rarest = min((one for one in known if one in there), key=lambda one: (boxes[one], one), default=None)
+    return None if rarest is None else known[rarest]
 
 
 def _some_of(annotations: Annotations, image_ids: set[int]) -> Annotations:
