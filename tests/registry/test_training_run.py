@@ -146,3 +146,20 @@ def test_a_registered_run_stays_finished_whatever_is_trained_again(
     with pytest.raises(ZeroDivisionError), TrainingRun("detector", "weekly", tracking_uri).under_way({"epochs": 1}):
         raise ZeroDivisionError
     assert only_run(mlflow).info.status == "FINISHED"
+
+
+def test_a_trial_is_a_run_below_that_of_its_study_and_ends_without_a_model(
+    mlflow: MlflowClient, tracking_uri: str
+) -> None:
+    study = TrainingRun("detector", "study", tracking_uri)
+    with study.under_way({"tuning_trials": 1}):
+        trial = TrainingRun("detector", "study.trial-0", tracking_uri, part_of="study")
+        with trial.under_way({"batch_size": 8}):
+            trial.epoch({"epoch": 0.0, "AP": 0.25})
+    found = mlflow.search_runs([mlflow.get_experiment_by_name("detector").experiment_id])
+    runs = {run.data.tags["mlflow.runName"]: run for run in found}
+    below, above = runs["study.trial-0"], runs["study"]
+    assert below.data.tags["mlflow.parentRunId"] == above.info.run_id
+    assert (below.info.status, below.data.metrics["training/AP"]) == ("FINISHED", 0.25)
+    # The study's own ends when its model is registered.
+    assert above.info.status == "RUNNING"

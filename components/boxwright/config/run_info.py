@@ -22,6 +22,8 @@ class RunInfo(Frozen):
         interval_start: where its data interval begins; None for a run that stands for a moment.
         url: the run's page in Airflow, where it has one.
         rejected: who or what turned the run's model down, if that happened.
+        study: the study that chose the run's settings, where one did.
+        tuned: what it chose, as a JSON object of hyperparameters.
     """
 
     run_id: str
@@ -29,6 +31,8 @@ class RunInfo(Frozen):
     interval_start: AwareDatetime | None = None
     url: str | None = None
     rejected: str | None = None
+    study: str | None = None
+    tuned: str | None = None
 
     @property
     def parents_until(self) -> AwareDatetime:

@@ -61,10 +61,12 @@ class MlflowRegistry:
         with self._lock:
             tracking.log_run(self._client, release, status=FAILED)
 
-    def begin_training(self, model_name: str, run_id: str, parameters: Mapping[str, str]) -> None:
+    def begin_training(
+        self, model_name: str, run_id: str, parameters: Mapping[str, str], part_of: str | None = None
+    ) -> None:
         """See `Registry`."""
         with self._lock:
-            run = self._runs[model_name, run_id] = tracking.run_of(self._client, model_name, run_id)
+            run = self._runs[model_name, run_id] = tracking.run_of(self._client, model_name, run_id, part_of)
         training_state.begin(self._client, run, parameters)
         for dead in training_state.bury(self._client, run.experiment_id, run_id):
             log.info("the training of run %s has died without a word: its MLflow run is marked as killed", dead)

@@ -78,6 +78,8 @@ class Release(Frozen):
             at, and becomes neither candidate, nor champion, nor a parent.
         rejected_by: who turned it down.
         formats: those that lie beside the archive; None where nobody looked.
+        study: the study that chose the settings, where one did.
+        tuned: what it chose, as a JSON object of hyperparameters.
     """
 
     model_name: str
@@ -101,6 +103,8 @@ class Release(Frozen):
     accepted: bool = True
     rejected_by: str | None = None
     formats: tuple[ReleasedFormat, ...] | None = None
+    study: str | None = None
+    tuned: str | None = None
 
 
 _FORMATS = TypeAdapter(tuple[ReleasedFormat, ...])
@@ -201,10 +205,18 @@ class Registry(Protocol):
             DataError: a picture is missing.
         """
 
-    def begin_training(self, model_name: str, run_id: str, parameters: Mapping[str, str]) -> None:
+    def begin_training(
+        self, model_name: str, run_id: str, parameters: Mapping[str, str], part_of: str | None = None
+    ) -> None:
         """Notes that a training begins, or goes on, and with which parameters.
 
         Earlier trainings of the model that died without a word are noted as killed.
+
+        Args:
+            model_name: the registered model.
+            run_id: of the run, or of one training of a study.
+            parameters: by name.
+            part_of: the run of the study, where the training is one of its trials.
         """
 
     def end_training(self, model_name: str, run_id: str, state: TrainingState) -> None:

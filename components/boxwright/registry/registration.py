@@ -113,6 +113,8 @@ def _release(
         curves=_curves(read_history(package_dir)),
         accepted=accepted and run.rejected is None,
         rejected_by=run.rejected if accepted else "by the quality gate",
+        study=run.study,
+        tuned=run.tuned,
         formats=None if formats is None else tuple(_released(formats)),
     )
 

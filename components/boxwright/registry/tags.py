@@ -28,6 +28,8 @@ def lineage_tags(release: Release) -> dict[str, str]:
         "boxwright.code_version": release.code_version,
         "boxwright.run_url": release.run_url,
         "boxwright.rejected_by": release.rejected_by,
+        "boxwright.study": release.study,
+        "boxwright.tuned": release.tuned,
         "boxwright.interval_start": release.interval_start and _utc(release.interval_start),
     }
     return {name: value for name, value in facts.items() if value}

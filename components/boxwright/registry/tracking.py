@@ -10,6 +10,8 @@ from boxwright.registry.mlflow_client import FINISHED, ExistsError, Metric, Mlfl
 from boxwright.registry.port import RUN_ID, Release
 from boxwright.registry.tags import lineage_tags
 
+# MLflow's tag of a run below another one.
+PARENT_RUN = "mlflow.parentRunId"
 _BATCH = 100
 _TRAINING = "training/"
 
@@ -37,11 +39,15 @@ def log_run(client: MlflowClient, release: Release, status: str = FINISHED) -> M
     return run
 
 
-def run_of(client: MlflowClient, model_name: str, run_id: str) -> MlflowRun:
-    """The MLflow run of a run: found by its tag, or made."""
+def run_of(client: MlflowClient, model_name: str, run_id: str, part_of: str | None = None) -> MlflowRun:
+    """The MLflow run of a run: found by its tag, or made, below that of the run `part_of` where there is one."""
     experiment_id = client.experiment(model_name) or _create_experiment(client, model_name)
-    found = _find(client, experiment_id, run_id)
-    return found or client.create_run(experiment_id, {RUN_ID: run_id, "mlflow.runName": run_id})
+    if found := _find(client, experiment_id, run_id):
+        return found
+    tags = {RUN_ID: run_id, "mlflow.runName": run_id}
+    if part_of is not None:
+        tags[PARENT_RUN] = run_of(client, model_name, part_of).run_id
+    return client.create_run(experiment_id, tags)
 
 
 def find_run(client: MlflowClient, model_name: str, run_id: str) -> MlflowRun | None:

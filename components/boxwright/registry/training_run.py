@@ -24,11 +24,14 @@ class TrainingRun:
         model_name: the registered model that the training is for.
         run_id: of the run.
         tracking_uri: of the registry; the one of `Settings` if unset.
+        part_of: the run of the study that the training is a trial of, if it is one.
     """
 
-    def __init__(self, model_name: str, run_id: str, tracking_uri: str | None = None) -> None:
+    def __init__(
+        self, model_name: str, run_id: str, tracking_uri: str | None = None, part_of: str | None = None
+    ) -> None:
         self._registry = open_registry(tracking_uri)
-        self._model_name, self._run_id = model_name, run_id
+        self._model_name, self._run_id, self._part_of = model_name, run_id, part_of
         self._silent_until = 0.0
         self._has_warned = False
 
@@ -42,7 +45,7 @@ class TrainingRun:
             settings: what is trained with, by name.
         """
         parameters = {name: str(value) for name, value in settings.items()}
-        self._tell(self._registry.begin_training, parameters)
+        self._tell(self._registry.begin_training, parameters, self._part_of)
         try:
             yield
         except BaseException as error:

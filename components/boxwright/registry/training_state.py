@@ -13,6 +13,7 @@ from typing import Any
 
 from boxwright.registry.mlflow_client import FAILED, FINISHED, KILLED, RUNNING, Metric, MlflowClient, MlflowRun
 from boxwright.registry.port import RUN_ID, USAGE, TrainingState
+from boxwright.registry.tracking import PARENT_RUN
 
 # A training gives a sign each half minute, but not while AP is measured on many images.
 SECONDS_OF_SILENCE = 15 * 60
@@ -48,10 +49,14 @@ def read_usage(client: MlflowClient, run: MlflowRun) -> dict[str, list[tuple[int
 
 
 def end(client: MlflowClient, run: MlflowRun, state: TrainingState) -> None:
-    """Notes how a training ended; the run of one that ended well goes on until its model is registered."""
+    """Notes how a training ended.
+
+    The run of one that ended well goes on until its model is registered; that of a trial has no model.
+    """
     _write(client, run, state, {})
-    if state in _STATUS and run.status != FINISHED:
-        client.end_run(run.run_id, _STATUS[state])
+    status = FINISHED if state is TrainingState.TRAINED and PARENT_RUN in run.tags else _STATUS.get(state)
+    if status is not None and run.status != FINISHED:
+        client.end_run(run.run_id, status)
 
 
 def read(run: MlflowRun) -> dict[str, Any]:
