@@ -70,6 +70,14 @@ class TrainingError(BoxwrightError):
     exit_code = 5
 
 
+class DivergedError(TrainingError):
+    """The loss grew without end, or is not a number: the settings are to blame."""
+
+
+class OutOfMemoryError(TrainingError):
+    """Memory does not suffice for the batch."""
+
+
 class PartlyError(BoxwrightError):
     """Some of many inputs could not be processed; the result has all others."""
 

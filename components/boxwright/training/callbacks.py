@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from boxwright.errors import StoppedError, TrainingError
+from boxwright.errors import DivergedError, StoppedError
 from boxwright.training.history import (
     STARTUP,
     Record,
@@ -162,15 +162,15 @@ class LossGuard(keras.callbacks.Callback):
         """Looks at the loss.
 
         Raises:
-            TrainingError: saying what to change.
+            DivergedError: saying what to change.
         """
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
-            raise TrainingError(f"the loss became {loss} at step {batch} of an epoch; {self._advice}")
+            raise DivergedError(f"the loss became {loss} at step {batch} of an epoch; {self._advice}")
         if self._limit is None:
             self._limit = DIVERGED * max(loss, 1.0)
         if loss > self._limit:
-            raise TrainingError(
+            raise DivergedError(
                 f"the training diverges: a mean loss of {loss:.4g} at step {batch} of an epoch, after "
                 f"{self._limit / DIVERGED:.4g} in the first step; {self._advice}"
             )

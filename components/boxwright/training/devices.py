@@ -14,7 +14,7 @@ import psutil
 import tensorflow as tf
 
 from boxwright.config import Hyperparameters
-from boxwright.errors import TrainingError, UsageError
+from boxwright.errors import OutOfMemoryError, UsageError
 
 log = logging.getLogger("boxwright.training")
 
@@ -130,7 +130,7 @@ def check_memory(detector: Any, batch_size: int) -> None:
     or two, so a batch that passes may still be too large. On GPUs TensorFlow says so itself.
 
     Raises:
-        TrainingError: with advice.
+        OutOfMemoryError: with advice.
     """
     if has_gpu():
         return
@@ -138,7 +138,7 @@ def check_memory(detector: Any, batch_size: int) -> None:
     there = available_memory()
     if needed > there:
         detail = f"{needed / 1e9:.1f} GB at least, {there / 1e9:.1f} GB free"
-        raise TrainingError(memory_advice(batch_size, detector.image_size, detail))
+        raise OutOfMemoryError(memory_advice(batch_size, detector.image_size, detail))
 
 
 def fits_in_memory(size: int) -> bool:

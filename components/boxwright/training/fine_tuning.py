@@ -12,7 +12,7 @@ from typing import Any
 
 from boxwright.config import Hyperparameters, RunConfig
 from boxwright.dataset.examples import CheckedShards, ExamplesSummary, shards_of
-from boxwright.errors import TrainingError
+from boxwright.errors import OutOfMemoryError
 from boxwright.model import (
     RANDOM,
     ModelCard,
@@ -97,7 +97,8 @@ def fine_tune(
     Raises:
         DataError: when the seed does not fit the examples.
         StoppedError: when `watch` asked for it; the same call goes on.
-        TrainingError: when the loss diverges or memory does not suffice.
+        DivergedError: when the loss diverges.
+        OutOfMemoryError: when memory does not suffice.
     """
     import keras
 
@@ -289,7 +290,7 @@ def _run_fit(
         )
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         detail = (str(error).strip() or "an allocation failed").splitlines()[0][:120]
-        raise TrainingError(memory_advice(plan.batch_size, detector.image_size, detail)) from None
+        raise OutOfMemoryError(memory_advice(plan.batch_size, detector.image_size, detail)) from None
     except tf.errors.OpError:
         for read in (shards, watched):
             read.explain()
