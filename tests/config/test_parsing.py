@@ -12,6 +12,7 @@ from boxwright.config import (
     nest_settings,
     parse_config,
     parse_settings,
+    parse_settings_file,
     run_fields,
 )
 from boxwright.errors import UsageError
@@ -95,3 +96,21 @@ def test_other_records_are_read_by_the_same_parser():
     assert parse_settings(["max_batch=2"], ServingConfig.model_fields) == {"max_batch": 2}
     with pytest.raises(UsageError, match=r"max_bath is unknown \(did you mean max_batch\?\); valid names are answer_t"):
         parse_settings(["max_bath=2"], ServingConfig.model_fields)
+
+
+def test_a_file_of_settings_is_an_object_of_flat_names():
+    given = parse_settings_file(b'{"epochs": 3, "learning_rate": "1e-3", "gate_min_ap": 0.5}', "f.json", run_fields())
+    assert given == {"epochs": 3, "learning_rate": 0.001, "gate_min_ap": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "f.json: expected a JSON object of settings by name, got no JSON"),
+        (b"[1]", "f.json: expected a JSON object of settings by name, got"),
+        (b'{"epoch": 3, "batch_size": 0}', "f.json: epoch is unknown.*did you mean epochs.*; batch_size=0: Input"),
+    ],
+)
+def test_a_file_of_settings_that_is_none_says_what_is_wrong(content: bytes, said: str):
+    with pytest.raises(UsageError, match=said):
+        parse_settings_file(content, "f.json", run_fields())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
 from rich.markup import escape
 
-from boxwright.config import RunConfig, ServingConfig
+from boxwright.config import RunConfig, ServingConfig, parse_settings, parse_settings_file, run_fields
 from boxwright.errors import UsageError
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
@@ -60,6 +60,30 @@ RunSettings = Annotated[
         "may be repeated.",
     ),
 ]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        parser=local_path,
+        metavar="FILE",
+        help="JSON object of settings of a run by name, such as `boxwright tune` writes; --set goes before it.",
+    ),
+]
+
+
+def run_settings(settings: list[str] | None, file: Path | None) -> dict[str, Any]:
+    """Settings of a run by flat name, of `--settings` and of `--set`, which goes before it.
+
+    Raises:
+        UsageError: the file cannot be read, or naming every unknown name and invalid value.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = parse_settings_file(file.read_bytes(), str(file), run_fields())
+        except OSError as error:
+            raise UsageError(f"--settings {file}: {error.strerror}") from None
+    return values | parse_settings(settings or [], run_fields())
 
 
 def one_model(argument: str | None, option: str | None, default: str | None = None) -> str:

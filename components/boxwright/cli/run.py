@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import AsJson, RunSettings, described
+from boxwright.cli.options import AsJson, RunSettings, SettingsFile, described, run_settings
 from boxwright.cli.signals import end_on_sigterm
-from boxwright.config import RunConfig, nest_settings, parse_config, parse_settings, run_fields
+from boxwright.config import RunConfig, nest_settings, parse_config
 from boxwright.errors import UsageError
 
 log = logging.getLogger("boxwright")
@@ -35,6 +35,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help=described("force"))] = False,
     weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
     settings: RunSettings = None,
+    settings_file: SettingsFile = None,
     run_id: Annotated[str | None, typer.Option(help="Name of the run; one of the present time if unset.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that stopped, with the settings that it began with.")
@@ -62,7 +63,7 @@ def run(
     }
     if not resume and stopped:
         raise UsageError(f"expected options, got {stopped!a}; a run that stopped goes on with `--resume {stopped}`")
-    _check_alone(resume, options | {"settings": settings, "run_id": run_id})
+    _check_alone(resume, options | {"settings": settings, "settings_file": settings_file, "run_id": run_id})
 
     from boxwright.model import model_spec
     from boxwright.pipeline import find_run, run_pipeline, running, start_run
@@ -70,7 +71,7 @@ def run(
     if resume:
         local = find_run(stopped)
     else:
-        config = parse_config(nest_settings(options | parse_settings(settings or [], run_fields())))
+        config = parse_config(nest_settings(options | run_settings(settings, settings_file)))
         model_spec(config.model_id)  # a run that cannot begin is none to go on with
         local = start_run(config, run_id)
     name = local.run.run_id
@@ -106,9 +107,9 @@ def stop(
 
 def _check_alone(resume: bool, options: dict[str, Any]) -> None:
     """Refuses settings beside --resume: a run keeps those that it began with."""
-    given = [f"--{'set' if name == 'settings' else name.replace('_', '-')}" for name, value in options.items() if value]
+    words = {"settings": "--set", "settings_file": "--settings", "training": "--dataset"}
+    given = [words.get(name, f"--{name.replace('_', '-')}") for name, value in options.items() if value]
     if resume and given:
-        given = ["--dataset" if name == "--training" else name for name in given]
         raise UsageError(
             f"--resume keeps the settings that the run began with: leave out {', '.join(given)}, or start a new run"
         )

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import AsJson, RunSettings, described
-from boxwright.config import Settings, parse_settings, run_fields
+from boxwright.cli.options import AsJson, RunSettings, SettingsFile, described, run_settings
+from boxwright.config import Settings
 from boxwright.errors import StorageError
 
 
@@ -127,6 +127,7 @@ def trigger(
     model_id: Annotated[str | None, typer.Option(help=described("model_id"))] = None,
     model_name: Annotated[str | None, typer.Option(help=described("model_name"))] = None,
     settings: RunSettings = None,
+    settings_file: SettingsFile = None,
     run_id: Annotated[str | None, typer.Option(help="Id of the run; if unset, a new one.")] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the run until it ends; the exit code is that of its result.")
@@ -146,7 +147,7 @@ def trigger(
         "model_name": model_name,
     }
     given = {name: value for name, value in options.items() if value}
-    params = given | parse_settings(settings or [], run_fields())
+    params = given | run_settings(settings, settings_file)
     client = connect(Settings.from_environment())
     result = {"run_id": work.start(client, params, run_id), "status": "queued"}
     errors = Console(stderr=True)

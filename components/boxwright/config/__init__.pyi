@@ -27,12 +27,17 @@ from .parsing import nest_settings as nest_settings
 from .parsing import parse_config as parse_config
 from .parsing import parse_record as parse_record
 from .parsing import parse_settings as parse_settings
+from .parsing import parse_settings_file as parse_settings_file
 from .parsing import parse_tuning as parse_tuning
 from .parsing import run_fields as run_fields
 from .parsing import tuning_fields as tuning_fields
 from .ranges import Choices as Choices
 from .ranges import NumberRange as NumberRange
+from .ranges import Range as Range
+from .ranges import Value as Value
+from .ranges import check_value as check_value
 from .ranges import parse_ranges as parse_ranges
+from .ranges import uses as uses
 from .run import ANNOTATIONS_FILE as ANNOTATIONS_FILE
 from .run import SECTIONS as SECTIONS
 from .run import SPLITS as SPLITS
@@ -50,5 +55,6 @@ from .serving import ServingConfig as ServingConfig
 from .settings import BEAM_ARGS as BEAM_ARGS
 from .settings import SAMPLE_URI as SAMPLE_URI
 from .settings import Settings as Settings
+from .tuning import STUDY_NAME as STUDY_NAME
 from .tuning import TuningConfig as TuningConfig
 from .uri_dates import resolve_templates as resolve_templates

@@ -6,6 +6,7 @@ other sections with a prefix, as `gate_min_ap`. `--set NAME=VALUE` of all comman
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -98,6 +99,38 @@ def parse_settings(settings: Iterable[str], fields: Mapping[str, FieldInfo], sou
             problems += [f"{shorten(setting)[1:-1]}: {problem['msg']}" for problem in error.errors()]
     if problems:
         raise UsageError(f"{source}: {'; '.join(problems)}")
+    return values
+
+
+def parse_settings_file(data: bytes, name: str, fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+    """Values by name from a file of settings, a JSON object of flat names, each of the type of its field.
+
+    Args:
+        data: the content of the file.
+        name: what to call the file in an error.
+        fields: the valid names and their definitions.
+
+    Raises:
+        UsageError: it is no such object, or naming every unknown name and invalid value.
+    """
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name}: expected a JSON object of settings by name, got no JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{name}: expected a JSON object of settings by name, got {shorten(found)}")
+    values: dict[str, Any] = {}
+    problems = []
+    for setting, value in found.items():
+        try:
+            if setting not in fields:
+                problems.append(unknown_name(setting, fields))
+            else:
+                values[setting] = _adapter(fields[setting]).validate_python(value)
+        except ValidationError as error:
+            problems += [f"{setting}={shorten(value)}: {problem['msg']}" for problem in error.errors()]
+    if problems:
+        raise UsageError(f"{name}: {'; '.join(problems)}")
     return values
 
 

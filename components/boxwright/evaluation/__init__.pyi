@@ -30,6 +30,7 @@ from .metrics import Measurement as Measurement
 from .predict import Predictions as Predictions
 from .predict import encoded_images as encoded_images
 from .predict import first_images as first_images
+from .predict import predict_split as predict_split
 from .records import CocoMetrics as CocoMetrics
 from .records import Comparison as Comparison
 from .records import Confusion as Confusion
@@ -40,4 +41,6 @@ from .records import Metrics as Metrics
 from .records import Speed as Speed
 from .records import parse_gallery as parse_gallery
 from .records import worst_confusions as worst_confusions
+from .resampling import Resampled as Resampled
+from .resampling import draw_images as draw_images
 from .validation_ap import validation_ap as validation_ap
