@@ -29,6 +29,7 @@ ROWS = (
     ("registry",),
     ("serving",),
     ("pipeline",),
+    ("tuning",),
     ("stack",),
     ("api", "doctor", "sagemaker"),
     ("cli",),

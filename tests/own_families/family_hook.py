@@ -14,6 +14,11 @@ from typing import Any
 
 # Module, class, and what the catalogue's row says, by model id; a family is called as its one model.
 OWN: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "cracked": (
+        "speck_family",
+        "Cracked",
+        {"image_size": 64, "size_step": 8, "defaults": {"batch_size": 8, "epochs": 2, "validation_ap_epochs": 1}},
+    ),
     "finder": ("finder_family", "Finder", {"image_size": 400, "size_step": 8}),
     "speck": (
         "speck_family",

@@ -89,3 +89,12 @@ class Speck(Detector):
 
     def load_pretrained(self, folder: Path) -> None:
         raise NotImplementedError("there are none")
+
+
+class Cracked(Speck):
+    """Cannot be built for one size: a crash that nobody expected."""
+
+    def __init__(self, spec: ModelSpec, num_classes: int, image_size: int) -> None:
+        if image_size == 96:
+            raise ValueError("cracked at 96 pixels")
+        super().__init__(spec, num_classes, image_size)

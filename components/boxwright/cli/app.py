@@ -37,6 +37,7 @@ from boxwright.cli import run as run_commands
 from boxwright.cli import sagemaker as sagemaker_commands
 from boxwright.cli import serving as serving_commands
 from boxwright.cli import stack as stack_commands
+from boxwright.cli import tune as tune_commands
 from boxwright.cli import upload as upload_commands
 from boxwright.cli import weights as weights_commands
 from boxwright.cli.options import AsJson, local_path
@@ -50,6 +51,7 @@ app = typer.Typer(no_args_is_help=True, help="Fine-tunes, evaluates, registers a
 for command in (
     run_commands.run,
     run_commands.stop,
+    tune_commands.tune,
     dataset_commands.rules,
     dataset_commands.validate,
     dataset_commands.convert,

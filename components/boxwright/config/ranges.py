@@ -69,9 +69,11 @@ def _choices(*values: Value) -> Choices:
     return Choices(values=values)
 
 
+# In the order in which they are chosen: the optimizer says which others have an effect, and the size what fits.
 # Ten times less and ten times more than what the model id comes with; half and twice of its batch.
 TUNABLE: Mapping[str, Tunable] = {
     "optimizer": Tunable(_choices(*OPTIMIZER_SETTINGS), default=lambda own: _choices("adam", "nesterov")),
+    "image_size": Tunable(),
     "learning_rate": Tunable(
         _numbers(1e-6, 0.5, log=True),
         log=True,
@@ -92,7 +94,6 @@ TUNABLE: Mapping[str, Tunable] = {
     "weight_decay": Tunable(log=True, default=lambda own: _choices(0.0, 1e-5, 1e-4, 1e-3)),
     "augmentation": Tunable(default=lambda own: _choices("flip", "standard")),
     "learning_rate_schedule": Tunable(default=lambda own: _choices("cosine", "constant")),
-    "image_size": Tunable(),
     "freeze_batch_norm": Tunable(),
     "backbone_learning_rate_multiplier": Tunable(),
     "warmup_epochs": Tunable(),

@@ -93,6 +93,11 @@ class Settings:
         """MLflow's server (`MLFLOW_TRACKING_URI`), or the same store opened as a file."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.sqlite'}"
 
+    @cached_property
+    def tuning_uri(self) -> str:
+        """The database of studies (`BOXWRIGHT_TUNING_URI`), or a file in `home`."""
+        return os.environ.get("BOXWRIGHT_TUNING_URI") or f"sqlite:///{self.home / 'tuning.sqlite'}"
+
 
 def _default_home(checkout: Path) -> Path:
     return checkout / "var" if (checkout / "pyproject.toml").is_file() else Path.home() / ".boxwright"

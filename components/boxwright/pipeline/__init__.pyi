@@ -19,5 +19,7 @@ from .nodes import nodes_of as nodes_of
 from .runner import choose_seed as choose_seed
 from .runner import output_folder as output_folder
 from .runner import run_node as run_node
+from .runner import run_nodes as run_nodes
 from .runner import run_pipeline as run_pipeline
+from .runner import summarise as summarise
 from .runner import train_along as train_along

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -177,15 +178,45 @@ def run_pipeline(
     run = run or new_run()
     config = resolve_templates(config, run)
     Allowed.from_environment().check(config)
-    outputs: dict[str, dict[str, Any]] = {}
-    seconds: dict[str, float] = {}
-    for node in _walk(config, run):
+    return summarise(config, run, run_nodes(config, run, _walk(config, run), on_step))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A node that ran: the properties of its output, with its `uri`, and how long it took."""
+
+    output: dict[str, Any]
+    seconds: float
+
+
+def run_nodes(
+    config: RunConfig, run: RunInfo, nodes: Iterable[Node], on_step: Callable[[str], None] = lambda node_id: None
+) -> dict[str, Ran]:
+    """Runs nodes in order in this process; what the run has done already is not done again.
+
+    Args:
+        config: what the user decided, with the dates in its URIs filled in.
+        run: the run.
+        nodes: to run.
+        on_step: called with each node's id before it runs.
+
+    Raises:
+        BoxwrightError: what the first failing step raised.
+    """
+    ran = {}
+    for node in nodes:
         on_step(node.id)
         started = time.monotonic()
-        outputs[node.id] = run_node(config, run, node.id)
-        seconds[node.id] = round(time.monotonic() - started, 1)
+        output = run_node(config, run, node.id)
+        ran[node.id] = Ran(output, round(time.monotonic() - started, 1))
+    return ran
+
+
+def summarise(config: RunConfig, run: RunInfo, ran: Mapping[str, Ran]) -> dict[str, Any]:
+    """What `boxwright run --json` prints of a run that came to its end."""
+    outputs = {name: one.output for name, one in ran.items()}
     with connected(config.storage):
-        return _result(run.run_id, outputs, seconds)
+        return _result(run.run_id, outputs, {name: one.seconds for name, one in ran.items()})
 
 
 def train_along(config: RunConfig, run: RunInfo, on_step: Callable[[str], None] = lambda node_id: None) -> None:

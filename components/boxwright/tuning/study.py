@@ -1,0 +1,265 @@
+"""A study in Optuna's storage: trials asked for and told of, each once, whoever asks and however often."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as State
+
+from boxwright.config import RunConfig, Settings, TuningConfig, Value
+from boxwright.errors import UsageError, shorten, without_secrets
+from boxwright.tuning.pruning import make_pruner
+from boxwright.tuning.records import Trial, TrialState
+from boxwright.tuning.sampling import make_sampler
+from boxwright.tuning.space import Space, space_of
+
+# Failures of one kind that end a study: its cause will not go away.
+SAME_FAILURES = 3
+OUT_OF_MEMORY = "out of memory"
+_ENOUGH_TRIALS = 6
+_SETTINGS, _EPOCHS, _SECONDS, _REASON, _KIND = "settings", "epochs", "seconds", "reason", "kind"
+_CONTRACT, _STOP, _MEMORY = "contract", "stop", "memory"
+_STATES = {
+    State.RUNNING: TrialState.RUNNING,
+    State.WAITING: TrialState.RUNNING,
+    State.COMPLETE: TrialState.COMPLETE,
+    State.PRUNED: TrialState.PRUNED,
+    State.FAIL: TrialState.FAILED,
+}
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna\.")
+
+
+class Study:
+    """The trials of one study.
+
+    Args:
+        name: of the study.
+        config: the run that is tuned.
+        tuning: how.
+        storage: address of Optuna's database; the one of `Settings` if unset.
+
+    Raises:
+        UsageError: a study of this name has other settings, or one to start from is not there.
+    """
+
+    # What may change between two calls: how much is tried, and how many at a time.
+    FREE: ClassVar[set[str]] = {"trials", "parallel", "max_hours", "max_image_passes", "proof_seeds"}
+
+    def __init__(self, name: str, config: RunConfig, tuning: TuningConfig, storage: str | None = None) -> None:
+        self.name, self.tuning = name, tuning
+        self.space: Space = space_of(config, tuning)
+        self._optuna = optuna.create_study(
+            storage=_open_storage(storage or Settings.from_environment().tuning_uri),
+            study_name=name,
+            direction="minimize" if tuning.is_loss else "maximize",
+            load_if_exists=True,
+            sampler=make_sampler(tuning),
+            pruner=make_pruner(tuning, self.space.own),
+        )
+        # The one that it reads through, so that it sees what is written here.
+        self._storage = self._optuna._storage
+        self._keep_contract(config)
+        self._given = [self.space.defaults, *map(self._best_of, tuning.warm_start)]
+        if tuning.sampler == "grid":
+            self._given += [one for one in self.space.grid(tuning.seed) if one not in self._given]
+
+    def ask(self) -> int | None:
+        """Begins a trial and returns its number; None where a grid has no more."""
+        if self.tuning.sampler == "grid" and len(self.trials()) >= len(self._given):
+            return None
+        trial_id = self._storage.create_new_trial(self._optuna._study_id)
+        number = self._storage.get_trial(trial_id).number
+        self.settings_of(number)
+        return number
+
+    def settings_of(self, number: int) -> dict[str, Value]:
+        """The hyperparameters of a trial; chosen now, if the process that asked for it was killed before."""
+        trial = self._frozen(number)
+        if _SETTINGS not in trial.user_attrs:
+            settings = self._choose(trial)
+            self._storage.set_trial_user_attr(trial._trial_id, _SETTINGS, json.dumps(settings))
+            return settings
+        return dict(json.loads(trial.user_attrs[_SETTINGS]))
+
+    def report(self, number: int, epochs: int, value: float) -> bool:
+        """Notes a measurement after so many epochs; whether the trial ends there. That of the defaults never does."""
+        trial_id = self._frozen(number)._trial_id
+        if epochs not in self._frozen(number).intermediate_values:
+            self._storage.set_trial_intermediate_value(trial_id, epochs, value)
+        return number > 0 and self._optuna.pruner.prune(self._optuna, self._frozen(number))
+
+    def spend(self, number: int, epochs: int, seconds: float) -> None:
+        """Notes what a trial that is under way has cost so far."""
+        if self._has_ended(number):
+            return
+        trial_id = self._frozen(number)._trial_id
+        self._storage.set_trial_user_attr(trial_id, _EPOCHS, epochs)
+        self._storage.set_trial_user_attr(trial_id, _SECONDS, seconds)
+
+    def complete(self, number: int, value: float) -> None:
+        """Tells that a trial came to its end; one that has ended already stays as it is."""
+        self._tell(number, State.COMPLETE, value)
+
+    def prune(self, number: int, reason: str) -> None:
+        """Tells that a trial ended early, because of what was measured."""
+        self._tell(number, State.PRUNED, None, {_REASON: reason})
+
+    def fail(self, number: int, kind: str, reason: str) -> None:
+        """Tells that a trial crashed. Where memory did not suffice, later ones have smaller batches."""
+        settings = self.settings_of(number)
+        if kind == OUT_OF_MEMORY and not self._has_ended(number):
+            values = min(self.space.batch_values(settings), self._memory_limit or float("inf"))
+            self._optuna.set_user_attr(_MEMORY, values)
+            if not self.space.is_smallest(settings):
+                kind = f"{OUT_OF_MEMORY} with {settings['batch_size']} images a batch"
+        self._tell(number, State.FAIL, None, {_REASON: without_secrets(reason), _KIND: kind})
+
+    def stop(self) -> None:
+        """Lets no more trials begin."""
+        self._optuna.set_user_attr(_STOP, True)
+
+    def resume(self) -> None:
+        """Takes `stop` back."""
+        self._optuna.set_user_attr(_STOP, False)
+
+    def trials(self) -> list[Trial]:
+        """All trials by number."""
+        return [_record(one) for one in self._optuna.get_trials(deepcopy=False)]
+
+    def ranked(self) -> list[Trial]:
+        """The trials that came to their end, the best first, the earlier of equal ones."""
+        sign = 1 if self.tuning.is_loss else -1
+        done = [one for one in self.trials() if one.state is TrialState.COMPLETE and one.value is not None]
+        return sorted(done, key=lambda one: (sign * (one.value or 0.0), one.number))
+
+    def importance(self) -> dict[str, float]:
+        """The share of each setting in what makes a trial one of the best third, the largest first.
+
+        Empty where too few trials came to their end to say.
+        """
+        if len(self.ranked()) < _ENOUGH_TRIALS:
+            return {}
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=1 / 3, evaluate_on_local=False)
+        found = optuna.importance.get_param_importances(self._optuna, evaluator=evaluator)
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def ended(self, images: int) -> str | None:
+        """Why no trial begins any more; None where one may.
+
+        Args:
+            images: of the training split, which an epoch passes once.
+        """
+        trials, tuning = self.trials(), self.tuning
+        kinds = Counter(one.kind for one in trials if one.state is TrialState.FAILED)
+        kind, count = kinds.most_common(1)[0] if kinds else (None, 0)
+        if count >= SAME_FAILURES:
+            last = next(one.reason for one in reversed(trials) if one.kind == kind)
+            return f"{count} trials failed in the same way: {last}"
+        if self._optuna.user_attrs.get(_STOP):
+            return "stopped as asked"
+        if len(trials) >= tuning.trials:
+            return f"{tuning.trials} trials"
+        if tuning.max_image_passes and images * sum(one.epochs for one in trials) >= tuning.max_image_passes:
+            return f"the budget of {tuning.max_image_passes:,} image passes"
+        if tuning.max_hours and sum(one.seconds for one in trials) >= 3600 * tuning.max_hours:
+            return f"the budget of {tuning.max_hours:g} hours"
+        return None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether failures of one kind ended it."""
+        kinds = Counter(one.kind for one in self.trials() if one.state is TrialState.FAILED)
+        return any(count >= SAME_FAILURES for count in kinds.values())
+
+    @property
+    def _memory_limit(self) -> float | None:
+        found = self._optuna.user_attrs.get(_MEMORY)
+        return None if found is None else float(found)
+
+    def _choose(self, trial: FrozenTrial) -> dict[str, Value]:
+        """Settings that are given, or those that the sampler proposes; parameters that are noted already stay."""
+        if trial.number < len(self._given):
+            settings = self._given[trial.number]
+            for name, value in self.space.inside(settings).items():
+                if name not in trial.params:
+                    distribution = self.space.distribution(name)
+                    inner = distribution.to_internal_repr(value)
+                    self._storage.set_trial_param(trial._trial_id, name, inner, distribution)
+            return settings
+        return self.space.suggest(optuna.Trial(self._optuna, trial._trial_id), self._memory_limit)
+
+    def _best_of(self, name: str) -> dict[str, Value]:
+        """The best settings of an earlier study, as this one tunes them."""
+        try:
+            earlier = optuna.load_study(study_name=name, storage=self._storage)
+            found = earlier.best_trial.user_attrs[_SETTINGS]
+        except (KeyError, ValueError):
+            known = ", ".join(optuna.get_all_study_names(self._storage)) or "none"
+            raise UsageError(
+                f"tuning_warm_start: there is no study {shorten(name)} with a trial that ended; there are {known}"
+            ) from None
+        return self.space.complete(json.loads(found))
+
+    def _keep_contract(self, config: RunConfig) -> None:
+        """Holds what is asked for against what the study was opened with."""
+        asked: dict[str, Any] = {
+            **json.loads(config.to_json()),
+            **{
+                f"tuning_{name}": value
+                for name, value in self.tuning.model_dump(mode="json", exclude=self.FREE).items()
+            },
+        }
+        kept = self._optuna.user_attrs.get(_CONTRACT)
+        if kept is None:
+            self._optuna.set_user_attr(_CONTRACT, json.dumps(asked))
+            return
+        before: dict[str, Any] = json.loads(kept)
+        if changed := sorted(name for name in {*asked, *before} if asked.get(name) != before.get(name)):
+            raise UsageError(
+                f"the study {self.name} was opened with other settings ({', '.join(changed)}); its trials could not be "
+                "compared with new ones: give another --study, or the same settings"
+            )
+
+    def _tell(self, number: int, state: State, value: float | None, notes: Mapping[str, str] | None = None) -> None:
+        if self._has_ended(number):
+            return
+        for name, text in (notes or {}).items():
+            self._storage.set_trial_user_attr(self._frozen(number)._trial_id, name, text)
+        self._optuna.tell(number, value, state=state, skip_if_finished=True)
+
+    def _has_ended(self, number: int) -> bool:
+        return self._frozen(number).state.is_finished()
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(
+            self._storage.get_trial_id_from_study_id_trial_number(self._optuna._study_id, number)
+        )
+
+
+def _record(trial: FrozenTrial) -> Trial:
+    noted = trial.user_attrs
+    return Trial(
+        number=trial.number,
+        state=_STATES[trial.state],
+        settings=json.loads(noted.get(_SETTINGS, "{}")),
+        value=trial.value,
+        curve=trial.intermediate_values,
+        epochs=noted.get(_EPOCHS, 0),
+        seconds=noted.get(_SECONDS, 0.0),
+        reason=noted.get(_REASON),
+        kind=noted.get(_KIND),
+    )
+
+
+def _open_storage(uri: str) -> optuna.storages.RDBStorage:
+    options = {"connect_args": {"timeout": 60}} if uri.startswith("sqlite") else {"pool_pre_ping": True}
+    return optuna.storages.RDBStorage(uri, engine_kwargs=options)
