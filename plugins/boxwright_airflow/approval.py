@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from boxwright_airflow.operators import airflow_errors, resolve_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from boxwright.config import RunConfig, RunInfo
 
 
 class ApproveModelOperator(ApprovalOperator):
@@ -26,13 +29,17 @@ class ApproveModelOperator(ApprovalOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(subject="Register this model?", defaults=self.REJECT, **kwargs)
 
+    def resolve(self, context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
+        """The settings of the run, and the run; see `resolve_run`."""
+        return resolve_run(context)
+
     def execute(self, context: Context) -> Any:
         """Puts the question, or passes."""
         from boxwright.pipeline import Leaves, nodes_leaving, output_folder
         from boxwright.registry import question
 
         with airflow_errors(context):
-            config, run = resolve_run(context)
+            config, run = self.resolve(context)
             if not config.approve:
                 self.log.info("approve is False: nobody is asked")
                 return None
@@ -51,7 +58,7 @@ class ApproveModelOperator(ApprovalOperator):
             who = f"by {user['name']}" if user else "because nobody answered in time"
             self.log.info("rejected %s", who)
             with airflow_errors(context):
-                config, run = resolve_run(context)
+                config, run = self.resolve(context)
                 registering = next(node for node in NODES if node.registers)
                 run_node(config, run.model_copy(update={"rejected": who}), registering.id)
         return super().execute_complete(context, event)

@@ -80,7 +80,7 @@ class BoxwrightStepOperator(BaseOperator):
         from boxwright.pipeline import run_node
 
         with airflow_errors(context):
-            config, run = resolve_run(context)
+            config, run = self.resolve(context)
             self._announce_report(config, run.run_id, context)
             try:
                 with limited(), lent_credentials(config.storage):
@@ -93,6 +93,10 @@ class BoxwrightStepOperator(BaseOperator):
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = _model_event(run.run_id, shown)
         return shown
+
+    def resolve(self, context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
+        """The settings that the node runs with, and the run; see `resolve_run`."""
+        return resolve_run(context)
 
     def _find_training(self, config: RunConfig, run_id: str) -> None:
         """Finds the MLflow run, of a training that failed too; without MLflow there is no link, and no failure."""

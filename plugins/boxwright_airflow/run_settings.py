@@ -19,9 +19,12 @@ from boxwright.config import (
     SAMPLE_URI,
     SECTIONS,
     SPLITS,
+    STUDY_NAME,
+    TUNING_PREFIX,
     BatchInferenceConfig,
     Hyperparameters,
     RunConfig,
+    TuningConfig,
     flat_names,
     nest_settings,
     parse_config,
@@ -48,6 +51,8 @@ _RULES = (
 )  # fmt: skip
 
 _NAMED_MODELS = 2
+# The param that names a study.
+STUDY = "study"
 
 
 def run_params() -> dict[str, Param]:
@@ -74,6 +79,49 @@ def config_from_params(params: Mapping[str, Any]) -> RunConfig:
         UsageError: naming every unknown, missing or invalid parameter.
     """
     return parse_config(nest_settings({name: value for name, value in params.items() if value not in (None, "")}))
+
+
+def tuning_params() -> dict[str, Param]:
+    """The params of a tuning by name: those of the run that is tuned, and those of the study."""
+    return {
+        **run_params(),
+        STUDY: Param(
+            None,
+            type=["string", "null"],
+            pattern=f"^{STUDY_NAME}$",
+            title="Study",
+            description_md="Name of the study; one that is there goes on. When empty: the run's own.",
+            section="Tuning",
+        ),
+        **{f"{TUNING_PREFIX}{name}": _tuning_param(name) for name in TuningConfig.model_fields},
+    }
+
+
+def tuning_from_params(params: Mapping[str, Any]) -> TuningConfig:
+    """How a filled form tunes; None and empty text stand for "not set".
+
+    Raises:
+        UsageError: naming every invalid parameter.
+    """
+    known = {
+        name.removeprefix(TUNING_PREFIX): value for name, value in params.items() if name.startswith(TUNING_PREFIX)
+    }
+    return parse_record(TuningConfig, {name: value for name, value in known.items() if value not in (None, "")})
+
+
+def without_tuning(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The params of the run that is tuned."""
+    return {name: value for name, value in params.items() if name != STUDY and not name.startswith(TUNING_PREFIX)}
+
+
+def _tuning_param(name: str) -> Param:
+    field = TuningConfig.model_fields[name]
+    if name == "warm_start":
+        schema: dict[str, Any] = {"type": "string"}
+        return _param(None, _nullable(schema), f"{TUNING_PREFIX}{name}", "Tuning", f"{field.description} One a comma.")
+    schema = _schema(TuningConfig, name)
+    schema = schema if field.default is not None else _nullable(schema)
+    return _param(field.default, schema, f"{TUNING_PREFIX}{name}", "Tuning", str(field.description))
 
 
 def batch_inference_params() -> dict[str, Param]:

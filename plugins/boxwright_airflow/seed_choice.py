@@ -7,7 +7,7 @@ here therefore finds what it would have found had the intervals run one after th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, BranchMixIn
@@ -21,7 +21,7 @@ from boxwright_airflow.operators import INTERVAL_RUNS, airflow_errors, resolve_r
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from boxwright.config import RunConfig
+    from boxwright.config import RunConfig, RunInfo
 
 # Pokes that a queued earlier run gets to be started in: one that was just cleared is queued for a moment.
 PATIENCE = 2
@@ -40,6 +40,10 @@ class ChooseSeedOperator(BaseSensorOperator, BranchMixIn):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**({"mode": "reschedule", "poke_interval": 15.0} | kwargs))
 
+    def resolve(self, context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
+        """The settings of the run, and the run; see `resolve_run`."""
+        return resolve_run(context)
+
     def execute(self, context: Context) -> Any:
         """Waits, then skips the branches that were not chosen."""
         chosen = super().execute(context)
@@ -55,7 +59,7 @@ class ChooseSeedOperator(BaseSensorOperator, BranchMixIn):
         from boxwright.pipeline import choose_seed
 
         with airflow_errors(context):
-            config, run = resolve_run(context)
+            config, run = self.resolve(context)
             waiting_for = self._unsettled(context, config)
             if waiting_for:
                 self.log.info("waiting for earlier intervals: %s", ", ".join(waiting_for))

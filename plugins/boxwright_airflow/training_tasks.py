@@ -58,13 +58,20 @@ def described() -> str:
     return "\n".join(f"{number}. `{task.id}` {task.does}." for number, task in enumerate(in_order(), 1))
 
 
-def tasks_of(phase: Phase) -> list[BoxwrightStepOperator]:
-    """Adds the tasks of a phase's nodes to the DAG around, in their order."""
+def tasks_of(
+    phase: Phase, operator: type[BoxwrightStepOperator] = BoxwrightStepOperator
+) -> list[BoxwrightStepOperator]:
+    """Adds the tasks of a phase's nodes to the DAG around, in their order.
+
+    Args:
+        phase: of the nodes.
+        operator: what runs them.
+    """
     chosen = queues()
-    return [_task(node, chosen.get(node.id)) for node in nodes_of(phase)]
+    return [_task(node, chosen.get(node.id), operator) for node in nodes_of(phase)]
 
 
-def _task(node: Node, queue: str | None) -> BoxwrightStepOperator:
+def _task(node: Node, queue: str | None, operator: type[BoxwrightStepOperator]) -> BoxwrightStepOperator:
     options: dict[str, Any] = {}
     if node.needs_gpu:
         options["pool"] = GPU_POOL
@@ -75,4 +82,4 @@ def _task(node: Node, queue: str | None) -> BoxwrightStepOperator:
     if node == nodes_of(Phase.MODEL)[0]:
         # Of the seeds before it, all but one were skipped.
         options["trigger_rule"] = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
-    return BoxwrightStepOperator(task_id=node.id, node=node.id, **options)
+    return operator(task_id=node.id, node=node.id, **options)

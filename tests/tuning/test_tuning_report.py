@@ -64,6 +64,13 @@ def test_the_page_shows_the_proof_and_what_the_final_model_has(tmp_path: Path):
         assert f"<h3>{title}</h3>" in page
 
 
+def test_a_configuration_that_could_not_be_trained_again_says_why(tmp_path: Path):
+    broken = PROOF.finalists[1].model_copy(update={"difference": None, "low": None, "problem": "it diverged", "AP": []})
+    proof = PROOF.model_copy(update={"finalists": [PROOF.finalists[0], broken], "winner": "defaults"})
+    page = page_of(tmp_path, TRIALS, proof)
+    assert "it diverged" in page and "Gain on the test images" not in page
+
+
 @pytest.mark.parametrize("trials", [[], TRIALS[4:], TRIALS[3:4], TRIALS[:1]])
 def test_a_study_that_has_come_nowhere_has_a_page(tmp_path: Path, trials: list[Trial]):
     assert "Tuning" in page_of(tmp_path, trials)

@@ -22,6 +22,7 @@ from .model_reference import ModelReference as ModelReference
 from .model_reference import checked_name as checked_name
 from .model_reference import is_registered as is_registered
 from .parsing import PREFIXES as PREFIXES
+from .parsing import TUNING_PREFIX as TUNING_PREFIX
 from .parsing import flat_names as flat_names
 from .parsing import nest_settings as nest_settings
 from .parsing import parse_config as parse_config

@@ -2,5 +2,10 @@ from .records import Finalist as Finalist
 from .records import Outcome as Outcome
 from .records import Trial as Trial
 from .records import TrialState as TrialState
+from .space import tuned as tuned
+from .tasks import choose_best as choose_best
+from .tasks import of_study as of_study
+from .tasks import open_study as open_study
+from .tasks import run_slot as run_slot
 from .tune import stop_study as stop_study
 from .tune import tune as tune

@@ -126,6 +126,11 @@ class Proof(Frozen):
     winner: str
     verdict: str
 
+    @property
+    def settings(self) -> dict[str, Value]:
+        """The hyperparameters that the final model has."""
+        return next(one.settings for one in self.finalists if one.name == self.winner)
+
 
 class Outcome(StoredRecord):
     """The content of `tuning.json`: what a study came to.

@@ -26,7 +26,7 @@ SAME_FAILURES = 3
 OUT_OF_MEMORY = "out of memory"
 _ENOUGH_TRIALS = 6
 _SETTINGS, _EPOCHS, _SECONDS, _REASON, _KIND = "settings", "epochs", "seconds", "reason", "kind"
-_CONTRACT, _STOP, _MEMORY = "contract", "stop", "memory"
+_SLOT, _CONTRACT, _STOP, _MEMORY = "slot", "contract", "stop", "memory"
 _STATES = {
     State.RUNNING: TrialState.RUNNING,
     State.WAITING: TrialState.RUNNING,
@@ -72,11 +72,19 @@ class Study:
         if tuning.sampler == "grid":
             self._given += [one for one in self.space.grid(tuning.seed) if one not in self._given]
 
-    def ask(self) -> int | None:
-        """Begins a trial and returns its number; None where a grid has no more."""
+    def ask(self, slot: str | None = None) -> int | None:
+        """Begins a trial and returns its number; None where a grid has no more.
+
+        Args:
+            slot: names who asks; who asks again under that name gets the number of before.
+        """
+        if slot is not None and (number := self.number_of(slot)) is not None:
+            return number
         if self.tuning.sampler == "grid" and len(self.trials()) >= len(self._given):
             return None
         trial_id = self._storage.create_new_trial(self._optuna._study_id)
+        if slot is not None:
+            self._storage.set_trial_user_attr(trial_id, _SLOT, slot)
         number = self._storage.get_trial(trial_id).number
         self.settings_of(number)
         return number
@@ -184,6 +192,11 @@ class Study:
     def _memory_limit(self) -> float | None:
         found = self._optuna.user_attrs.get(_MEMORY)
         return None if found is None else float(found)
+
+    def number_of(self, slot: str) -> int | None:
+        """The trial that was asked for under a name; None where none was."""
+        trials = self._optuna.get_trials(deepcopy=False)
+        return next((one.number for one in trials if one.user_attrs.get(_SLOT) == slot), None)
 
     def _choose(self, trial: FrozenTrial) -> dict[str, Value]:
         """Settings that are given, or those that the sampler proposes; parameters that are noted already stay."""

@@ -50,7 +50,7 @@ def run_trials(
     if study.has_failed:
         raise TrainingError(f"the study {study.name} ended: {ended}")
     if not study.ranked():
-        raise TrainingError(f"no trial of {study.name} came to its end: {_reasons(study.trials())}")
+        raise TrainingError(f"no trial of {study.name} came to its end: {reasons(study.trials())}")
     return ended or "no more trials"
 
 
@@ -82,9 +82,10 @@ def _tell(study: Study, ended: Ended) -> None:
     log.info("trial %d is %s%s%s%s", number, trial.state.value, value, reason, so_far)
 
 
-def _reasons(trials: list[Trial]) -> str:
-    reasons = dict.fromkeys(one.reason for one in trials if one.reason)
-    return "; ".join([*reasons][:3]) or "none was begun"
+def reasons(trials: list[Trial]) -> str:
+    """Why trials did not come to their end."""
+    found = dict.fromkeys(one.reason for one in trials if one.reason)
+    return "; ".join([*found][:3]) or "none was begun"
 
 
 def shown(settings: dict[str, bool | int | float | str]) -> str:

@@ -15,21 +15,21 @@ from typing import Any
 from boxwright.config import RunConfig, RunInfo, TuningConfig, Value, new_run, resolve_templates
 from boxwright.dataset.examples import ExamplesSummary
 from boxwright.errors import UsageError
-from boxwright.packaging import publish
 from boxwright.pipeline import Phase, choose_seed, find_node, nodes_of, output_folder, run_nodes, summarise
 from boxwright.registry import TrainingRun
-from boxwright.storage import Allowed, connected, write_json
+from boxwright.storage import Allowed
+from boxwright.tuning.outcome import TUNED_FILE, publish_outcome, show
 from boxwright.tuning.proof import run_proof
-from boxwright.tuning.records import Outcome, Proof, StudyRecord
-from boxwright.tuning.report import REPORT_PAGE, write_report
+from boxwright.tuning.records import Proof, StudyRecord
+from boxwright.tuning.report import REPORT_PAGE
 from boxwright.tuning.space import measured_often, tuned
 from boxwright.tuning.study import Study
 from boxwright.tuning.trial import study_folder
 from boxwright.tuning.trials import run_trials
 
 log = logging.getLogger("boxwright.tuning")
-TUNED_FILE = "tuned.json"
 _LOCK = "lock"
+_NO_TEST = "the gain is proven on test images, which choosing never sees; name their dataset (--test)"
 _SECONDS_BETWEEN_SIGNS = 60.0
 
 
@@ -55,9 +55,7 @@ def tune(
         TrainingError: trials failed in the same way again and again.
         BoxwrightError: what a step raised.
     """
-    if config.test is None:
-        raise UsageError("tuning proves its gain on test images, which choosing never sees: name them with --test")
-    config = measured_often(config, tuning)
+    config = prepared(config, tuning)
     name = name or study_name(config, tuning)
     folder = study_folder(name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,6 +64,17 @@ def tune(
         study.resume()
         tuned_study = _Tuning(study, _record(folder, name, config, tuning), folder, on_step)
         return tuned_study.run()
+
+
+def prepared(config: RunConfig, tuning: TuningConfig) -> RunConfig:
+    """The run as its trials have it.
+
+    Raises:
+        UsageError: it has no test dataset, or does not measure what trials are compared by.
+    """
+    if config.test is None:
+        raise UsageError(f"test is required for tuning: {_NO_TEST}")
+    return measured_often(config, tuning)
 
 
 def stop_study(name: str) -> None:
@@ -105,15 +114,13 @@ class _Tuning:
         proof = run_proof(self.study, self.record, self.folder, self._show)
         self._show(proof)
         log.info("%s", proof.verdict)
-        winner = next(one for one in proof.finalists if one.name == proof.winner)
-        result = self._release(winner.settings, ran)
-        self._publish(RunInfo(run_id=result["run_id"], as_of=self.record.run.as_of))
+        result = self._release(proof.settings, ran)
         return result | {
             "study": self.study.name,
             "trials": [one.model_dump(mode="json") for one in self.study.trials()],
             "ended": self.ended,
             "proof": proof.model_dump(mode="json"),
-            "chosen": winner.settings,
+            "chosen": proof.settings,
             "settings_file": str(self.folder / TUNED_FILE),
             "report": str(self.folder / REPORT_PAGE),
         }
@@ -142,7 +149,7 @@ class _Tuning:
         ran |= run_nodes(config, run, [seed], self.on_step)
         examples = output_folder(run, "build_examples")
         if "test" not in ExamplesSummary.read(examples).splits:
-            raise UsageError("tuning proves its gain on test images, and the examples have none: name them with --test")
+            raise UsageError(f"the examples have no test images: {_NO_TEST}")
         self._note(run=run, examples=str(examples), seed=str(output_folder(run, seed.id)))
         return ran
 
@@ -154,7 +161,8 @@ class _Tuning:
             log.info("the settings that won are others than before: their model gets a run of its own")
             ran = self._prepare(_new_run())
         self._note(final=settings, result=None)
-        write_json(self.folder / TUNED_FILE, settings)
+        # Before the gate, which may end it.
+        publish_outcome(self._resolved(self.record.run), self.record.run, self.folder, settings)
         run = self.record.run.model_copy(update={"study": self.study.name, "tuned": json.dumps(settings)})
         config = tuned(self._resolved(run), settings)
         ran = {**ran, **run_nodes(config, run, nodes_of(Phase.MODEL, Phase.RELEASE), self.on_step)}
@@ -162,24 +170,7 @@ class _Tuning:
         return dict(self.record.result or {})
 
     def _show(self, proof: Proof | None = None) -> None:
-        """Writes what the study has come to, as data and as a page."""
-        winner = next((one for one in proof.finalists if one.name == proof.winner), None) if proof else None
-        outcome = Outcome(
-            study=self.study.name,
-            status="chosen" if winner else "running",
-            ended=self.ended,
-            objective=self.study.tuning.objective,
-            trials=self.study.trials(),
-            proof=proof,
-            chosen=winner.settings if winner else {},
-        )
-        outcome.write(self.folder)
-        write_report(self.folder, outcome, self.study.importance(), self.study.tuning.is_loss)
-
-    def _publish(self, run: RunInfo) -> None:
-        config = self._resolved(run)
-        with connected(config.storage):
-            publish(config, run.run_id, self.folder, [Outcome.FILE, TUNED_FILE, REPORT_PAGE])
+        show(self.study, self.folder, self.ended, proof)
 
     def _note(self, **changed: Any) -> None:
         self.record = self.record.model_copy(update=changed)

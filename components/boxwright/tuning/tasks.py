@@ -1,0 +1,134 @@
+"""The steps of a tuning as tasks that any worker may run, and repeat: open, a trial, choose."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from boxwright.config import RunConfig, RunInfo, TuningConfig
+from boxwright.dataset.examples import ExamplesSummary
+from boxwright.errors import StorageError, TrainingError
+from boxwright.pipeline import Phase, nodes_of, output_folder
+from boxwright.registry import TrainingRun
+from boxwright.tuning.outcome import publish_outcome, show
+from boxwright.tuning.proof import run_proof
+from boxwright.tuning.records import StudyRecord, TrialState
+from boxwright.tuning.study import Study
+from boxwright.tuning.trial import run_trial, study_folder, trial_name
+from boxwright.tuning.trials import reasons
+from boxwright.tuning.tune import prepared
+
+log = logging.getLogger("boxwright.tuning")
+
+
+def open_study(config: RunConfig, tuning: TuningConfig, name: str) -> list[int]:
+    """Opens a study, or one that is there again, and returns the slots that its trials are run in.
+
+    Args:
+        config: the run, with the dates in its URIs filled in.
+        tuning: how it is tuned.
+        name: of the study.
+
+    Raises:
+        UsageError: there are no test images, or the study has other settings.
+    """
+    study = Study(name, prepared(config, tuning), tuning)
+    study.resume()
+    return list(range(tuning.trials))
+
+
+def run_slot(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str, slot: int) -> dict[str, Any]:
+    """Asks for a trial when it begins, and runs it; the same slot goes on with the same trial.
+
+    Args:
+        config: the run, with the dates in its URIs filled in.
+        tuning: how it is tuned.
+        run: has run the data steps.
+        name: of the study.
+        slot: of `open_study`.
+
+    Returns:
+        The trial as JSON values; what there was no trial for has a `reason` alone.
+
+    Raises:
+        TrainingError: the trial crashed.
+        BoxwrightError: see `run_trial`.
+    """
+    record = _record(config, tuning, run, name)
+    study = Study(name, record.config, tuning)
+    slot_name = f"{run.run_id}/{slot}"
+    number = study.number_of(slot_name)
+    if number is None:
+        if ended := study.ended(_training_images(record)):
+            return {"reason": ended}
+        number = study.ask(slot_name)
+    if number is None:
+        return {"reason": "all combinations of the grid"}
+    told = TrainingRun(config.model_name, f"{run.run_id}.{trial_name(number)}", part_of=run.run_id)
+    run_trial(record, number, told.should_stop)
+    trial = study.trials()[number]
+    if trial.state is TrialState.FAILED:
+        raise TrainingError(f"trial {number} failed: {trial.reason}")
+    return trial.model_dump(mode="json")
+
+
+def choose_best(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str) -> dict[str, Any]:
+    """Accounts for every trial, proves the best, and publishes report and settings.
+
+    Args:
+        config: the run, with the dates in its URIs filled in.
+        tuning: how it is tuned.
+        run: has run the data steps.
+        name: of the study.
+
+    Returns:
+        `chosen`, the hyperparameters of the final model, and the `verdict`.
+
+    Raises:
+        TrainingError: trials failed three times in the same way, or none came to its end.
+    """
+    record = _record(config, tuning, run, name)
+    study, folder = Study(name, record.config, tuning), study_folder(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    record.write(folder)
+    for one in study.trials():
+        if one.state is TrialState.RUNNING:
+            study.fail(one.number, "abandoned", "its task ended before the trial did")
+    ended = study.ended(_training_images(record))
+    show(study, folder, ended)
+    if study.has_failed or not study.ranked():
+        raise TrainingError(f"the study {name} has no result: {ended or reasons(study.trials())}")
+    proof = run_proof(study, record, folder)
+    show(study, folder, ended, proof)
+    publish_outcome(config, run, folder, proof.settings)
+    log.info("%s", proof.verdict)
+    return {"study": name, "chosen": proof.settings, "verdict": proof.verdict}
+
+
+def of_study(run: RunInfo, chosen: dict[str, Any]) -> RunInfo:
+    """The run with what `choose_best` returned, for the tags of its version."""
+    return run.model_copy(update={"study": chosen["study"], "tuned": json.dumps(chosen["chosen"])})
+
+
+def _record(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str) -> StudyRecord:
+    """What a trial needs to know, from what the run's data steps have left."""
+    for node in nodes_of(Phase.SEED):
+        try:
+            seed = output_folder(run, node.id)
+        except StorageError:
+            continue  # the other one ran
+        examples = output_folder(run, "build_examples")
+        return StudyRecord(
+            name=name,
+            run=run,
+            config=prepared(config, tuning),
+            tuning=tuning,
+            examples=str(examples),
+            seed=str(seed),
+        )
+    raise StorageError(f"run {run.run_id} has no seed yet; clear choose_seed")
+
+
+def _training_images(record: StudyRecord) -> int:
+    return ExamplesSummary.read(record.examples or "").splits["training"].images

@@ -1,0 +1,142 @@
+"""The steps of a tuning as tasks: repeated, killed and retried by whoever runs them. Nothing is trained here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boxwright.config import RunConfig, Settings, TuningConfig, new_run, parse_config
+from boxwright.dataset.examples.summary import ExamplesSummary, SplitCounts
+from boxwright.errors import StoppedError, StorageError, TrainingError, UsageError
+from boxwright.tuning.outcome import TUNED_FILE
+from boxwright.tuning.records import Finalist, Outcome, Proof, TrialState
+from boxwright.tuning.study import Study
+from boxwright.tuning.tasks import choose_best, of_study, open_study, run_slot
+from boxwright.tuning.trial import study_folder
+
+RUN = new_run("manual__1")
+TUNING = TuningConfig(trials=3, ranges='{"learning_rate": {"min": 0.0001, "max": 0.1}}')
+# By name, so that what a test puts in its place is found.
+TASKS = import_module("boxwright.tuning.tasks")
+
+
+@pytest.fixture
+def config(home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    """A run whose data steps are done."""
+    made = {"training": SplitCounts(images=10, boxes=9, shards=1)}
+    ExamplesSummary(fingerprint="f", classes=("a",), category_ids=(1,), splits=made).write(tmp_path)
+
+    def output_folder(run: Any, node_id: str) -> Path:
+        if node_id == "fetch_pretrained":
+            raise StorageError("it did not run")
+        return tmp_path
+
+    monkeypatch.setattr(TASKS, "output_folder", output_folder)
+    return parse_config({"training": "/t", "test": "/e", "output": str(tmp_path / "out"), "model_id": "tiny"})
+
+
+def study_of(config: RunConfig) -> Study:
+    return Study("s", TASKS.prepared(config, TUNING), TUNING)
+
+
+def ends(how: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lets trials end as `how(study, number)` says; returns the numbers of those that were run."""
+    numbers = []
+
+    def run_trial(record: Any, number: int, should_stop: Any) -> None:
+        numbers.append(number)
+        assert Path(record.examples) == Path(record.seed)
+        how(Study(record.name, record.config, record.tuning), number)
+
+    monkeypatch.setattr(TASKS, "run_trial", run_trial)
+    return numbers
+
+
+def test_a_tuning_without_test_images_is_refused_before_anything_is_asked(config: RunConfig) -> None:
+    without = config.model_copy(update={"test": None})
+    with pytest.raises(UsageError, match="test is required for tuning: the gain is proven on test images"):
+        open_study(without, TUNING, "s")
+
+
+def test_each_slot_has_one_trial_however_often_it_runs(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stops_once(study: Study, number: int) -> None:
+        if numbers.count(number) == 1:
+            raise StoppedError("killed, say")
+        study.complete(number, 0.5)
+
+    numbers = ends(stops_once, monkeypatch)
+    assert open_study(config, TUNING, "s") == [0, 1, 2]
+    for slot in (0, 1):
+        with pytest.raises(StoppedError):
+            run_slot(config, TUNING, RUN, "s", slot)
+    found = [run_slot(config, TUNING, RUN, "s", slot) for slot in (1, 0)]
+    assert [(one["number"], one["state"]) for one in found] == [(1, "complete"), (0, "complete")]
+    assert numbers == [0, 1, 1, 0]
+    assert len(study_of(config).trials()) == 2
+
+
+def test_a_slot_of_a_study_that_has_ended_begins_nothing(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = ends(lambda study, number: study.complete(number, 0.5), monkeypatch)
+    open_study(config, TUNING, "s")
+    study_of(config).stop()
+    assert run_slot(config, TUNING, RUN, "s", 0) == {"reason": "stopped as asked"}
+    open_study(config, TUNING, "s")  # goes on with it
+    assert [run_slot(config, TUNING, new_run("another"), "s", slot).get("number") for slot in range(4)] == [
+        0,
+        1,
+        2,
+        None,
+    ]
+    assert numbers == [0, 1, 2]
+
+
+def test_a_crash_fails_its_task_with_its_reason(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends(lambda study, number: study.fail(number, "a bug", "ValueError: of the reason"), monkeypatch)
+    open_study(config, TUNING, "s")
+    with pytest.raises(TrainingError, match="trial 0 failed: ValueError: of the reason"):
+        run_slot(config, TUNING, RUN, "s", 0)
+
+
+def test_the_choice_accounts_for_every_trial_and_publishes_what_won(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_study(config, TUNING, "s")
+    study = study_of(config)
+    study.complete(study.ask(), 0.4)
+    study.complete(study.ask(), 0.6)
+    study.ask()  # its task was killed for good
+    settings = study.trials()[1].settings
+
+    def run_proof(study: Study, record: Any, folder: Path) -> Proof:
+        finalists = [
+            Finalist(name="defaults", settings={}, seeds=[1]),
+            Finalist(name="trial 1", settings=settings, seeds=[1]),
+        ]
+        return Proof(finalists=finalists, images=3, samples=9, confidence=0.95, winner="trial 1", verdict="a gain")
+
+    monkeypatch.setattr(TASKS, "run_proof", run_proof)
+    chosen = choose_best(config, TUNING, RUN, "s")
+    assert chosen == {"study": "s", "chosen": settings, "verdict": "a gain"}
+    left = study.trials()[2]
+    assert (left.state, left.reason) == (TrialState.FAILED, "its task ended before the trial did")
+    output = Path(config.output) / "manual__1" / "output"
+    assert {path.name for path in output.iterdir()} == {"tuned.json", "tuning.json", "tuning.html"}
+    outcome = Outcome.read(output)
+    assert (outcome.status, outcome.ended, outcome.chosen) == ("chosen", "3 trials", settings)
+    assert (study_folder("s") / TUNED_FILE).read_bytes() == (output / TUNED_FILE).read_bytes()
+    assert of_study(RUN, chosen).study == "s"
+
+
+def test_a_study_without_a_trial_that_ended_has_no_choice(config: RunConfig) -> None:
+    open_study(config, TUNING, "s")
+    study = study_of(config)
+    for _ in range(3):
+        study.fail(study.ask(), "a", "always the same")
+    with pytest.raises(
+        TrainingError, match="the study s has no result: 3 trials failed in the same way: always the same"
+    ):
+        choose_best(config, TUNING, RUN, "s")
+    assert "always the same" in (study_folder("s") / "tuning.html").read_text()
