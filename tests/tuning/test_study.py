@@ -193,9 +193,26 @@ def test_two_processes_that_ask_at_once_get_trials_of_their_own(home: Settings):
 
 
 def test_importance_names_what_made_the_difference(home: Settings):
-    found = run(study_of(sampler="random"), 12).importance()
-    assert max(found, key=lambda name: found[name]) == "learning_rate"
-    assert study_of("empty").importance() == {}
+    study = study_of(sampler="random")
+    for _ in range(12):
+        number = study.ask()
+        study.report(number, 1, worth(study.settings_of(number)))
+        study.complete(number, worth(study.settings_of(number)))
+    shares, basis = study.importance()
+    assert max(shares, key=lambda name: shares[name]) == "learning_rate" and basis == "the end of 12 trials"
+    assert study_of("empty").importance() == ({}, "")
+
+
+def test_importance_of_pruned_trials_is_of_their_first_measurement(home: Settings):
+    study = study_of(sampler="random")
+    for _ in range(12):
+        number = study.ask()
+        study.report(number, 1, worth(study.settings_of(number)))
+        study.report(number, 2, 0.0)
+        study.prune(number, "not among the best")
+    shares, basis = study.importance()
+    assert max(shares, key=lambda name: shares[name]) == "learning_rate"
+    assert basis == "the first measurement of 12 trials"
 
 
 def test_the_database_is_where_the_settings_say(home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

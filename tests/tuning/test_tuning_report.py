@@ -40,7 +40,7 @@ def page_of(
     folder: Path, trials: list[Trial], proof: Proof | None = None, importance: dict[str, float] | None = None
 ) -> str:
     outcome = Outcome(study="s", objective="AP", trials=trials, proof=proof, chosen=TRIALS[1].settings if proof else {})
-    write_report(folder, outcome, importance or {}, is_loss=False)
+    write_report(folder, outcome, importance or {}, "the end of 2 trials", is_loss=False)
     return (folder / REPORT_PAGE).read_text()
 
 
@@ -60,6 +60,7 @@ def test_the_page_shows_the_proof_and_what_the_final_model_has(tmp_path: Path):
     assert "trial 1 gains +0.1100 AP" in page
     assert "+0.0500 to +0.1700" in page and "0.5200" in page
     assert "30 test images" in page
+    assert "at the end of 2 trials; most by learning_rate" in page
     for title in ("Best so far", "Curves", "Importance", "Parallel coordinates", "Slices", "Gain on the test images"):
         assert f"<h3>{title}</h3>" in page
 

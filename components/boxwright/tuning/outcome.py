@@ -33,7 +33,8 @@ def show(study: Study, folder: Path, ended: str | None = None, proof: Proof | No
         chosen=proof.settings if proof else {},
     )
     outcome.write(folder)
-    write_report(folder, outcome, study.importance(), study.tuning.is_loss)
+    importance, basis = study.importance()
+    write_report(folder, outcome, importance, basis, study.tuning.is_loss)
     return outcome
 
 

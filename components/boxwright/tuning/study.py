@@ -149,15 +149,33 @@ class Study:
         done = [one for one in self.trials() if one.state is TrialState.COMPLETE and one.value is not None]
         return sorted(done, key=lambda one: (sign * (one.value or 0.0), one.number))
 
-    def importance(self) -> dict[str, float]:
-        """The share of each setting in what makes a trial one of the best third, the largest first.
+    def importance(self) -> tuple[dict[str, float], str]:
+        """The share of each setting in what makes a trial one of the best third, the largest first, and of what trials.
 
-        Empty where too few trials came to their end to say.
+        Of the values at the end where enough trials came there, else of the first measurement of each, which pruned
+        ones have too; empty where there are too few.
         """
-        if len(self.ranked()) < _ENOUGH_TRIALS:
-            return {}
+        measured = [one for one in self._optuna.get_trials(deepcopy=False) if one.intermediate_values and one.params]
+        done = [one for one in measured if one.state == State.COMPLETE]
+        if len(done) >= _ENOUGH_TRIALS:
+            return self._shares({one.number: one.value or 0.0 for one in done}), f"the end of {len(done)} trials"
+        if len(measured) < _ENOUGH_TRIALS:
+            return {}, ""
+        first = {one.number: one.intermediate_values[min(one.intermediate_values)] for one in measured}
+        return self._shares(first), f"the first measurement of {len(first)} trials"
+
+    def _shares(self, values: Mapping[int, float]) -> dict[str, float]:
+        """PED-ANOVA of trials by number with these values."""
+        copied = optuna.create_study(direction=self._optuna.direction)
+        for one in self._optuna.get_trials(deepcopy=False):
+            if one.number in values:
+                copied.add_trial(
+                    optuna.trial.create_trial(
+                        params=one.params, distributions=one.distributions, value=values[one.number]
+                    )
+                )
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=1 / 3, evaluate_on_local=False)
-        found = optuna.importance.get_param_importances(self._optuna, evaluator=evaluator)
+        found = optuna.importance.get_param_importances(copied, evaluator=evaluator)
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def ended(self, images: int) -> str | None:

@@ -19,7 +19,7 @@ _COLUMNS = 3
 _LOG_RATIO = 20.0
 
 
-def draw_charts(outcome: Outcome, importance: Mapping[str, float], is_loss: bool) -> dict[str, Chart]:
+def draw_charts(outcome: Outcome, importance: Mapping[str, float], basis: str, is_loss: bool) -> dict[str, Chart]:
     """The charts by name; those without anything to show are left out."""
     charts: dict[str, Chart] = {}
     valued = [one for one in outcome.trials if one.value is not None]
@@ -37,8 +37,8 @@ def draw_charts(outcome: Outcome, importance: Mapping[str, float], is_loss: bool
     if importance:
         first = max(importance, key=lambda name: importance[name])
         caption = (
-            f"Share of each setting in what made a trial one of the best third (PED-ANOVA); most by {first}. Of "
-            f"{len(done)} trials that came to their end: the fewer, the less sure."
+            f"Share of each setting in what made a trial one of the best third (PED-ANOVA), at {basis}; most by "
+            f"{first}. The fewer trials, the less sure."
         )
         charts["importance"] = make_chart("Importance", caption, _draw_importance, importance)
     names = varied(valued)
@@ -90,6 +90,8 @@ def _draw_history(theme: Theme, trials: Sequence[Trial], measure: str, is_loss: 
         if one.state is TrialState.COMPLETE and one.value is not None:
             numbers.append(one.number)
             best.append(pick(one.value, best[-1]) if best else one.value)
+    if best:
+        numbers, best = [*numbers, max(one.number for one in trials)], [*best, best[-1]]
     axes.step(numbers, best, where="post", color=theme.anchor, label="best so far")
     _whole_numbers(axes)
     _legend(axes, theme)

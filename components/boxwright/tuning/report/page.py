@@ -19,13 +19,14 @@ FINALIST_TITLES = ("Configuration", "AP", "AP by seed", "To the defaults", "Inte
 _WIDTH, _HEIGHT = 90, 24
 
 
-def write_report(folder: Path, outcome: Outcome, importance: Mapping[str, float], is_loss: bool) -> None:
+def write_report(folder: Path, outcome: Outcome, importance: Mapping[str, float], basis: str, is_loss: bool) -> None:
     """Writes `tuning.html`, which loads nothing from anywhere.
 
     Args:
         folder: where to write.
         outcome: what the study has come to.
         importance: of each setting for the objective, which add up to one; empty where too little is known.
+        basis: which values of which trials they are of, in words.
         is_loss: whether lower is better.
     """
     best = best_trial(outcome.trials, is_loss)
@@ -42,7 +43,7 @@ def write_report(folder: Path, outcome: Outcome, importance: Mapping[str, float]
         size=(_WIDTH, _HEIGHT),
         finalist_titles=FINALIST_TITLES,
         finalist_rows=[finalist_row(one) for one in outcome.proof.finalists] if outcome.proof else [],
-        charts=draw_charts(outcome, importance, is_loss),
+        charts=draw_charts(outcome, importance, basis, is_loss),
         settings=[(name, shown(value)) for name, value in outcome.chosen.items()],
     )
     write_atomic(folder / REPORT_PAGE, page)
