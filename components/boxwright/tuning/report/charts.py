@@ -119,7 +119,13 @@ def _draw_importance(theme: Theme, importance: Mapping[str, float]) -> Figure:
     names = sorted(importance, key=lambda name: importance[name])
     figure = new_figure(8, 0.6 + 0.32 * len(names))
     axes = _axes(figure, theme, (1, 1, 1), "share", "")
-    axes.barh([short_name(name) for name in names], [importance[name] for name in names], color=theme.bar, height=0.6)
+    axes.barh(
+        [short_name(name) for name in names],
+        [importance[name] for name in names],
+        color=theme.bar,
+        height=0.6,
+        zorder=2,
+    )
     return figure
 
 
@@ -133,15 +139,15 @@ def _draw_parallel(theme: Theme, trials: Sequence[Trial], names: Sequence[str], 
     values = _Scale([one.value or 0.0 for one in trials], linear=True)
     colours = LinearSegmentedColormap.from_list("amounts", theme.heat[1:])
     for one in sorted(trials, key=lambda one: one.value or 0.0, reverse=is_loss):
-        heights = [
-            scale.height(one.settings[name]) if name in one.settings else math.nan
-            for name, scale in zip(names, scales, strict=True)
-        ]
         own = values.height(one.value or 0.0)
-        axes.plot(
-            range(len(names) + 1), [*heights, own], color=colours(1 - own if is_loss else own), linewidth=1.4,
-            marker="o", markersize=3,
-        )  # fmt: skip
+        points = [
+            (place, scale.height(one.settings[name]))
+            for place, (name, scale) in enumerate(zip(names, scales, strict=True))
+            if name in one.settings
+        ]
+        across, up = zip(*points, (len(names), own), strict=True)
+        colour = colours(1 - own if is_loss else own)
+        axes.plot(across, up, color=colour, linewidth=1.4, marker="o", markersize=3)
     for place, scale in enumerate([*scales, values]):
         axes.axvline(place, color=theme.grid, linewidth=1, zorder=0)
         for text, height in scale.marks():
@@ -173,6 +179,8 @@ def _draw_slices(theme: Theme, trials: Sequence[Trial], names: Sequence[str], me
             axes.set_xlim(-0.5, len(scale.names) - 0.5)
         elif scale.is_log:
             axes.set_xscale("log")
+        else:
+            axes.locator_params(axis="x", nbins=4)
     return figure
 
 
