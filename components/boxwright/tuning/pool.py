@@ -80,6 +80,11 @@ class Pool:
         """Whether none is under way."""
         return not self._running
 
+    @property
+    def _environment(self) -> dict[str, str]:
+        """Of the processes. Of several that share a GPU, none takes all of its memory beforehand."""
+        return {**os.environ, **({"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if self.size > 1 else {})}
+
     def start(self, job: Job) -> None:
         """Begins a training, or goes on with it."""
         out_dir = self.folder / job.name
@@ -92,7 +97,9 @@ class Pool:
         ]
         with (out_dir / _LOG).open("ab") as output:
             # A session of its own: Ctrl-C reaches the tuning alone, which ends its trainings in order.
-            started = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+            started = subprocess.Popen(
+                command, stdout=output, stderr=output, start_new_session=True, env=self._environment
+            )
         self._running[job.name] = job, started
 
     def wait(self, while_waiting: Callable[[], None] = lambda: None) -> Ended:
