@@ -53,6 +53,7 @@ SLOW = (
     "model/zoo",
     "registry/test_registry_server.py",
     "serving/http",
+    "tuning/test_trials.py",
     "training/test_fine_tune.py",
     "training/test_distribution.py",
     "cli/test_cli.py",
@@ -66,6 +67,7 @@ SLOW = (
     "dataset/examples/test_damaged_shards.py",
     "pipeline/test_killed_runs.py",
     "pipeline/test_kills_at_steps.py",
+    "tuning/test_study.py",
     "training/test_kills.py",
 )
 
