@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from boxwright.config import Settings, TuningConfig, parse_config
 from boxwright.tuning.proving import candidates, differences, fresh_seeds, prove, unproven
-from boxwright.tuning.records import Finalist
+from boxwright.tuning.records import Finalist, signed
 from boxwright.tuning.study import Study
 
 IMAGES = 60
@@ -54,7 +54,7 @@ def test_a_clear_gain_wins_and_the_larger_of_two():
     best = proof.finalists[2]
     assert best.low < best.difference < best.high and best.low > 0
     assert best.difference == pytest.approx(best.mean - proof.finalists[0].mean)
-    assert proof.verdict.startswith(f"trial 5 gains {best.difference:+.4f} AP on the test images")
+    assert proof.verdict.startswith(f"trial 5 gains {best.difference:+.4f} ({best.low:+.4f} to ")
 
 
 def test_what_may_be_noise_is_no_gain_and_the_defaults_win():
@@ -64,7 +64,7 @@ def test_what_may_be_noise_is_no_gain_and_the_defaults_win():
     )
     assert proof.winner == "defaults"
     assert proof.finalists[1].low < 0 < proof.finalists[1].high
-    assert proof.verdict.startswith("no gain shown: trial 3 +0.0") and proof.verdict.endswith("the defaults win")
+    assert proof.verdict.startswith("no gain shown: trial 3 is at +0.0") and proof.verdict.endswith("the defaults win")
 
 
 def test_seeds_that_scatter_widen_the_interval():
@@ -117,3 +117,11 @@ def test_the_best_two_that_beat_the_defaults_and_differ_are_proven(home: Setting
         study.complete(study.ask(), value)
     assert [one.number for one in candidates(study)] == [1, 3]
     assert fresh_seeds(3, 2) == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0128, "+0.0128"), (-0.2, "-0.2000"), (0.0, "+0.0000"), (4.13e-5, "+4.1e-05"), (-1e-6, "-1.0e-06")],
+)
+def test_a_difference_that_is_not_zero_does_not_look_like_zero(value: float, shown: str) -> None:
+    assert signed(value) == shown

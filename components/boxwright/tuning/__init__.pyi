@@ -2,6 +2,7 @@ from .records import Finalist as Finalist
 from .records import Outcome as Outcome
 from .records import Trial as Trial
 from .records import TrialState as TrialState
+from .records import signed as signed
 from .space import tuned as tuned
 from .tasks import choose_best as choose_best
 from .tasks import of_study as of_study

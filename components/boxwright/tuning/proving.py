@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from boxwright.config import Value
 from boxwright.evaluation import Resampled, draw_images
-from boxwright.tuning.records import Finalist, Proof, Trial
+from boxwright.tuning.records import Finalist, Proof, Trial, signed
 
 if TYPE_CHECKING:
     from boxwright.tuning.study import Study
@@ -127,16 +127,15 @@ def _aps(measured: Sequence[Resampled]) -> list[float]:
     return [one.ap() or 0.0 for one in measured]
 
 
+def _gain(one: Finalist) -> str:
+    """A configuration's difference to the defaults, with its interval."""
+    low, high = (signed(end or 0.0) for end in (one.low, one.high))
+    return f"{one.name} {'gains' if one.gains else 'is at'} {signed(one.difference or 0.0)} ({low} to {high})"
+
+
 def _verdict(finalists: Sequence[Finalist], winner: Finalist) -> str:
     if winner.gains:
-        return (
-            f"{winner.name} gains {winner.difference:+.4f} AP on the test images "
-            f"({winner.low:+.4f} to {winner.high:+.4f} over images and seeds)"
-        )
-    held = [
-        f"{one.name} {one.difference:+.4f} ({one.low:+.4f} to {one.high:+.4f})"
-        for one in finalists[1:]
-        if one.difference is not None
-    ]
+        return f"{_gain(winner)} AP on the test images, over images and seeds"
+    held = [_gain(one) for one in finalists[1:] if one.difference is not None]
     failed = [f"{one.name}: {one.problem}" for one in finalists[1:] if one.problem]
     return f"no gain shown: {'; '.join([*held, *failed])}; the defaults win"

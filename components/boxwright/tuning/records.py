@@ -107,6 +107,11 @@ class Finalist(Frozen):
         return sum(self.AP) / len(self.AP) if self.AP else None
 
 
+def signed(value: float) -> str:
+    """A difference in four decimals, or in two digits where those are all zero, since its side of zero counts."""
+    return f"{value:+.4f}" if abs(value) >= 0.00005 or value == 0 else f"{value:+.1e}"
+
+
 class Proof(Frozen):
     """The comparison of the best settings with those as they are, on images that choosing never saw.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from boxwright.config import Value
 from boxwright.reporting import render
 from boxwright.storage import write_atomic
-from boxwright.tuning import Finalist, Outcome, Trial, TrialState
+from boxwright.tuning import Finalist, Outcome, Trial, TrialState, signed
 from boxwright.tuning.report.charts import draw_charts
 
 # Not that of an evaluation, beside which it is published.
@@ -77,8 +77,8 @@ def finalist_row(finalist: Finalist) -> list[str]:
         finalist.name,
         "-" if finalist.mean is None else f"{finalist.mean:.4f}",
         ", ".join(f"{value:.4f} ({seed})" for seed, value in zip(finalist.seeds, finalist.AP, strict=False)),
-        "-" if finalist.difference is None else f"{finalist.difference:+.4f}",
-        f"{finalist.low:+.4f} to {finalist.high:+.4f}" if known else finalist.problem or "-",
+        "-" if finalist.difference is None else signed(finalist.difference),
+        f"{signed(finalist.low or 0.0)} to {signed(finalist.high or 0.0)}" if known else finalist.problem or "-",
         ", ".join(f"{name}={shown(value)}" for name, value in finalist.settings.items()),
     ]
 
