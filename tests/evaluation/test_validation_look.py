@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from squares import IMAGES, RIGHT, Colours, write_examples
 
+from boxwright.dataset.annotations.reading import load_annotations, save_annotations
 from boxwright.dataset.examples.summary import ExamplesSummary
 from boxwright.evaluation.predict import predict_split
 from boxwright.evaluation.validation_ap import PLATEAU, ValidationLook, validation_ap
@@ -39,6 +41,23 @@ def test_a_look_measures_ap_and_names(examples: Path) -> None:
     expected = {"class_accuracy": 1.0, "class_accuracy_by_lot": pytest.approx(1 / 3)}
     assert look(RIGHT) == {"AP": pytest.approx(1), "AP50": pytest.approx(1)} | expected
     assert look.glance(RIGHT) == expected
+
+
+def test_the_class_with_the_fewest_training_boxes_is_measured_by_itself(examples: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "examples"
+    shutil.copytree(examples, folder)
+    (folder / "training").mkdir()
+    found = load_annotations(folder / "validation" / "annotations.json")
+    few, kept = found.category_ids[1], []
+    for box in found.boxes:
+        if box.category_id != few or not any(one.category_id == few for one in kept):
+            kept.append(box)
+    save_annotations(replace(found, boxes=tuple(kept)), folder / "training" / "annotations.json")
+    # Finds squares of all colours but that one.
+    blind = Colours([*RIGHT.colours[:1], [-1, -1, -1], *RIGHT.colours[2:]])
+    assert validation_ap(folder, rarest=True)(RIGHT)["AP_rarest"] == pytest.approx(1)
+    assert validation_ap(folder, rarest=True)(blind)["AP_rarest"] == 0
+    assert "AP_rarest" not in validation_ap(folder)(blind)
 
 
 def test_a_glance_takes_some_of_the_images(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
