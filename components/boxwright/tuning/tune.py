@@ -156,13 +156,14 @@ class _Tuning:
     def _release(self, settings: dict[str, Value], ran: dict[str, Any]) -> dict[str, Any]:
         """Trains, measures, packs and registers the model of the settings; what was done for them is kept."""
         if self.record.final == settings and self.record.result is not None:
+            self._publish(settings)  # of more trials, maybe
             return self.record.result
         if self.record.final not in (None, settings):
             log.info("the settings that won are others than before: their model gets a run of its own")
             ran = self._prepare(_new_run())
         self._note(final=settings, result=None)
         # Before the gate, which may end it.
-        publish_outcome(self._resolved(self.record.run), self.record.run, self.folder, settings)
+        self._publish(settings)
         run = self.record.run.model_copy(update={"study": self.study.name, "tuned": json.dumps(settings)})
         config = tuned(self._resolved(run), settings)
         ran = {**ran, **run_nodes(config, run, nodes_of(Phase.MODEL, Phase.RELEASE), self.on_step)}
@@ -171,6 +172,9 @@ class _Tuning:
 
     def _show(self, proof: Proof | None = None) -> None:
         show(self.study, self.folder, self.ended, proof)
+
+    def _publish(self, settings: dict[str, Value]) -> None:
+        publish_outcome(self._resolved(self.record.run), self.record.run, self.folder, settings)
 
     def _note(self, **changed: Any) -> None:
         self.record = self.record.model_copy(update=changed)
