@@ -89,9 +89,9 @@ class TuningOperator(BaseOperator):
 
         with airflow_errors(context), limited():
             config, run, tuning, name = resolve_tuning(context)
-            if self.step == "open":
-                return open_study(config, tuning, name)
             with lent_credentials(config.storage):
+                if self.step == "open":
+                    return open_study(config, tuning, run, name)
                 if self.step == "trial":
                     return run_slot(config, tuning, run, name, int(self.slot or 0))
                 return choose_best(config, tuning, run, name)

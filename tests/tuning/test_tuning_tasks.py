@@ -11,11 +11,13 @@ import pytest
 from boxwright.config import RunConfig, Settings, TuningConfig, new_run, parse_config
 from boxwright.dataset.examples.summary import ExamplesSummary, SplitCounts
 from boxwright.errors import StoppedError, StorageError, TrainingError, UsageError
+from boxwright.model.seeds import Seed, write_seed
 from boxwright.tuning.outcome import TUNED_FILE
 from boxwright.tuning.records import Finalist, Outcome, Proof, TrialState
 from boxwright.tuning.study import Study
 from boxwright.tuning.tasks import choose_best, of_study, open_study, run_slot
 from boxwright.tuning.trial import study_folder
+from boxwright.tuning.tune import pinned
 
 RUN = new_run("manual__1")
 TUNING = TuningConfig(trials=3, ranges='{"learning_rate": {"min": 0.0001, "max": 0.1}}')
@@ -28,6 +30,8 @@ def config(home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     """A run whose data steps are done."""
     made = {"training": SplitCounts(images=10, boxes=9, shards=1)}
     ExamplesSummary(fingerprint="f", classes=("a",), category_ids=(1,), splits=made).write(tmp_path)
+
+    write_seed(Seed(kind="pretrained", model_id="tiny", origin="weights"), tmp_path)
 
     def output_folder(run: Any, node_id: str) -> Path:
         if node_id == "fetch_pretrained":
@@ -58,7 +62,22 @@ def ends(how: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_tuning_without_test_images_is_refused_before_anything_is_asked(config: RunConfig) -> None:
     without = config.model_copy(update={"test": None})
     with pytest.raises(UsageError, match="test is required for tuning: the gain is proven on test images"):
-        open_study(without, TUNING, "s")
+        open_study(without, TUNING, RUN, "s")
+
+
+def test_a_study_of_other_data_or_another_start_is_not_gone_on_with(config: RunConfig, tmp_path: Path) -> None:
+    open_study(config, TUNING, RUN, "s")
+    write_seed(Seed(kind="incremental", model_id="tiny", origin="models:/detector/1"), tmp_path)
+    with pytest.raises(
+        UsageError, match="could not be compared with new ones: start models:/detector/1, before weights"
+    ):
+        open_study(config, TUNING, RUN, "s")
+
+
+def test_a_later_run_of_a_study_starts_from_what_its_trials_started_from() -> None:
+    first, later = (Seed(kind=kind, model_id="tiny", origin="models:/d/1") for kind in ("pretrained", "incremental"))
+    assert pinned(first) == {"seed_mode": "pretrained"}
+    assert pinned(later) == {"seed_mode": "incremental", "parent": "models:/d/1"}
 
 
 def test_each_slot_has_one_trial_however_often_it_runs(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +87,7 @@ def test_each_slot_has_one_trial_however_often_it_runs(config: RunConfig, monkey
         study.complete(number, 0.5)
 
     numbers = ends(stops_once, monkeypatch)
-    assert open_study(config, TUNING, "s") == [0, 1, 2]
+    assert open_study(config, TUNING, RUN, "s") == [0, 1, 2]
     for slot in (0, 1):
         with pytest.raises(StoppedError):
             run_slot(config, TUNING, RUN, "s", slot)
@@ -80,10 +99,10 @@ def test_each_slot_has_one_trial_however_often_it_runs(config: RunConfig, monkey
 
 def test_a_slot_of_a_study_that_has_ended_begins_nothing(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = ends(lambda study, number: study.complete(number, 0.5), monkeypatch)
-    open_study(config, TUNING, "s")
+    open_study(config, TUNING, RUN, "s")
     study_of(config).stop()
     assert run_slot(config, TUNING, RUN, "s", 0) == {"reason": "stopped as asked"}
-    open_study(config, TUNING, "s")  # goes on with it
+    open_study(config, TUNING, RUN, "s")  # goes on with it
     assert [run_slot(config, TUNING, new_run("another"), "s", slot).get("number") for slot in range(4)] == [
         0,
         1,
@@ -95,7 +114,7 @@ def test_a_slot_of_a_study_that_has_ended_begins_nothing(config: RunConfig, monk
 
 def test_a_crash_fails_its_task_with_its_reason(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     ends(lambda study, number: study.fail(number, "a bug", "ValueError: of the reason"), monkeypatch)
-    open_study(config, TUNING, "s")
+    open_study(config, TUNING, RUN, "s")
     with pytest.raises(TrainingError, match="trial 0 failed: ValueError: of the reason"):
         run_slot(config, TUNING, RUN, "s", 0)
 
@@ -103,7 +122,7 @@ def test_a_crash_fails_its_task_with_its_reason(config: RunConfig, monkeypatch: 
 def test_the_choice_accounts_for_every_trial_and_publishes_what_won(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_study(config, TUNING, "s")
+    open_study(config, TUNING, RUN, "s")
     study = study_of(config)
     study.complete(study.ask(), 0.4)
     study.complete(study.ask(), 0.6)
@@ -131,7 +150,7 @@ def test_the_choice_accounts_for_every_trial_and_publishes_what_won(
 
 
 def test_a_study_without_a_trial_that_ended_has_no_choice(config: RunConfig) -> None:
-    open_study(config, TUNING, "s")
+    open_study(config, TUNING, RUN, "s")
     study = study_of(config)
     for _ in range(3):
         study.fail(study.ask(), "a", "always the same")

@@ -53,6 +53,7 @@ class StudyRecord(StoredRecord):
         tuning: how it is tuned.
         examples: folder of `build_examples`; None before it is there.
         seed: folder of the seed.
+        start: settings that pin what a later run of the study starts from, so that it is what its trials started from.
         final: the settings that the run's model was begun with; None before.
         result: what the run came to, as `boxwright run --json` prints it.
     """
@@ -66,6 +67,7 @@ class StudyRecord(StoredRecord):
     tuning: TuningConfig
     examples: str | None = None
     seed: str | None = None
+    start: dict[str, str] = {}
     final: dict[str, Value] | None = None
     result: dict[str, Any] | None = None
 

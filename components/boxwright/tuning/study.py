@@ -26,7 +26,7 @@ SAME_FAILURES = 3
 OUT_OF_MEMORY = "out of memory"
 _ENOUGH_TRIALS = 6
 _SETTINGS, _EPOCHS, _SECONDS, _REASON, _KIND = "settings", "epochs", "seconds", "reason", "kind"
-_SLOT, _CONTRACT, _STOP, _MEMORY = "slot", "contract", "stop", "memory"
+_SLOT, _CONTRACT, _STOP, _MEMORY, _START = "slot", "contract", "stop", "memory", "start"
 _STATES = {
     State.RUNNING: TrialState.RUNNING,
     State.WAITING: TrialState.RUNNING,
@@ -130,6 +130,24 @@ class Study:
             if not self.space.is_smallest(settings):
                 kind = f"{OUT_OF_MEMORY} with {settings['batch_size']} images a batch"
         self._tell(number, State.FAIL, None, {_REASON: without_secrets(reason), _KIND: kind})
+
+    def begin_from(self, facts: Mapping[str, str]) -> None:
+        """Holds what trials are trained on and from against what those before were.
+
+        Raises:
+            UsageError: it is something else, so that they could not be compared.
+        """
+        before = self._optuna.user_attrs.get(_START)
+        if before is None:
+            self._optuna.set_user_attr(_START, dict(facts))
+            return
+        if changed := [
+            f"{name} {facts[name]}, before {before.get(name)}" for name in facts if facts[name] != before.get(name)
+        ]:
+            raise UsageError(
+                f"the trials of the study {self.name} could not be compared with new ones: {'; '.join(changed)}. Name "
+                "another study, or the same data and start (seed_mode, parent)"
+            )
 
     def stop(self) -> None:
         """Lets no more trials begin."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 from boxwright.config import RunConfig, RunInfo, TuningConfig
 from boxwright.dataset.examples import ExamplesSummary
 from boxwright.errors import StorageError, TrainingError
+from boxwright.model import read_seed
 from boxwright.pipeline import Phase, nodes_of, output_folder
 from boxwright.registry import TrainingRun
 from boxwright.tuning.outcome import publish_outcome, show
@@ -22,18 +24,22 @@ from boxwright.tuning.tune import prepared
 log = logging.getLogger("boxwright.tuning")
 
 
-def open_study(config: RunConfig, tuning: TuningConfig, name: str) -> list[int]:
+def open_study(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str) -> list[int]:
     """Opens a study, or one that is there again, and returns the slots that its trials are run in.
 
     Args:
         config: the run, with the dates in its URIs filled in.
         tuning: how it is tuned.
+        run: has run the data steps.
         name: of the study.
 
     Raises:
-        UsageError: there are no test images, or the study has other settings.
+        UsageError: there are no test images, or the study has other settings, data or another start.
     """
     study = Study(name, prepared(config, tuning), tuning)
+    record = _record(config, tuning, run, name)
+    dataset = ExamplesSummary.read(record.examples or "").fingerprint
+    study.begin_from({"dataset": dataset, "start": read_seed(Path(record.seed or "")).origin})
     study.resume()
     return list(range(tuning.trials))
 

@@ -15,6 +15,7 @@ from typing import Any
 from boxwright.config import RunConfig, RunInfo, TuningConfig, Value, new_run, resolve_templates
 from boxwright.dataset.examples import ExamplesSummary
 from boxwright.errors import UsageError
+from boxwright.model import Seed, read_seed
 from boxwright.pipeline import Phase, choose_seed, find_node, nodes_of, output_folder, run_nodes, summarise
 from boxwright.registry import TrainingRun
 from boxwright.storage import Allowed
@@ -160,6 +161,8 @@ class _Tuning:
             return self.record.result
         if self.record.final not in (None, settings):
             log.info("the settings that won are others than before: their model gets a run of its own")
+            # By itself it would start from the version that this study has registered.
+            self._note(start=pinned(read_seed(Path(self.record.seed or ""))))
             ran = self._prepare(_new_run())
         self._note(final=settings, result=None)
         # Before the gate, which may end it.
@@ -181,7 +184,7 @@ class _Tuning:
         self.record.write(self.folder)
 
     def _resolved(self, run: RunInfo) -> RunConfig:
-        config = resolve_templates(self.record.config, run)
+        config = resolve_templates(self.record.config.model_copy(update=self.record.start), run)
         Allowed.from_environment().check(config)
         return config
 
@@ -201,6 +204,15 @@ class _Signs:
         if time.monotonic() - self._last > _SECONDS_BETWEEN_SIGNS:
             self._last = time.monotonic()
             self._told.progress({})
+
+
+def pinned(seed: Seed) -> dict[str, str]:
+    """The settings by which a run starts from a seed again."""
+    return (
+        {"seed_mode": "pretrained"}
+        if seed.kind == "pretrained"
+        else {"seed_mode": "incremental", "parent": seed.origin}
+    )
 
 
 def _record(folder: Path, name: str, config: RunConfig, tuning: TuningConfig) -> StudyRecord:
