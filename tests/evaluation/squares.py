@@ -26,6 +26,8 @@ class Colours:
     colour at most, of 16 pixels; its place is where the answer is largest.
     """
 
+    tiling = None
+
     def __init__(self, colours: Any) -> None:
         self.colours = np.asarray(colours, np.float32)
 

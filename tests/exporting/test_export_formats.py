@@ -25,6 +25,7 @@ from boxwright.exporting.formats import FORMATS, format_named
 from boxwright.exporting.measuring import size_of
 from boxwright.exporting.network import ExportNetwork
 from boxwright.exporting.process import main, write_artefact
+from boxwright.images import Tiling
 from boxwright.model.catalogue import MODELS, ModelSpec
 from boxwright.model.store import ModelCard, build_detector, save_detector
 from boxwright.registry.open_model import ModelSource
@@ -42,13 +43,14 @@ BARE = "import sys\nfor name in ('boxwright', 'tensorflow', 'keras'): sys.module
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def model(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A detector of the default family, small, whose scores differ from place to place."""
     import keras
 
     folder = tmp_path_factory.mktemp("model")
     architecture = {"encoder": MODELS["tiny"].architecture["encoder"], "frozen": [], "filters": 16, "head_layers": 1}
-    card = ModelCard(model_id="small", image_size=128, classes=CLASSES, category_ids=(4, 9))
+    fields = getattr(request, "param", {})
+    card = ModelCard(model_id="small", image_size=128, classes=CLASSES, category_ids=(4, 9), **fields)
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(MODELS, "small", ModelSpec("small", "gfl", 128, architecture))
         keras.utils.set_random_seed(2)
@@ -111,6 +113,16 @@ def assert_same(found: list[tuple[str, float, list[float]]], expected: list[tupl
             ), (label, score, box)
 
 
+# The image is 200 x 120.
+each_viewing = pytest.mark.parametrize(
+    "model",
+    [{}, {"resize": "letterbox", "tiling": Tiling(size=90, overlap=0.2)}],
+    indirect=True,
+    ids=["stretch", "letterbox in tiles"],
+)
+
+
+@each_viewing
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_readme_runs_without_boxwright_and_finds_the_same(
     name: str, exports: dict[str, Path], image: Path, expected: list[tuple[str, float, list[float]]]
@@ -131,6 +143,7 @@ def test_the_readme_runs_without_boxwright_and_finds_the_same(
     assert_same(found, expected)
 
 
+@each_viewing
 @pytest.mark.parametrize("name", FORMATS)
 def test_boxwrights_own_runtime_finds_the_same(
     name: str, exports: dict[str, Path], model: Path, image: Path, expected: list[tuple[str, float, list[float]]]

@@ -9,7 +9,9 @@ from .export_formats import full_name as full_name
 from .fields import Fraction as Fraction
 from .fields import Frozen as Frozen
 from .hyperparameters import OPTIMIZER_SETTINGS as OPTIMIZER_SETTINGS
+from .hyperparameters import SMALLEST_TILE as SMALLEST_TILE
 from .hyperparameters import Hyperparameters as Hyperparameters
+from .hyperparameters import Resize as Resize
 from .hyperparameters import Suppression as Suppression
 from .limits import Limit as Limit
 from .metadata_address import METADATA_URI as METADATA_URI

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from boxwright.config.fields import Fraction, Positive, Switch, UserSettings
 
@@ -22,6 +22,16 @@ OPTIMIZER_SETTINGS: Mapping[str, tuple[str, ...]] = {
 
 
 Suppression = Literal["per_class", "agnostic", "soft"]
+Resize = Literal["stretch", "letterbox"]
+
+
+SMALLEST_TILE = 32
+
+
+def _tile(value: int | None) -> int | None:
+    if value is not None and 0 < value < SMALLEST_TILE:
+        raise ValueError(f"expected at least {SMALLEST_TILE} pixels, or 0 for no tiles")
+    return value
 
 
 class Hyperparameters(UserSettings):
@@ -88,6 +98,23 @@ class Hyperparameters(UserSettings):
         "standard",
         description="Random changes of the training images. flip: horizontal flips; standard: flips, scale jitter "
         "with cropping, and colour jitter; horizontal_flip takes the flips out.",
+    )
+    resize: Literal["Auto", "stretch", "letterbox"] = Field(
+        "Auto",
+        description="Way of an image to the model's square input, kept with the model. stretch: over the whole square; "
+        "letterbox: in its own shape, with a plain border. Auto: as the earlier model has it that training starts "
+        "from, else the model's own.",
+    )
+    tile_size: Annotated[int | None, Field(ge=0, le=100_000), AfterValidator(_tile)] = Field(
+        None,
+        description="Height and width in pixels of the tiles that images are cut into, for objects that are too small "
+        "at the model's input; the model looks at the tiles and at the whole. Kept with the model; 0 for no tiles; if "
+        "unset, as the earlier model has it that training starts from, else none.",
+    )
+    tile_overlap: Annotated[float | None, Field(ge=0, le=0.9)] = Field(
+        None,
+        description="Least share of a tile that the next one shows too; an object that is no larger than this is whole "
+        "in one of them. If unset, as that earlier model has it, else 0.2.",
     )
     nms: Suppression = Field(
         "per_class",

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from boxwright.evaluation.answers import coco_results
 from boxwright.evaluation.records import Speed
+from boxwright.model import look
 from boxwright.training import decode_image
 
 log = logging.getLogger("boxwright.evaluation")
@@ -73,16 +74,19 @@ def predict_split(
         batch_size: images at a time; fit for the device if unset.
         every: look at each image of that number only: 2 is every second one.
     """
-    batch_size = batch_size or device_batch_size()
-    is_finite = _checking(detector)
+    # Of an image in tiles many go through the network together already.
+    batch_size = 1 if detector.tiling else batch_size or device_batch_size()
+    detect, is_finite = _answering(detector), _checking(detector)
     records = tf.data.TFRecordDataset([str(shard) for shard in shards]).shard(every, 0)
-    batches = records.map(_loading(detector), num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
+    # Images that go in whole take much memory.
+    at_once = 1 if detector.tiling else tf.data.AUTOTUNE
+    batches = records.map(_loading(detector), num_parallel_calls=at_once).batch(batch_size).prefetch(2)
     detections: list[dict[str, Any]] = []
     image_ids: list[int] = []
     count = broken = 0
     clock = _Clock()
     for images, extents, source_ids, sizes in batches:
-        found = {name: value.numpy() for name, value in detector.detect(images, extents).items()}
+        found = {name: value.numpy() for name, value in detect(images, extents).items()}
         bad = _broken_rows(found)
         if not found["num_detections"].all():
             # Suppression drops NaN without a word.
@@ -120,10 +124,28 @@ class _Clock:
         return (self.last[1] - self.first[1]) / max(self.last[0] - self.first[0], 1e-9)
 
 
+def _answering(detector: Any) -> Any:
+    """What finds objects on what `_loading` gives, in batches: as `Detector.detect`."""
+    if detector.tiling is None:
+        return detector.detect
+
+    @tf.function(
+        input_signature=(tf.TensorSpec((1, None, None, 3), tf.float32), tf.TensorSpec((1, 2), tf.float32)),
+        autograph=False,
+    )
+    def detect(images: Any, extents: Any) -> dict[str, Any]:
+        del extents
+        return {name: value[None] for name, value in look(detector, images[0]).items()}
+
+    return detect
+
+
 def _checking(detector: Any) -> Any:
     @tf.function(reduce_retracing=True, autograph=False)
     def is_finite(images: Any) -> Any:
-        """Whether all raw outputs of each image are finite, `(batch,)`."""
+        """Whether all raw outputs of each image are finite, `(batch,)`; of one in tiles, those of the whole."""
+        if detector.tiling is not None:
+            images = detector.resizing(images[0])[0][None]
         outputs = tf.nest.flatten(detector(images, training=False))
         flat = [tf.reshape(tf.cast(one, tf.float32), (tf.shape(images)[0], -1)) for one in outputs]
         return tf.reduce_all(tf.math.is_finite(tf.concat(flat, axis=1)), axis=1)
@@ -136,7 +158,8 @@ def _loading(detector: Any) -> Any:
     def load(record: Any) -> tuple[Any, Any, Any, Any]:
         parsed = tf.io.parse_single_example(record, _FEATURES)
         size = tf.stack([parsed["image/height"], parsed["image/width"]])
-        image, extent = detector.resizing(decode_image(parsed["image/encoded"]))
+        image = decode_image(parsed["image/encoded"])
+        image, extent = detector.resizing(image) if detector.tiling is None else (image, tf.ones((2,)))
         return image, extent, parsed["image/source_id"], size
 
     return load
@@ -157,7 +180,7 @@ def measure_speed(detector: Any, shards: Sequence[Path], predictions: Prediction
         predictions: of `predict_split`.
         weights: the file of the weights.
     """
-    run, load = tf.function(detector.detect, reduce_retracing=True), tf.function(_loading(detector))
+    run, load = tf.function(_answering(detector), reduce_retracing=True), tf.function(_loading(detector))
 
     def answer(record: Any) -> tuple[float, float]:
         """Milliseconds from bytes to detections, and those of them after the input was there."""

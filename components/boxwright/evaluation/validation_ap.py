@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from boxwright.dataset.annotations import Annotations, load_annotations
 from boxwright.dataset.examples import ExamplesSummary, shards_of
 from boxwright.evaluation.guessing import judge_classes
+from boxwright.images import windows
 
 if TYPE_CHECKING:
     from boxwright.evaluation.metrics import Measurement
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("boxwright.training")
 
 GLANCE_IMAGES = 64
+# Of a model with tiles: looks at whole images and tiles.
+GLANCE_TILES = 256
 # Looks one after the other at which a class is named by lot, until a person is told.
 PLATEAU = 3
 _ADVICE = (
@@ -67,7 +70,10 @@ class ValidationLook:
 
     def glance(self, detector: Any) -> dict[str, float]:
         """How well classes are told apart on some `GLANCE_IMAGES` of the images, which costs little."""
-        return self._names(self._measured(detector, every=-(-len(self._annotations.images) // GLANCE_IMAGES)))
+        images = self._annotations.images
+        looks = sum(len(windows(image.height, image.width, detector.tiling)) for image in images)
+        budget = GLANCE_IMAGES if detector.tiling is None else GLANCE_TILES
+        return self._names(self._measured(detector, every=min(-(-looks // budget), len(images))))
 
     def _measured(self, detector: Any, every: int) -> Measurement:
         from boxwright.evaluation.detections import Detections

@@ -23,9 +23,8 @@ from boxwright.dataset.annotations import load_annotations
 from boxwright.dataset.examples import decode_example, read_records, shards_of
 from boxwright.evaluation import category_ids_of, coco_results
 from boxwright.exporting.apart import run_apart, work_apart
-from boxwright.exporting.detector import ExportedDetector
+from boxwright.exporting.detector import ExportedDetector, Look
 from boxwright.exporting.pixels import read_image
-from boxwright.exporting.runtimes import Arrays
 from boxwright.storage import StoredRecord, write_json
 
 _DETECTIONS_FILE = "answers-detections.json"
@@ -116,11 +115,11 @@ def write_answers(detector: ExportedDetector, examples_dir: Path, split: str, ou
         (encoded,), (source_id,) = features["image/encoded"], features["image/source_id"]
         for _ in range(0 if times else _WARM_UP):
             _timed(detector, encoded)
-        found, is_finite, whole, network = _timed(detector, encoded)
-        times.append((whole, network))
-        broken += not is_finite
+        look, whole = _timed(detector, encoded)
+        times.append((whole, look.network_ms))
+        broken += not look.is_finite
         size = (*features["image/height"], *features["image/width"])
-        detections += coco_results(found, int(source_id), size, category_ids)
+        detections += coco_results(look.found, int(source_id), size, category_ids)
     whole_times, network_times = zip(*times, strict=True)
     speeds = Speeds(
         network_ms=statistics.median(network_times),
@@ -138,17 +137,11 @@ def _examples(shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
                 yield decode_example(record)
 
 
-def _timed(detector: ExportedDetector, encoded: bytes) -> tuple[Arrays, bool, float, float]:
-    """The detections in an image, whether the network answers in numbers, and milliseconds: of all, of the network."""
+def _timed(detector: ExportedDetector, encoded: bytes) -> tuple[Look, float]:
+    """A look at an image, and milliseconds from its bytes on."""
     start = time.perf_counter()
-    pixels, extent = detector.fit(read_image(encoded))
-    fitted = time.perf_counter()
-    answer = detector.run(pixels)
-    answered = time.perf_counter()
-    found = detector.choose(answer, extent)
-    end = time.perf_counter()
-    is_finite = all(bool(np.isfinite(values).all()) for values in answer.values())
-    return found, is_finite, 1000 * (end - start), 1000 * (answered - fitted)
+    look = detector.look(read_image(encoded))
+    return look, 1000 * (time.perf_counter() - start)
 
 
 def _peak_memory() -> int | None:

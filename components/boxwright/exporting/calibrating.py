@@ -13,6 +13,7 @@ from boxwright.dataset.examples import decode_example, read_records, shards_of
 from boxwright.errors import DataError
 from boxwright.exporting.facts import Fitting
 from boxwright.exporting.pixels import fit, read_image
+from boxwright.images import Tiling, windows
 
 IMAGES = 100
 
@@ -29,8 +30,8 @@ class Calibration(Frozen):
     level: int = 0
 
 
-def calibration_inputs(folder: Path, fitting: Fitting) -> Iterator[NDArray[np.uint8]]:
-    """The images of a folder as inputs of a network.
+def calibration_inputs(folder: Path, fitting: Fitting, tiling: Tiling | None) -> Iterator[NDArray[np.uint8]]:
+    """The images of a folder as inputs of a network; of one in tiles, the whole of some images and a tile of others.
 
     Raises:
         DataError: there are none, or one cannot be decoded.
@@ -38,12 +39,14 @@ def calibration_inputs(folder: Path, fitting: Fitting) -> Iterator[NDArray[np.ui
     paths = sorted(path for path in folder.iterdir() if path.is_file())[:IMAGES] if folder.is_dir() else []
     if not paths:
         raise DataError(f"{folder} has no images to calibrate on; name a folder of JPEG or PNG files")
-    for path in paths:
+    for number, path in enumerate(paths):
         try:
             image = read_image(path.read_bytes())
         except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"{path} is not an image to calibrate on: {error}; leave it out of the folder") from None
-        yield fit(image, fitting)[0][None]
+        places = windows(image.height, image.width, tiling)
+        ymin, xmin, ymax, xmax = places[number % len(places)].tolist()
+        yield fit(image.crop((xmin, ymin, xmax, ymax)), fitting)[0][None]
 
 
 def write_calibration(examples_dir: Path, folder: Path) -> None:

@@ -71,7 +71,7 @@ def _pictures(model_dir: Path, facts: ExportFacts, calibration: Calibration | No
     if (sample := read_sample(model_dir)) is not None:
         yield fit(read_image(sample.image), facts.input)[0][None]
     if calibration is not None:
-        yield from islice(calibration_inputs(calibration.folder, facts.input), _GENERATED)
+        yield from islice(calibration_inputs(calibration.folder, facts.input, facts.tiling), _GENERATED)
         return
     for seed in range(_GENERATED):
         coarse = np.random.default_rng(seed).integers(0, 256, (4 << seed, 4 << seed, 3), dtype=np.uint8)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from boxwright.config import Frozen
 from boxwright.evaluation import METRICS_FILE, EvaluationSummary
+from boxwright.images import Tiling
 from boxwright.storage import StoredRecord
 
 METADATA_FILE = "metadata.json"
@@ -87,6 +88,8 @@ class ExportFacts(StoredRecord):
         category_ids: the training dataset's id of each class.
         threshold: least score of a box worth showing.
         input: how an image becomes the input `image`, uint8 `(1, size, size, 3)`, RGB.
+        tiling: the tiles that go through the network beside the whole image, each as if it were an image; None for the
+            whole alone.
         outputs: `candidates`: `boxes` `(1, n, 4)` and `scores` `(1, n, classes)`, of which `choice` is to be made;
             `detections`: `detection_boxes` `(1, 100, 4)`, `detection_scores`, `detection_classes` `(1, 100)` from 1,
             and `num_detections` `(1,)`, best first.
@@ -110,6 +113,7 @@ class ExportFacts(StoredRecord):
     category_ids: tuple[int, ...]
     threshold: float
     input: Fitting
+    tiling: Tiling | None = None
     outputs: Outputs
     box_order: tuple[str, ...] = ("ymin", "xmin", "ymax", "xmax")
     choice: Choice

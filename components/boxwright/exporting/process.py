@@ -85,6 +85,7 @@ def write_artefact(
         category_ids=network.card.category_ids,
         threshold=threshold_of(model_dir),
         input=network.fitting,
+        tiling=network.card.tiling,
         outputs="detections" if kind.is_suppressed and network.is_plain else "candidates",
         choice=network.choice,
         in_floats=IN_FLOATS[calibration.level] if calibration else None,

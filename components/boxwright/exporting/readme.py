@@ -1,4 +1,4 @@
-"""`README.md` of an artefact: what it is, and ten lines of Python that run it without Boxwright."""
+"""`README.md` of an artefact: what it is, and a few lines of Python that run it without Boxwright."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from boxwright.config import FLOAT32
 from boxwright.exporting.facts import ExportFacts
+from boxwright.exporting.readme_tiles import tiled_steps, tiles_text
+from boxwright.images import CUT_WEIGHT
 
 README_FILE = "README.md"
 
@@ -15,11 +17,16 @@ _IMPORTS = {
     "onnx": "import onnxruntime",
     "openvino": "import openvino",
 }
-_RUN = {
-    "litert": 'found = Interpreter("{file}").get_signature_runner()(image=pixels)',
+_OPEN = {
+    "litert": 'run = Interpreter("{file}").get_signature_runner()',
     "onnx": 'session = onnxruntime.InferenceSession("{file}")\n'
-    'found = dict(zip([output.name for output in session.get_outputs()], session.run(None, {{"image": pixels}})))',
-    "openvino": 'found = openvino.Core().compile_model("{file}", "CPU"{exact})(pixels)',
+    "names = [output.name for output in session.get_outputs()]",
+    "openvino": 'run = openvino.Core().compile_model("{file}", "CPU"{exact})',
+}
+_RUN = {
+    "litert": "found = run(image=pixels)",
+    "onnx": 'found = dict(zip(names, session.run(None, {{"image": pixels}})))',
+    "openvino": "found = run(pixels)",
 }
 _STRETCHED = "width, height = {size}, {size}"
 _KEPT = "width, height = (max(1, round({size} * side / max(image.size))) for side in image.size)"
@@ -69,9 +76,9 @@ def write_readme(facts: ExportFacts, folder: Path) -> None:
 
 def program(facts: ExportFacts) -> str:
     """The Python program of the README: takes an image's path, prints a line for each detection, best first."""
-    fitting, choice = facts.input, facts.choice
+    fitting, choice, tiling = facts.input, facts.choice, facts.tiling
     overlap = facts.outputs == "candidates" and choice.nms in ("per_class", "agnostic")
-    steps = [
+    start = [
         "import json, sys",
         "import numpy as np",
         _IMPORTS[facts.format],
@@ -79,24 +86,31 @@ def program(facts: ExportFacts) -> str:
         "",
         _OVERLAP if overlap else None,
         'image = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")',
+        _OPEN[facts.format],
+    ]
+    look = [
         _KEPT if fitting.keep_aspect else _STRETCHED,
         _SMOOTH if fitting.antialias else _PLAIN,
         _FILLED if fitting.keep_aspect else _WHOLE,
         _RUN[facts.format],
         _SUPPRESSED if facts.outputs == "detections" else _CANDIDATES,
-        _SHOW,
     ]
     condition = _CONDITIONS.get(choice.nms, _CONDITIONS["per_class"]).format(iou=f"{choice.iou_threshold:g}")
     values = {
         "file": facts.file,
         "size": fitting.image_size,
         "fill": tuple(round(value) for value in fitting.fill),
-        "threshold": facts.threshold,
+        # One that is not shown may stand for one that is cut off at a tile's edge.
+        "threshold": facts.threshold if tiling is None else facts.threshold * CUT_WEIGHT,
         "condition": condition,
         # By itself it computes in bfloat16 where the processor has instructions for that.
         "exact": ', {"INFERENCE_PRECISION_HINT": "f32"}' if facts.precision == FLOAT32 else "",
     }
-    return "\n".join(step.format(**values) for step in steps if step is not None)
+    before, within = ("\n".join(step.format(**values) for step in steps if step is not None) for steps in (start, look))
+    if tiling is None:
+        return "\n".join([before, within, _SHOW.format(**values)])
+    rest = tiled_steps(within, tiling, fitting.image_size, facts.threshold, choice.nms != "agnostic")
+    return "\n".join([before, *rest])
 
 
 def _text(facts: ExportFacts) -> str:
@@ -116,7 +130,7 @@ def _text(facts: ExportFacts) -> str:
 
 A detector of {len(facts.classes)} classes, made by Boxwright from {facts.reference}.
 
-- Input: `image`, uint8 RGB `(1, {side}, {side}, 3)`. {_fitting_text(facts)}
+- Input: `image`, uint8 RGB `(1, {side}, {side}, 3)`. {_fitting_text(facts)}{tiles_text(facts.tiling)}
 - Output: {outputs}.
 - Boxes with a score of {facts.threshold:.6g} or more are worth showing.
 - `label_map.json` has the class names by index, and `metadata.json` all of this for programs.

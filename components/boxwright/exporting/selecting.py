@@ -129,13 +129,19 @@ def _softened(pairs: _Pairs, choice: Choice) -> _Pairs:
 
 def overlaps(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
     """Intersection over union of boxes `(n, 4)` and `(m, 4)`: `(n, m)`."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    sides = np.clip(np.minimum(one[:, None, 2:], other[None, :, 2:]) - low, 0, None)
-    common = sides[..., 0] * sides[..., 1]
+    common = intersections(one, other)
     areas, others = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (one, other))
     union = areas[:, None] + others[None] - common
     shares: NDArray[Any] = np.where(common > 0, common / np.maximum(union, 1e-12), 0)
     return shares
+
+
+def intersections(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Areas that boxes `(n, 4)` and `(m, 4)` share: `(n, m)`."""
+    low = np.maximum(one[:, None, :2], other[None, :, :2])
+    sides = np.clip(np.minimum(one[:, None, 2:], other[None, :, 2:]) - low, 0, None)
+    areas: NDArray[Any] = sides[..., 0] * sides[..., 1]
+    return areas
 
 
 def _rows(pairs: _Pairs, rows: Indices) -> _Pairs:

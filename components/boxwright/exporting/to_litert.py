@@ -33,6 +33,6 @@ def write(network: ExportNetwork, folder: Path, precision: str, calibration: Cal
             converter.target_spec.supported_types = [tf.float16]
         model = converter.convert()
     if precision == INT8 and calibration is not None:
-        images = calibration_inputs(calibration.folder, network.fitting)
+        images = calibration_inputs(calibration.folder, network.fitting, network.card.tiling)
         model = quantised_litert(model, images, calibration.level)
     (folder / FORMATS["litert"].file).write_bytes(model)

@@ -19,3 +19,10 @@ from .reasons import IMAGE_STARTS as IMAGE_STARTS
 from .reasons import on_one_line as on_one_line
 from .reasons import unreadable_reason as unreadable_reason
 from .rounding import TIE as TIE
+from .tiling import CUT_WEIGHT as CUT_WEIGHT
+from .tiling import EDGE as EDGE
+from .tiling import MERGED_OVERLAP as MERGED_OVERLAP
+from .tiling import MOST_COMPARED as MOST_COMPARED
+from .tiling import Tiling as Tiling
+from .tiling import is_cut as is_cut
+from .tiling import windows as windows

@@ -6,6 +6,7 @@ from .catalogue import hyperparameters_of as hyperparameters_of
 from .catalogue import model_spec as model_spec
 from .detector import ClassWeights as ClassWeights
 from .detector import Detector as Detector
+from .looking import look as look
 from .postprocess import IOU_THRESHOLD as IOU_THRESHOLD
 from .postprocess import MAX_DETECTIONS as MAX_DETECTIONS
 from .postprocess import SCORE_THRESHOLD as SCORE_THRESHOLD

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from boxwright.images import Tiling
 from boxwright.model.catalogue import ModelSpec
 from boxwright.model.postprocess import Selection
 from boxwright.model.resizing import Resizing
@@ -87,9 +88,11 @@ class Detector(keras.Model):
         spec, num_classes, resizing: as above.
         image_size: input height and width in pixels.
         nms: how overlapping boxes are suppressed: `per_class`, `agnostic` or `soft`; set before the first `detect`.
+        tiling: the tiles that `look` goes through beside the whole image; None for the whole alone.
     """
 
     nms = "per_class"
+    tiling: Tiling | None = None
 
     def __init__(self, inputs: Any, outputs: Any, spec: ModelSpec, num_classes: int, resizing: Resizing) -> None:
         super().__init__(inputs, outputs, name=spec.family)

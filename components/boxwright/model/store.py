@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, StrictInt, ValidationError, model_validator
 
-from boxwright.config import Frozen, Suppression
+from boxwright.config import Frozen, Resize, Suppression
 from boxwright.errors import DataError, UsageError, shorten
+from boxwright.images import Tiling
 from boxwright.model.catalogue import model_spec
 from boxwright.model.families import create_detector
 from boxwright.model.weights_file import load_weights
@@ -36,6 +38,8 @@ class ModelCard(Frozen):
         classes: names by 0-based class index.
         category_ids: the dataset's own id of each class.
         nms: suppression of overlapping boxes; models of earlier versions suppress within each class.
+        resize: way of an image to the input; None in models of earlier versions, which have their family's own.
+        tiling: the tiles that are looked at beside the whole image; None for the whole alone.
     """
 
     model_id: str = Field(max_length=200)
@@ -43,6 +47,8 @@ class ModelCard(Frozen):
     classes: tuple[str, ...] = Field(min_length=1, max_length=MOST_CLASSES)
     category_ids: tuple[StrictInt, ...]
     nms: Suppression = "per_class"
+    resize: Resize | None = None
+    tiling: Tiling | None = None
 
     @model_validator(mode="after")
     def _one_id_for_each_class(self) -> Self:
@@ -54,7 +60,9 @@ class ModelCard(Frozen):
 def build_detector(card: ModelCard) -> Any:
     """A `Detector` with fresh weights."""
     detector = create_detector(model_spec(card.model_id), len(card.classes), card.image_size)
-    detector.nms = card.nms
+    detector.nms, detector.tiling = card.nms, card.tiling
+    if card.resize is not None:
+        detector.resizing = replace(detector.resizing, keep_aspect=card.resize == "letterbox")
     return detector
 
 

@@ -19,18 +19,31 @@ def serving_function(detector: Any) -> Any:
     """
     import tensorflow as tf
 
+    from boxwright.model import MAX_DETECTIONS, look
     from boxwright.packaging.exif_rotation import upright
     from boxwright.training import decode_image
 
-    sizes = (detector.image_size, detector.image_size, 3)
+    def upright_image(encoded: Any) -> Any:
+        return upright(decode_image(encoded), encoded)
+
+    side, rows = detector.image_size, MAX_DETECTIONS
+    entered = (tf.TensorSpec((side, side, 3), tf.float32), tf.TensorSpec((2,), tf.float32))
+    shapes = (tf.TensorSpec((rows, 4)), tf.TensorSpec((rows,)), tf.TensorSpec((rows,)), tf.TensorSpec((), tf.int32))
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="encoded_images")])
     @tf.autograph.experimental.do_not_convert
     def serve(encoded_images: Any) -> dict[str, Any]:
+        if detector.tiling is not None:
+            # One after the other: an image goes through the network many times.
+            each = tf.map_fn(
+                lambda encoded: look(detector, upright_image(encoded)),
+                encoded_images,
+                fn_output_signature=dict(zip(OUTPUTS, shapes, strict=True)),
+                parallel_iterations=1,
+            )
+            return dict(each)
         images, extents = tf.map_fn(
-            lambda encoded: detector.resizing(upright(decode_image(encoded), encoded)),
-            encoded_images,
-            fn_output_signature=(tf.TensorSpec(sizes, tf.float32), tf.TensorSpec((2,), tf.float32)),
+            lambda encoded: detector.resizing(upright_image(encoded)), encoded_images, fn_output_signature=entered
         )
         found: dict[str, Any] = detector.detect(images, extents)
         return found

@@ -113,13 +113,13 @@ def _page_uri(run: RunConfig, run_id: str) -> str:
 def anchors_of(run: RunConfig) -> Any:
     """The detector's input and anchors, where it has such, as plain numbers: the dataset's code knows no models."""
     from boxwright.dataset.report import Anchors
+    from boxwright.dataset.validation import ModelInput
     from boxwright.model import hyperparameters_of, model_spec
 
     spec = model_spec(run.model_id)
-    size = hyperparameters_of(run).image_size or spec.image_size
-    if spec.anchors is None:
-        return Anchors(size)
-    return Anchors(size, spec.anchors.sizes, spec.anchors.aspect_ratios)
+    seen = ModelInput.of(hyperparameters_of(run), hyperparameters_of(run).image_size or spec.image_size)
+    sizes, ratios = (spec.anchors.sizes, spec.anchors.aspect_ratios) if spec.anchors else ((), ())
+    return Anchors(seen.size, sizes, ratios, seen.keep_aspect, seen.tile_size)
 
 
 class Examples(Artifact):

@@ -27,6 +27,7 @@ from boxwright.training.history import Record, TrainingFacts, best_record, write
 from boxwright.training.mirroring import mirrors
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
 from boxwright.training.step_progress import StepProgress, gpu_usage
+from boxwright.training.viewing import choose_viewing
 
 log = logging.getLogger("boxwright.training")
 # XLA compiles anew for each shape.
@@ -110,14 +111,15 @@ def fine_tune(
     for warning in ignored_settings(config):
         log.warning("%s", warning)
     keras.utils.set_random_seed(hyperparameters.seed)
-    plan = _plan(examples_dir, hyperparameters)
+    examples = ExamplesSummary.read(examples_dir)
     strategy = distribution()
     with strategy.scope():
-        detector, card = _seeded_detector(config, hyperparameters, plan.examples, seed_dir)
-        is_pretrained = read_seed(seed_dir).origin != RANDOM
-        _compile(detector, hyperparameters, plan.steps, is_pretrained)
-
+        detector, card = _seeded_detector(config, hyperparameters, examples, seed_dir)
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
+    plan = _plan(examples, examples_dir, card, hyperparameters, checkpoint_dir / "views")
+    with strategy.scope():
+        _compile(detector, hyperparameters, plan.steps, is_pretrained=read_seed(seed_dir).origin != RANDOM)
+
     if mirror:
         fetch_mirrored(checkpoint_dir, mirror)
     summary = _fit(detector, hyperparameters, plan, checkpoint_dir, watch, mirror)
@@ -132,27 +134,41 @@ def fine_tune(
 
 @dataclass(frozen=True)
 class _Plan:
-    """The examples, and how an epoch goes through them."""
+    """The examples, and how an epoch goes through them.
 
-    folder: Path
+    Attributes:
+        examples: summary of the examples.
+        shards: files of each split.
+        images: that they hold: those of the split, or what a model with tiles looks at of them.
+        batch_size: images a step.
+    """
+
     examples: ExamplesSummary
+    shards: dict[str, CheckedShards]
     images: dict[str, int]
     batch_size: int
-    steps: int
+
+    @property
+    def steps(self) -> int:
+        return math.ceil(self.images["training"] / self.batch_size)
 
     @property
     def validation_steps(self) -> int:
         return math.ceil(self.images["validation"] / self.batch_size)
 
-    def shards(self, split: str) -> CheckedShards:
-        return shards_of(self.folder, split)
 
+def _plan(
+    examples: ExamplesSummary, examples_dir: Path, card: ModelCard, hyperparameters: Hyperparameters, cut_dir: Path
+) -> _Plan:
+    shards = {split: shards_of(examples_dir, split) for split in ("training", "validation")}
+    images = {split: examples.splits[split].images for split in shards}
+    if card.tiling is not None:
+        from boxwright.training.cutting import cut_split
 
-def _plan(examples_dir: Path, hyperparameters: Hyperparameters) -> _Plan:
-    examples = ExamplesSummary.read(examples_dir)
-    images = {split: counts.images for split, counts in examples.splits.items()}
-    batch_size = min(hyperparameters.batch_size, images["training"])
-    return _Plan(examples_dir, examples, images, batch_size, math.ceil(images["training"] / batch_size))
+        for split, whole in shards.items():
+            shards[split] = cut_split(whole, images[split], card, hyperparameters.seed, cut_dir / split)
+            images[split] = shards[split].images
+    return _Plan(examples, shards, images, min(hyperparameters.batch_size, images["training"]))
 
 
 def _seeded_detector(
@@ -163,12 +179,15 @@ def _seeded_detector(
 
     from boxwright.training.devices import precision_policy, switched
 
+    viewing = choose_viewing(hyperparameters, seed_dir)
     card = ModelCard(
         model_id=config.model_id,
         image_size=hyperparameters.image_size or model_spec(config.model_id).image_size,
         classes=examples.classes,
         category_ids=examples.category_ids,
         nms=hyperparameters.nms,
+        resize=viewing.resize,
+        tiling=viewing.tiling,
     )
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision_policy(hyperparameters, card.image_size))
@@ -176,6 +195,7 @@ def _seeded_detector(
         detector = build_detector(card)
     finally:
         keras.config.set_dtype_policy(usual)
+    card = card.model_copy(update={"resize": "letterbox" if detector.resizing.keep_aspect else "stretch"})
     apply_seed(detector, seed_dir, card, hyperparameters.reinitialize_top_layer, config.on_class_change)
     if switched(hyperparameters.freeze_batch_norm, auto=read_seed(seed_dir).origin != RANDOM):
         detector.freeze_batch_norm()
@@ -262,7 +282,7 @@ def _run_fit(
     from boxwright.training.input import evaluation_batches, training_batches
 
     check_memory(detector, plan.batch_size)
-    shards, watched = plan.shards("training"), plan.shards("validation")
+    shards, watched = plan.shards["training"], plan.shards["validation"]
     several_devices = detector.distribute_strategy.num_replicas_in_sync > 1
     batches = training_batches(
         shards,

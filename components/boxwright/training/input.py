@@ -13,9 +13,9 @@ from typing import Any
 import tensorflow as tf
 
 from boxwright.model import Resizing
+from boxwright.training.cutting import MIN_VISIBLE
 
 SHUFFLE_BUFFER = 2048
-MIN_VISIBLE = 0.3
 ZOOM_RANGE = (0.6, 1.8)
 ASPECT_JITTER = 1.2
 

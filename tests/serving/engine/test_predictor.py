@@ -23,6 +23,7 @@ from boxwright.dataset.sample.generate import generate_sample
 from boxwright.dataset.snapshot.download import download_dataset
 from boxwright.errors import DataError
 from boxwright.evaluation.predict import predict_split
+from boxwright.images import Tiling
 from boxwright.model.store import ModelCard, build_detector, load_detector, save_detector
 from boxwright.packaging.sample import SAMPLE_FILE, write_sample
 from boxwright.packaging.saved_model import export_saved_model
@@ -51,7 +52,7 @@ def predictor(finder: Path) -> Predictor:
 class Trained:
     """A `tiny` detector with random weights as a run leaves it: examples, model, evaluation and package content."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, **card_fields: Any) -> None:
         import keras
 
         generate_sample(root / "set", images=20, seed=3)
@@ -66,7 +67,7 @@ class Trained:
         described = ExamplesSummary.read(self.examples)
         classes, ids = described.classes, described.category_ids
         keras.utils.set_random_seed(5)
-        card = ModelCard(model_id="tiny", image_size=128, classes=classes, category_ids=ids)
+        card = ModelCard(model_id="tiny", image_size=128, classes=classes, category_ids=ids, **card_fields)
         save_detector(build_detector(card), card, self.model)
         detector, _ = load_detector(self.model)
         shards = sorted((self.examples / "test").glob("*.tfrecord"))
@@ -98,8 +99,13 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return Trained(tmp_path_factory.mktemp("trained"))
+def trained(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Trained:
+    return Trained(tmp_path_factory.mktemp("trained"), **getattr(request, "param", {}))
+
+
+# How models look at images; the set's are 320 x 240 and 240 x 320.
+VIEWINGS = [{}, {"resize": "letterbox"}, {"resize": "letterbox", "tiling": Tiling(size=150, overlap=0.2)}]
+each_viewing = pytest.mark.parametrize("trained", VIEWINGS, indirect=True, ids=["stretch", "letterbox", "tiles"])
 
 
 def by_image(trained: Trained) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -108,6 +114,7 @@ def by_image(trained: Trained) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield image["file_name"], [one for one in trained.detections if one["image_id"] == image["id"]]
 
 
+@each_viewing
 def test_the_predictor_sees_what_the_evaluation_saw(trained: Trained) -> None:
     predictor = load(trained.package)
     names, expected = zip(*by_image(trained), strict=True)
@@ -123,6 +130,7 @@ def test_the_predictor_sees_what_the_evaluation_saw(trained: Trained) -> None:
             assert one["bbox"] == pytest.approx(other["bbox"], abs=max(TOLERANCE * size, 0.01))
 
 
+@each_viewing
 def test_the_saved_model_alone_sees_the_same(trained: Trained) -> None:
     import tensorflow as tf
 

@@ -8,4 +8,6 @@ from .reading import shards_of as shards_of
 from .summary import ExamplesSummary as ExamplesSummary
 from .tfrecord import BrokenRecordError as BrokenRecordError
 from .tfrecord import decode_example as decode_example
+from .tfrecord import encode_example as encode_example
 from .tfrecord import read_records as read_records
+from .tfrecord import write_record as write_record

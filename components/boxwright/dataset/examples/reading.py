@@ -38,6 +38,11 @@ class CheckedShards(Sequence[Path]):
         return len(self._shards)
 
     @property
+    def images(self) -> int:
+        """The number of images in all files."""
+        return self._images
+
+    @property
     def size(self) -> int:
         """Bytes of all files, there or not."""
         shards = self._shards

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwright.dataset.report.data import SplitBoxes
+from boxwright.dataset.validation import ModelInput
 from boxwright.reporting import Chart, Theme, make_chart, new_axes, new_figure, short_name
 
 if TYPE_CHECKING:
@@ -32,11 +33,23 @@ class Anchors:
         image_size: input height and width in pixels.
         sizes: square roots of the areas of the anchors, in input pixels; none for a detector without anchors.
         aspect_ratios: heights over widths.
+        keep_aspect, tile_size: see `ModelInput`.
     """
 
     image_size: int
     sizes: tuple[float, ...] = ()
     aspect_ratios: tuple[float, ...] = ()
+    keep_aspect: bool = False
+    tile_size: int | None = None
+
+    @property
+    def model_input(self) -> ModelInput:
+        """The size at which it sees boxes."""
+        return ModelInput(self.image_size, self.keep_aspect, self.tile_size)
+
+    def __str__(self) -> str:
+        tiles = f" in tiles of {self.tile_size} px" if self.tile_size else ""
+        return f"the model's input of {self.image_size} px{tiles}"
 
 
 def draw_charts(splits: Mapping[str, SplitBoxes], anchors: Anchors | None) -> list[Chart]:
@@ -49,7 +62,7 @@ def draw_charts(splits: Mapping[str, SplitBoxes], anchors: Anchors | None) -> li
     if not splits:
         return []
     charts = [make_chart("Boxes of each class", _class_caption(splits), _draw_classes, splits)]
-    shapes = _Shapes.of(splits.values(), anchors.image_size if anchors else None)
+    shapes = _Shapes.of(splits.values(), anchors.model_input if anchors else None)
     if len(shapes.width):
         charts.append(make_chart("Sizes and shapes", _shape_caption(shapes, anchors), _draw_shapes, shapes, anchors))
         charts.append(make_chart("Where the boxes are", _place_caption(shapes), _draw_places, shapes))
@@ -66,7 +79,7 @@ class _Shapes:
     y: Numbers
 
     @classmethod
-    def of(cls, splits: Iterable[SplitBoxes], image_size: int | None) -> _Shapes:
+    def of(cls, splits: Iterable[SplitBoxes], model_input: ModelInput | None) -> _Shapes:
         owned = [(split, split.owners >= 0) for split in splits]
         box = np.concatenate([split.corners[known] for split, known in owned])
         size = np.concatenate([split.sizes[split.owners[known]] for split, known in owned])
@@ -77,7 +90,7 @@ class _Shapes:
         solid = (extent > 0).all(axis=1)
         box, size, extent = box[solid], size[solid], extent[solid]
         centre = (box[:, :2] + box[:, 2:]) / 2 / size
-        scaled = np.maximum(extent / size * image_size if image_size else extent, _LEAST)
+        scaled = np.maximum(extent * model_input.scales(size) if model_input else extent, _LEAST)
         return cls(scaled[:, 0], scaled[:, 1], centre[:, 0], centre[:, 1])
 
 
@@ -116,10 +129,10 @@ def _shape_caption(shapes: _Shapes, anchors: Anchors | None) -> str:
     if anchors is None:
         return f"{text}, in pixels of the images."
     if not anchors.sizes:
-        return f"{text}, at the model's input of {anchors.image_size} px."
+        return f"{text}, at {anchors}."
     missed = float(np.mean(best_overlap(shapes.width, shapes.height, anchors) < _MATCH))
     return (
-        f"{text}, at the model's input of {anchors.image_size} px. {missed:.1%} of the boxes overlap no anchor by "
+        f"{text}, at {anchors}. {missed:.1%} of the boxes overlap no anchor by "
         f"{_MATCH:g} even when centred on it: too small, too large or too long for this input size. "
         "They are learnt from their best anchors alone, and found less surely."
     )

@@ -11,6 +11,7 @@ from .image_findings import drop_images as drop_images
 from .image_findings import places_of as places_of
 from .image_measures import Place as Place
 from .image_rules import inspect_images as inspect_images
+from .model_input import ModelInput as ModelInput
 from .rules import RULES as RULES
 from .rules import Rule as Rule
 from .rules import rules_of as rules_of

@@ -17,6 +17,7 @@ from boxwright.dataset.validation.describe import class_finding, file_finding, r
 from boxwright.dataset.validation.dropping import records_to_drop, share_finding, spare_records
 from boxwright.dataset.validation.expectations import Failures, expectations_of, run_expectations
 from boxwright.dataset.validation.findings import Report
+from boxwright.dataset.validation.model_input import ModelInput
 from boxwright.dataset.validation.record_measures import Records
 from boxwright.dataset.validation.rules import RULES, TOO_FEW_IMAGES, TOO_MUCH_DROPPED, Rule, rules_of
 from boxwright.dataset.validation.split_data import SplitData
@@ -29,7 +30,7 @@ _LISTS = ("images", "annotations", "categories")
 
 
 def check_splits(
-    splits: Sequence[SplitData], config: RunConfig, report: Report, out_dir: Path | None, input_size: int
+    splits: Sequence[SplitData], config: RunConfig, report: Report, out_dir: Path | None, model_input: ModelInput
 ) -> None:
     """Adds what the rules find in splits that could be read, and drops records where that is asked for."""
     rules = rules_of(config.data_validation)
@@ -37,7 +38,7 @@ def check_splits(
         _describe_split(split, report)
         _check_file(split, report)
     _check_format(splits, config, report)
-    _run_rules(splits, config, report, rules, out_dir, input_size)
+    _run_rules(splits, config, report, rules, out_dir, model_input)
     _check_enough(splits, report)
     if config.data_validation.on_invalid == "drop":
         _drop(splits, config.data_validation.max_drop_share, report)
@@ -97,7 +98,7 @@ def _run_rules(
     report: Report,
     rules: Mapping[str, Rule],
     out_dir: Path | None,
-    input_size: int,
+    model_input: ModelInput,
 ) -> None:
     import pandas as pd
 
@@ -105,7 +106,7 @@ def _run_rules(
         return
     tolerance = config.data_validation.box_tolerance
     parts = {
-        name: [Records(split, name, _category_ids(split, splits), input_size, tolerance) for split in splits]
+        name: [Records(split, name, _category_ids(split, splits), model_input, tolerance) for split in splits]
         for name in _LISTS
     }
     # Class rules compare with training: without it they have nothing to say.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from boxwright.dataset.validation.model_input import ModelInput
 from boxwright.dataset.validation.record_measures import Records
 from boxwright.dataset.validation.split_data import SplitData
 from boxwright.errors import shorten
@@ -32,7 +33,7 @@ class ClassRow:
         anywhere: boxes in all splits.
         is_training: whether the split is the one that is trained on.
         most_in_training: boxes in training of the class that has most there.
-        input_size: height and width of the model's input in pixels.
+        model_input: the size at which the model sees boxes.
         sides: medians of width and height of its boxes in training, in pixels of the input; None without such.
         short_side: median of the shorter side of these boxes.
         look_alike: of the classes whose boxes in training have like width and height, the nearest; None without such.
@@ -48,7 +49,7 @@ class ClassRow:
     anywhere: int
     is_training: bool
     most_in_training: int
-    input_size: int = 0
+    model_input: ModelInput = ModelInput()
     sides: tuple[float, float] | None = None
     short_side: float | None = None
     look_alike: str | None = None
@@ -149,7 +150,7 @@ def larger_input(row: ClassRow, training: Sequence[ClassRow]) -> str | None:
     width, height = row.sides
     return (
         f"half of its {row.boxes} boxes in training are at most {row.short_side:.0f} pixels across at "
-        f"image_size={row.input_size} ({width:.0f} x {height:.0f} in the middle), and {row.look_alike!a} has boxes of "
+        f"{row.model_input} ({width:.0f} x {height:.0f} in the middle), and {row.look_alike!a} has boxes of "
         f"like size; twice the image_size makes that {2 * row.short_side:.0f}"
     )
 
@@ -176,7 +177,7 @@ def _sizes(boxes: Records, names: Mapping[int, str]) -> dict[int, dict[str, Any]
         nearest = min(ratios, key=lambda other: ratios[other], default=None)
         alike = nearest is not None and ratios[nearest] <= _LIKE_SIZE
         sizes[category] = {
-            "input_size": boxes.input_size,
+            "model_input": boxes.model_input,
             "sides": (float(median[0]), float(median[1])),
             "short_side": float(np.median(of_classes[category].min(axis=1))),
             "look_alike": names[nearest] if alike and nearest is not None else None,

@@ -6,7 +6,7 @@ NaN stands for "not asked": a box without a size is not asked whether it is smal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boxwright.dataset.annotations import UNKNOWN, Numbers, corners_of, optional_ids, raw_id
+from boxwright.dataset.validation.model_input import SMALL, ModelInput, TileAdvice, tiles_for
 from boxwright.dataset.validation.split_data import SplitData
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ class Records:
         split: with the reading of its boxes.
         table: name of the list: "images", "annotations" or "categories".
         category_ids: the ids that categories have; None where any will do.
-        input_size: height and width of the model's input in pixels; images are stretched to it.
+        model_input: the size at which the model sees boxes.
         tolerance: pixels that a box may reach over its image's edge.
     """
 
     split: SplitData
     table: str
     category_ids: Sequence[int] | None
-    input_size: int
+    model_input: ModelInput
     tolerance: float
     _twins: dict[str, NDArray[np.int64]] = field(init=False, default_factory=dict)
 
@@ -100,14 +101,22 @@ class Records:
             # Within the tolerance, and yet nothing of it is left when it is cut at the edge.
             overhang[((low >= size) | (high <= 0)).any(axis=1) & (smallest > 0)] = _FAR
             sound = (smallest > 0) & (overhang <= self.tolerance)
-            shares = np.where(sound[:, None], (np.minimum(high, size) - np.maximum(low, 0)) / size, np.nan)
+            inside = np.where(sound[:, None], np.minimum(high, size) - np.maximum(low, 0), np.nan)
+            of_input, cover = inside * self.model_input.scales(size), (inside / size).prod(axis=1)
         return {
             "smallest_side": smallest,
             "overhang": np.clip(overhang, -_FAR, _FAR),
-            "input_width": shares[:, 0] * self.input_size,
-            "input_height": shares[:, 1] * self.input_size,
-            "cover": shares.prod(axis=1),
+            "input_width": of_input[:, 0],
+            "input_height": of_input[:, 1],
+            "cover": cover,
         }
+
+    @cached_property
+    def tile_advice(self) -> TileAdvice | None:
+        """Tiles that would show the small boxes of the split large enough."""
+        smallest = self.geometry["smallest_side"]
+        small = self.input_sides.min(axis=1) < SMALL
+        return tiles_for(smallest[small], self.split.sizes()[small], self.model_input)
 
 
 # --- any list ---
@@ -221,6 +230,22 @@ def image_of_box(records: Records, index: int) -> str:
 def input_side(records: Records) -> Numbers:
     """The shorter side of each sound box in pixels of the model's input."""
     return np.asarray(records.input_sides.min(axis=1))
+
+
+def tiles_that_help(records: Records, index: int) -> str:
+    """The size of a box at the model's input, and the tiles that would make it larger."""
+    side = float(records.geometry["smallest_side"][index])
+    told = f"its shorter side is {records.input_sides[index].min():.1f} pixels at {records.model_input}"
+    advice = records.tile_advice
+    if advice is None:
+        return told
+    width, height = records.split.size_of_box(index)
+    tiled = replace(records.model_input, tile_size=advice.tile_size)
+    larger = side * float(tiled.scales(np.array([[width, height]])).min())
+    return (
+        f"{told}; tile_size={advice.tile_size} would make it {larger:.0f}, with {advice.views} looks at an image in "
+        "place of one"
+    )
 
 
 def cover(records: Records) -> Numbers:

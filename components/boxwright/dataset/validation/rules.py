@@ -156,8 +156,8 @@ _ALL = (
           "cut the box at the image's edge, or correct width and height", setting="box_tolerance",
           check=RecordCheck("annotations", records.overhang, key="bbox", context=records.image_of_box)),
     _rule("boxes", "box_too_small", "at the model's input size, no side is below this many pixels",
-          "use a larger image_size, tile the images, or take the box out", warning=True, setting="small_box_pixels",
-          check=RecordCheck("annotations", records.input_side, "min", key="bbox")),
+          "set tile_size or a larger image_size, or take the box out", warning=True, setting="small_box_pixels",
+          check=RecordCheck("annotations", records.input_side, "min", key="bbox", context=records.tiles_that_help)),
     _rule("boxes", "box_duplicate", "no box is there twice, with the same image, category and numbers",
           "nothing: the copy is left out; or take it out", warning=True, is_spare=True,
           check=RecordCheck("annotations", records.box_copies, key="bbox",
@@ -230,7 +230,7 @@ _ALL = (
           check=ClassCheck(classes.times_fewer, context=classes.most_frequent)),
     _rule("classes", "class_hard_to_tell", "a class that its size does not tell from another one is large enough for "
           "its marks: in training, half of its boxes have no side below this many pixels at the model's input size",
-          "set a larger image_size, or cut the images into tiles; look whether a person tells the classes apart in an "
+          "set a larger image_size or a tile_size; look whether a person tells the classes apart in an "
           "image of that size", warning=True, setting="look_alike_pixels",
           check=ClassCheck(classes.telling_side, "min", context=classes.larger_input)),
 )  # fmt: skip

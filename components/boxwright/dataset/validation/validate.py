@@ -12,13 +12,13 @@ from boxwright.dataset.validation.checking import check_splits
 from boxwright.dataset.validation.checks import Found
 from boxwright.dataset.validation.describe import file_finding
 from boxwright.dataset.validation.findings import REPORT_FILE, Report
+from boxwright.dataset.validation.model_input import ModelInput
 from boxwright.dataset.validation.rules import FILE_UNREADABLE, rules_of
 from boxwright.dataset.validation.split_data import SplitData
 from boxwright.errors import DataError
 from boxwright.storage import is_leftover, join, list_files, read_bytes
 
 REPORT = REPORT_FILE
-INPUT_SIZE = 320  # of the default model
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ def examine(config: RunConfig, out_dir: Path | None, input_size: int | None = No
         UsageError, StorageError: storage could not be read; see `boxwright.storage`.
     """
     rules = rules_of(config.data_validation)
-    size = input_size or config.hyperparameters.image_size or INPUT_SIZE
-    report = Report.start(rules, {**config.data_validation.model_dump(), "image_size": size})
+    model_input = ModelInput.of(config.hyperparameters, input_size)
+    report = Report.start(rules, {**config.data_validation.model_dump(), "image_size": model_input.size})
     splits = []
     for name, uri in config.datasets.items():
         if split := _read(name, uri, config.annotations_file, report):
             splits.append(split)
-    check_splits(splits, config, report, out_dir, size)
+    check_splits(splits, config, report, out_dir, model_input)
     return report
 
 
