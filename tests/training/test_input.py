@@ -121,3 +121,14 @@ def test_without_mirrors_only_the_flips_are_gone(shards):
     assert any(is_turned)
     for turned, one, other in zip(is_turned, flipped, plain, strict=True):
         np.testing.assert_allclose(one, other[:, ::-1] if turned else other, atol=1)
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_an_epoch_has_each_image_as_often_as_it_repeats(shards, in_memory):
+    from boxwright.training.input import training_batches
+
+    repeats = [1, 3, 1, 1, 2, 1]
+    batches = training_batches(shards, 9, 1, Resizing(64), "none", seed=1, repeats=repeats, in_memory=in_memory)
+    labels = [int(targets["labels"][0, 0]) for _, targets in batches.take(18)]
+    expected = sorted([0, 1, 1, 1, 2, 3, 4, 4, 5])
+    assert sorted(labels[:9]) == sorted(labels[9:]) == expected

@@ -128,6 +128,11 @@ class Hyperparameters(UserSettings):
         "augmentation=standard only if no class name speaks against it: one that says a side, is a letter or a digit, "
         "or differs from another by a number.",
     )
+    repeat_threshold: Fraction = Field(
+        0.0,
+        description="Share of the training images below which a class is rare: images with rare classes are shown more "
+        "often, by the root of how much rarer they are (LVIS's repeat-factor sampling); 0 shows all alike.",
+    )
     freeze_batch_norm: Switch = Field(
         "Auto",
         description="Keep the statistics of batch normalization fixed. Auto: yes, unless training starts from "

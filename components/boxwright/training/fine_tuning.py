@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.config import Hyperparameters, RunConfig
-from boxwright.dataset.examples import CheckedShards, ExamplesSummary, shards_of
+from boxwright.dataset.examples import ExamplesSummary
 from boxwright.errors import OutOfMemoryError
 from boxwright.model import (
     RANDOM,
@@ -26,6 +25,7 @@ from boxwright.model import (
 from boxwright.training.history import Record, TrainingFacts, best_record, write_history
 from boxwright.training.mirroring import mirrors
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
+from boxwright.training.planning import Plan, make_plan
 from boxwright.training.step_progress import StepProgress, gpu_usage
 from boxwright.training.viewing import choose_viewing
 
@@ -116,7 +116,7 @@ def fine_tune(
     with strategy.scope():
         detector, card = _seeded_detector(config, hyperparameters, examples, seed_dir)
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    plan = _plan(examples, examples_dir, card, hyperparameters, checkpoint_dir / "views")
+    plan = make_plan(examples, examples_dir, card, hyperparameters, checkpoint_dir / "views")
     with strategy.scope():
         _compile(detector, hyperparameters, plan.steps, is_pretrained=read_seed(seed_dir).origin != RANDOM)
 
@@ -127,48 +127,10 @@ def fine_tune(
         return summary
     save_detector(detector, card, out_dir)
     write_history(summary.history, out_dir)
-    TrainingFacts(hyperparameters=hyperparameters, final_epoch=summary.final_epoch).write(out_dir)
+    shown = plan.repeats.classes if plan.repeats else {}
+    TrainingFacts(hyperparameters=hyperparameters, final_epoch=summary.final_epoch, class_examples=shown).write(out_dir)
     shutil.rmtree(checkpoint_dir)
     return summary
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The examples, and how an epoch goes through them.
-
-    Attributes:
-        examples: summary of the examples.
-        shards: files of each split.
-        images: that they hold: those of the split, or what a model with tiles looks at of them.
-        batch_size: images a step.
-    """
-
-    examples: ExamplesSummary
-    shards: dict[str, CheckedShards]
-    images: dict[str, int]
-    batch_size: int
-
-    @property
-    def steps(self) -> int:
-        return math.ceil(self.images["training"] / self.batch_size)
-
-    @property
-    def validation_steps(self) -> int:
-        return math.ceil(self.images["validation"] / self.batch_size)
-
-
-def _plan(
-    examples: ExamplesSummary, examples_dir: Path, card: ModelCard, hyperparameters: Hyperparameters, cut_dir: Path
-) -> _Plan:
-    shards = {split: shards_of(examples_dir, split) for split in ("training", "validation")}
-    images = {split: examples.splits[split].images for split in shards}
-    if card.tiling is not None:
-        from boxwright.training.cutting import cut_split
-
-        for split, whole in shards.items():
-            shards[split] = cut_split(whole, images[split], card, hyperparameters.seed, cut_dir / split)
-            images[split] = shards[split].images
-    return _Plan(examples, shards, images, min(hyperparameters.batch_size, images["training"]))
 
 
 def _seeded_detector(
@@ -216,7 +178,7 @@ def _compile(detector: Any, hyperparameters: Hyperparameters, steps: int, is_pre
 
 
 def _fit(
-    detector: Any, hyperparameters: Hyperparameters, plan: _Plan, checkpoint_dir: Path, watch: Watch, mirror: str | None
+    detector: Any, hyperparameters: Hyperparameters, plan: Plan, checkpoint_dir: Path, watch: Watch, mirror: str | None
 ) -> TrainingSummary:
     """Trains what is left to train, and leaves the weights that are handed on in the detector."""
     from boxwright.training.agreement import check_agreement, digest_of
@@ -228,11 +190,11 @@ def _fit(
 
     metric, clock, writes = hyperparameters.early_stopping_metric, InputClock(), is_chief()
     steps = StepLog(
-        plan.images["training"], hyperparameters.epochs, plan.steps, plan.validation_steps,
+        plan.epoch_images, hyperparameters.epochs, plan.steps, plan.validation_steps,
         watch.progress if writes else None, gpu_usage=gpu_usage if has_gpu() else lambda: None,
     )  # fmt: skip
     progress = EpochLog(
-        plan.images["training"],
+        plan.epoch_images,
         hyperparameters.epochs,
         checkpoint_dir,
         clock,
@@ -273,7 +235,7 @@ def _fit(
 
 
 def _run_fit(
-    detector: Any, hyperparameters: Hyperparameters, plan: _Plan, first_epoch: int, callbacks: list[Any], clock: Any
+    detector: Any, hyperparameters: Hyperparameters, plan: Plan, first_epoch: int, callbacks: list[Any], clock: Any
 ) -> None:
     import tensorflow as tf
 
@@ -286,7 +248,7 @@ def _run_fit(
     several_devices = detector.distribute_strategy.num_replicas_in_sync > 1
     batches = training_batches(
         shards,
-        plan.images["training"],
+        plan.epoch_images,
         plan.batch_size,
         detector.resizing,
         hyperparameters.augmentation,
@@ -295,6 +257,7 @@ def _run_fit(
         box_multiple=_XLA_BOX_MULTIPLE if detector.jit_compile else 1,
         in_memory=fits_in_memory(shards.size),
         mirrors=mirrors(hyperparameters, plan.examples.classes),
+        repeats=plan.repeats.counts if plan.repeats else (),
     )
     try:
         detector.fit(

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from boxwright.config import Hyperparameters
 from boxwright.errors import DataError
 from boxwright.storage import StoredRecord, write_json
+from boxwright.training.sampling import ClassShare
 
 HISTORY_FILE, TRAINING_FILE = "history.json", "training.json"
 Record = dict[str, float]
@@ -25,6 +26,8 @@ class TrainingFacts(StoredRecord):
     Attributes:
         hyperparameters: that were trained with.
         final_epoch: 0-based epoch whose weights are handed on.
+        class_examples: with `repeat_threshold`, how often each class is shown; of a model with tiles, examples are
+            these and the whole images.
     """
 
     FILE = TRAINING_FILE
@@ -32,6 +35,7 @@ class TrainingFacts(StoredRecord):
 
     hyperparameters: Hyperparameters
     final_epoch: int
+    class_examples: dict[str, ClassShare] = {}
 
 
 def write_history(history: list[Record], folder: Path) -> None:

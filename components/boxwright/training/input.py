@@ -178,12 +178,13 @@ def training_batches(
     box_multiple: int = 1,
     in_memory: bool = False,
     mirrors: bool = True,
+    repeats: Sequence[int] = (),
 ) -> Any:
     """An endless dataset of `(images, {"boxes", "labels"})` batches; boxes are xyxy in pixels of the model's input.
 
     Args:
         shards: TFRecord files; read one after the other, each as soon as it is given.
-        images: how many records they hold: one epoch.
+        images: how many records they hold, repeats counted: one epoch.
         batch_size: images a batch.
         resizing: of the model.
         augmentation: `none`, `flip` or `standard`.
@@ -192,8 +193,11 @@ def training_batches(
         box_multiple: each batch is padded to a multiple of so many boxes.
         in_memory: read the shards once and keep their records, images still encoded.
         mirrors: whether half of the images are flipped, unless `augmentation` is `none`.
+        repeats: how often an epoch has each record, in the shards' order; once if unset.
     """
     records = records_of(shards).cache() if in_memory else records_of(shards)
+    if repeats:
+        records = _repeated(records, repeats)
     order = records.shuffle(min(images, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True).repeat()
     seen = first_step * batch_size
     numbered = tf.data.Dataset.zip(tf.data.Dataset.range(seen, tf.int64.max), order.skip(seen))
@@ -217,6 +221,13 @@ def records_of(shards: Sequence[Path]) -> Any:
         return tf.data.TFRecordDataset(tf.ensure_shape(path, ()))
 
     return tf.data.Dataset.range(len(shards)).flat_map(records)
+
+
+def _repeated(records: Any, repeats: Sequence[int]) -> Any:
+    counts = tf.constant(repeats, tf.int64)
+    return records.enumerate().flat_map(
+        lambda number, record: tf.data.Dataset.from_tensors(record).repeat(counts[number])
+    )
 
 
 @tf.autograph.experimental.do_not_convert

@@ -226,7 +226,7 @@ _ALL = (
     _rule("classes", "class_names_differ", "a category id has the same name in all splits", "make the names agree",
           check=ClassCheck(classes.different_names, "max", 1, context=classes.name_in_training)),
     _rule("classes", "class_imbalance", "in training, no class has more than this many times the boxes of another",
-          "label more of the rare class", warning=True, setting="max_imbalance",
+          "label more of the rare class, or set repeat_threshold", warning=True, setting="max_imbalance",
           check=ClassCheck(classes.times_fewer, context=classes.most_frequent)),
     _rule("classes", "class_hard_to_tell", "a class that its size does not tell from another one is large enough for "
           "its marks: in training, half of its boxes have no side below this many pixels at the model's input size",
