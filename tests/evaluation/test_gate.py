@@ -175,6 +175,33 @@ def test_without_a_champion_there_is_nothing_to_beat_and_a_broken_one_is_not_bea
     assert check_gate(broken, OPEN).passed, "nobody asked for it to be beaten"
 
 
+@pytest.mark.parametrize(
+    ("differences", "verdicts"),
+    [
+        ({"old": -0.02, "new": 0.4}, ["passed", "passed"]),
+        ({"old": -0.021, "new": 0.4}, ["too high", "passed"]),
+        ({"old": -0.01, "without boxes": None}, ["passed"]),
+        ({"without boxes": None}, ["not measured"]),
+    ],
+)
+def test_a_class_may_not_lose_more_than_the_bound(differences: dict[str, float | None], verdicts: list[str]) -> None:
+    per_class = {
+        name: Difference(champion=0.5, candidate=0.5 + (one or 0), difference=one, low=None, high=None, better=None)
+        for name, one in differences.items()
+    }
+    comparison = Comparison(champion="models:/d/3", metrics={}, per_class=per_class, samples=100, images=1)
+    evaluation = summary(champion=BeatenChampion(reference="models:/d/3"), comparison=comparison)
+    report = check_gate(evaluation, OPEN.model_copy(update={"max_class_loss": 0.02}))
+    found = [check for check in report.checks if check.name.startswith("AP lost by")]
+    assert [check.verdict for check in found] == verdicts
+    assert report.passed == (set(verdicts) == {"passed"})
+    if "too high" in verdicts:
+        assert str(found[0]).startswith(
+            "AP lost by old is 0.0210, at most 0.02 is required: AP 0.4790 beside 0.5000 of"
+        )
+    assert check_gate(summary(), OPEN.model_copy(update={"max_class_loss": 0.02})).passed, "there is no champion"
+
+
 @pytest.mark.parametrize(("latency", "verdict"), [(20.0, "passed"), (20.1, "too high"), (None, "not measured")])
 def test_latency_has_an_upper_bound(latency: float | None, verdict: str) -> None:
     gate = OPEN.model_copy(update={"max_latency_ms": 20.0})

@@ -14,6 +14,7 @@ from boxwright.config.model_reference import MODEL_NAME
 
 Severity = Literal["error", "warning", "off"]
 SeedMode = Literal["auto", "pretrained", "incremental"]
+ClassChange = Literal["fail", "extend", "keep"]
 ANNOTATIONS_FILE = "annotations.json"
 SPLITS = ("training", "validation", "test")
 
@@ -39,6 +40,11 @@ class Gate(UserSettings):
         None,
         description="Minimum difference to the champion's AP on the same images, such as 0.01, or -0.02 to accept "
         "a model that is slightly worse; off if unset.",
+    )
+    max_class_loss: Annotated[Fraction | None, BeforeValidator(off_is_unset)] = Field(
+        None,
+        description="Maximum loss of AP of a class that the champion knows, against it on the same images, such as "
+        "0.02; off if unset.",
     )
     max_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Maximum latency in milliseconds per image, with batch size 1 on the machine that evaluates."
@@ -163,10 +169,15 @@ class RunConfig(UserSettings):
     weights_uri: Annotated[str | None, Limit.URIS] = Field(
         None, description="Store of published weights: folder or s3:// prefix with one folder for each model id."
     )
-    on_class_change: Literal["fail", "extend"] = Field(
+    on_class_change: ClassChange = Field(
         "fail",
         description="Treatment of a parent with other classes. fail: the run stops; extend: classes of both keep "
-        "their weights, and new classes start with fresh ones.",
+        "their weights, and new classes start with fresh ones; keep: as extend, and of the parent's classes that the "
+        "training images do not label, what the parent finds is learnt, so that they are not unlearnt.",
+    )
+    keep_threshold: Fraction = Field(
+        0.4,
+        description="With on_class_change=keep, the score from which what the parent finds is learnt as a label.",
     )
     force: bool = Field(
         False,

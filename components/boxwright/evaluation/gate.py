@@ -177,6 +177,7 @@ def check_gate(
             _at_least("AP", metrics.get("AP"), gate.min_ap),
             *(_class_floor(name, bound, per_class) for name, bound in gate.min_ap50_per_class.items()),
             *_champion(evaluation, gate.must_beat_champion),
+            *_class_losses(evaluation, gate.max_class_loss),
             *_latency(evaluation.speed, gate.max_latency_ms),
             *(_format(one, gate.max_export_loss, on_loss) for one in (formats.formats if formats else ())),
         ),
@@ -285,6 +286,31 @@ def _champion(evaluation: EvaluationSummary, margin: float | None) -> Iterator[G
         )
         check = check.model_copy(update={"note": note})
     yield check
+
+
+def _class_losses(evaluation: EvaluationSummary, bound: float | None) -> Iterator[GateCheck]:
+    """Whether a class that the champion knows is found as well as before; one without boxes cannot be told."""
+    name, champion = "AP lost by a class", evaluation.champion
+    if bound is None:
+        return
+    if champion is None:
+        yield GateCheck(name=name, value=None, bound=bound, at_most=True, passed=True, verdict="no champion")
+        return
+    known = evaluation.comparison.per_class if evaluation.comparison else {}
+    losses = {one: -found.difference for one, found in known.items() if found.difference is not None}
+    if champion.problem or not losses:
+        note = f"{champion.reference}: {champion.problem or 'the evaluation images have no boxes of its classes'}"
+        yield _failed(name, None, bound, "not measured", note).model_copy(update={"at_most": True})
+        return
+    for one, loss in losses.items():
+        passed = loss <= bound
+        note = (
+            "" if passed else f"AP {known[one].candidate:.4f} beside {known[one].champion:.4f} of {champion.reference}"
+        )
+        yield GateCheck(
+            name=f"AP lost by {one}", value=loss, bound=bound, at_most=True, passed=passed,
+            verdict="passed" if passed else "too high", note=note,
+        )  # fmt: skip
 
 
 def _latency(speed: Speed | None, bound: float | None) -> Iterator[GateCheck]:

@@ -102,7 +102,8 @@ def check_parent(
         origin: its reference or URI, for the message.
         model_id: what the run trains.
         classes: the dataset's class names, by index.
-        on_class_change: `fail`: the classes must be the same, in the same order; `extend`: one of them must be.
+        on_class_change: `fail`: the classes must be the same, in the same order; `extend`: one of them must be; `keep`:
+            all of the parent's must be among the dataset's.
 
     Returns:
         The parent's index of each class that stays, by the dataset's index.
@@ -124,11 +125,19 @@ def check_parent(
     if parent.classes == classes or (on_class_change == "extend" and kept):
         return kept
     missing = [name for name in parent.classes if name not in classes]
+    if on_class_change == "keep":
+        if not missing:
+            return kept
+        raise DataError(
+            f"on_class_change=keep: the parent {origin} knows {', '.join(map(repr, missing))}, which the dataset's "
+            f"categories lack ({', '.join(map(repr, classes))}); add them to `categories`, with or without boxes, or "
+            "set on_class_change=extend to let them go"
+        )
     new = [name for name in classes if name not in parent.classes]
     difference = f"missing {missing}, new {new}" if missing or new else "the same names in another order"
     advice = "train with seed_mode=pretrained, or name another parent"
     if kept:
-        advice = "set on_class_change=extend, or " + advice
+        advice = "set on_class_change=extend or keep, or " + advice
     raise DataError(
         f"the parent {origin} knows the classes {list(parent.classes)}, the dataset has {list(classes)} "
         f"({difference}); {advice}"

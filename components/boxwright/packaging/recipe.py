@@ -13,7 +13,7 @@ from boxwright.storage import stat
 # The settings of `RunConfig` that change the model, beside those that the other facts of a recipe stand for: which
 # records of the dataset are trained on is in its fingerprint, and where training starts is the parent. A setting that
 # is added changes no recipe until it is named here; tests/packaging/test_recipe.py asks for the decision.
-MODEL_SETTINGS = ("model_id", "hyperparameters", "on_class_change")
+MODEL_SETTINGS = ("model_id", "hyperparameters", "on_class_change", "keep_threshold")
 
 
 def recipe_of(config: RunConfig, fingerprint: str, parent: str | None, weights: str | None) -> str:

@@ -41,7 +41,7 @@ def judge_again(config: RunConfig, run: RunInfo, version: Version, examples_dir:
         StorageError: storage or the registry does not answer.
     """
     summary = _measured(version)
-    if config.gate.must_beat_champion is not None:
+    if config.gate.must_beat_champion is not None or config.gate.max_class_loss is not None:
         summary = _beside_todays_champion(config, run, version, summary, examples_dir)
     report = check_gate(summary, config.gate, _formats(config, version), config.export.on_loss)
     return report.of_earlier_run(version.run_id)

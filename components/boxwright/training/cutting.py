@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boxwright.dataset.examples import CheckedShards, decode_example, encode_example, read_records, write_record
+from boxwright.dataset.examples import CheckedShards, write_record
 from boxwright.images import Tiling, open_image, windows
 from boxwright.model import ModelCard
 from boxwright.storage import StoredRecord
+from boxwright.training.records import LABELS, TEXTS, Example, boxes_of, encoded, examples_of, with_boxes
 
 log = logging.getLogger("boxwright.training")
 # A box of which less is left in a tile is not learnt there, nor in what augmentation crops.
@@ -34,8 +35,6 @@ EMPTY_SHARE = 0.25
 _VIEWS_A_SHARD = 512
 _JPEG = {"quality": 95, "subsampling": 0}
 _PNG = {"compress_level": 1}
-_SIDES = ("ymin", "xmin", "ymax", "xmax")
-_KINDS = {"image/height": "int64_list", "image/width": "int64_list", "image/object/class/label": "int64_list"}
 
 
 class CutFacts(StoredRecord):
@@ -108,14 +107,14 @@ def _counts(facts: CutFacts) -> dict[str, int]:
 
 
 def _cut(shards: Sequence[Path], plan: CutFacts, folder: Path) -> CutFacts:
-    chosen, facts = _choose([_views(example, plan) for example in _examples(shards)], plan)
+    chosen, facts = _choose([_views(example, plan) for example in examples_of(shards)], plan)
     count = max(1, facts.views // _VIEWS_A_SHARD)
     number = 0
     with ExitStack() as stack, ThreadPoolExecutor(_cores()) as pool:
         names = [folder / f"examples-{place:05d}-of-{count:05d}.tfrecord" for place in range(count)]
         files = [stack.enter_context(name.open("wb")) for name in names]
         # Some images at a time, whose tiles are in memory.
-        pairs = zip(_examples(shards), chosen, strict=True)
+        pairs = zip(examples_of(shards), chosen, strict=True)
         while some := list(islice(pairs, 2 * _cores())):
             for record in chain.from_iterable(pool.map(lambda pair: list(_written(*pair)), some)):
                 write_record(files[number % count], record)
@@ -127,16 +126,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _examples(shards: Sequence[Path]) -> Iterator[Mapping[str, list[Any]]]:
-    for shard in shards:
-        with shard.open("rb") as file:
-            yield from map(decode_example, read_records(file))
-
-
-def _views(example: Mapping[str, list[Any]], plan: CutFacts) -> tuple[str, list[_View], int]:
+def _views(example: Example, plan: CutFacts) -> tuple[str, list[_View], int]:
     """The image's id, all its views, and the number of its boxes that the whole is too small for."""
     height, width = int(example["image/height"][0]), int(example["image/width"][0])
-    places, boxes = windows(height, width, plan.tiling), _boxes(example) * [height, width, height, width]
+    places, boxes = windows(height, width, plan.tiling), boxes_of(example) * [height, width, height, width]
     low, high = np.maximum(boxes[None, :, :2], places[:, None, :2]), np.minimum(boxes[None, :, 2:], places[:, None, 2:])
     shown = np.clip(high - low, 0, None).prod(axis=-1)
     is_learnt = shown >= MIN_VISIBLE * np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=-1), 1e-9)
@@ -151,12 +144,6 @@ def _views(example: Mapping[str, list[Any]], plan: CutFacts) -> tuple[str, list[
         for number, (place, learnt) in enumerate(zip(places.tolist(), is_learnt, strict=True))
     ]
     return str(example["image/source_id"][0]), views, int(left.sum())
-
-
-def _boxes(example: Mapping[str, list[Any]]) -> NDArray[np.float64]:
-    """`(n, 4)`, `[ymin, xmin, ymax, xmax]` in shares of the image."""
-    sides = [np.array(example.get(f"image/object/bbox/{side}", []), np.float64) for side in _SIDES]
-    return np.stack(sides, axis=-1)
 
 
 def _choose(found: Sequence[tuple[str, list[_View], int]], plan: CutFacts) -> tuple[list[list[_View]], CutFacts]:
@@ -183,17 +170,17 @@ def _choose(found: Sequence[tuple[str, list[_View], int]], plan: CutFacts) -> tu
     return chosen, plan.model_copy(update=counts)
 
 
-def _written(example: Mapping[str, list[Any]], views: Sequence[_View]) -> Iterator[bytes]:
+def _written(example: Example, views: Sequence[_View]) -> Iterator[bytes]:
     """The records of an image's views."""
     kind, data = example["image/format"][0], example["image/encoded"][0]
     height, width = int(example["image/height"][0]), int(example["image/width"][0])
-    boxes = _boxes(example) * [height, width, height, width]
+    boxes = boxes_of(example) * [height, width, height, width]
     image = None
     for view in views:
         if not view.is_whole:
             image = image or open_image(io.BytesIO(data)).convert("RGB")
-        encoded = data if view.is_whole else _encoded(image, view.place, is_png=kind == b"png")
-        yield _record(example, view, boxes, encoded)
+        pixels = data if view.is_whole else _encoded(image, view.place, is_png=kind == b"png")
+        yield _record(example, view, boxes, pixels)
 
 
 def _encoded(image: Any, place: tuple[int, int, int, int], is_png: bool) -> bytes:
@@ -203,17 +190,14 @@ def _encoded(image: Any, place: tuple[int, int, int, int], is_png: bool) -> byte
     return buffer.getvalue()
 
 
-def _record(example: Mapping[str, list[Any]], view: _View, boxes: NDArray[np.float64], encoded: bytes) -> bytes:
+def _record(example: Example, view: _View, boxes: NDArray[np.float64], pixels: bytes) -> bytes:
     """An example with the pixels of a view, and with its boxes cut at the view's edges."""
     low, size = np.array(view.place[:2]), np.array(view.place[2:]) - view.place[:2]
     shares = np.clip((boxes[view.rows] - np.tile(low, 2)) / np.tile(size, 2), 0, 1)
-    values = {name: list(content) for name, content in example.items()}
-    for name in ("image/object/class/label", "image/object/class/text"):
-        values[name] = [example[name][row] for row in view.rows] if example.get(name) else []
-    values |= {f"image/object/bbox/{side}": shares[:, place].tolist() for place, side in enumerate(_SIDES)}
-    values |= {"image/encoded": [encoded], "image/height": [int(size[0])], "image/width": [int(size[1])]}
-    return encode_example({name: (_kind_of(name), content) for name, content in values.items()})
-
-
-def _kind_of(name: str) -> str:
-    return "float_list" if "/bbox/" in name else _KINDS.get(name, "bytes_list")
+    labels, texts = ([example.get(name, [])[row] for row in view.rows if example.get(name)] for name in (LABELS, TEXTS))
+    shown: dict[str, list[Any]] = {
+        "image/encoded": [pixels],
+        "image/height": [int(size[0])],
+        "image/width": [int(size[1])],
+    }
+    return encoded({**with_boxes(example, shares, labels, texts), **shown})

@@ -25,7 +25,7 @@ from boxwright.model import (
 from boxwright.training.history import Record, TrainingFacts, best_record, write_history
 from boxwright.training.mirroring import mirrors
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
-from boxwright.training.planning import Plan, make_plan
+from boxwright.training.planning import Keeping, Plan, make_plan
 from boxwright.training.step_progress import StepProgress, gpu_usage
 from boxwright.training.viewing import choose_viewing
 
@@ -116,7 +116,9 @@ def fine_tune(
     with strategy.scope():
         detector, card = _seeded_detector(config, hyperparameters, examples, seed_dir)
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    plan = make_plan(examples, examples_dir, card, hyperparameters, checkpoint_dir / "views")
+    plan = make_plan(
+        examples, examples_dir, card, hyperparameters, checkpoint_dir / "examples", _keeping(config, seed_dir)
+    )
     with strategy.scope():
         _compile(detector, hyperparameters, plan.steps, is_pretrained=read_seed(seed_dir).origin != RANDOM)
 
@@ -131,6 +133,12 @@ def fine_tune(
     TrainingFacts(hyperparameters=hyperparameters, final_epoch=summary.final_epoch, class_examples=shown).write(out_dir)
     shutil.rmtree(checkpoint_dir)
     return summary
+
+
+def _keeping(config: RunConfig, seed_dir: Path) -> Keeping | None:
+    if config.on_class_change != "keep" or read_seed(seed_dir).kind == "pretrained":
+        return None
+    return Keeping(seed_dir, config.keep_threshold)
 
 
 def _seeded_detector(

@@ -14,6 +14,19 @@ from boxwright.training.sampling import Repeats, repeat_rare
 
 
 @dataclass(frozen=True)
+class Keeping:
+    """The parent whose classes are kept.
+
+    Attributes:
+        parent_dir: folder of its model.
+        threshold: score from which what it finds is a label.
+    """
+
+    parent_dir: Path
+    threshold: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """The examples, and how an epoch goes through them.
 
@@ -48,7 +61,12 @@ class Plan:
 
 
 def make_plan(
-    examples: ExamplesSummary, examples_dir: Path, card: ModelCard, hyperparameters: Hyperparameters, cut_dir: Path
+    examples: ExamplesSummary,
+    examples_dir: Path,
+    card: ModelCard,
+    hyperparameters: Hyperparameters,
+    scratch_dir: Path,
+    keeping: Keeping | None = None,
 ) -> Plan:
     """How an epoch goes through the examples; those of a model with tiles are cut first.
 
@@ -57,13 +75,19 @@ def make_plan(
         examples_dir: folder of them.
         card: of the model.
         hyperparameters: of the run.
-        cut_dir: folder of what is cut.
+        scratch_dir: folder for examples that are written anew.
+        keeping: the parent that labels what the dataset does not, if any.
     """
     shards = {split: shards_of(examples_dir, split) for split in ("training", "validation")}
     images = {split: examples.splits[split].images for split in shards}
+    if keeping is not None:
+        from boxwright.training.keeping import keep_labels
+
+        labelled_dir = scratch_dir / "labelled"
+        shards = keep_labels(shards, examples.classes, keeping.parent_dir, keeping.threshold, labelled_dir)
     if card.tiling is not None:
         for split, whole in shards.items():
-            shards[split] = cut_split(whole, images[split], card, hyperparameters.seed, cut_dir / split)
+            shards[split] = cut_split(whole, images[split], card, hyperparameters.seed, scratch_dir / "cut" / split)
             images[split] = shards[split].images
     threshold, seed = hyperparameters.repeat_threshold, hyperparameters.seed
     repeats = repeat_rare(shards["training"], examples.classes, threshold, seed) if threshold else None

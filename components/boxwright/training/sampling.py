@@ -6,12 +6,12 @@ import hashlib
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from boxwright.config import Frozen
-from boxwright.dataset.examples import decode_example, read_records
+from boxwright.training.records import LABELS, examples_of
 
 log = logging.getLogger("boxwright.training")
 
@@ -52,7 +52,7 @@ def repeat_rare(shards: Sequence[Path], names: Sequence[str], threshold: float, 
         threshold: share of the examples below which a class is rare.
         seed: of the run.
     """
-    labels = list(_labels(shards))
+    labels = [frozenset(int(label) - 1 for label in example.get(LABELS, [])) for example in examples_of(shards)]
     having = Counter(label for found in labels for label in found)
     factors = {label: max(1.0, math.sqrt(threshold * len(labels) / count)) for label, count in having.items()}
     counts = tuple(
@@ -65,15 +65,6 @@ def repeat_rare(shards: Sequence[Path], names: Sequence[str], threshold: float, 
     classes = {names[label]: ClassShare(images=having[label], shown=shown[label]) for label in sorted(having)}
     _say(classes, len(labels), sum(counts), threshold)
     return Repeats(counts, classes)
-
-
-def _labels(shards: Sequence[Path]) -> Iterator[frozenset[int]]:
-    """0-based classes of each example."""
-    for shard in shards:
-        with shard.open("rb") as file:
-            for record in read_records(file):
-                found = decode_example(record).get("image/object/class/label", [])
-                yield frozenset(int(label) - 1 for label in found)
 
 
 def _drawn(factor: float, place: str) -> int:

@@ -19,6 +19,7 @@ from boxwright.errors import DataError
 from boxwright.storage import is_leftover, join, list_files, read_bytes
 
 REPORT = REPORT_FILE
+_ABOUT_UNLABELLED = ("class_too_few_boxes", "class_not_in_training")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def examine(config: RunConfig, out_dir: Path | None, input_size: int | None = No
     Raises:
         UsageError, StorageError: storage could not be read; see `boxwright.storage`.
     """
+    config = _with_classes_kept(config)
     rules = rules_of(config.data_validation)
     model_input = ModelInput.of(config.hyperparameters, input_size)
     report = Report.start(rules, {**config.data_validation.model_dump(), "image_size": model_input.size})
@@ -80,6 +82,15 @@ def examine(config: RunConfig, out_dir: Path | None, input_size: int | None = No
             splits.append(split)
     check_splits(splits, config, report, out_dir, model_input)
     return report
+
+
+def _with_classes_kept(config: RunConfig) -> RunConfig:
+    """Where old classes are kept that training does not label, that is no error unless the run says so."""
+    if config.on_class_change != "keep":
+        return config
+    severities = {**dict.fromkeys(_ABOUT_UNLABELLED, "warning"), **config.data_validation.severities}
+    settings = config.data_validation.model_copy(update={"severities": severities})
+    return config.model_copy(update={"data_validation": settings})
 
 
 def _read(name: str, uri: str, file_name: str, report: Report) -> SplitData | None:
