@@ -1,8 +1,8 @@
 """A class that comes later, in data that labels it alone: `python -m benchmarks.new_class OUT_DIR`.
 
 On BCCD (`BOXWRIGHT_BCCD`) a parent learns red and white cells. Then the same images come with labels of platelets
-alone, and training goes on from the parent with `on_class_change=extend` and with `keep`; `joint` learns all three from the
-start. The table has AP of each class on the test images, which are labelled with all three: what is left of the old
+alone, and training goes on from the parent with `on_class_change=extend` and with `keep`; `joint` learns all three from
+the start. The table has AP of each class on the test images, which are labelled with all three: what is left of the old
 classes, and what the new one reaches.
 
 Each row is a process of its own and leaves OUT_DIR/NAME.json; what is there is not done again. `--only NAME` does one.

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from boxwright.cli.options import AsJson, RunSettings, SettingsFile, described, run_settings
 from boxwright.cli.signals import end_on_sigterm
-from boxwright.config import RunConfig, nest_settings, parse_config
+from boxwright.config import Hyperparameters, RunConfig, nest_settings, parse_config
 from boxwright.errors import UsageError
 
 log = logging.getLogger("boxwright")
@@ -32,6 +32,7 @@ def run(
     seed_mode: Annotated[str | None, typer.Option(help=described("seed_mode"))] = None,
     parent: Annotated[str | None, typer.Option(help=described("parent"))] = None,
     on_class_change: Annotated[str | None, typer.Option(help=described("on_class_change"))] = None,
+    seeds: Annotated[int | None, typer.Option(help=described("seeds", Hyperparameters))] = None,
     force: Annotated[bool, typer.Option("--force", help=described("force"))] = False,
     weights_uri: Annotated[str | None, typer.Option(help=described("weights_uri"))] = None,
     settings: RunSettings = None,
@@ -58,6 +59,7 @@ def run(
         "seed_mode": seed_mode,
         "parent": parent,
         "on_class_change": on_class_change,
+        "seeds": seeds,
         "force": force or None,
         "weights_uri": weights_uri,
     }

@@ -68,6 +68,13 @@ class Hyperparameters(UserSettings):
     train_only_on_top_layer: bool = Field(False, description="Train only the final prediction layers.")
 
     seed: int = Field(0, ge=0, description="Random seed of the run.")
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=20,
+        description="Number of trainings, with seed and the next ones; the best by validation is kept, and how far "
+        "they spread is told. Takes so many times as long.",
+    )
     image_size: int | None = Field(
         None,
         ge=64,

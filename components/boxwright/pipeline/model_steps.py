@@ -75,7 +75,7 @@ def fine_tune(
     from boxwright.packaging import run_folder
     from boxwright.registry import TrainingRun
     from boxwright.training import Watch, is_chief
-    from boxwright.training import fine_tune as work
+    from boxwright.training import fine_tune_seeds as work
 
     run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
     look = validation_ap(folder_of(examples))
@@ -116,7 +116,7 @@ def evaluate(
         RunInfo.model_validate_json(run),
         folder_of(evaluation),
     )
-    background = _background(settings, info, folder_of(examples), folder_of(seed))
+    background = _background(settings, info, folder_of(examples), folder_of(seed), folder_of(detector))
     with open_champion(settings, info) as champion:
         summary = work(
             folder_of(examples), folder_of(detector), folder, settings.evaluation, champion, settings.gate, background
@@ -128,7 +128,7 @@ def evaluate(
             setattr(evaluation, name, summary.metrics[name])
 
 
-def _background(config: RunConfig, run: RunInfo, examples_dir: Path, seed_dir: Path) -> Any:
+def _background(config: RunConfig, run: RunInfo, examples_dir: Path, seed_dir: Path, model_dir: Path) -> Any:
     """The facts of the run for its report."""
     from boxwright import __version__
     from boxwright.dataset.examples import ExamplesSummary
@@ -136,6 +136,7 @@ def _background(config: RunConfig, run: RunInfo, examples_dir: Path, seed_dir: P
     from boxwright.evaluation import DETECTIONS_FILE, METRICS_FILE
     from boxwright.evaluation.report import Background
     from boxwright.model import hyperparameters_of, read_seed
+    from boxwright.training import told_of
 
     examples, seed = ExamplesSummary.read(examples_dir), read_seed(seed_dir)
     lineage = {
@@ -145,6 +146,7 @@ def _background(config: RunConfig, run: RunInfo, examples_dir: Path, seed_dir: P
         "Trained from": f"{seed.origin} ({seed.reason})",
         "Model": config.model_id,
         "Code": __version__,
+        **told_of(model_dir),
     }
     settings = json.loads(config.to_json()) | {"hyperparameters": hyperparameters_of(config).model_dump()}
     links = (METRICS_FILE, DETECTIONS_FILE, PAGE_FILE)

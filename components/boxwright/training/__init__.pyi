@@ -1,10 +1,11 @@
 from .devices import is_chief as is_chief
 from .fine_tuning import Watch as Watch
-from .fine_tuning import fine_tune as fine_tune
 from .history import HISTORY_FILE as HISTORY_FILE
 from .history import Record as Record
 from .history import TrainingFacts as TrainingFacts
 from .history import read_history as read_history
 from .history import seconds_of_an_epoch as seconds_of_an_epoch
 from .input import decode_image as decode_image
+from .several_seeds import fine_tune_seeds as fine_tune_seeds
+from .several_seeds import told_of as told_of
 from .step_progress import StepProgress as StepProgress

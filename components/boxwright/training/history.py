@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from boxwright.config import Hyperparameters
+from boxwright.config import Frozen, Hyperparameters
 from boxwright.errors import DataError
 from boxwright.storage import StoredRecord, write_json
 from boxwright.training.sampling import ClassShare
@@ -20,6 +20,20 @@ _RECENT = 3
 _HISTORY = TypeAdapter(list[Record])
 
 
+class SeedResult(Frozen):
+    """A training of several.
+
+    Attributes:
+        seed: of it.
+        AP: on the validation images; None where it was not measured.
+        val_loss: of the epoch whose weights are handed on.
+    """
+
+    seed: int
+    AP: float | None
+    val_loss: float
+
+
 class TrainingFacts(StoredRecord):
     """The content of `training.json`.
 
@@ -28,6 +42,7 @@ class TrainingFacts(StoredRecord):
         final_epoch: 0-based epoch whose weights are handed on.
         class_examples: with `repeat_threshold`, how often each class is shown; of a model with tiles, examples are
             these and the whole images.
+        seeds: every training where there were several, of which the best is handed on.
     """
 
     FILE = TRAINING_FILE
@@ -36,6 +51,7 @@ class TrainingFacts(StoredRecord):
     hyperparameters: Hyperparameters
     final_epoch: int
     class_examples: dict[str, ClassShare] = {}
+    seeds: tuple[SeedResult, ...] = ()
 
 
 def write_history(history: list[Record], folder: Path) -> None:
