@@ -54,12 +54,14 @@ def main() -> None:
 def compare(folder: Path, steps: int, batch_size: int, augmentation: str) -> dict[str, float]:
     """The figures of the module's docstring."""
     from benchmarks.accuracy import configuration, prepared
+    from boxwright.dataset.examples import ExamplesSummary
     from boxwright.model.catalogue import hyperparameters_of
     from boxwright.model.seeds import fetch_pretrained
     from boxwright.training import fine_tuning as steps_of
     from boxwright.training.devices import keep_freed_memory
     from boxwright.training.input import training_batches
     from boxwright.training.input_clock import InputClock
+    from boxwright.training.planning import make_plan
 
     config = configuration("bccd", 0, folder)
     examples = prepared(config, folder / "prepared")
@@ -67,12 +69,13 @@ def compare(folder: Path, steps: int, batch_size: int, augmentation: str) -> dic
     fetch_pretrained(config, folder / "seed")
     settings = hyperparameters_of(config).model_copy(update={"batch_size": batch_size, "augmentation": augmentation})
     keras.utils.set_random_seed(settings.seed)
-    plan = steps_of._plan(examples, settings)
-    detector, _ = steps_of._seeded_detector(config, settings, plan.examples, folder / "seed")
+    summary = ExamplesSummary.read(examples)
+    detector, card = steps_of._seeded_detector(config, settings, summary, folder / "seed")
+    plan = make_plan(summary, examples, card, settings, folder / "scratch")
     steps_of._compile(detector, settings, plan.steps, is_pretrained=True)
 
     def batches() -> Any:
-        shards, images = plan.shards("training"), plan.images["training"]
+        shards, images = plan.shards["training"], plan.images["training"]
         return training_batches(shards, images, batch_size, detector.resizing, augmentation, settings.seed)
 
     first = _FirstStep()

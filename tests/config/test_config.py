@@ -72,3 +72,18 @@ def test_a_round_trip_keeps_what_was_set_and_what_was_not():
 def test_severities_may_be_text(text):
     config = parse_config(REQUIRED | {"data_validation": {"severities": text}})
     assert config.data_validation.severities == {"box_duplicate": "off", "box_too_small": "error"}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "told"),
+    [
+        ("tile_size", 31, "at least 32 pixels, or 0 for no tiles"),
+        ("tile_overlap", 0.6, "0.5"),
+        ("resize", "pad", "Auto"),
+    ],
+)
+def test_ways_of_looking_that_there_are_not(name, wrong, told):
+    with pytest.raises(UsageError, match=told):
+        parse_config(REQUIRED | {"hyperparameters": {name: wrong}})
+    config = parse_config(REQUIRED | {"hyperparameters": {"tile_size": 0, "tile_overlap": 0.5, "resize": "letterbox"}})
+    assert (config.hyperparameters.tile_size, config.hyperparameters.tile_overlap) == (0, 0.5)

@@ -90,7 +90,7 @@ def seen(model: Path, image: Path, network: RebuiltNetwork | ExportedNetwork) ->
     info = read_info(ModelSource(str(model), str(model), "things", None), model)
     (found,) = Predictor(network, info).predict([Picture(image.read_bytes(), 200, 120)])
     assert isinstance(found, Detections)
-    shown = found.at_least(THRESHOLD - SCORE)
+    shown = found.at_least(THRESHOLD - 2 * SCORE)
     return [
         (CLASSES[label], float(score), [xmin * 200, xmax * 200, ymin * 120, ymax * 120])
         for (ymin, xmin, ymax, xmax), score, label in zip(shown.boxes, shown.scores, shown.classes, strict=True)
@@ -103,12 +103,15 @@ def expected(model: Path, image: Path) -> list[tuple[str, float, list[float]]]:
     return seen(model, image, RebuiltNetwork(model))
 
 
-def assert_same(found: list[tuple[str, float, list[float]]], expected: list[tuple[str, float, list[float]]]) -> None:
-    """Either list has what the other is sure of."""
+Found = list[tuple[str, float, list[float]]]
+
+
+def assert_same(found: Found, expected: Found, apart: float = SCORE) -> None:
+    """Either list has what the other is sure of; scores may be `apart`."""
     for some, others in ((found, expected), (expected, found)):
         for label, score, box in some:
-            assert score < THRESHOLD + SCORE or any(
-                label == other and abs(score - near) <= SCORE and np.abs(np.subtract(box, corners)).max() <= PIXELS
+            assert score < THRESHOLD + apart or any(
+                label == other and abs(score - near) <= apart and np.abs(np.subtract(box, corners)).max() <= PIXELS
                 for other, near, corners in others
             ), (label, score, box)
 
@@ -140,7 +143,8 @@ def test_the_readme_runs_without_boxwright_and_finds_the_same(
     lines = [re.fullmatch(r"([\d.]+) (.*): x (\S+) to (\S+), y (\S+) to (\S+)", x) for x in done.stdout.splitlines()]
     found = [(line[2], float(line[1]), [float(side) for side in line.groups()[2:]]) for line in lines if line]
     assert 2 <= len(found) == len(lines) and {label for label, *_ in found} <= set(CLASSES)
-    assert_same(found, expected)
+    # Where both sides shrink, Pillow's own resizing rounds after each.
+    assert_same(found, expected, 2 * SCORE)
 
 
 @each_viewing

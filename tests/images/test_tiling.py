@@ -10,7 +10,7 @@ from boxwright.images import Tiling, is_cut, windows
 from boxwright.images.tiling import starts
 
 SIZES = [(100, 100), (101, 100), (640, 480), (2048, 2048), (31, 1000), (1, 1)]
-TILINGS = [Tiling(size=100, overlap=0.2), Tiling(size=64, overlap=0.0), Tiling(size=33, overlap=0.9)]
+TILINGS = [Tiling(size=100, overlap=0.2), Tiling(size=64, overlap=0.0), Tiling(size=33, overlap=0.5)]
 
 
 @pytest.mark.parametrize("pixels", SIZES)
@@ -47,7 +47,7 @@ def test_a_box_is_cut_where_its_tile_ends_and_the_image_goes_on() -> None:
     assert inner[0].any(-1).tolist() == [True, False, True, False]
 
 
-@pytest.mark.parametrize(("size", "overlap"), [(31, 0.2), (100, 0.95), (100, -0.1)])
+@pytest.mark.parametrize(("size", "overlap"), [(31, 0.2), (100, 0.51), (100, -0.1)])
 def test_tiles_of_no_use_are_refused(size: int, overlap: float) -> None:
     with pytest.raises(ValidationError):
         Tiling(size=size, overlap=overlap)

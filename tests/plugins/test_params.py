@@ -45,7 +45,8 @@ def test_every_param_explains_itself_in_its_section() -> None:
     assert sections["Data"] == ["training", "validation", "test", "annotations_file", "output"]
     assert sections["Quality gate"] == [
         "gate_min_ap50", "gate_min_ap", "gate_min_ap50_per_class", "gate_classes_told_apart",
-        "gate_must_beat_champion", "gate_max_latency_ms", "gate_max_export_loss", "gate_on_failure",
+        "gate_must_beat_champion", "gate_max_class_loss", "gate_max_latency_ms", "gate_max_export_loss",
+        "gate_on_failure",
     ]  # fmt: skip
     assert "epochs" in sections["Hyperparameters: basic"] and "rho" in sections["Hyperparameters: advanced"]
 

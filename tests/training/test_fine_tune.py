@@ -155,3 +155,23 @@ def test_where_a_training_stands_is_told_within_an_epoch(prepared, tmp_path, mon
     ]
     assert all(one.epochs == 2 and one.losses["loss"] > 0 and one.memory_mb > 100 for one in told)
     assert told[-1].seconds_left == 0
+
+
+def test_a_model_keeps_how_it_looks_and_hands_it_on(prepared, tmp_path):
+    from boxwright.evaluation.validation_ap import validation_ap
+    from boxwright.images import Tiling
+    from boxwright.model.seeds import Seed, write_seed
+    from boxwright.model.store import load_detector
+
+    settings = {"epochs": 1, "resize": "letterbox", "tile_size": 200, "tile_overlap": 0.1, "validation_ap_epochs": 1}
+    look = validation_ap(prepared[1] / "examples")
+    summary = _train(prepared, tmp_path / "out", tmp_path / "state", Watch(look, glance=look.glance), **settings)
+    assert "AP" in summary.history[0] and not (tmp_path / "state").exists()
+    shutil.copytree(tmp_path / "out", tmp_path / "parent" / "seed")
+    write_seed(Seed(kind="incremental", model_id="speck", origin="models:/speck/1"), tmp_path / "parent" / "seed")
+    (tmp_path / "parent" / "examples").symlink_to(prepared[1] / "examples")
+    _train((prepared[0], tmp_path / "parent"), tmp_path / "child", tmp_path / "state", epochs=1)
+    for folder in ("out", "child"):
+        detector, card = load_detector(tmp_path / folder)
+        assert (card.resize, card.tiling) == ("letterbox", Tiling(size=200, overlap=0.1))
+        assert detector.resizing.keep_aspect and detector.tiling == card.tiling

@@ -26,6 +26,8 @@ Resize = Literal["stretch", "letterbox"]
 
 
 SMALLEST_TILE = 32
+# With more, most of an image would be looked at more than four times.
+LARGEST_OVERLAP = 0.5
 
 
 def _tile(value: int | None) -> int | None:
@@ -118,7 +120,7 @@ class Hyperparameters(UserSettings):
         "at the model's input; the model looks at the tiles and at the whole. Kept with the model; 0 for no tiles; if "
         "unset, as the earlier model has it that training starts from, else none.",
     )
-    tile_overlap: Annotated[float | None, Field(ge=0, le=0.9)] = Field(
+    tile_overlap: Annotated[float | None, Field(ge=0, le=LARGEST_OVERLAP)] = Field(
         None,
         description="Least share of a tile that the next one shows too; an object that is no larger than this is whole "
         "in one of them. If unset, as that earlier model has it, else 0.2.",

@@ -25,6 +25,6 @@ def write(network: ExportNetwork, folder: Path, precision: str, calibration: Cal
         write_onnx(network, path, "candidates")
         model = openvino.Core().read_model(str(path))
         if precision == INT8 and calibration is not None:
-            images = calibration_inputs(calibration.folder, network.fitting)
+            images = calibration_inputs(calibration.folder, network.fitting, network.card.tiling)
             model = quantised_openvino(model, images, calibration.level)
         openvino.save_model(model, str(folder / FORMATS["openvino"].file), compress_to_fp16=precision == FLOAT16)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from boxwright.config import SMALLEST_TILE, Frozen
+from boxwright.config import LARGEST_OVERLAP, SMALLEST_TILE, Frozen
 
 # A window's box that ends within this share of the window from a side where the image goes on is perhaps cut off there.
 EDGE = 0.02
@@ -33,7 +33,7 @@ class Tiling(Frozen):
     """
 
     size: int = Field(ge=SMALLEST_TILE, le=100_000)
-    overlap: float = Field(ge=0, le=0.9)
+    overlap: float = Field(ge=0, le=LARGEST_OVERLAP)
 
     @property
     def stride(self) -> int:

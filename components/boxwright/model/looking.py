@@ -89,7 +89,7 @@ def _merged(found: dict[str, Any], places: Any, pixels: Any, within_class: bool)
     scores = found["detection_scores"]
     is_there = tf.sequence_mask(found["num_detections"], MAX_DETECTIONS)
     rank = tf.where(is_there, scores * tf.where(cut, CUT_WEIGHT, 1.0), 0.0)
-    of_window = tf.broadcast_to(tf.range(tf.shape(places)[0])[:, None], tf.shape(scores))
+    of_window = tf.tile(tf.range(tf.shape(places)[0])[:, None], (1, MAX_DETECTIONS))
     columns = (boxes, scores, found["detection_classes"], cut, of_window)
     flat = [tf.reshape(column, (-1, 4) if column is boxes else (-1,)) for column in columns]
     rank, best = tf.math.top_k(tf.reshape(rank, (-1,)), tf.minimum(MOST_COMPARED, tf.size(rank)))
@@ -128,5 +128,6 @@ def _overlaps(boxes: Any, cut: Any) -> Any:
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     union = area[:, None] + area[None] - common
     covered = tf.where(cut[None], common / tf.maximum(area[None], 1e-6), 0.0)
-    upper = tf.linalg.band_part(tf.maximum(common / tf.maximum(union, 1e-6), covered), 0, -1)
-    return tf.maximum(upper, tf.transpose(upper))
+    shares = tf.maximum(common / tf.maximum(union, 1e-6), covered)
+    rows = tf.range(tf.shape(boxes)[0])
+    return tf.where(rows[:, None] <= rows[None], shares, tf.transpose(shares))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from boxwright.config import RunConfig
+from boxwright.errors import UsageError
 from boxwright.model import MODEL_FILE, WEIGHTS_FILE, hyperparameters_of, load_detector
 from boxwright.training.fine_tuning import NO_WATCH, TrainingSummary, Watch, fine_tune
 from boxwright.training.history import HISTORY_FILE, Record, SeedResult, TrainingFacts, read_history
@@ -32,10 +33,17 @@ def fine_tune_seeds(
 
     Best is the highest AP on the validation images, where `watch` measures it, else the lowest validation loss. What is
     done is not done again: the same folders given again go on.
+
+    Raises:
+        UsageError: several machines train together.
     """
+    from boxwright.training.devices import is_alone
+
     hyperparameters = hyperparameters_of(config)
     if hyperparameters.seeds == 1:
         return fine_tune(config, examples_dir, seed_dir, out_dir, checkpoint_dir, watch, mirror)
+    if not is_alone():
+        raise UsageError(f"seeds={hyperparameters.seeds}: several seeds are trained on one machine; set seeds=1")
     results = []
     for number in range(hyperparameters.seeds):
         seed = hyperparameters.seed + number

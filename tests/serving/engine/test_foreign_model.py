@@ -16,6 +16,7 @@ import pytest
 from finder import LABELS, encoded, scene, write_facts
 
 from boxwright.errors import DataError
+from boxwright.images import Tiling
 from boxwright.model.store import ModelCard, build_detector, save_detector
 from boxwright.packaging.saved_model import export_saved_model
 from boxwright.registry.open_model import resolve_model
@@ -55,15 +56,19 @@ def saved(folder: Path, look: Callable[[Any], Any], module: Any = None) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """What this project writes: a detector's files and its SavedModel."""
     folder = tmp_path_factory.mktemp("exported")
-    card = ModelCard(model_id="tiny", image_size=128, classes=LABELS, category_ids=(7, 3))
+    fields = getattr(request, "param", {})
+    card = ModelCard(model_id="tiny", image_size=128, classes=LABELS, category_ids=(7, 3), **fields)
     save_detector(build_detector(card), card, folder)
     export_saved_model(folder, folder)
     return folder
 
 
+@pytest.mark.parametrize(
+    "exported", [{}, {"resize": "letterbox", "tiling": Tiling(size=90, overlap=0.3)}], indirect=True, ids=["", "tiles"]
+)
 def test_the_network_of_the_catalogue_sees_what_the_saved_model_sees(exported: Path) -> None:
     rebuilt, foreign = RebuiltNetwork(exported), ForeignModel(exported, "a model")
     images = [encoded(scene(), "PNG"), encoded(scene(300, 100))]

@@ -17,16 +17,17 @@ from boxwright.errors import DataError, shorten
 # its paths from the graph. tests/serving/engine/test_foreign_model.py holds both against each other.
 ALLOWED = frozenset(
     """
-    Abs AddV2 All Any ArgMax AvgPool BatchMatMulV2 BiasAdd Cast Ceil CombinedNonMaxSuppression ConcatV2 Const Conv2D Cos
-    Cumsum DecodeImage DecodeJpeg DecodeRaw DepthwiseConv2dNative DisableCopyOnRead Einsum Elu EnsureShape Equal Erfc
-    Exp ExpandDims Fill Floor FloorDiv FloorMod FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual Identity
-    IdentityN If LeakyRelu Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr MatMul Max MaxPool Maximum Mean Min
-    Minimum Mul Neg NoOp NonMaxSuppressionV5 NotEqual OneHot OnesLike Pack Pad PadV2 PartitionedCall Placeholder Pow
-    Prod Range ReadVariableOp RealDiv Relu Relu6 Reshape ResizeBilinear ResizeNearestNeighbor ReverseV2 Round Rsqrt
-    ScaleAndTranslate Select SelectV2 Shape Sigmoid Sign Sin Size Slice Softmax Softplus Split SplitV Sqrt Square
-    SquaredDifference Squeeze StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile StopGradient StridedSlice
-    Sub Substr Sum Tanh TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem TensorListStack Tile
-    TopKV2 Transpose Unpack VarHandleOp VarIsInitializedOp Where While ZerosLike
+    Abs AddV2 All Any ArgMax AvgPool BatchMatMulV2 BiasAdd Cast Ceil CombinedNonMaxSuppression ConcatV2 Const Conv2D
+    Cos Cumsum DecodeImage DecodeJpeg DecodeRaw DepthwiseConv2dNative DisableCopyOnRead Einsum Elu EnsureShape Equal
+    Erfc Exp ExpandDims Fill Floor FloorDiv FloorMod FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual
+    Identity IdentityN If LeakyRelu Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr MatMul Max MaxPool
+    Maximum Mean Min Minimum Mul Neg NoOp NonMaxSuppressionV5 NonMaxSuppressionWithOverlaps NotEqual OneHot OnesLike
+    Pack Pad PadV2 PartitionedCall Placeholder Pow Prod Range ReadVariableOp RealDiv Relu Relu6 Reshape
+    ResizeBilinear ResizeNearestNeighbor ReverseV2 Round Rsqrt ScaleAndTranslate Select SelectV2 Shape Sigmoid Sign
+    Sin Size Slice Softmax Softplus Split SplitV Sqrt Square SquaredDifference Squeeze StatefulPartitionedCall
+    StatelessCase StatelessIf StatelessWhile StopGradient StridedSlice Sub Substr Sum Tanh TensorListConcatV2
+    TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem TensorListStack Tile TopKV2 Transpose
+    Unpack VarHandleOp VarIsInitializedOp Where While ZerosLike
     """.split()
 )
 # What an export of the Object Detection API may have beside them, which was told without one at hand: arithmetic on
