@@ -28,10 +28,10 @@ SIDE, OBJECT, OVERSAMPLE = 2048, 16, 4
 IMAGES = {"training": 10, "validation": 2, "test": 6}
 OBJECTS = 16
 CLASSES = ("disc", "square", "triangle")
-# Settings of each row. In tiles an image is some 29 records, so that the rows see about 400 and 1,200 pictures.
+# Settings of each row. In tiles an image is some 29 records, so that the rows see about 400 and 860 pictures.
 TRAININGS: dict[str, dict[str, Any]] = {
     "squeezed": {"epochs": 40},
-    "tiles": {"epochs": 4, "tile_size": 320},
+    "tiles": {"epochs": 3, "tile_size": 320},
 }
 
 

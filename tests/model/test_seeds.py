@@ -81,6 +81,13 @@ def test_another_input_size_of_the_same_network_is_compatible(monkeypatch):
         check_parent(_card(), "m", "retinanet-efficientnet-lite0-320", ("a", "b"), "fail")
 
 
+def test_keeping_asks_for_every_class_of_the_parent():
+    assert check_parent(_card(), "m", "tiny", ("new", "b", "a"), "keep") == {1: 1, 2: 0}
+    told = r"keep: the parent m knows 'b', which the dataset's categories lack \('a', 'new'\); add them"
+    with pytest.raises(DataError, match=told):
+        check_parent(_card(), "m", "tiny", ("a", "new"), "keep")
+
+
 def _parent(tmp_path, classes=("a", "b")):
     """A model with random weights everywhere, and a seed that names it."""
     from boxwright.model.store import build_detector, save_detector

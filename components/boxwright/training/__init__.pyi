@@ -1,5 +1,6 @@
 from .devices import is_chief as is_chief
 from .fine_tuning import Watch as Watch
+from .fine_tuning import fine_tune as fine_tune
 from .history import HISTORY_FILE as HISTORY_FILE
 from .history import Record as Record
 from .history import TrainingFacts as TrainingFacts

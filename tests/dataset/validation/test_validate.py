@@ -175,3 +175,24 @@ def test_blood_cells_pass_with_the_clean_file(tmp_path: Path, bccd: Path) -> Non
     }
     assert summary.splits["test"]["annotations"].endswith("/test/annotations.json")
     assert summary.splits["training"]["annotations"].endswith("/annotations.clean.json")
+
+
+@pytest.mark.parametrize("on_class_change", ["extend", "keep"])
+def test_old_classes_without_labels_are_no_error_where_they_are_kept(tmp_path: Path, on_class_change: str) -> None:
+    content = tinyset.document()
+    dog = next(one["id"] for one in content["categories"] if one["name"] == "dog")
+    content["annotations"] = [box for box in content["annotations"] if box["category_id"] != dog]
+    training = tinyset.write(tmp_path / "training", content)
+    test = tinyset.write(tmp_path / "test", tinyset.document())
+    run = config(training, test=test, on_class_change=on_class_change)
+    if on_class_change == "extend":
+        assert {one["rule"] for one in bad_records(tmp_path, run)[1]} == {"class_not_in_training"}
+        return
+    report = json.loads(Path(validate_annotations(run, tmp_path / "out").report).read_text())
+    assert {one["severity"] for one in report["findings"]} == {"warning"}
+    named = run.model_copy(
+        update={
+            "data_validation": run.data_validation.model_copy(update={"severities": {"class_not_in_training": "error"}})
+        }
+    )
+    assert "class_not_in_training" in bad_records(tmp_path, named)[0]
