@@ -61,6 +61,7 @@ SLOW = (
     "model/test_dfine.py",
     "registry/test_mlflow_registry.py",
     "plugins/trial",
+    "plugins/fab",
     "api/test_python_detector.py",
     "distribution/test_serve_extra.py",
     "sagemaker/test_official_sdk.py",

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 from fastapi.testclient import TestClient
 
+from boxwright_airflow.pages import assets
+
 MakeClient = Callable[..., TestClient]
 
 
@@ -36,8 +38,26 @@ def test_an_unknown_page_is_a_page_that_says_so_and_escapes_what_was_asked(visit
     assert "unsafe-inline" not in policy
 
 
-@pytest.mark.parametrize("path", ["/report", "/report?dag_id=x"])
+@pytest.mark.parametrize("path", ["/report", "/report?dag_id=x", "/report?dag_id=x&run_id=&task_id=y"])
 def test_an_incomplete_address_is_explained(visit: MakeClient, path: str) -> None:
     answer = visit("viewer").get(path)
     assert answer.status_code == 422
     assert "run_id" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/runs/a%00/b", "/report?dag_id=a&run_id=b%00&task_id=c", "/models/%00/1"])
+def test_a_nul_in_an_address_is_refused_before_a_database_sees_it(visit: MakeClient, path: str) -> None:
+    answer = visit("viewer").get(path)
+    assert answer.status_code == 422
+    assert "NUL" in answer.text
+
+
+def test_a_fault_of_ours_is_logged_with_its_traceback(
+    visit: MakeClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(assets, "warm", broken)
+    assert "KeyError" in visit("viewer").get("/static/boxwright.css").text
+    assert any(record.exc_info and "a fault" in str(record.exc_info[1]) for record in caplog.records)

@@ -37,11 +37,13 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 @cache
 def build() -> Any:
     """The FastAPI application with all routers."""
-    from fastapi import FastAPI
+    from fastapi import Depends, FastAPI
 
     from boxwright_airflow.pages.render import answer_errors
+    from boxwright_airflow.pages.security import check_address
 
-    web = FastAPI(title="Boxwright", docs_url=None, redoc_url=None, openapi_url=None)
+    checks = [Depends(check_address)]
+    web = FastAPI(title="Boxwright", docs_url=None, redoc_url=None, openapi_url=None, dependencies=checks)
     for module in ROUTERS:
         web.include_router(import_module(module).router())
     answer_errors(web)

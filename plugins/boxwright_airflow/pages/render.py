@@ -94,7 +94,7 @@ def answer_errors(web: FastAPI) -> None:
 
     @web.exception_handler(Exception)
     def broken(request: Request, error: Exception) -> HTMLResponse:
-        log.exception("%s failed", request.url.path)
+        log.error("%s failed", request.url.path, exc_info=error)
         return _problem(request, 500, f"{type(error).__name__}; the api-server's log has the rest")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import HTMLResponse
 
 from boxwright_airflow.allowed import allowed_here
@@ -12,6 +12,7 @@ from boxwright_airflow.links import XCOM_REPORT
 from boxwright_airflow.pages.security import READ_XCOM
 
 REPORT_LIMIT = 64_000_000  # bytes
+Id = Annotated[str, Query(min_length=1)]
 # The report has no script and fetches nothing; its pictures are part of it.
 REPORT_HEADERS = {
     "Content-Security-Policy": (
@@ -28,7 +29,7 @@ def router() -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/report", dependencies=[READ_XCOM])
-    def report(dag_id: str, run_id: str, task_id: str) -> HTMLResponse:
+    def report(dag_id: Id, run_id: Id, task_id: Id) -> HTMLResponse:
         """The validation report of a task's run, for those who may read the DAG."""
         uri = _report_uri(dag_id, run_id, task_id)
         if uri is None:
