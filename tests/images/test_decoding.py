@@ -92,7 +92,7 @@ def test_boxes_drawn_on_the_stored_picture_keep_it() -> None:
         (lambda data: data[:8], "broken or truncated"),
         (lambda data: data[:20], "broken or truncated"),
         (lambda data: b"\xff\xd8\xff\xe0 nothing", "broken or truncated"),
-        (lambda data: b"GIF89a", "not JPEG or PNG; it begins with"),
+        (lambda data: b"GIF99a", "not JPEG or PNG; it begins with"),
     ],
 )
 def test_the_reason_is_the_decoders(damage: Any, words: str) -> None:

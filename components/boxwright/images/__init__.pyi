@@ -1,4 +1,5 @@
 from .cost import too_complex as too_complex
+from .cost import viewed as viewed
 from .cost import without_extras as without_extras
 from .decoding import encoded_image as encoded_image
 from .decoding import is_quarter_turned as is_quarter_turned
@@ -16,6 +17,7 @@ from .drawing import draw_boxes as draw_boxes
 from .drawing import draw_detections as draw_detections
 from .drawing import scaled_picture as scaled_picture
 from .reasons import IMAGE_STARTS as IMAGE_STARTS
+from .reasons import CostlyImageError as CostlyImageError
 from .reasons import on_one_line as on_one_line
 from .reasons import unreadable_reason as unreadable_reason
 from .rounding import TIE as TIE

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
+
+from boxwright.images.cost import check_exif, check_header
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -77,16 +80,42 @@ def _reason(image: Image.Image, data: bytes) -> str | None:
 
 
 def open_image(source: BinaryIO) -> Image.Image:
-    """Reads the header of a JPEG or PNG; no other decoder of Pillow gets to see untrusted bytes."""
+    """Reads the header of a JPEG or PNG; no other decoder of Pillow gets to see untrusted bytes.
+
+    Raises:
+        CostlyImageError: its header is made to take long.
+        Exception: of many types, it is broken.
+    """
     from PIL import Image
 
+    check_header(source)
     return Image.open(source, formats=("JPEG", "PNG"))
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none or it is not valid."""
-    value = image.getexif().get(_ORIENTATION, 1)
+    """The EXIF orientation, 1 to 8; 1 where there is none or it is not valid.
+
+    Raises:
+        CostlyImageError: to read it is made to take long.
+    """
+    for block in _exif_blocks(image):
+        check_exif(block)
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow raises many types on broken blocks, and the pixels may be whole
+        return 1
     return value if value in range(1, 9) else 1
+
+
+def _exif_blocks(image: Image.Image) -> Iterator[bytes]:
+    """What Pillow may find the flag in: a block of EXIF, or one that older tools write into a text of a PNG."""
+    if isinstance(block := image.info.get("exif"), bytes):
+        yield block
+    if isinstance(text := image.info.get("Raw profile type exif"), str):
+        try:
+            yield bytes.fromhex("".join(text.split("\n")[3:]))
+        except ValueError:  # nor can Pillow
+            return
 
 
 def is_quarter_turned(orientation: int) -> bool:

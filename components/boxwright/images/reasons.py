@@ -9,12 +9,28 @@ from boxwright.errors import shorten
 
 # How files of the formats that are read begin.
 IMAGE_STARTS = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8"}
+# And those of others, which are only named: what their decoders make of foreign bytes is not tried.
+_OTHER_STARTS = {
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "BMP": re.compile(rb"BM"),
+    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
+    "HEIF or AVIF": re.compile(rb"....ftyp(?:heic|heix|hevc|mif1|msf1|avif|avis)", re.DOTALL),
+    "JPEG XL": re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "),
+    "JPEG 2000": re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
+}
 # As Pillow's reader of chunks says it.
 _CHECKSUM = re.compile(r"broken PNG file \(bad header checksum in b'(\w{4})'\)")
 
 
+class CostlyImageError(Exception):
+    """An image that is made to take long; its words follow "the image has"."""
+
+
 def unreadable_reason(file: BinaryIO, header: bytes, error: Exception) -> str:
     """Why Pillow could not open or decode what begins with `header`, in one line."""
+    if isinstance(error, CostlyImageError):
+        return str(error)
     if type(error).__name__ != "UnidentifiedImageError":
         return _checksum(error) or f"broken or truncated: {on_one_line(error)}"
     if not header:
@@ -22,14 +38,8 @@ def unreadable_reason(file: BinaryIO, header: bytes, error: Exception) -> str:
     for kind, start in IMAGE_STARTS.items():
         if header.startswith(start):
             return _of_decoder(kind, file)
-    from PIL import Image
-
-    try:
-        file.seek(0)
-        with Image.open(file, formats=("GIF", "WEBP", "BMP", "TIFF")) as image:
-            return f"{image.format}, not JPEG or PNG"
-    except Exception:  # as above: untrusted bytes
-        return f"not JPEG or PNG; it begins with {shorten(header[:8])}"
+    other = next((kind for kind, start in _OTHER_STARTS.items() if start.match(header)), None)
+    return f"{other}, not JPEG or PNG" if other else f"not JPEG or PNG; it begins with {shorten(header[:8])}"
 
 
 def _of_decoder(kind: str, file: BinaryIO) -> str:

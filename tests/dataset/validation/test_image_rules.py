@@ -80,6 +80,12 @@ FAULTS = {
         "image_undecodable",
         "more than 20,000 chunks",
     ),
+    "thousands-of-segments": (
+        "a.jpg",
+        GOOD_JPEG[:2] + b"\xff\xef\0\2" * 30_000 + GOOD_JPEG[2:],
+        "image_undecodable",
+        "more than 2,000 segments; save it again as JPEG",
+    ),
     "empty": ("a.jpg", b"", "image_undecodable", "empty file"),
     "html": ("a.jpg", b"<html>404</html>", "image_undecodable", "not JPEG or PNG; it begins with b'<html>40'"),
     "cut-jpeg": ("a.jpg", GOOD_JPEG[:-200], "image_undecodable", "broken or truncated"),

@@ -54,6 +54,7 @@ def test_scans_are_those_of_the_picture_alone() -> None:
     [
         (progressive(3000), "more than 200 scans"),
         (progressive(201), "more than 200 scans"),
+        (encoded(scene())[:2] + b"\xff\xef\0\2" * 100_000 + encoded(scene())[2:], "more than 2,000 segments"),
         (with_chunks(*[chunk(b"prVt", b"")] * 100_000), "more than 20,000 chunks"),
         (with_chunks(*[chunk(b"prVt", b"x" * 10)] * 30_000), "more than 20,000 chunks"),
     ],

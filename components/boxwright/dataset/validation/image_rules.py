@@ -16,7 +16,7 @@ from boxwright.dataset.annotations import ImageRecord
 from boxwright.dataset.validation.checks import PictureCheck, TwinCheck
 from boxwright.dataset.validation.image_measures import Picture, Place, Twins
 from boxwright.dataset.validation.rules import IMAGE_MISSING, IMAGE_TOO_LARGE, IMAGE_UNDECODABLE, RULES
-from boxwright.images import on_one_line, open_image, too_complex, unreadable_reason
+from boxwright.images import on_one_line, open_image, too_complex, unreadable_reason, viewed
 from boxwright.storage import explain_os_error
 
 if TYPE_CHECKING:
@@ -143,11 +143,8 @@ def _room_for(image: Image.Image) -> AbstractContextManager[Any]:
 
 
 def _too_complex(file: BinaryIO, image: Image.Image, max_megapixels: float) -> str | None:
-    position = file.tell()
-    file.seek(0)
-    data = file.read()
-    file.seek(position)
-    return too_complex(data, image.format, image.width * image.height, int(max_megapixels * 1e6))
+    with viewed(file) as data:
+        return too_complex(data, image.format, image.width * image.height, int(max_megapixels * 1e6))
 
 
 def _verify(file: BinaryIO) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from boxwright.errors import DataError
 from boxwright.images import (
+    CostlyImageError,
     is_quarter_turned,
     open_image,
     orientation_of,
@@ -80,6 +81,8 @@ def read_picture(data: bytes, max_pixels: int) -> Picture:
                 encoded = without_extras(data) if image.format == "PNG" else data
     except RefusedImageError:
         raise
+    except CostlyImageError as error:
+        raise RefusedImageError("image_too_complex", f"the image has {error}") from None
     except Image.DecompressionBombError:
         raise _too_large(f"over {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels", max_pixels) from None
     except Exception as error:  # Pillow's decoders raise many types on broken bytes, and this is where they come in
