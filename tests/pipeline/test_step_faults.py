@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,13 @@ def metadata(own: Settings) -> Path:
     return own.metadata.path
 
 
+VERSIONS = {
+    "newer": "UPDATE MLMDEnv SET schema_version = 999",
+    "older": "UPDATE MLMDEnv SET schema_version = 3",
+    "of no version": "DELETE FROM MLMDEnv",
+}
+
+
 def damage(path: Path, kind: str) -> None:
     whole = path.read_bytes()
     if kind == "text":
@@ -40,6 +49,12 @@ def damage(path: Path, kind: str) -> None:
         path.write_bytes(whole[: len(whole) // 2])
     elif kind == "noise":
         path.write_bytes(whole[:4096] + os.urandom(40960) + whole[45056:])
+    elif kind == "journal":
+        path.with_name(f"{path.name}-journal").mkdir()
+    elif kind in VERSIONS:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(VERSIONS[kind])
+            database.commit()
     else:
         path.unlink()
         path.mkdir()
@@ -52,6 +67,10 @@ def damage(path: Path, kind: str) -> None:
         ("half", "damaged: restore"),
         ("noise", "damaged: restore"),
         ("folder", "let this user write"),
+        ("journal", "mend the disk"),
+        ("newer", "another version of ML Metadata wrote it"),
+        ("older", "another version of ML Metadata wrote it"),
+        ("of no version", "damaged: restore"),
     ],
 )
 def test_a_metadata_file_that_is_broken_is_named(own: Settings, metadata: Path, kind: str, advice: str) -> None:

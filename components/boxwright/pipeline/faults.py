@@ -16,10 +16,13 @@ from boxwright.storage import disk_error
 # How ML Metadata's connection begins what it says, as a RuntimeError, when SQLite fails.
 _METADATA = (
     "Error when executing query", "Cannot connect sqlite3", "There are a subset of tables", "Concurrent writes aborted",
+    "MLMD database version", "In the given db, MLMDEnv",
 )  # fmt: skip
 _HELD = "another program holds the file: end it, or wait, then run again"
 _CLOSED = "let this user write the file and its folder, then run again"
 _ADVICE = {
+    "database version": "another version of ML Metadata wrote it: use the Boxwright that did, or move it away; then "
+    "finished steps are done again, and the lineage of earlier models is lost",
     "locked": _HELD,
     "Concurrent": _HELD,
     "readonly": _CLOSED,
