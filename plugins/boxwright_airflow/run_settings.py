@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from airflow.sdk import Param, Variable
@@ -214,13 +215,19 @@ def _param(default: Any, schema: dict[str, Any], name: str, section: str, text: 
 
 
 def _schema(model: type[BaseModel], name: str) -> dict[str, Any]:
-    found = model.model_json_schema()["properties"][name]
+    found = _properties(model)[name]
     typed = next((choice for choice in found.get("anyOf", ()) if choice["type"] != "null"), found)
     schema = {rule: typed[rule] for rule in _RULES if rule in typed}
     if schema["type"] == "array":
         # Of an array with examples, Airflow's form draws a list to choose from.
-        schema["examples"] = typed["items"]["enum"]
+        schema["examples"] = list(typed["items"]["enum"])
     return _TOGGLE if schema["type"] == "boolean" else schema
+
+
+@cache
+def _properties(model: type[BaseModel]) -> dict[str, Any]:
+    """The schemas of a model's fields; not to be changed. Every process that parses the DAG asks for each of them."""
+    return dict(model.model_json_schema()["properties"])
 
 
 # Airflow's form draws the first type; JSON's own true and false are taken, and the words that `--set` takes. With
