@@ -130,6 +130,19 @@ def test_usage_mistakes_exit_with_2_and_list_what_is_valid(broken, tmp_path, box
     assert (code, "model_id 'yolo' is unknown" in error) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [("pandas.core", 2, "(no module pandas): pip install"), ("boxwright.gone", 70, "is a bug")],
+)
+def test_a_part_that_is_not_installed_is_named(boxwright, monkeypatch, name, code, said):
+    def missing():
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+    monkeypatch.setattr(cli, "app", missing)
+    ended, _, error = boxwright()
+    assert (ended, said in error) == (code, True)
+
+
 def test_models_are_listed_without_loading_tensorflow():
     script = (
         "import sys; sys.argv = ['boxwright', 'models', '--json']\n"

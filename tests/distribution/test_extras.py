@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,53 @@ def test_a_part_imports_what_its_extra_declares(path: Path) -> None:
     assert missing == [], (
         f"{name_of(path)} imports {missing}, which the extras {EXTRAS[place] or '(none)'} do not bring"
     )
+
+
+def brought(extra: str) -> set[str]:
+    """The distributions that an extra installs: those that it declares, and all that they need."""
+    waiting, found = [(name, "") for name in allowed({extra})], set()
+    while waiting:
+        name, with_extras = waiting.pop()
+        if (name, with_extras) in found:
+            continue
+        found.add((name, with_extras))
+        try:
+            needed = requires(name) or []
+        except PackageNotFoundError:  # for another machine
+            continue
+        for line in needed:
+            of_extra = re.search(r"extra == ['\"]([^'\"]+)", line)
+            if of_extra is None or of_extra[1] in with_extras.split(","):
+                other, extras = re.match(r"([A-Za-z0-9._-]+)(?:\[(.*?)\])?", line).groups()  # type: ignore[union-attr]
+                waiting.append((normal(other), extras or ""))
+    return {name for name, _ in found}
+
+
+# What stands for an environment that has an extra alone: no other module is found.
+ALONE = """
+import importlib, pkgutil, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+absent = set(sys.argv[1].split(","))
+sys.meta_path.insert(0, Absent())
+import airflow_env, boxwright_airflow
+for found in pkgutil.walk_packages(boxwright_airflow.__path__, "boxwright_airflow."):
+    importlib.import_module(found.name)
+from boxwright_airflow.pages.app import build
+assert build().routes
+"""
+
+
+def test_pages_and_operators_need_nothing_but_their_extra() -> None:
+    there = brought("airflow")
+    absent = [module for module, names in distributions().items() if not names & there]
+    assert {"tensorflow", "great_expectations", "mlflow"} <= set(absent)
+    command = [sys.executable, "-c", ALONE, ",".join(set(absent) - OURS - {"airflow"})]
+    path = os.pathsep.join(str(REPOSITORY / folder) for folder in ("components", "plugins", "tests"))
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_tests_and_benchmarks_import_what_is_declared() -> None:

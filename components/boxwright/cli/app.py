@@ -43,7 +43,7 @@ from boxwright.cli import weights as weights_commands
 from boxwright.cli.options import AsJson, local_path
 from boxwright.cli.tables import wide_console
 from boxwright.config import Settings
-from boxwright.errors import BUG_EXIT_CODE, BoxwrightError
+from boxwright.errors import BUG_EXIT_CODE, BoxwrightError, UsageError
 from boxwright.quiet import VERBOSE, is_verbose, quieten
 from boxwright.storage import disk_error
 
@@ -173,7 +173,21 @@ def main() -> None:
         found = disk_error(error, Settings.from_environment().home, "boxwright")
         if found is not None:
             _end(found)
+        if isinstance(error, ModuleNotFoundError) and (missing := _missing_part(error)):
+            _end(missing)
         _report_bug(error)
+
+
+def _missing_part(error: ModuleNotFoundError) -> UsageError | None:
+    """What to install where a command is one of an extra that is not; None where the module is our own."""
+    module = (error.name or "").partition(".")[0]
+    if module.startswith("boxwright") or not module:
+        return None
+    return UsageError(
+        f"this needs a part of Boxwright that is not installed (no module {module}): pip install 'boxwright[serve]' to "
+        "predict and serve, 'boxwright[export]' for other formats, 'boxwright[train]' for datasets, runs and "
+        "evaluation, 'boxwright[stack]' for all on one machine"
+    )
 
 
 def _end(error: BoxwrightError) -> NoReturn:
