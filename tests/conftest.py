@@ -70,6 +70,22 @@ SLOW = (
     "pipeline/test_kills_at_steps.py",
     "tuning/test_study.py",
     "training/test_kills.py",
+    "exporting/test_export_formats.py",
+    "storage/test_transfer.py",
+    "pipeline/test_step_faults.py",
+    "registry/test_promotion.py",
+    "sagemaker/test_jobs.py",
+    "dataset/snapshot/test_download.py",
+    "dataset/validation/test_validation_properties.py",
+    "training/test_devices.py",
+    "pipeline/test_storage_outage.py",
+    "serving/batch/test_files.py",
+    "storage/test_faults.py",
+    "pipeline/test_damaged_outputs.py",
+    "evaluation/test_evaluation_report.py",
+    "api/test_python_runs.py",
+    "pipeline/test_transport.py",
+    "exporting/test_measuring.py",
 )
 
 
