@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +163,43 @@ def test_what_is_dropped_goes_to_the_page(path: str, said: str, open_tab: Make, 
     assert tab.evaluate(drop), "the area shows that it would take it, until it has"
     tab.get_by_text(said).wait_for()
     assert errors == []
+
+
+class Drips:
+    """A request whose body comes a byte at a time."""
+
+    def __init__(self, pause: float, count: int) -> None:
+        self.pause, self.count = pause, count
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        for _ in range(self.count):
+            await asyncio.sleep(self.pause)
+            yield b"x"
+
+
+def saved(body: Drips, file: Path) -> int:
+    # In a thread: a browser's event loop may run in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, upload._save(body, file)).result()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [1, 10_000])
+def test_a_file_that_comes_too_slowly_gives_up_its_turn(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "_PATIENCE", 0.2)
+    with pytest.raises(TimeoutError):
+        saved(Drips(3600 if count == 1 else 0.01, count), tmp_path / "file")
+
+
+def test_the_script_of_the_page_is_told_so(asking: Make, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "_PATIENCE", -3600.0)
+    answer = asking("file", b"x", dataset=f"{bucket}/set", name="a.jpg")
+    assert (answer.status_code, answer.json()["again"]) == (408, True)
+    assert "less than 10 kB a second" in answer.json()["reason"]
+    assert list_files(bucket) == []
+
+
+def test_a_file_that_comes_in_time_is_whole(tmp_path: Path) -> None:
+    assert saved(Drips(0, 50), tmp_path / "file") == 50
+    assert (tmp_path / "file").read_bytes() == b"x" * 50

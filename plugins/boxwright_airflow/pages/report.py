@@ -12,7 +12,7 @@ from boxwright_airflow.links import XCOM_REPORT
 from boxwright_airflow.pages.security import READ_XCOM
 
 REPORT_LIMIT = 64_000_000  # bytes
-Id = Annotated[str, Query(min_length=1)]
+Id = Annotated[str, Query(pattern=r"^[^\x00]+$")]
 # The report has no script and fetches nothing; its pictures are part of it.
 REPORT_HEADERS = {
     "Content-Security-Policy": (

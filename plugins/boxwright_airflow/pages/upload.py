@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,9 @@ from boxwright_airflow.pages.security import READ, SAME_ORIGIN_HEADER, START, TO
 FILE_LIMIT = 2_000_000_000  # bytes
 # Files that are on their way at a time; each lies on the api-server's disk meanwhile.
 _AT_A_TIME = 4
+# Seconds that a file may take, and bytes that have to come in each second after that: others wait for their turn.
+_PATIENCE, _SLOWEST = 60.0, 10_000
+_TOO_SLOW = f"the file came at less than {_SLOWEST / 1000:g} kB a second, and others wait"
 Text = Annotated[str, Query(max_length=2000)]
 Token = Annotated[str, Depends(csrf_token)]
 
@@ -55,7 +59,10 @@ def router() -> APIRouter:
         async with turn:
             with tempfile.TemporaryDirectory(prefix="boxwright-upload-") as folder:
                 file = Path(folder, "file")
-                size = await _save(request, file)
+                try:
+                    size = await _save(request, file)
+                except TimeoutError:
+                    return JSONResponse({"reason": _TOO_SLOW, "again": True}, 408)
                 return await run_in_threadpool(_answer, lambda: _put(file, size, dataset, name))
 
     @routes.post("/end", dependencies=asked_by_us)
@@ -81,13 +88,20 @@ def _place(dataset: str) -> str:
 
 
 async def _save(request: Request, file: Path) -> int:
-    """Writes the body to a file; returns its bytes, and no more than one beyond the limit."""
-    size = 0
+    """Writes the body to a file; returns its bytes, and no more than one beyond the limit.
+
+    Raises:
+        TimeoutError: it comes too slowly.
+    """
+    size, started, body = 0, time.monotonic(), aiter(request.stream())
     with file.open("wb") as opened:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > FILE_LIMIT:
+        while size <= FILE_LIMIT:
+            left = started + _PATIENCE + size / _SLOWEST - time.monotonic()
+            try:
+                chunk = await asyncio.wait_for(anext(body), left)
+            except StopAsyncIteration:
                 break
+            size += len(chunk)
             await run_in_threadpool(opened.write, chunk)
     return size
 
