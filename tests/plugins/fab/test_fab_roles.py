@@ -107,6 +107,7 @@ ASKED: dict[str, tuple[str, int, Ask]] = {
     "approve a model": ("user", 200, approve),
     "announce data": ("user", 200, announce),
     # Administering
+    "the plugins, of which Airflow's menu takes Boxwright's entry": ("op", 200, api("GET", "/plugins")),
     "read a Variable": ("op", 404, api("GET", "/variables/none")),
     "change a Variable": ("op", 404, api("PATCH", "/variables/none", {"key": "none", "value": "x"})),
     "read a connection": ("op", 404, api("GET", "/connections/none")),

@@ -138,7 +138,7 @@ def test_an_image_of_thousands_of_scans_is_refused_and_holds_up_nobody(bounded: 
 
 
 def test_a_stop_is_bounded_whatever_the_model_does(tmp_path: Path) -> None:
-    export_finder(tmp_path, seconds=6)
+    export_finder(tmp_path, seconds=15)
     write_facts(tmp_path)
     with serving("--model", str(tmp_path), "--set", "stop_timeout=1") as served:
         with ThreadPoolExecutor(1) as pool:
