@@ -93,7 +93,7 @@ def labels_below(folder: Path) -> tuple[str, ...]:
     if not found:
         raise DataError(
             f"{folder}: no file has the labels; expected a list of names, names by number or numbers by name as "
-            ".json, a label map as .pbtxt, or a name a line as .txt"
+            ".json, a label map as .pbtxt, or a name a line as .txt, or the model.json of a model of Boxwright's"
         )
     if len(found) > 1:
         told = "; ".join(f"{name} with {len(labels)} classes" for labels, name in found.items())

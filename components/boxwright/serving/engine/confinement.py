@@ -36,7 +36,7 @@ def confine(readable: Iterable[Path], scratch: Path | None = None) -> str:
     """Gives the rights up, for this thread and those that it starts.
 
     Args:
-        readable: folders that it may read beside those of Python.
+        readable: folders that it may read beside those of Python and of this package.
         scratch: folder in which it may make folders and empty files: libraries look for one when they are imported.
 
     Returns:
@@ -60,7 +60,9 @@ def confine(readable: Iterable[Path], scratch: Path | None = None) -> str:
     asked = struct.pack(f"={known}Q", *(handled, network, scopes)[:known])
     ruleset = _checked(libc.syscall(_CREATE_RULESET, asked, ctypes.c_size_t(len(asked)), 0))
     reading = (_READ_FILE | _READ_FOLDER | _EXECUTE) & handled
-    of_python = (Path(place).resolve() for place in (sys.prefix, sys.base_prefix, *sys.path) if place)
+    # An editable installation is on no path.
+    own = Path(__file__).resolve().parents[2]
+    of_python = (Path(place).resolve() for place in (sys.prefix, sys.base_prefix, own, *sys.path) if place)
     for place in {*map(Path, _READ), *of_python, *readable}:
         _allow(libc, ruleset, place, reading)
     _allow(libc, ruleset, Path(_DEVICES), (reading | _WRITE_FILE | _DEVICE_CONTROL) & handled)
