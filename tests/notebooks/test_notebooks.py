@@ -59,7 +59,7 @@ def test_a_detector_is_fine_tuned_from_start_to_end(tmp_path: Path) -> None:
     ran = run(read(notebooks()[0]), tmp_path, SMALL)
     assert "image/png" in kinds(ran, "first = labels") & kinds(ran, "detector = ") & kinds(ran, "Picture(")
     assert "image/jpeg" in kinds(ran, "gallery = ")
-    assert "text/html" in kinds(ran, "validation = ") & kinds(ran, "run.report") & kinds(ran, "comparison = ")
+    assert "text/html" in kinds(ran, "validation = ") & kinds(ran, "run.report") & kinds(ran, "better = ")
     assert "not usable" in printed(ran, "wrong = ")
     assert "registered" in str(outputs(ran, "run = ")) and "registered" in str(outputs(ran, "second = "))
     assert "bolts {'latest': 2" in printed(ran, "registry = ") or "'champion'" in printed(ran, "registry = ")

@@ -49,7 +49,7 @@ class StepProgress(Frozen):
     gpu_memory_mb: float | None = None
 
     def line(self) -> str:
-        """One line of `name=value` pairs, those without a value left out."""
+        """One line of `name=value` pairs, losses as `name:value`; those without a value are left out."""
         shown = {
             "epoch": f"{self.epoch}/{self.epochs}",
             f"{self.doing}_step": f"{self.step}/{self.steps}",
@@ -61,7 +61,10 @@ class StepProgress(Frozen):
             "gpu_percent": _rounded(self.gpu_percent, 0),
             "gpu_memory_mb": _rounded(self.gpu_memory_mb, 0),
         }
-        return " ".join(f"{name}={value}" for name, value in shown.items() if value is not None)
+        # What ends an epoch is told as `loss=`, which the managed algorithm's metric definitions look for: not this.
+        return " ".join(
+            f"{name}{':' if name.endswith('loss') else '='}{value}" for name, value in shown.items() if value is not None
+        )
 
 
 class GpuUsage(NamedTuple):
