@@ -63,7 +63,9 @@ class StepProgress(Frozen):
         }
         # What ends an epoch is told as `loss=`, which the managed algorithm's metric definitions look for: not this.
         return " ".join(
-            f"{name}{':' if name.endswith('loss') else '='}{value}" for name, value in shown.items() if value is not None
+            f"{name}{':' if name.endswith('loss') else '='}{value}"
+            for name, value in shown.items()
+            if value is not None
         )
 
 
