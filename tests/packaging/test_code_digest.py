@@ -14,7 +14,8 @@ from boxwright.packaging.code_digest import _SHOWS, MODEL_CODE, PACKAGE, code_di
 ELSEWHERE = {
     *("__init__.py", "__main__.py", "errors.py", "py.typed", "quiet.py", "version.py"),
     *("airflow_api", "api", "cli", "config", "dataset/importing", "dataset/report", "dataset/sample"),
-    *("exporting", "registry", "reporting", "sagemaker", "serving", "stack", "storage"),
+    *("doctor", "exporting", "metadata", "tuning"),
+    *("registry", "reporting", "sagemaker", "serving", "stack", "storage"),
 }
 
 
