@@ -155,7 +155,8 @@ def lineage(
 def _start_logging() -> None:
     """Shows Boxwright's own lines, and of libraries those that are worth reading."""
     handler: logging.Handler = RichHandler(console=progress, show_path=False, show_level=False)
-    if not progress.is_terminal:
+    # By the stream itself: a notebook's environment asks for colours, which whoever reads its lines does not expect.
+    if not sys.stderr.isatty():
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
