@@ -63,7 +63,7 @@ def test_a_run_takes_settings_from_a_file_and_set_goes_before_it(
         started.append(config)
         raise SystemExit(9)
 
-    monkeypatch.setattr("boxwright.pipeline.runner.run_pipeline", run_pipeline)
+    monkeypatch.setattr("boxwright.pipeline.run_pipeline", run_pipeline)
     options = ("--dataset", "/t", "--output", "/o", "--model-id", "tiny", "--settings", str(given))
     code, _, _ = boxwright("run", *options, "--set", "batch_size=6")
     chosen = started[0].hyperparameters
