@@ -43,14 +43,14 @@ def test_a_network_retreats_from_its_outputs() -> None:
 def test_images_are_fitted_and_the_first_hundred_looked_at(tmp_path: Path) -> None:
     fitting = Fitting(image_size=64, keep_aspect=False, fill=(0, 0, 0), antialias=True)
     with pytest.raises(DataError, match="has no images to calibrate on; name a folder"):
-        list(calibration_inputs(tmp_path / "none", fitting))
+        list(calibration_inputs(tmp_path / "none", fitting, None))
     for number in range(IMAGES + 2):
         (tmp_path / f"{number:03d}.png").write_bytes(encoded(scene(20, 10), "PNG"))
-    found = list(calibration_inputs(tmp_path, fitting))
+    found = list(calibration_inputs(tmp_path, fitting, None))
     assert len(found) == IMAGES and found[0].shape == (1, 64, 64, 3)
     (tmp_path / "000.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"000.png is not an image to calibrate on: .*; leave it out of the folder"):
-        list(calibration_inputs(tmp_path, fitting))
+        list(calibration_inputs(tmp_path, fitting, None))
 
 
 def test_whole_numbers_need_images() -> None:
