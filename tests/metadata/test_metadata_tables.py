@@ -151,8 +151,13 @@ def test_a_password_may_come_from_a_file_of_its_own(uri: str, tmp_path: Path) ->
     assert open_store(address).get_artifact_types() is not None
 
 
-def test_not_even_at_its_most_talkative_a_library_logs_the_password(uri: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_not_even_at_its_most_talkative_a_library_logs_the_password(
+    uri: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.DEBUG)
+    # Other tests may have quietened it.
+    caplog.set_level(logging.DEBUG, "absl")
+    monkeypatch.setattr(logging.getLogger("absl"), "propagate", True)
     make_tables(MetadataAddress.parse(uri))
     assert "DB connection initialized" in caplog.text and PASSWORD not in caplog.text
 
