@@ -124,7 +124,7 @@ def _record(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str) ->
             seed = output_folder(run, node.id)
         except StorageError:
             continue  # the other one ran
-        examples = output_folder(run, "build_examples")
+        examples = output_folder(run, nodes_of(Phase.DATA)[-1].id)
         return StudyRecord(
             name=name,
             run=run,

@@ -148,7 +148,7 @@ class _Tuning:
         # A finished run of the same recipe is none that a study could end with.
         seed = find_node(choose_seed(config.model_copy(update={"force": True}), run))
         ran |= run_nodes(config, run, [seed], self.on_step)
-        examples = output_folder(run, "build_examples")
+        examples = output_folder(run, nodes_of(Phase.DATA)[-1].id)
         if "test" not in ExamplesSummary.read(examples).splits:
             raise UsageError(f"the examples have no test images: {_NO_TEST}")
         self._note(run=run, examples=str(examples), seed=str(output_folder(run, seed.id)))
