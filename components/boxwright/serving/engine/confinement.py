@@ -61,7 +61,7 @@ def confine(readable: Iterable[Path], scratch: Path | None = None) -> str:
     ruleset = _checked(libc.syscall(_CREATE_RULESET, asked, ctypes.c_size_t(len(asked)), 0))
     reading = (_READ_FILE | _READ_FOLDER | _EXECUTE) & handled
     # An editable installation is on no path.
-    own = Path(__file__).resolve().parents[2]
+    own = str(Path(__file__).parents[2])
     of_python = (Path(place).resolve() for place in (sys.prefix, sys.base_prefix, own, *sys.path) if place)
     for place in {*map(Path, _READ), *of_python, *readable}:
         _allow(libc, ruleset, place, reading)
