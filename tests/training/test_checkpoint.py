@@ -64,6 +64,8 @@ def test_a_machine_that_is_behind_takes_what_another_one_did_meanwhile(make_mode
     mirror = f"{s3.make_bucket('states-of-two')}/run"
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
+        # The epoch log has written it when a state is kept.
+        (tmp_path / name / "history.json").write_text("[]")
     _fit(make_model(), EpochCheckpoint(tmp_path / "first", mirror=mirror), 2)
     fetch_mirrored(tmp_path / "second", mirror)
     second, resumed = EpochCheckpoint(tmp_path / "second", mirror=mirror), make_model()
