@@ -5,25 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
+from running_stack import RunningStack, give_time
 
-from boxwright.airflow_api.client import AirflowClient
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.config.settings import Settings
 from boxwright.dataset.sample.generate import generate_sample
 from boxwright.errors import UsageError
 from boxwright.stack import manager
 from boxwright.stack.cluster import WORKERS, require_programs, worker_home
-from boxwright.stack.environment import BUCKET, Stack, added_environment
+from boxwright.stack.environment import BUCKET, added_environment
 from boxwright.stack.processes import ProcessTable, kill
 from boxwright.stack.uploading import upload_dataset
 
@@ -33,34 +30,13 @@ DATASET = f"s3://{BUCKET}/datasets/cluster"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("long"):
-            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+    give_time(items, Path(__file__).parent, TEST_SECONDS)
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """A cluster that runs.
+class Cluster(RunningStack):
+    """A cluster that runs."""
 
-    Attributes:
-        stack: addresses and secrets.
-        env: the variables that lead a process to it.
-        airflow: a client that is logged in.
-    """
-
-    stack: Stack
-    env: dict[str, str] = field(repr=False)
-    airflow: AirflowClient
-
-    @property
-    def s3(self) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=self.stack.s3_url,
-            region_name=self.env["AWS_REGION"],
-            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
-        )
+    step_seconds = run_seconds = SECONDS
 
     def trigger(self, run_id: str, **conf: Any) -> None:
         settings = {
@@ -77,20 +53,11 @@ class Cluster:
         }
         self.airflow.trigger(DAG_ID, run_id, settings | conf)
 
-    def finish(self, run_id: str) -> dict[str, str]:
+    def succeed(self, run_id: str) -> dict[str, str]:
         """Waits for the end of a run, which has to be a success; the state of each task."""
-        deadline = time.monotonic() + SECONDS
-        for state, tasks in self.airflow.follow(DAG_ID, run_id):
-            assert time.monotonic() < deadline, f"run {run_id} is still {state}: {tasks}"
+        state, tasks = self.finish(run_id)
         assert state == "success", tasks
-        return {task.task_id: task.state for task in tasks}
-
-    def wait_for(self, condition: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + SECONDS
-        while not (found := condition()):
-            assert time.monotonic() < deadline, f"waited {SECONDS} s for {what}"
-            time.sleep(0.2)
-        return found
+        return tasks
 
     def epochs_done(self, run_id: str) -> int:
         """By the state of a training as it lies at the shared root."""
@@ -146,7 +113,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.airflow.wait_for_dag(DAG_ID)
         made.airflow.set_paused(DAG_ID, False)
         (scheduled,) = made.wait_for(lambda: list(made.airflow.runs(DAG_ID)), "the run of the schedule")
-        assert set(made.finish(scheduled).values()) == {"skipped"}
+        assert set(made.succeed(scheduled).values()) == {"skipped"}
         yield made
     finally:
         manager.down(settings)

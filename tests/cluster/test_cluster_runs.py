@@ -28,7 +28,7 @@ def test_a_training_whose_worker_is_lost_goes_on_at_the_other_one(cluster: Clust
     began = time.monotonic()
     cluster.wait_for(lambda: cluster.epochs_done("lost-worker") > done, "an epoch more")
     print(f"{lost} was lost after epoch {done}; the next one was done {time.monotonic() - began:.0f} s later")
-    cluster.finish("lost-worker")
+    cluster.succeed("lost-worker")
 
     (version,) = open_registry().versions("of-cluster")
     assert (version.run_id, version.accepted) == ("lost-worker", True)
@@ -43,10 +43,10 @@ def test_a_training_whose_worker_is_lost_goes_on_at_the_other_one(cluster: Clust
 def test_an_incremental_run_over_both_workers_has_its_lineage_whole(cluster: Cluster, environment: None) -> None:
     if not open_registry().versions("of-cluster"):
         cluster.trigger("parent", epochs=2)
-        cluster.finish("parent")
+        cluster.succeed("parent")
     parent = open_registry().versions("of-cluster")[-1]
     cluster.trigger("incremental", epochs=2, seed_mode="incremental")
-    states = cluster.finish("incremental")
+    states = cluster.succeed("incremental")
     assert states["fetch_pretrained"] == "skipped" and states["register_model"] == "success"
 
     newest, oldest = trace("of-cluster", Settings.from_environment())

@@ -24,6 +24,8 @@ from boxwright.doctor.broker import judge_workers, look_at_broker
 from boxwright.doctor.finding import Finding, Verdict
 from boxwright.metadata.database import note_worker
 from boxwright.metadata.tables import make_tables
+from boxwright.stack.cluster import WORKER_SETTINGS
+from docs.generator.house import REPOSITORY
 
 
 def by_subject(found: Any) -> dict[str, Finding]:
@@ -188,6 +190,12 @@ def test_each_setting_that_a_cluster_needs_is_held() -> None:
     alone = {**dict.fromkeys(GOOD, ""), "core.executor": "LocalExecutor", "core.dagbag_import_timeout": "30"}
     told = {one.subject.rpartition(" ")[2] for one in look_at_settings(alone)}
     assert told == {"core.dagbag_import_timeout", "dag_processor.dag_file_processor_timeout"}
+
+
+def test_the_page_of_clusters_has_the_values_that_a_cluster_has() -> None:
+    rows = (REPOSITORY / "docs" / "cluster.md").read_text("utf-8").splitlines()
+    for name, value in WORKER_SETTINGS.items():
+        assert any(f"`{name}`" in row and f"| {value} |" in row for row in rows), name
 
 
 def test_airflow_itself_says_what_its_settings_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

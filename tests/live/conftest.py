@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
 from live_runs import DATASET, RUN_SECONDS, STEP_SECONDS, TEST_SECONDS, FirstRun, log_in
 from pages import Visit, visiting
+from running_stack import RunningStack, give_time
 from walk import Shell
 from weekly_runs import CONF, QUICK, dataset_of, ended, register_todays_champion
 
-from boxwright.airflow_api.client import AirflowClient
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.config.settings import Settings
 from boxwright.dataset.sample.generate import generate_sample
@@ -34,37 +32,20 @@ from boxwright.stack.uploading import upload_dataset
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Gives the tests here the time that runs take."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("long"):
-            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+    give_time(items, Path(__file__).parent, TEST_SECONDS)
 
 
 @dataclass(frozen=True)
-class LiveStack:
-    """A stack that runs.
+class LiveStack(RunningStack):
+    """The stack of one machine.
 
     Attributes:
         home: its `BOXWRIGHT_HOME`.
-        env: the variables that lead a process to it.
-        stack: addresses, ports and secrets.
-        airflow: a client that is logged in as the administrator.
     """
 
     home: Path
-    env: dict[str, str] = field(repr=False)
-    stack: Stack
-    airflow: AirflowClient
-
-    @property
-    def s3(self) -> Any:
-        """A client of the stack's S3 server."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.stack.s3_url,
-            region_name=self.env["AWS_REGION"],
-            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
-        )
+    step_seconds = STEP_SECONDS
+    run_seconds = RUN_SECONDS
 
     @property
     def settings(self) -> Settings:
@@ -74,21 +55,6 @@ class LiveStack:
     def registry(self) -> Registry:
         login = f"{self.env['MLFLOW_TRACKING_USERNAME']}:{self.env['MLFLOW_TRACKING_PASSWORD']}"
         return open_registry(self.env["MLFLOW_TRACKING_URI"].replace("://", f"://{login}@"))
-
-    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = STEP_SECONDS) -> Any:
-        """Calls `condition` until it returns something, and returns that; fails with `what` was awaited."""
-        deadline = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-            time.sleep(0.2)
-        return found
-
-    def finish(self, run_id: str, dag_id: str = DAG_ID) -> tuple[str, dict[str, str]]:
-        """Waits for the end of a run; its state, and those of its tasks."""
-        deadline = time.monotonic() + RUN_SECONDS
-        for state, tasks in self.airflow.follow(dag_id, run_id):
-            assert time.monotonic() < deadline, f"run {run_id} is still {state} after {RUN_SECONDS} s: {tasks}"
-        return state, {task.task_id: task.state for task in tasks}
 
     def switch_on(self) -> None:
         """Unpauses the training DAG, and waits until the run of last week that its schedule then creates is skipped."""
@@ -108,7 +74,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
     settings = Settings(home=tmp_path_factory.mktemp("stack").resolve())
     running, _ = manager.up(settings, free_ports=True)
     try:
-        yield LiveStack(settings.home, added_environment(running), running, manager.client_of(running))
+        yield LiveStack(running, added_environment(running), manager.client_of(running), settings.home)
     finally:
         manager.down(settings)
         assert left_of(running) == [], "nothing of the stack is left"

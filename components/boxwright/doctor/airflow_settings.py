@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from boxwright.doctor.finding import Finding, doubtful, skipped, well, wrong
+from boxwright.stack import WORKER_SETTINGS
 
 Values = Mapping[str, str]
 SUBJECT = "Airflow's settings"
 SECONDS = 120.0
-# In a process of its own: nothing of Boxwright's package loads Airflow.
-_ASK = """
-import json, logging, sys
-logging.disable(logging.CRITICAL)
-from airflow.configuration import conf
-print(json.dumps({name: str(conf.get(*name.split(".", 1), fallback="") or "") for name in sys.argv[1:]}))
-"""
+# In a process of its own: nothing of this package loads Airflow.
+_ASK = ("-m", "boxwright_airflow.configured")
 
 
 @dataclass(frozen=True)
@@ -82,14 +78,14 @@ RULES = (
         "workers.execution_api_timeout",
         at_least(30),
         "a busy API server costs a task one of its tries",
-        "60",
+        WORKER_SETTINGS["workers.execution_api_timeout"],
         fatal=False,
     ),
     Rule(
         "core.dagbag_import_timeout",
         at_least(120),
         "on a busy machine the DAG vanishes",
-        "300",
+        WORKER_SETTINGS["core.dagbag_import_timeout"],
         alone=True,
         fatal=False,
     ),
@@ -97,7 +93,7 @@ RULES = (
         "dag_processor.dag_file_processor_timeout",
         at_least(120),
         "on a busy machine the DAG is not read anew",
-        "300",
+        WORKER_SETTINGS["dag_processor.dag_file_processor_timeout"],
         alone=True,
         fatal=False,
     ),
@@ -105,14 +101,14 @@ RULES = (
         "celery.operation_timeout",
         at_least(10),
         "on a busy machine tasks are not handed out",
-        "30",
+        WORKER_SETTINGS["celery.operation_timeout"],
         fatal=False,
     ),
     Rule(
         "celery_broker_transport_options.visibility_timeout",
         at_least(86400 * 7),
         "a training that takes longer (a day, unset) is given to a second worker, and ended by that",
-        "604800",
+        WORKER_SETTINGS["celery_broker_transport_options.visibility_timeout"],
         fatal=False,
     ),
 )
@@ -121,7 +117,7 @@ _OTHERS = ("core.executor", "celery.broker_url", "celery.worker_concurrency")
 
 def read_settings(names: tuple[str, ...]) -> dict[str, str] | None:
     """Airflow's own answer to what its settings are, by section and key; None where it gives none."""
-    done = subprocess.run([sys.executable, "-P", "-c", _ASK, *names], capture_output=True, text=True, timeout=SECONDS)
+    done = subprocess.run([sys.executable, "-P", *_ASK, *names], capture_output=True, text=True, timeout=SECONDS)
     try:
         found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):

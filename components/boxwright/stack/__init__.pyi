@@ -1,6 +1,7 @@
 from . import demo as demo
 from . import manager as manager
 from . import progress as progress
+from .cluster import WORKER_SETTINGS as WORKER_SETTINGS
 from .connection import connect as connect
 from .database import notice as notice
 from .progress import metrics as metrics

@@ -21,6 +21,15 @@ WORKERS = ("worker-1", "worker-2")
 CONCURRENCY = 2
 # Databases of the stack's PostgreSQL beside Airflow's own.
 MLFLOW, METADATA = "mlflow", "metadata"
+# Airflow's settings, by section and key, that a trial on three machines found necessary. `boxwright doctor` asks for
+# them where another stack has workers.
+WORKER_SETTINGS = {
+    "celery.operation_timeout": "30",
+    "celery_broker_transport_options.visibility_timeout": "604800",
+    "core.dagbag_import_timeout": "300",
+    "dag_processor.dag_file_processor_timeout": "300",
+    "workers.execution_api_timeout": "60",
+}
 _MARK = "cluster"
 _SECONDS = 5
 
@@ -151,21 +160,17 @@ def shared_environment(port: int, password: str, bucket: str) -> dict[str, str]:
 
 
 def airflow_settings(broker: str, database: str, bucket: str) -> dict[str, str]:
-    """Airflow's settings where tasks go to workers; a trial on three machines found them necessary."""
+    """Airflow's settings where tasks go to workers."""
     return {
         "core__executor": "CeleryExecutor",
         "core__parallelism": str(len(WORKERS) * CONCURRENCY),
         "core__hostname_callable": "airflow.utils.net.get_host_ip_address",
-        "core__dagbag_import_timeout": "300",
         "celery__broker_url": broker,
         "celery__result_backend": f"db+{database}",
         "celery__worker_concurrency": str(CONCURRENCY),
-        "celery__operation_timeout": "30",
-        "celery_broker_transport_options__visibility_timeout": "604800",
-        "dag_processor__dag_file_processor_timeout": "300",
-        "workers__execution_api_timeout": "60",
         # Another worker takes over what one was at that is not heard of for so long.
         "scheduler__task_instance_heartbeat_timeout": "60",
         "logging__remote_logging": "True",
         "logging__remote_base_log_folder": f"s3://{bucket}/logs",
+        **{name.replace(".", "__"): value for name, value in WORKER_SETTINGS.items()},
     }

@@ -15,7 +15,7 @@ from typing import Any
 from boxwright.config import RunConfig, RunInfo, TuningConfig, Value, new_run, resolve_templates
 from boxwright.dataset.examples import ExamplesSummary
 from boxwright.errors import UsageError
-from boxwright.model import Seed, read_seed
+from boxwright.model import Seed, hyperparameters_of, read_seed
 from boxwright.pipeline import Phase, choose_seed, find_node, nodes_of, output_folder, run_nodes, summarise
 from boxwright.registry import TrainingRun
 from boxwright.storage import Allowed
@@ -71,8 +71,14 @@ def prepared(config: RunConfig, tuning: TuningConfig) -> RunConfig:
     """The run as its trials have it.
 
     Raises:
-        UsageError: it has no test dataset, or does not measure what trials are compared by.
+        UsageError: it has no test dataset, does not measure what trials are compared by, or asks for several seeds.
     """
+    seeds = hyperparameters_of(config).seeds
+    if seeds > 1:
+        raise UsageError(
+            f"seeds={seeds}: a trial trains once, and the proof trains the best again with tuning_proof_seeds fresh "
+            "seeds; leave out seeds, or set that one"
+        )
     if config.test is None:
         raise UsageError(f"test is required for tuning: {_NO_TEST}")
     return measured_often(config, tuning)

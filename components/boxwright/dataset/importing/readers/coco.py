@@ -42,10 +42,7 @@ _WITHOUT_BOXES = ("captions_", "panoptic_", "stuff_", "image_info_")
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like COCO, or None."""
-    for name in reading.candidates(".json"):
-        if is_coco(reading.tree.path(name)):
-            return f"{shown(name)} has lists of images, annotations and categories"
-    return None
+    return reading.recognised(is_coco, "lists of images, annotations and categories", ".json")
 
 
 def is_coco(path: Path) -> bool:

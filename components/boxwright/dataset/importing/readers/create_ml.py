@@ -24,10 +24,7 @@ _NAMES = ("image", "imagefilename", "filename")
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like Create ML, or None."""
-    for name in reading.candidates(".json"):
-        if _is_create_ml(reading.tree.path(name)):
-            return f"{shown(name)} has a list of images with coordinates"
-    return None
+    return reading.recognised(_is_create_ml, "a list of images with coordinates", ".json")
 
 
 def _is_create_ml(path: Path) -> bool:

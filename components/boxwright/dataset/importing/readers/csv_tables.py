@@ -66,10 +66,9 @@ class _Columns:
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like such a CSV, or None."""
-    for name in reading.candidates(".csv"):
-        if _columns(reading.tree.path(name)) is not None:
-            return f"{shown(name)} has columns for a file, a class and corners"
-    return None
+    return reading.recognised(
+        lambda path: _columns(path) is not None, "columns for a file, a class and corners", ".csv"
+    )
 
 
 def _columns(path: Path) -> _Columns | None:

@@ -34,10 +34,7 @@ _WITHOUT_PLACE = ("tag", "attribute")  # they say something of the image, and ar
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like CVAT's XML, or None."""
-    for name in reading.candidates(".xml"):
-        if _is_cvat(reading.tree.path(name)):
-            return f"{shown(name)} has <annotations> with <image> or <track>"
-    return None
+    return reading.recognised(_is_cvat, "<annotations> with <image> or <track>", ".xml")
 
 
 def _is_cvat(path: Path) -> bool:

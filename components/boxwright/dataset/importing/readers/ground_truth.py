@@ -34,10 +34,7 @@ _TOLD_BY = 1 << 16  # bytes
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like Ground Truth's manifests, or None."""
-    for name in reading.candidates(*_SUFFIXES):
-        if _is_manifest(reading.tree.path(name)):
-            return f"{shown(name)} has lines with source-ref"
-    return None
+    return reading.recognised(_is_manifest, "lines with source-ref", *_SUFFIXES)
 
 
 def _is_manifest(path: Path) -> bool:

@@ -33,10 +33,7 @@ _WITHOUT_BOX = ("keypointlabels", "brushlabels", "vectorlabels", "bitmasklabels"
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like Label Studio's JSON, or None."""
-    for name in reading.candidates(".json"):
-        if _is_export(reading.tree.path(name)):
-            return f"{shown(name)} has tasks with results of labels"
-    return None
+    return reading.recognised(_is_export, "tasks with results of labels", ".json")
 
 
 def _is_export(path: Path) -> bool:

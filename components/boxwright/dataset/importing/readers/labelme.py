@@ -29,10 +29,7 @@ _WITHOUT_EXTENT = ("point", "points", "line", "linestrip")
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like LabelMe, or None."""
-    for name in reading.candidates(".json"):
-        if _is_labelme(reading.tree.path(name)):
-            return f"{shown(name)} has shapes and imagePath"
-    return None
+    return reading.recognised(_is_labelme, "shapes and imagePath", ".json")
 
 
 def _is_labelme(path: Path) -> bool:

@@ -33,10 +33,7 @@ _TOLD_BY = 1 << 16  # bytes
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like Pascal VOC, or None."""
-    for name in reading.candidates(".xml"):
-        if _is_voc(reading.tree.path(name)):
-            return f"{shown(name)} has an <annotation> of one image"
-    return None
+    return reading.recognised(_is_voc, "an <annotation> of one image", ".xml")
 
 
 def _is_voc(path: Path) -> bool:

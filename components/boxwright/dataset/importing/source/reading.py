@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +82,11 @@ class Reading:
     def candidates(self, *suffixes: str) -> list[str]:
         """The files with these endings that are to be read: the given one, or all in the tree."""
         return [self.file] if self.file is not None else self.tree.ending(*suffixes)
+
+    def recognised(self, is_one: Callable[[Path], bool], by: str, *suffixes: str) -> str | None:
+        """Why the source is of a format: the first of its `candidates` that is one, and what it is told by."""
+        found = next((name for name in self.candidates(*suffixes) if is_one(self.tree.path(name))), None)
+        return None if found is None else f"{shown(found)} has {by}"
 
 
 def open_source(given: Path, source: Path, images: Path | None, out_dir: Path, account: Account) -> Reading:
