@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from boxwright.config import MetadataAddress
+from boxwright.postgresql import load_psycopg2
 from boxwright.stack.database import NAME, answers, prepare_database, server_command
 from boxwright.stack.ports import HOST
 from boxwright.stack.processes import ProcessTable
@@ -57,9 +58,7 @@ class Postgres:
 
     def query(self, uri: str, statement: str) -> list[Any]:
         """The rows of a statement, as the owner of the database."""
-        import psycopg2
-
-        made = psycopg2.connect(**MetadataAddress.parse(uri).server)
+        made = load_psycopg2().connect(**MetadataAddress.parse(uri).server)
         made.autocommit = True
         with made.cursor() as cursor:
             cursor.execute(statement)

@@ -17,7 +17,7 @@ PACKAGE = REPOSITORY / "components" / "boxwright"
 
 # Each part of the package may import those in a row above its own, and itself.
 ROWS = (
-    ("errors", "quiet", "version"),
+    ("errors", "postgresql", "quiet", "version"),
     ("config",),
     ("airflow_api", "images", "metadata", "reporting", "storage"),
     ("dataset",),

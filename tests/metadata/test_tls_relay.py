@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,19 @@ def test_a_store_is_used_through_tls_that_checks_the_certificate(tls: TlsServer)
     assert [one.name for one in new_store(address).get_artifact_types_by_id([1])] == ["mlmd.Dataset"]
     # What is not asked for is used where the server has it, as libpq does.
     assert new_store(MetadataAddress.parse(tls.uri("sslmode=prefer"))).get_context_types() == []
+
+
+def test_tensorflow_was_loaded_before(tls: TlsServer) -> None:
+    """Its TLS library is not taken for psycopg2's own, which ended the process."""
+    lines = (
+        "import sys, tensorflow",
+        "from boxwright.config import MetadataAddress",
+        "from boxwright.metadata.tables import make_tables",
+        "make_tables(MetadataAddress.parse(sys.argv[1]))",
+    )
+    command = [sys.executable, "-c", "\n".join(lines), tls.uri("sslmode=require")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_password_in_a_file_goes_through_tls_as_well(tls: TlsServer) -> None:

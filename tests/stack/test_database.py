@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 from waiting import wait_for
 
 from boxwright.errors import StorageError
+from boxwright.postgresql import load_psycopg2
 from boxwright.stack import database
 from boxwright.stack.database import Engine, answers, choose_engine, notice, prepare_database, server_command
 from boxwright.stack.ports import HOST
@@ -44,7 +44,7 @@ def start(tmp_path: Path, port: int) -> Iterator[Start]:
 
 
 def count(port: int) -> int:
-    connection = psycopg2.connect(host=HOST, port=port, user="airflow", password=PASSWORD, dbname="airflow")
+    connection = load_psycopg2().connect(host=HOST, port=port, user="airflow", password=PASSWORD, dbname="airflow")
     with connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS kept (number int); INSERT INTO kept VALUES (1)")
         cursor.execute("SELECT count(*) FROM kept")

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from boxwright.config import METADATA_URI, MetadataAddress
 from boxwright.errors import StorageError, UsageError, shorten
+from boxwright.postgresql import load_psycopg2
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection
+    from boxwright.postgresql import Connection
 
 # Seconds until a server that does not answer counts as away, and in which another process makes the tables.
 CONNECT_TIMEOUT = 10
@@ -33,7 +34,7 @@ _LOGIN_SIGNS = ("authentication failed", "no password supplied", "pg_hba.conf", 
 _TLS_SIGNS = ("certificate", "SSL", "sslmode")
 
 
-def connect(address: MetadataAddress, name: str = "boxwright", database: str | None = None) -> connection:
+def connect(address: MetadataAddress, name: str = "boxwright", database: str | None = None) -> Connection:
     """A connection, in which each statement is a transaction of its own.
 
     Args:
@@ -45,8 +46,7 @@ def connect(address: MetadataAddress, name: str = "boxwright", database: str | N
         UsageError: the log-in, the database or the options are wrong.
         StorageError: the server cannot be reached.
     """
-    import psycopg2
-
+    psycopg2 = load_psycopg2()
     _check_password_file(address)
     given: dict[str, Any] = {**_ALIVE, **address.server, **({"dbname": database} if database else {})}
     try:
@@ -58,10 +58,9 @@ def connect(address: MetadataAddress, name: str = "boxwright", database: str | N
 
 
 @contextmanager
-def session(address: MetadataAddress, name: str = "boxwright", database: str | None = None) -> Iterator[connection]:
+def session(address: MetadataAddress, name: str = "boxwright", database: str | None = None) -> Iterator[Connection]:
     """A connection that is closed at the end of the block; what the server does to it meanwhile is a StorageError."""
-    import psycopg2
-
+    psycopg2 = load_psycopg2()
     made = connect(address, name, database)
     try:
         yield made
@@ -117,7 +116,7 @@ class MissingDatabaseError(UsageError):
 
 
 @contextmanager
-def alone(address: MetadataAddress, what: str = "", seconds: float = LOCK_SECONDS) -> Iterator[connection]:
+def alone(address: MetadataAddress, what: str = "", seconds: float = LOCK_SECONDS) -> Iterator[Connection]:
     """Keeps all others that do the same with this database waiting; a process that ends lets the next one in.
 
     Args:
@@ -128,15 +127,14 @@ def alone(address: MetadataAddress, what: str = "", seconds: float = LOCK_SECOND
     Raises:
         StorageError: another one has not come to its end.
     """
-    import psycopg2.errors
-
+    errors = load_psycopg2().errors
     key = int.from_bytes(sha256(what.encode()).digest()[:7]) if what else _LOCK
     with session(address) as made:
         with made.cursor() as cursor:
             cursor.execute("SET lock_timeout = %s", (int(seconds * 1000),))
             try:
                 cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
-            except psycopg2.errors.LockNotAvailable:
+            except errors.LockNotAvailable:
                 raise StorageError(
                     f"{address}: another process held the lock of {what or 'who makes tables'} for {seconds:g} s; see "
                     "pg_locks for who holds an advisory lock, end it if it hangs, then run again"
@@ -154,8 +152,8 @@ def make_database(address: MetadataAddress) -> bool:
         UsageError: the log-in may not.
         StorageError: the server cannot be reached.
     """
-    from psycopg2 import errors, sql
-
+    psycopg2 = load_psycopg2()
+    errors, sql = psycopg2.errors, psycopg2.sql
     try:
         connect(address).close()
     except MissingDatabaseError:
@@ -180,7 +178,7 @@ def make_database(address: MetadataAddress) -> bool:
     return True
 
 
-def require_rights(made: connection, address: MetadataAddress) -> None:
+def require_rights(made: Connection, address: MetadataAddress) -> None:
     """Checks that this log-in may make tables.
 
     Raises:

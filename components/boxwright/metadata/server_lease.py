@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from boxwright.config import MetadataAddress
 from boxwright.errors import BoxwrightError, StorageError, UsageError
 from boxwright.metadata import server
+from boxwright.postgresql import load_psycopg2
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection
+    from boxwright.postgresql import Connection
 
 log = logging.getLogger("boxwright")
 
@@ -236,15 +237,14 @@ def _now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _close_connections(made: connection, token: str) -> None:
+def _close_connections(made: Connection, token: str) -> None:
     """Ends the sessions of a holder before, with whatever they were about to write, and waits until they are gone.
 
     Raises:
         UsageError: they are another user's.
         StorageError: they do not end.
     """
-    import psycopg2.errors
-
+    errors = load_psycopg2().errors
     deadline = time.monotonic() + CLOSED_WITHIN
     with made.cursor() as cursor:
         while True:
@@ -253,7 +253,7 @@ def _close_connections(made: connection, token: str) -> None:
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
                     (_session(token),),
                 )
-            except psycopg2.errors.InsufficientPrivilege:
+            except errors.InsufficientPrivilege:
                 raise UsageError(
                     "what another process has open to ML Metadata cannot be closed: give all workers one log-in"
                 ) from None

@@ -18,9 +18,10 @@ from boxwright.config import MetadataAddress
 from boxwright.errors import StorageError
 from boxwright.metadata import server
 from boxwright.metadata.store import new_store
+from boxwright.postgresql import load_psycopg2
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection
+    from boxwright.postgresql import Connection
 
 _INDEX = "boxwright_one_type"
 _OWN = (
@@ -100,7 +101,7 @@ def store_id(address: MetadataAddress) -> str:
         return str((cursor.fetchone() or ("",))[0])
 
 
-def lacking(made: connection) -> list[str]:
+def lacking(made: Connection) -> list[str]:
     """The tables and indices that a database lacks."""
     names = ("mlmdenv", "type", "boxwright_lease", "boxwright_worker", "boxwright_store", _INDEX)
     with made.cursor() as cursor:
@@ -108,7 +109,7 @@ def lacking(made: connection) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def doubled(made: connection) -> list[str]:
+def doubled(made: Connection) -> list[str]:
     """Types that there are more than one of, as `artifact type NAME`."""
     with made.cursor() as cursor:
         cursor.execute(
@@ -117,9 +118,8 @@ def doubled(made: connection) -> list[str]:
         return [f"{_KINDS[kind]} type {name}" for kind, name in cursor.fetchall()]
 
 
-def _refuse_doubles(made: connection, address: MetadataAddress) -> None:
-    import psycopg2.errors
-
+def _refuse_doubles(made: Connection, address: MetadataAddress) -> None:
+    errors = load_psycopg2().errors
     with made.cursor() as cursor:
         for statement in _OWN:
             cursor.execute(statement)
@@ -127,7 +127,7 @@ def _refuse_doubles(made: connection, address: MetadataAddress) -> None:
             cursor.execute(
                 f"CREATE UNIQUE INDEX IF NOT EXISTS {_INDEX} ON type (type_kind, name, coalesce(version, ''))"
             )
-        except psycopg2.errors.UniqueViolation:
+        except errors.UniqueViolation:
             raise StorageError(
                 f"{address}: ML Metadata has {', '.join(doubled(made)[:5])} more than once, so that steps would be "
                 "skipped: restore the database, or begin with an empty one"

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from boxwright.errors import BoxwrightError, StorageError, UsageError, without_secrets
+from boxwright.postgresql import load_psycopg2
 from boxwright.quiet import quieten_loggers
 from boxwright.registry.mlflow_client import RUNNING, VERSIONS_PAGE, Metric, MlflowRun, failure_kind
 from boxwright.registry.port import RegisteredModel, Version
@@ -48,6 +49,8 @@ class LibraryClient:
     def _client(self) -> Any:
         """MLflow's client, which has answered."""
         _quieten()
+        if self._uri.startswith("postgresql"):
+            load_psycopg2()
         with self._lock:
             from mlflow import MlflowClient
 

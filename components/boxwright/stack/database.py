@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from boxwright.errors import StorageError
+from boxwright.postgresql import load_psycopg2
 from boxwright.stack.ports import HOST
 
 # The wheel with PostgreSQL's programs; nothing of its Python is used.
@@ -144,8 +145,7 @@ def prepare_database(folder: Path, password: str) -> None:
 
 def answers(port: int, password: str) -> bool:
     """Whether the database server takes the stack's log-in and a query."""
-    import psycopg2
-
+    psycopg2 = load_psycopg2()
     try:
         connection = psycopg2.connect(
             host=HOST, port=port, user=NAME, password=password, dbname=NAME, connect_timeout=5

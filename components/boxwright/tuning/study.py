@@ -16,6 +16,7 @@ from optuna.trial import TrialState as State
 
 from boxwright.config import RunConfig, Settings, TuningConfig, Value
 from boxwright.errors import UsageError, shorten, without_secrets
+from boxwright.postgresql import load_psycopg2
 from boxwright.tuning.pruning import make_pruner
 from boxwright.tuning.records import Trial, TrialState
 from boxwright.tuning.sampling import make_sampler
@@ -311,4 +312,6 @@ def _record(trial: FrozenTrial) -> Trial:
 
 def _open_storage(uri: str) -> optuna.storages.RDBStorage:
     options = {"connect_args": {"timeout": 60}} if uri.startswith("sqlite") else {"pool_pre_ping": True}
+    if uri.startswith("postgresql"):
+        load_psycopg2()
     return optuna.storages.RDBStorage(uri, engine_kwargs=options)
