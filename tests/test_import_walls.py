@@ -29,7 +29,7 @@ HEAVY = {
 SOURCES = sources()
 COMPONENTS = [path for path in SOURCES if path.is_relative_to(PACKAGE)]
 # The package itself and its modules that are no folders.
-SINGLE = ("boxwright", *(f"boxwright.{name}" for name in ROWS[0]))
+SINGLE = ("boxwright", *(f"boxwright.{path.stem}" for path in PACKAGE.glob("[a-z]*.py")))
 ORCHESTRATION = [path for path in SOURCES if path not in COMPONENTS]
 
 
@@ -171,5 +171,6 @@ def test_the_reader_sees_imports_where_they_are(source: str, everywhere: list[st
 
 def test_test_modules_have_names_of_their_own() -> None:
     """Pytest takes one of two modules of one name for the other, which only a run of the whole suite shows."""
-    names = Counter(path.name for path in (REPOSITORY / "tests").rglob("*.py") if path.name != "conftest.py")
+    of_a_folder = ("conftest.py", "__init__.py")
+    names = Counter(path.name for path in (REPOSITORY / "tests").rglob("*.py") if path.name not in of_a_folder)
     assert [name for name, count in names.items() if count > 1] == []

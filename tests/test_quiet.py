@@ -61,6 +61,25 @@ def test_what_fails_while_it_is_loaded_is_seen(heard, tmp_path) -> None:
     assert said.startswith("libcudart is broken\nTraceback") and said.endswith("OSError: no\n")
 
 
+_LEAN = """
+import sys
+from boxwright import quiet
+quiet.quieten(lean={lean})
+import tensorflow
+assert tensorflow.PANDAS == {has_pandas}, tensorflow.PANDAS
+import pandas
+"""
+
+
+@pytest.mark.parametrize("lean", [True, False])
+def test_what_keras_takes_where_it_is_there_is_left_out_in_processes_of_our_own(heard, tmp_path, lean) -> None:
+    (tmp_path / "pandas.py").write_text("")
+    (tmp_path / "tensorflow.py").write_text(
+        "try:\n    import pandas\n    PANDAS = True\nexcept ImportError:\n    PANDAS = False\n"
+    )
+    assert heard(_LEAN.format(lean=lean, has_pandas=not lean)) == ""
+
+
 def test_verbose_keeps_every_line(heard) -> None:
     said = heard(_LOADING, BOXWRIGHT_VERBOSE="1")
     assert _NOISE in said and "Execution 9 failed." in said and "library: worth reading" in said

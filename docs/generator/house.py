@@ -17,7 +17,8 @@ PACKAGE = REPOSITORY / "components" / "boxwright"
 
 # Each part of the package may import those in a row above its own, and itself.
 ROWS = (
-    ("errors", "postgresql", "quiet", "version"),
+    ("errors", "postgresql", "tensorflow_import", "version"),
+    ("quiet",),
     ("config",),
     ("airflow_api", "images", "metadata", "reporting", "storage"),
     ("dataset",),

@@ -93,7 +93,7 @@ def _has_tensorflow(process: psutil.Process) -> bool:
     return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """With a dataset in its bucket and the training DAG switched on."""
     try:

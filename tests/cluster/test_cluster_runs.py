@@ -14,7 +14,7 @@ from boxwright.pipeline.lineage import trace
 from boxwright.registry.opening import open_registry
 
 if TYPE_CHECKING:
-    from conftest import Cluster
+    from cluster.conftest import Cluster
 
 EPOCHS = 12
 

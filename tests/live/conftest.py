@@ -12,11 +12,8 @@ from typing import Any
 
 import psutil
 import pytest
-from live_runs import DATASET, RUN_SECONDS, STEP_SECONDS, TEST_SECONDS, FirstRun, log_in
-from pages import Visit, visiting
 from running_stack import RunningStack, give_time
 from walk import Shell
-from weekly_runs import CONF, QUICK, dataset_of, ended, register_todays_champion
 
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.config.settings import Settings
@@ -28,6 +25,9 @@ from boxwright.stack.environment import Stack, added_environment
 from boxwright.stack.processes import MARK
 from boxwright.stack.services import SERVICES
 from boxwright.stack.uploading import upload_dataset
+from live.live_runs import DATASET, RUN_SECONDS, STEP_SECONDS, TEST_SECONDS, FirstRun, log_in
+from live.pages import Visit, visiting
+from live.weekly_runs import CONF, QUICK, dataset_of, ended, register_todays_champion
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,7 +68,7 @@ class LiveStack(RunningStack):
         assert (state, set(tasks.values())) == ("success", {"skipped"})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
     """Started once for all live tests, stopped after the last."""
     settings = Settings(home=tmp_path_factory.mktemp("stack").resolve())
@@ -94,7 +94,7 @@ def mark_of(process: psutil.Process) -> str:
     return ""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ready(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveStack:
     """With a dataset in its bucket and the training DAG switched on."""
     folder = tmp_path_factory.mktemp("live") / "sample"
@@ -107,19 +107,19 @@ def ready(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveSta
     return stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_run(ready: LiveStack) -> FirstRun:
     """The run `live-first`, started or not."""
     return FirstRun(ready)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first(first_run: FirstRun) -> dict[str, str]:
     """The run `live-first`, ended: the state of each task."""
     return first_run.finish()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def weekly(ready: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveStack:
     """With a dataset for each of six weeks, and a champion of today."""
     with pytest.MonkeyPatch.context() as patch:
@@ -133,7 +133,7 @@ def weekly(ready: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> LiveSt
     return ready
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shell(ready: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A user's shell, into which commands of the tutorial are pasted; it has a token of Airflow's."""
     opened = Shell(tmp_path_factory.mktemp("user"), ready.home)
@@ -141,7 +141,7 @@ def shell(ready: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def two_weeks(weekly: LiveStack, shell: Shell) -> dict[int, str]:
     """The tutorial's backfill of two weeks, whose runs may be active at once: the state of each week's run."""
     settings = json.dumps(QUICK | {"output": CONF["output"]})[1:-1]
@@ -155,7 +155,7 @@ def two_weeks(weekly: LiveStack, shell: Shell) -> dict[int, str]:
     return ended(weekly, weekly.wait_for(create, "a backfill to be made"), 0, 1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bad(ready: LiveStack, shell: Shell) -> str:
     """The id of a run on an announced dataset that is not there, as the tutorial announces one; it has failed."""
     elsewhere = 's3://boxwright/announced/nothing-here\\", \\"annotations_file\\": \\"missing.json'
@@ -169,7 +169,7 @@ def bad(ready: LiveStack, shell: Shell) -> str:
     return str(run_id)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a picture of each page is kept: `BOXWRIGHT_SCREENSHOTS`, or a folder of the test session."""
     return Path(os.environ.get("BOXWRIGHT_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))

@@ -19,7 +19,7 @@ from boxwright.stack import manager
 from boxwright.stack.environment import ADMIN, Stack
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 # Seconds until what is awaited is late, on a machine that does much else: a step of a run, and a whole run.
 STEP_SECONDS = 600

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import jwt
 from axe_playwright_python.sync_playwright import Axe
-from live_runs import log_in
 
 from boxwright.stack.environment import Stack
+from live.live_runs import log_in
 
 SERIOUS = ("serious", "critical")
 WIDTH, HEIGHT = 1280, 900

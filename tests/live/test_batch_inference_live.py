@@ -13,7 +13,7 @@ from boxwright.packaging.archive import pack
 from boxwright.stack.uploading import upload_dataset
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 DAG_ID = "object_detection_batch_inference"
 ROOT = "s3://boxwright/batch-inference"

@@ -20,7 +20,7 @@ from boxwright.stack.ports import GRPC_OFFSET
 from boxwright.stack.supervisor import NAME
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 SECRET = b"what only the stack's owner may read"
 KEY = "closed/secret.txt"

@@ -7,14 +7,14 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from live_runs import FIRST, MODEL, PATIENCE, SETTINGS, FirstRun
-from pages import Visit, keep
 from served import serving
 
 from boxwright.airflow_api.trigger import DAG_ID
+from live.live_runs import FIRST, MODEL, PATIENCE, SETTINGS, FirstRun
+from live.pages import Visit, keep
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 RUN = f"/dags/{DAG_ID}/runs"
 # Name in Airflow's form, section, value.

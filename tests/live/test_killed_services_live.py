@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from live_runs import epochs_done, trigger
 
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.stack import manager
+from live.live_runs import epochs_done, trigger
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 KILLED = ("scheduler", "api-server", "mlflow", "supervisor")
 

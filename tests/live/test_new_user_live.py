@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from live_runs import DATASET, PATIENCE, QUICK, epochs_done, trigger
-from pages import Visit, keep
-from weekly_runs import backfill
 
 from boxwright.airflow_api.trigger import DAG_ID
+from live.live_runs import DATASET, PATIENCE, QUICK, epochs_done, trigger
+from live.pages import Visit, keep
+from live.weekly_runs import backfill
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 NAME = "new-user"
 RUN = f"/dags/{DAG_ID}/runs/{NAME}"

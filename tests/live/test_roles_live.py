@@ -12,7 +12,7 @@ from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.stack.environment import ADMIN
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 ROLES = ("viewer", "user", "op", "admin")
 API, PAGES = "/api/v2", "/boxwright"

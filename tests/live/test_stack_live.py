@@ -10,7 +10,7 @@ import pytest
 from boxwright.stack import manager
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 
 def test_every_service_runs_and_is_ready(stack: LiveStack) -> None:

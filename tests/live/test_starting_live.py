@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from weekly_runs import CONF, FIRST_WEEK, MODEL, backfill, by_week, dataset_of, end_of, run_of
 
 from boxwright.airflow_api.trigger import DAG_ID
+from live.weekly_runs import CONF, FIRST_WEEK, MODEL, backfill, by_week, dataset_of, end_of, run_of
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 
 def chain(stack: LiveStack) -> dict[int, str | None]:

@@ -10,13 +10,13 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from live_runs import DATASET, EPOCHS, FIRST, MODEL, kill_training, log_in, trigger
 
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.errors import DataError
+from live.live_runs import DATASET, EPOCHS, FIRST, MODEL, kill_training, log_in, trigger
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 
 def _versions(stack: LiveStack) -> list[Any]:

@@ -10,17 +10,17 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 import psutil
 import pytest
-from live_runs import FIRST, MODEL, PATIENCE, log_in
-from pages import Visit, keep, out_of_reach, serious_findings, viewer_cookie, visiting
-from weekly_runs import CONF, by_week, dataset_of, run_of
-from weekly_runs import MODEL as WEEKLY
 
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.stack import manager, supervisor
 from boxwright.stack.processes import ProcessTable
+from live.live_runs import FIRST, MODEL, PATIENCE, log_in
+from live.pages import Visit, keep, out_of_reach, serious_findings, viewer_cookie, visiting
+from live.weekly_runs import CONF, by_week, dataset_of, run_of
+from live.weekly_runs import MODEL as WEEKLY
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 RUN = f"/dags/{DAG_ID}/runs"
 

@@ -9,11 +9,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from live_runs import DATASET, MODEL, QUICK
 from walk import BLOCKS, EPOCHS, Shell, all_blocks
 
+from live.live_runs import DATASET, MODEL, QUICK
+
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 
 def test_every_block_of_the_page_is_one_that_is_run() -> None:

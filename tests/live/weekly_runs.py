@@ -6,16 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from live_runs import RUN_SECONDS
-
 from boxwright.airflow_api.client import AirflowClient
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.errors import StorageError
 from boxwright.registry.port import Release, Version
 from boxwright.stack.environment import ADMIN
+from live.live_runs import RUN_SECONDS
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 MODEL = "weekly"
 SETS = "s3://boxwright/weekly"

@@ -12,7 +12,16 @@ from boxwright.packaging.code_digest import _SHOWS, MODEL_CODE, PACKAGE, code_di
 
 # What neither trains nor measures nor packs a model.
 ELSEWHERE = {
-    *("__init__.py", "__main__.py", "errors.py", "postgresql.py", "py.typed", "quiet.py", "version.py"),
+    *(
+        "__init__.py",
+        "__main__.py",
+        "errors.py",
+        "postgresql.py",
+        "py.typed",
+        "quiet.py",
+        "tensorflow_import.py",
+        "version.py",
+    ),
     *("airflow_api", "api", "cli", "config", "dataset/importing", "dataset/report", "dataset/sample"),
     *("doctor", "exporting", "metadata", "tuning"),
     *("registry", "reporting", "sagemaker", "serving", "stack", "storage"),

@@ -58,7 +58,7 @@ class Detector:
         from boxwright.registry import resolve_model
         from boxwright.serving.engine import Decoders, load_as_set
 
-        quieten()
+        quieten(lean=False)
         chosen = {"runtime": runtime, "threads": threads, "trust_saved_model": trust_saved_model}
         self._limits = parse_record(ServingConfig, chosen)
         self._source = resolve_model(str(model))
