@@ -205,6 +205,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             return "live" if nodeid.startswith("tests/live/") else str(super()._split_scope(nodeid))
 
+        def remove_node(self, node: Any) -> Any:
+            # Files that a lost process had done would be handed out again, nothing would be left to run in them, and
+            # the process that got one would wait for ever.
+            work = self.assigned_work[node]
+            for done in [file for file, tests in work.items() if all(tests.values())]:
+                del work[done]
+            return super().remove_node(node)
+
     return Scheduling(config, log)
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +170,19 @@ def test_the_folder_says_all_that_a_program_needs(name: str, exports: dict[str, 
     assert facts.differences.pictures == 3 and facts.differences.scores < 1e-4
     assert json.loads((exports[name] / "label_map.json").read_text())["labels"] == list(CLASSES)
     assert (exports[name] / facts.file).stat().st_size > 100_000
+
+
+def test_a_litert_file_says_what_goes_in_and_comes_out_and_holds_the_class_names(exports: dict[str, Path]) -> None:
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    path = exports["litert"] / FORMATS["litert"].file
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("labelmap.txt").decode() == "".join(f"{name}\n" for name in CLASSES)
+    content = flatbuffer_utils.read_model(str(path))
+    (buffer,) = [one.buffer for one in content.metadata if one.name == b"TFLITE_METADATA"]
+    told = bytes(content.buffers[buffer].data)
+    assert told[4:8] == b"M001"
+    assert all(name in told for name in (b"small", b"image", b"boxes", b"scores", b"labelmap.txt"))
 
 
 @pytest.mark.parametrize(("name", "library"), [("litert", "ai_edge_quantizer"), ("openvino", "nncf")])

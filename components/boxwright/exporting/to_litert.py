@@ -10,6 +10,7 @@ import tensorflow as tf
 from boxwright.config import DYNAMIC_INT8, FLOAT16, INT8
 from boxwright.exporting.calibrating import Calibration, calibration_inputs
 from boxwright.exporting.formats import FORMATS
+from boxwright.exporting.litert_metadata import with_metadata
 from boxwright.exporting.network import ExportNetwork
 from boxwright.exporting.quantising import quantised_litert
 
@@ -35,4 +36,5 @@ def write(network: ExportNetwork, folder: Path, precision: str, calibration: Cal
     if precision == INT8 and calibration is not None:
         images = calibration_inputs(calibration.folder, network.fitting, network.card.tiling)
         model = quantised_litert(model, images, calibration.level)
-    (folder / FORMATS["litert"].file).write_bytes(model)
+    described = with_metadata(model, network.card.model_id, network.card.classes)
+    (folder / FORMATS["litert"].file).write_bytes(described)
