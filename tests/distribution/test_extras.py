@@ -158,7 +158,7 @@ def test_pages_and_operators_need_nothing_but_their_extra() -> None:
 def test_tests_and_benchmarks_import_what_is_declared() -> None:
     folders = ("tests", "benchmarks", "docs")
     paths = sorted(path for folder in folders for path in REPOSITORY.joinpath(folder).rglob("*.py"))
-    own = {path.stem for path in paths} | set(folders)
+    own = {path.stem for path in paths} | {path.parent.name for path in paths if path.stem == "__init__"} | set(folders)
     every = allowed(set(project()["project"]["optional-dependencies"]))
     every |= declared(project()["dependency-groups"]["dev"])
     # Who wants them installs them: one does not fit beside the others, one is a tool of `tests/fuzzing` alone, one has
