@@ -175,6 +175,12 @@ def _killed_at(step, *arguments):
     return "".join(said)
 
 
+@pytest.mark.parametrize("name", ["set [v2]", "set[/v2]"])
+def test_a_folder_with_brackets_is_printed_as_it_is(tmp_path, boxwright, name):
+    code, printed, _ = boxwright("sample", tmp_path / name, "--images", "10")
+    assert (code, f"{tmp_path / name / 'training'}: " in printed) == (0, True)
+
+
 def test_sample_then_a_run_that_is_killed_and_resumed_then_lineage(tmp_path, boxwright, monkeypatch):
     monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

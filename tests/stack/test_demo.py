@@ -94,3 +94,12 @@ def test_airflow_is_asked_for_logs_from_time_to_time() -> None:
     running = TaskState("a", "running", 1, 1)
     lines = progress.LastLines(Logs(["first", "second"]), "r", every=3600)
     assert [lines.of([running]) for _ in range(2)] == [{"a": "first"}] * 2
+
+
+def test_brackets_in_names_are_shown_as_they_are() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=100)
+    progress.show_run(console, "[/run]", [("success", [])], progress.LastLines(Logs([]), "[/run]", every=0))
+    console.print(progress.metrics("cells [v2] version 3", "test", {"AP": 0.5}, {"[red]cell": 0.25}))
+    shown = text.getvalue()
+    assert all(name in shown for name in ("run [/run]", "cells [v2] version 3", "AP50 of [red]cell"))

@@ -121,7 +121,8 @@ def sample(
         typer.echo(json.dumps(asdict(summary) | {"folder": str(out_dir)}))
         return
     for split, count in summary.images.items():
-        out.print(f"{out_dir / split}: {count} images, {summary.boxes[split]} boxes", soft_wrap=True)
+        line = f"{out_dir / split}: {count} images, {summary.boxes[split]} boxes"
+        out.print(line, soft_wrap=True, markup=False)
     out.print(f"classes {', '.join(summary.classes)}")
 
 
@@ -141,9 +142,10 @@ def lineage(
         return
     tree = None
     for step in chain:
-        branch = Tree(f"[bold]{step.reference}[/bold]  run {step.run_id}")
+        branch = Tree(f"[bold]{escape(step.reference)}[/bold]  run {escape(step.run_id)}")
         for name, facts in step.facts.items():
-            branch.add(f"[cyan]{name}[/cyan]  " + "  ".join(f"{key}={value}" for key, value in facts.items()))
+            told = "  ".join(f"{key}={value}" for key, value in facts.items())
+            branch.add(f"[cyan]{name}[/cyan]  {escape(told)}")
         if tree is None:
             tree = innermost = branch
         else:

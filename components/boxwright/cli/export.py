@@ -64,4 +64,5 @@ def export(
                 f"{target}: {size:.1f} MB, scores differ by at most {facts.differences.scores:.2g} and boxes by "
                 f"{facts.differences.boxes:.2g} of the input on {facts.differences.pictures} pictures",
                 soft_wrap=True,
+                markup=False,
             )

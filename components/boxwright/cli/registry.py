@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from boxwright.cli.options import AsJson
 from boxwright.cli.tables import show_rows, table, wide_console
 from boxwright.config import CHAMPION
 from boxwright.errors import UsageError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Shows the model registry and changes the champion.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _CLASSES_SHOWN = 20
 
 
@@ -42,7 +42,7 @@ def list_versions(
             row["as_of"][:16].replace("T", " "),
             _number(row["metrics"].get("AP")),
             _number(row["metrics"].get("AP50")),
-            row["parent"] or "",
+            escape(row["parent"] or ""),
             row["fingerprint"][:12],
             escape(row["run_id"]),
         )

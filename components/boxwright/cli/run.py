@@ -125,7 +125,7 @@ def _show_result(result: dict[str, Any]) -> None:
     out.print(metrics(f"{result['model_name']} version {result['version']}", result["split"], result["metrics"], ap50))
     if result["status"] == "reused":
         out.print("reused from an earlier run of the same dataset, model settings, start and code; --force trains anew")
-    out.print(f"archive {result['model_archive']}", soft_wrap=True)
+    out.print(f"archive {result['model_archive']}", soft_wrap=True, markup=False)
     if result["formats"]:
         page = f"{result['model_archive'].rpartition('/')[0]}/{FORMATS_PAGE}"
         out.print(f"formats {', '.join(result['formats'])}: {page}", soft_wrap=True, markup=False)

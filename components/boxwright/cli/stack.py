@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from boxwright.cli.options import AsJson, RunSettings, SettingsFile, described, run_settings
+from boxwright.cli.signals import end_on_sigterm
 from boxwright.config import Settings
 from boxwright.errors import StorageError
 
@@ -34,16 +34,17 @@ def up(
 
     settings, errors = Settings.from_environment(), Console(stderr=True)
     stack, _ = manager.up(settings, free_ports=free_ports, several=cluster, on_ready=progress.ready_line(errors))
-    sample = place_sample(settings, stack, lambda uri: errors.print(f"uploading a sample to {uri}", soft_wrap=True))
+    say = partial(errors.print, soft_wrap=True, markup=False)
+    sample = place_sample(settings, stack, lambda uri: say(f"uploading a sample to {uri}"))
     if as_json:
         typer.echo(json.dumps(progress.addresses(stack)))
     else:
         progress.show_addresses(Console(), stack)
-    errors.print(f"a dataset to begin with: {sample}/training", soft_wrap=True)
+    say(f"a dataset to begin with: {sample}/training")
     with stack_variables(stack):
         _examine(errors)
     if line := notice(stack.folder):
-        errors.print(line, soft_wrap=True)
+        say(line)
 
 
 def _examine(errors: Console) -> None:
@@ -103,8 +104,7 @@ def demo(
     from boxwright.stack import demo as demo_module
     from boxwright.stack import progress
 
-    # A request to end takes the same way out as Ctrl-C, which stops what was started.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    end_on_sigterm()  # as Ctrl-C does: what was started is stopped
     console = Console(stderr=as_json)
     size = images or demo_module.IMAGES
     result = demo_module.run_demo(Settings.from_environment(), console, dataset, size, epochs, model_id, cluster)
@@ -114,7 +114,7 @@ def demo(
         return
     facts, ap50 = result.facts, {name: one.AP50 for name, one in result.facts.per_class.items()}
     console.print(progress.metrics(f"{facts.model_name} version {result.version}", facts.split, facts.metrics, ap50))
-    console.print(f"test images with predicted boxes: {result.picture}", soft_wrap=True)
+    console.print(f"test images with predicted boxes: {result.picture}", soft_wrap=True, markup=False)
 
 
 def trigger(
@@ -160,4 +160,5 @@ def trigger(
     if as_json:
         typer.echo(json.dumps(result))
     else:
-        Console().print("  ".join(f"{name} {value}" for name, value in result.items()), soft_wrap=True)
+        line = "  ".join(f"{name} {value}" for name, value in result.items())
+        Console().print(line, soft_wrap=True, markup=False)

@@ -97,7 +97,8 @@ def _stop(study: str | None) -> None:
     from boxwright.tuning import stop_study
 
     stop_study(study)
-    out.print(f"study {study}: no more trials begin; the same command that started it chooses the best", soft_wrap=True)
+    line = f"study {study}: no more trials begin; the same command that started it chooses the best"
+    out.print(line, soft_wrap=True, markup=False)
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -117,7 +117,7 @@ def verify_weights(
     if as_json:
         typer.echo(json.dumps({"intact": intact, "broken": broken}))
     for one in intact if not as_json else ():
-        out.print("{model_id}: intact, {variables} variables of {origin}".format(**one), soft_wrap=True)
+        out.print("{model_id}: intact, {variables} variables of {origin}".format(**one), soft_wrap=True, markup=False)
     if broken:
         raise DataError("; ".join(broken))
     if not intact and not as_json:
@@ -144,7 +144,7 @@ def _import(spec: ModelSpec, archive: Path, weights_uri: str | None) -> WeightsM
         manifest = convert_archive(spec, archive, Path(folder))
         log.info("writing %s", uri)
         put(uri, Path(folder), manifest)
-    out.print(f"{manifest.variables} variables of {archive.name} are in {uri}", soft_wrap=True)
+    out.print(f"{manifest.variables} variables of {archive.name} are in {uri}", soft_wrap=True, markup=False)
     return manifest
 
 
@@ -162,7 +162,8 @@ def _check_address(url: str, expected: str | None) -> None:
 def _check_digest(archive: Path, expected: str | None, model_id: str, given: bool) -> None:
     found = sha256_of(archive)
     if expected is None:
-        out.print(f"{archive.name} is trusted as the first of its kind; its SHA-256 is {found}", soft_wrap=True)
+        line = f"{archive.name} is trusted as the first of its kind; its SHA-256 is {found}"
+        out.print(line, soft_wrap=True, markup=False)
     elif found != expected:
         whose = "--sha256" if given else f"the archive that the store's weights of {model_id} were made from"
         raise DataError(

@@ -93,7 +93,7 @@ def _running_stack(settings: Settings, console: Console, several: bool) -> Itera
         yield stack
     finally:
         if not was_running:
-            console.print(f"stopping the stack; its data stays in {settings.home}", soft_wrap=True)
+            console.print(f"stopping the stack; its data stays in {settings.home}", soft_wrap=True, markup=False)
             manager.down(settings)
 
 
@@ -111,7 +111,7 @@ def _place_dataset(settings: Settings, console: Console, dataset: str | None, im
             )
         # A name of its own: images of an earlier upload must not stay among those of this one.
         uri = f"s3://{BUCKET}/datasets/{folder.name}-{run_id.removeprefix('demo-')}"
-    console.print(f"uploading {folder} to {uri}", soft_wrap=True)
+    console.print(f"uploading {folder} to {uri}", soft_wrap=True, markup=False)
     upload_dataset(folder, uri)
     return uri
 

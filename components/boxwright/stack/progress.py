@@ -117,7 +117,7 @@ def show_run(
             for state, tasks in steps:
                 live.update(_run_table(run_id, state, tasks, lines.of(tasks)))
         return state, tasks
-    console.print(f"run {run_id}")
+    console.print(f"run {run_id}", markup=False)
     seen, said = dict[str, str](), dict[str, str]()
     for step in steps:
         state, tasks = step
@@ -141,19 +141,19 @@ def metrics(title: str, split: str, found: Mapping[str, float | None], ap50: Map
         found: metrics by name.
         ap50: of each class, by its name.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     table.add_column(f"metric ({split} images)")
     table.add_column("value", justify="right")
     for name, value in found.items():
         table.add_row(name, _number(value))
     for name, value in ap50.items():
-        table.add_row(f"AP50 of {name}", _number(value))
+        table.add_row(escape(f"AP50 of {name}"), _number(value))
     return table
 
 
 def _run_table(run_id: str, state: str, tasks: list[TaskState], lines: Mapping[str, str]) -> Table:
     said = escape("\n".join(f"{task_id}: {line}" for task_id, line in lines.items()))
-    table = Table(title=f"run {run_id}: {state}", title_justify="left", caption=said, caption_justify="left")
+    table = Table(title=escape(f"run {run_id}: {state}"), title_justify="left", caption=said, caption_justify="left")
     table.add_column("task")
     table.add_column("state")
     table.add_column("seconds", justify="right")
