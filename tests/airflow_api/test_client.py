@@ -204,3 +204,9 @@ def test_the_last_words_of_a_task_are_boxwrights_own(airflow: FakeAirflow, clien
     ]
     assert client.last_line("d", "r", FAILED) == "epoch=1/7 loss=2"
     assert client.last_line("d", "r", FAILED) == ""
+
+
+def test_a_server_that_is_not_airflow_is_told(airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Handler, "login", lambda self, body: (200, "a page"))
+    with pytest.raises(UsageError, match="not as Airflow does; correct the address"):
+        AirflowClient(airflow.url, "admin", "right").request("GET", "/pools")

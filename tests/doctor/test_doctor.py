@@ -17,11 +17,12 @@ from typer.testing import CliRunner
 from waiting import wait_for
 
 from boxwright.cli.app import app
+from boxwright.cli.doctor import findings
 from boxwright.config import MetadataAddress, Settings
 from boxwright.doctor import airflow_settings, machine, stores
 from boxwright.doctor.airflow_settings import RULES, look_at_settings
 from boxwright.doctor.broker import judge_workers, look_at_broker
-from boxwright.doctor.finding import Finding, Verdict
+from boxwright.doctor.finding import Finding, Verdict, well
 from boxwright.metadata.database import note_worker
 from boxwright.metadata.tables import make_tables
 from boxwright.stack.cluster import WORKER_SETTINGS
@@ -118,6 +119,21 @@ def test_a_registry_that_does_not_answer_is_named(several: str, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
+    ("url", "said"),
+    [("http://airflow:8080", "BOXWRIGHT_AIRFLOW_USER"), ("airflow:8080", "expected an address such as http://")],
+)
+def test_an_airflow_that_cannot_be_asked_is_named(home: Settings, url: str, said: str, monkeypatch) -> None:
+    monkeypatch.setenv("BOXWRIGHT_AIRFLOW_URL", url)
+    monkeypatch.delenv("BOXWRIGHT_AIRFLOW_USER", raising=False)
+    found = by_subject(findings(home))["Airflow"]
+    assert found.verdict is Verdict.WRONG and said in found.said + found.mend
+
+
+def test_no_finding_shows_a_log_in() -> None:
+    assert "hidden" not in well("model registry", "http://user:hidden@mlflow answers").said
+
+
+@pytest.mark.parametrize(
     ("name", "value", "said"),
     [
         ("BOXWRIGHT_PIPELINE_ROOT", "s3://there-is-no-such-bucket/x", "bucket"),
@@ -166,7 +182,7 @@ def test_a_driver_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
 GOOD = {
     "core.executor": "CeleryExecutor",
     "celery.broker_url": "redis://localhost",
-    "celery.worker_concurrency": "2",
+    "operators.default_queue": "default",
     "core.fernet_key": "k" * 44,
     "api_auth.jwt_secret": "s" * 64,
     "api.secret_key": "a" * 64,
@@ -224,8 +240,14 @@ def test_workers_are_held_against_queues_and_pool(
 ) -> None:
     queues = {f"celery@{number}": one[0] for number, one in enumerate(workers)}
     stats = {f"celery@{number}": one[1] for number, one in enumerate(workers)}
-    (found,) = judge_workers("Celery workers", queues, stats, slots)
+    (found,) = judge_workers("Celery workers", queues, stats, "default", slots)
     assert found.verdict is verdict and said in found.said
+
+
+def test_airflows_own_queue_may_have_another_name() -> None:
+    queues, stats = worker("light", "data", "gpu")
+    (found,) = judge_workers("Celery workers", {"celery@0": queues}, {"celery@0": stats}, "light", None)
+    assert found.verdict is Verdict.WELL and "light 1" in found.said
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ SCHEDULER_ROUND = 3.0
 # Seconds that whoever follows a run gives a server to come back; a start takes half a minute, on a busy machine more.
 RESTART_SECONDS = 240.0
 ROLLED_BACK = ("Database error", "Database is locked")
-# What operators raise to say whether to retry; the message is all that matters.
 # Key of the XCom in which a task leaves the exit code of its error.
 XCOM_EXIT_CODE = "exit_code"
+# What operators raise to say whether to retry; the message is all that matters.
 WRAPPERS = ("AirflowException", "AirflowFailException")
 
 
@@ -242,7 +242,12 @@ class AirflowClient:
                 user = self._login["username"]
                 raise UsageError(f"Airflow at {self._http.base_url} refused the log-in of user {user!r}")
             answer.raise_for_status()
-            self._token = answer.json()["access_token"]
+            try:
+                self._token = answer.json()["access_token"]
+            except (ValueError, KeyError, TypeError):
+                raise UsageError(
+                    f"{self._http.base_url} answers, and not as Airflow does; correct the address"
+                ) from None
         return self._token
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +12,9 @@ from rich.markup import escape
 
 from boxwright.cli.options import AsJson
 from boxwright.config import Settings
-from boxwright.errors import BoxwrightError, StorageError
+from boxwright.errors import StorageError
 
 if TYPE_CHECKING:
-    from boxwright.airflow_api import AirflowClient
     from boxwright.doctor import Finding
 
 _COLOURS = {"well": "green", "doubtful": "yellow", "wrong": "bold red", "skipped": "dim"}
@@ -28,7 +26,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Looks at all that runs need of this machine and of the servers that it knows; says what is wrong and mends how.
+    """Checks what runs need of this machine and of the servers that it knows; says what is wrong and what mends it.
 
     It uses the environment that it is started in, so start it as a worker, scheduler or server is; in the local stack,
     with its variables. It writes and removes one small object at each s3:// prefix, and changes nothing else. The exit
@@ -45,22 +43,11 @@ def doctor(
 
 
 def findings(settings: Settings, uris: tuple[str, ...] = ()) -> list[Finding]:
-    """What a look at everything finds."""
+    """The findings of a look at everything."""
     from boxwright.doctor import examine
+    from boxwright.stack import find_airflow
 
-    return list(examine(settings, _airflow(settings), uris))
-
-
-def _airflow(settings: Settings) -> AirflowClient | None:
-    """The Airflow that the environment names, or the local stack's if it runs."""
-    from boxwright.stack import connect, manager
-
-    if os.environ.get("BOXWRIGHT_AIRFLOW_URL") or manager.is_running(settings):
-        try:
-            return connect(settings)
-        except BoxwrightError:
-            return None
-    return None
+    return list(examine(settings, lambda: find_airflow(settings), uris))
 
 
 def show(console: Console, found: Sequence[Finding]) -> None:

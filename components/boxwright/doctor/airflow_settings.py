@@ -112,7 +112,7 @@ RULES = (
         fatal=False,
     ),
 )
-_OTHERS = ("core.executor", "celery.broker_url", "celery.worker_concurrency")
+_OTHERS = ("core.executor", "celery.broker_url", "operators.default_queue")
 
 
 def read_settings(names: tuple[str, ...]) -> dict[str, str] | None:

@@ -47,7 +47,7 @@ Look = Callable[[], Iterable[Finding]]
 
 def well(subject: str, said: str) -> Finding:
     """A finding that all is well."""
-    return Finding(subject, Verdict.WELL, said)
+    return Finding(subject, Verdict.WELL, without_secrets(said))
 
 
 def doubtful(subject: str, said: str, mend: str) -> Finding:
@@ -66,9 +66,14 @@ def skipped(subject: str, said: str) -> Finding:
 
 
 def looked_at(subject: str, look: Look) -> Iterator[Finding]:
-    """What a look finds; an error of Boxwright's is a finding, too: its message says what to do."""
+    """What a look finds; an error of Boxwright's is a finding, too."""
     try:
         yield from look()
     except BoxwrightError as error:
-        said, _, mend = str(error).rpartition("; ")
-        yield wrong(subject, said or mend, mend if said else "see what it says")
+        yield of_error(subject, error)
+
+
+def of_error(subject: str, error: BoxwrightError) -> Finding:
+    """The finding of a look that an error ended; the error's message says what to do."""
+    said, _, mend = str(error).rpartition("; ")
+    return wrong(subject, said or mend, mend if said else "see what it says")

@@ -3,6 +3,7 @@ from . import manager as manager
 from . import progress as progress
 from .cluster import WORKER_SETTINGS as WORKER_SETTINGS
 from .connection import connect as connect
+from .connection import find_airflow as find_airflow
 from .database import notice as notice
 from .progress import metrics as metrics
 from .run_outcome import outcome as outcome

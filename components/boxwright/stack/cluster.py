@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from boxwright.config import METADATA_URI, MetadataAddress, Settings
 from boxwright.errors import UsageError
+from boxwright.pipeline import DATA_QUEUE, GPU_QUEUE
 from boxwright.stack.database import NAME, why_not_postgresql
 from boxwright.stack.keys import write_private
 from boxwright.stack.ports import HOST
@@ -125,7 +126,7 @@ def metadata_address(port: int, password: str) -> MetadataAddress:
 
 def worker_command(airflow: str, name: str) -> list[str]:
     """The program and arguments of a worker."""
-    queues = "default,data,gpu"
+    queues = ",".join(("default", DATA_QUEUE, GPU_QUEUE))
     # Logs go to S3, and lie where the API server sees them: two on one machine could not both serve theirs.
     return [airflow, "celery", "worker", f"--celery-hostname={name}@%h", f"--queues={queues}", "--skip-serve-logs"]
 
