@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from boxwright.airflow_api import DAG_ID, AirflowClient, trigger
-from boxwright.api.run import Run
+from boxwright.api.run import Run, ended_as
 from boxwright.errors import UsageError
-from boxwright.stack import outcome, progress
+from boxwright.stack import failure_of, outcome, progress
 
 if TYPE_CHECKING:
     from boxwright.airflow_api import TaskState
@@ -33,6 +33,8 @@ class AirflowRun(Run):
     def status(self) -> str:
         """See `Run`."""
         state, tasks = self._state()
+        if state == "failed":
+            return ended_as(failure_of(self._client, self.run_id, tasks).exit_code)
         if state != "success":
             return state
         return str(outcome(self._client, self.run_id, state, tasks)["status"])

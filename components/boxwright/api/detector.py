@@ -212,7 +212,9 @@ class Detector:
         return folder
 
     def serve(self, port: int = ServingConfig.model_fields["port"].default, **settings: Any) -> Server:
-        """Serves the model over HTTP in a process of its own, until the answer's `stop()` or the end of its block.
+        """Serves the model over HTTP in a process of its own, until `stop()` of the server or the end of its block.
+
+        The server runs the network as this detector does: `runtime`, `threads` and `trust_saved_model` are its own.
 
         Args:
             port: of 127.0.0.1; 0 for a free one.
@@ -220,7 +222,8 @@ class Detector:
         """
         from boxwright.api.server import start_server
 
-        return start_server(self.model, port, settings)
+        own = self._limits.model_dump(include={"runtime", "threads", "trust_saved_model"})
+        return start_server(self.model, port, own | settings)
 
     def _measured(
         self,

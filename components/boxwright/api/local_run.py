@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from boxwright.api.ended import last_error
-from boxwright.api.run import Run
-from boxwright.errors import StoppedError, UsageError, error_of
+from boxwright.api.run import Run, ended_as
+from boxwright.errors import UsageError, error_of
 from boxwright.pipeline import LOG, RESULT, LocalRun
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -39,9 +39,7 @@ class LocalProcess(Run):
         code = self._process.poll()
         if code is None:
             return "running"
-        if code == StoppedError.exit_code:
-            return "stopped"
-        return "failed" if code else str(self._read()["status"])
+        return ended_as(code) if code else str(self._read()["status"])
 
     def wait(self) -> Run:
         """See `Run`."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from boxwright.errors import GateError, StoppedError
 from boxwright.storage import join, read_bytes
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ def page_frame(page: str) -> str:
     return f'<iframe srcdoc="{html.escape(page)}" sandbox width="100%" height="700"></iframe>'
 
 
+def ended_as(exit_code: int) -> str:
+    """The status of a run that an error with this exit code ended."""
+    return {GateError.exit_code: "rejected", StoppedError.exit_code: "stopped"}.get(exit_code, "failed")
+
+
 class Run(ABC):
     """A training that was started.
 
@@ -63,7 +69,10 @@ class Run(ABC):
     @property
     @abstractmethod
     def status(self) -> str:
-        """Where it stands: `queued`, `running`, `registered`, `reused`, `rejected`, `stopped`, or `failed`."""
+        """Where it stands: `queued`, `running`, `registered`, `reused`, `rejected`, `stopped`, or `failed`.
+
+        A model is rejected by the gate, or by a person.
+        """
 
     @abstractmethod
     def wait(self) -> Run:

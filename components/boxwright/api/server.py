@@ -70,7 +70,11 @@ def start_server(model: str, port: int, settings: dict[str, Any]) -> Server:
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
         assert process.stdout is not None
-        ready = process.stdout.readline()
+        try:
+            ready = process.stdout.readline()
+        except BaseException:  # Ctrl-C, which does not reach a process of its own session
+            process.terminate()
+            raise
         if not ready:
             errors.seek(0)
             raise error_of(process.wait())(last_error(errors.read()))
