@@ -6,8 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,8 +20,9 @@ from waiting import wait_for
 
 from boxwright.config import MetadataAddress
 from boxwright.errors import StorageError, UsageError
+from boxwright.metadata import server_lease
 from boxwright.metadata.leases import held
-from boxwright.metadata.server_lease import is_dead, lease_seconds, this_process
+from boxwright.metadata.server_lease import ServerLease, is_dead, lease_seconds, this_process
 from boxwright.metadata.store import open_store
 from boxwright.metadata.tables import make_tables
 
@@ -264,6 +268,29 @@ def test_a_restart_of_the_server_within_a_lease_is_outlived(copies_in_postgresql
         postgres.stop()
         postgres.start()
         lease.require()
+
+
+def test_a_renewal_that_comes_late_sets_no_timer_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that outlives its lease, as one of a notebook, would be ended by that timer."""
+    armed: list[float] = []
+    entered = threading.Event()
+
+    def arm(seconds: float, **options: Any) -> None:
+        entered.set()
+        time.sleep(0.3)
+        armed.append(seconds)
+
+    lease = ServerLease(MetadataAddress.parse("postgresql://u@127.0.0.1:9/none"), RUN, STEP)
+    lease._good_until = server_lease._now() + 60
+    monkeypatch.setattr(server_lease.faulthandler, "dump_traceback_later", arm)
+    monkeypatch.setattr(server_lease.faulthandler, "cancel_dump_traceback_later", armed.clear)
+    with lease.renewed():
+        entered.clear()
+        late = threading.Thread(target=lease._arm)
+        late.start()
+        entered.wait(10)
+    late.join()
+    assert armed == []
 
 
 def test_a_process_is_known_to_be_dead_only_where_it_can_be_seen() -> None:

@@ -1,9 +1,9 @@
-"""A lease for each step of a run: whoever has it is the only one that does the step, on all machines together.
+"""A lease for each step of a run: of all processes on all machines, only its holder does the step.
 
-A second copy of a step is a task that was given away because its worker seemed to be lost and lives, or a message that
-came twice. It waits until the first has ended or can be taken to have. Beside a SQLite file a lease is a lock that goes
-with its process. In PostgreSQL it lasts for some seconds and is renewed: who could not renew it ends by itself, and
-what that one has open to the server is closed before another begins, so that what comes late is not written.
+A step gets a second copy when its worker seemed lost and was not, or when a message came twice. The copy waits until
+the first one has ended or its lease has expired. Beside a SQLite file, a lease is a file lock, which ends with its
+process. In PostgreSQL, it lasts some seconds and is renewed: a process that cannot renew its lease ends itself, and the
+next holder first closes the connections of the one before, so that nothing is written late.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from boxwright.metadata.server_lease import ServerLease
 
 log = logging.getLogger("boxwright")
 
-# Seconds for which a copy waits for a holder that does well.
+# Seconds that a copy waits for a holder whose lease has not expired.
 PATIENCE = 300.0
 POLL = 0.5
 
 
 class LostLeaseError(StorageError):
-    """Another process has the step now."""
+    """Another process holds the lease of the step now."""
 
 
 class Lease:
     """A lease that this process holds.
 
     Args:
-        is_ours: whether it does still.
+        is_ours: whether this process still holds it.
     """
 
     def __init__(self, is_ours: Callable[[], bool]) -> None:
         self._is_ours = is_ours
 
     def require(self) -> None:
-        """Makes sure, before something is written, that no other process has taken the step over.
+        """Makes sure, before something is written, that this process still holds the lease.
 
         Raises:
-            LostLeaseError: one has.
+            LostLeaseError: another process has taken the step over.
             StorageError: the server cannot be asked.
         """
         if not self._is_ours():
@@ -58,16 +58,16 @@ class Lease:
 
 @contextmanager
 def held(address: MetadataAddress, run_id: str, step: str, patience: float | None = None) -> Iterator[Lease]:
-    """Holds the lease of a step; waits for a holder that has it.
+    """Holds the lease of a step; waits while another process has it.
 
     Args:
         address: of ML Metadata; its tables are there.
         run_id: of the run.
         step: the node's id.
-        patience: seconds for which a holder is waited for that does well; `PATIENCE` if unset.
+        patience: seconds to wait; `PATIENCE` if unset.
 
     Raises:
-        StorageError: another process still holds it.
+        StorageError: another process still has it after that.
         UsageError: the server does not let this process in.
     """
     patience = PATIENCE if patience is None else patience
@@ -80,13 +80,12 @@ def held(address: MetadataAddress, run_id: str, step: str, patience: float | Non
         return
     path = address.path.parent / "locks" / f"step-{sha256(f'{run_id}/{step}'.encode()).hexdigest()[:24]}.lock"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files: list[IO[str]] = []
-    _wait(lambda: bool(_locked(path, files)), lambda: f"which holds {path}", name, patience)
+    lock = _FileLock(path)
+    _wait(lock.try_to_take, lambda: f"which holds {path}", name, patience)
     try:
         yield Lease(lambda: True)
     finally:
-        path.unlink(missing_ok=True)
-        files[0].close()
+        lock.give_back()
 
 
 def _wait(try_to_take: Callable[[], bool], holder: Callable[[], str], name: str, patience: float) -> None:
@@ -104,20 +103,32 @@ def _wait(try_to_take: Callable[[], bool], holder: Callable[[], str], name: str,
         time.sleep(POLL)
 
 
-def _locked(path: Path, files: list[IO[str]]) -> list[IO[str]]:
-    """Appends the open file of a lock to `files` if nobody has it.
+class _FileLock:
+    """A lock by a file, which belongs to this process alone: children do not inherit it, and it ends with the process.
 
-    Of the kind that is a process's own: it is neither its children's nor outlives it.
+    Args:
+        path: the file, which is removed when the lock is given back.
     """
-    file = path.open("w")
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The one before removes the file at its end: the lock of one that is not there any more is nobody's.
-        is_there = path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except (BlockingIOError, FileNotFoundError):
-        is_there = False
-    if is_there:
-        files.append(file)
-    else:
-        file.close()
-    return files
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def try_to_take(self) -> bool:
+        file = self._path.open("w")
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The holder before may have removed this very file since it was opened: its lock keeps nobody out.
+            taken = os.path.samestat(self._path.stat(), os.fstat(file.fileno()))
+        except (BlockingIOError, FileNotFoundError):
+            taken = False
+        if taken:
+            self._file = file
+        else:
+            file.close()
+        return taken
+
+    def give_back(self) -> None:
+        self._path.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.close()

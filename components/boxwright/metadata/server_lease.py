@@ -1,4 +1,4 @@
-"""A lease in PostgreSQL: a row that names its holder, and the moment until which it is its."""
+"""A lease in PostgreSQL: a row with its holder and the time at which it expires."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ log = logging.getLogger("boxwright")
 
 SECONDS_VARIABLE = "BOXWRIGHT_LEASE_SECONDS"
 DEFAULT_SECONDS, FEWEST_SECONDS, MOST_SECONDS = 60.0, 6.0, 86400.0
-# Renewed so often within its time.
+# Renewals within the time that a lease lasts.
 RENEWALS = 6
-# Seconds after the end of a lease in which this process has to have ended by itself.
+# Seconds after which this process is ended from outside of Python if it has outlived its lease.
 GRACE = 5.0
-# Seconds in which the connections of a holder before have to be gone.
+# Seconds that the connections of the previous holder may take to close.
 CLOSED_WITHIN = 20.0
-# How libpq, and ML Metadata with it, calls itself at the server.
+# The name of a connection at the server, as libpq and with it ML Metadata take it.
 _NAME = "PGAPPNAME"
-# How the lease's own connections are called, which nobody closes.
+# The name of the lease's own connections, which the next holder leaves open.
 _OWN_NAME = "boxwright lease"
 _TAKE = """
 INSERT INTO boxwright_lease AS lease (run, step, token, holder, process, began, until)
@@ -55,7 +55,7 @@ _FIND = "SELECT token, process, holder, until FROM boxwright_lease WHERE run = %
 
 
 def lease_seconds() -> float:
-    """Seconds that a lease lasts unless it is renewed: `BOXWRIGHT_LEASE_SECONDS`.
+    """Seconds after which a lease expires unless it is renewed: `BOXWRIGHT_LEASE_SECONDS`.
 
     Raises:
         UsageError: it is not a number, or too small.
@@ -94,10 +94,12 @@ class ServerLease:
             "seconds": self._seconds,
         }
         self._ended = threading.Event()
+        # The timer is not armed again once the lease has been given back.
+        self._arming = threading.Lock()
         self._good_until = 0.0
 
     def try_to_take(self) -> bool:
-        """Takes the lease unless another process has it, and closes what the one before had open at the server."""
+        """Takes the lease unless another process has it, and closes the previous holder's connections."""
         asked = _now()
         with server.session(self._address, _OWN_NAME) as made:
             with made.cursor() as cursor:
@@ -119,7 +121,7 @@ class ServerLease:
 
     @contextmanager
     def renewed(self) -> Iterator[None]:
-        """Renews the lease as long as the block lasts, then gives it back; ends this process where it is lost."""
+        """Renews the lease while the block runs, then gives it back; ends this process if the lease is lost."""
         before = os.environ.get(_NAME)
         # What this process opens to the server from now on, the next holder can close.
         os.environ[_NAME] = _session(self._token)
@@ -130,8 +132,9 @@ class ServerLease:
         try:
             yield
         finally:
-            self._ended.set()
-            faulthandler.cancel_dump_traceback_later()
+            with self._arming:
+                self._ended.set()
+                faulthandler.cancel_dump_traceback_later()
             os.environ.pop(_NAME)
             if before is not None:
                 os.environ[_NAME] = before
@@ -139,7 +142,7 @@ class ServerLease:
                 self._ask(_GIVE_BACK)
 
     def is_ours(self) -> bool:
-        """Whether no other process has taken it; it is renewed by that.
+        """Renews the lease; whether it is still this process's.
 
         Raises:
             StorageError: the server cannot be asked.
@@ -161,14 +164,15 @@ class ServerLease:
                 self._end_process()
 
     def _arm(self) -> None:
-        """Has the process ended without Python, too: ML Metadata keeps its lock while it waits for the server."""
-        if not self._ended.is_set():
-            left = max(0.0, self._good_until - _now())
-            # Whoever runs this may have put something in the place of Python's own standard error.
-            faulthandler.dump_traceback_later(left + GRACE, file=2, exit=True)
+        """Sets a timer outside of Python, whose lock ML Metadata holds while it waits for a server, to end the process."""
+        with self._arming:
+            if not self._ended.is_set():
+                left = max(0.0, self._good_until - _now())
+                # By its number: a caller may have replaced `sys.stderr`.
+                faulthandler.dump_traceback_later(left + GRACE, file=2, exit=True)
 
     def _watch(self) -> None:
-        """Ends the process when the lease has run out: this process may have been frozen, or cut off."""
+        """Ends the process when the lease has expired: it may have been frozen, or cut off from the server."""
         while not self._ended.wait(max(0.0, self._good_until - _now())):
             if _now() >= self._good_until and not self._ended.is_set():
                 self._end_process()
@@ -187,7 +191,7 @@ class ServerLease:
             return found
 
     def _end_process(self) -> None:
-        """Ends this process with its children: nothing may be written any more, whatever its threads are at."""
+        """Ends this process and its children at once, so that nothing more is written."""
         import psutil
 
         line = (
@@ -203,24 +207,24 @@ class ServerLease:
 
 
 def this_process() -> str:
-    """A name of this process that no other has, of this machine or another."""
+    """A name that no other process has, on this machine or another."""
     return f"{_machine()} {os.getpid()} {_started(os.getpid())}"
 
 
 def is_dead(process: str) -> bool:
-    """Whether a process, as `this_process` has named it, was one of this machine and is gone."""
+    """Whether a process with a name of `this_process` was one of this machine and has ended."""
     machine, pid, started = process.split()
     return machine == _machine() and _started(int(pid)) != started
 
 
 def _machine() -> str:
-    """The running system, and the part of it that sees these processes."""
+    """The boot of the machine, and the process namespace."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
 
 
 def _started(pid: int) -> str:
-    """When a process was started, in ticks since the system was; empty where there is none, or only its remains."""
+    """Start of a process in ticks since boot; empty if there is none, or if it is a zombie."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
@@ -238,7 +242,7 @@ def _now() -> float:
 
 
 def _close_connections(made: Connection, token: str) -> None:
-    """Ends the sessions of a holder before, with whatever they were about to write, and waits until they are gone.
+    """Ends the sessions of the previous holder, with whatever they were about to write, and waits until they are gone.
 
     Raises:
         UsageError: they are another user's.
