@@ -172,3 +172,18 @@ def test_how_long_a_queue_takes_is_learned() -> None:
         assert batcher.seconds_until_free(100) == 1
 
     run(model, scenario)
+
+
+def test_what_the_model_is_at_when_it_stops_is_cancelled() -> None:
+    model = Model()
+
+    async def scenario() -> None:
+        batcher: Batcher[bytes] = Batcher(model, AlwaysFour(), 100, 0.01)
+        batcher.start()
+        first = await busy(batcher, model)
+        asyncio.get_running_loop().call_later(0.1, model.go.set)
+        await batcher.stop()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(first, 10)
+
+    asyncio.run(scenario())

@@ -146,3 +146,17 @@ def test_a_stop_does_not_wait_for_an_image(endless: bytes) -> None:
     decoders.stop()
     reader.join(60)
     assert not reader.is_alive() and len(refused) <= 1
+
+
+def test_an_answer_that_is_none_ends_its_process_and_not_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a broken image made of its decoder may answer anything."""
+    decoders = Decoders(1, PIXELS, 10)
+    (decoder,) = decoders._all
+    decoder._wait_until_ready()
+    before = decoder._process
+    for answer in (b"not JSON", b"[1]", b"{}"):
+        monkeypatch.setattr(decoder._connection, "recv_bytes", lambda *_, answer=answer: answer)
+        with pytest.raises(RefusedImageError, match="ended the process"):
+            decoders.read(encoded(scene()))
+        assert decoders.read(encoded(scene())).width == 200 and decoder._process is not before
+    decoders.stop()

@@ -285,3 +285,18 @@ def test_the_scene_is_found_where_it_is(predictor: Predictor) -> None:
     (seen,) = predictor.predict([read_picture(encoded(scene(), "PNG"), MAX_PIXELS)])
     assert isinstance(seen, Detections)
     np.testing.assert_allclose(seen.boxes[:, [1, 0, 3, 2]] * [200, 100, 200, 100], [RED_BOX, BLUE_BOX], atol=1e-4)
+
+
+def test_detections_are_sorted_whatever_order_the_model_has() -> None:
+    def network(encoded: Any) -> dict[str, Any]:
+        return {
+            "detection_boxes": np.array([[[0.1] * 4, [0.2] * 4, [0.3] * 4, [0.0] * 4]], np.float32),
+            "detection_scores": np.array([[0.2, 0.9, 0.9, 0.99]], np.float32),
+            "detection_classes": np.array([[1, 2, 3, 4]], np.float32),
+            "num_detections": np.array([3], np.float32),
+        }
+
+    (found,) = Predictor(network, None).predict([Picture(b"", 1, 1)])  # type: ignore[arg-type]
+    assert isinstance(found, Detections)
+    assert found.classes.tolist() == [1, 2, 0] and found.boxes[:, 0].tolist() == pytest.approx([0.2, 0.3, 0.1])
+    assert found.at_least(0.5).classes.tolist() == [1, 2]

@@ -63,7 +63,7 @@ class Batcher(Generic[Result]):
         self._task = asyncio.create_task(self._work())
 
     async def stop(self) -> None:
-        """Ends it. Whoever still waits is told that the work was cancelled."""
+        """Ends it. The calls of `submit` that still wait are cancelled."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -125,6 +125,10 @@ class Batcher(Generic[Result]):
                 results = await asyncio.get_running_loop().run_in_executor(
                     self._pool, self._run, [waiting.picture for waiting in batch]
                 )
+            except asyncio.CancelledError:
+                for waiting in batch:
+                    waiting.result.cancel()
+                raise
             except Exception as error:
                 for waiting in batch:
                     if not waiting.result.done():

@@ -81,6 +81,9 @@ class Predictor:
 
     def _one(self, raw: dict[str, npt.NDArray[Any]]) -> Detections:
         count = int(raw["num_detections"])
+        scores = raw["detection_scores"][:count]
+        # A model that somebody made elsewhere may have another order; equal ones keep theirs.
+        order = np.argsort(-scores, kind="stable")
         # The model counts from 1, where 0 is background.
         classes = raw["detection_classes"][:count].astype(np.int64) - 1
-        return Detections(raw["detection_boxes"][:count], raw["detection_scores"][:count], classes, raw)
+        return Detections(raw["detection_boxes"][:count][order], scores[order], classes[order], raw)
