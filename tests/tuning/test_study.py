@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from boxwright.config import RunConfig, Settings, TuningConfig, parse_config
-from boxwright.errors import UsageError
+from boxwright.errors import StorageError, UsageError
 from boxwright.tuning.records import TrialState
 from boxwright.tuning.study import OUT_OF_MEMORY, Study
 
@@ -39,6 +39,24 @@ def run(study: Study, trials: int, again: bool = False, **tuning: Any) -> Study:
         study = study_of(study.name, **tuning) if again else study
         study.complete(number, worth(study.settings_of(number)))
     return study
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind", "said"),
+    [
+        ("studies", UsageError, "expected sqlite:"),
+        ("oracle+nothing://u:hidden@db/x", UsageError, "expected sqlite:"),
+        ("postgresql://u:hidden@127.0.0.1:9/x", StorageError, "start it, or correct BOXWRIGHT_TUNING_URI"),
+        ("sqlite:////nowhere/at/all/tuning.sqlite", StorageError, "unable to open"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_named(
+    home: Settings, uri: str, kind: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("BOXWRIGHT_TUNING_URI", uri)
+    with pytest.raises(kind, match=said) as caught:
+        study_of()
+    assert "hidden" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_the_first_trial_has_the_defaults(home: Settings):

@@ -164,7 +164,7 @@ class ServerLease:
                 self._end_process()
 
     def _arm(self) -> None:
-        """Sets a timer outside of Python, whose lock ML Metadata holds while it waits for a server, to end the process."""
+        """Sets a timer that ends the process even while ML Metadata, waiting for a server, keeps Python from running."""
         with self._arming:
             if not self._ended.is_set():
                 left = max(0.0, self._good_until - _now())

@@ -65,8 +65,7 @@ def start_run(config: RunConfig, run_id: str | None = None) -> LocalRun:
         _folder(local.run.run_id).mkdir(parents=True)
     except FileExistsError:
         raise UsageError(
-            f"there is a run {local.run.run_id}: `boxwright run --resume {local.run.run_id}` goes on with it, or choose "
-            "another --run-id"
+            f"there is a run {run_id}: `boxwright run --resume {run_id}` goes on with it, or choose another --run-id"
         ) from None
     local.write(_folder(local.run.run_id))
     return local

@@ -13,9 +13,10 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as State
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from boxwright.config import RunConfig, Settings, TuningConfig, Value
-from boxwright.errors import UsageError, shorten, without_secrets
+from boxwright.errors import StorageError, UsageError, shorten, without_secrets
 from boxwright.postgresql import load_psycopg2
 from boxwright.tuning.pruning import make_pruner
 from boxwright.tuning.records import Trial, TrialState
@@ -26,6 +27,7 @@ from boxwright.tuning.space import Space, space_of
 SAME_FAILURES = 3
 OUT_OF_MEMORY = "out of memory"
 _ENOUGH_TRIALS = 6
+_EXPECTED = "expected sqlite:////folder/tuning.sqlite or postgresql+psycopg2://USER:PASSWORD@HOST:5432/DATABASE"
 _SETTINGS, _EPOCHS, _SECONDS, _REASON, _KIND = "settings", "epochs", "seconds", "reason", "kind"
 _SLOT, _CONTRACT, _STOP, _MEMORY, _START = "slot", "contract", "stop", "memory", "start"
 _STATES = {
@@ -204,11 +206,8 @@ class Study:
             images: of the training split, which an epoch passes once.
         """
         trials, tuning = self.trials(), self.tuning
-        kinds = Counter(one.kind for one in trials if one.state is TrialState.FAILED)
-        kind, count = kinds.most_common(1)[0] if kinds else (None, 0)
-        if count >= SAME_FAILURES:
-            last = next(one.reason for one in reversed(trials) if one.kind == kind)
-            return f"{count} trials failed in the same way: {last}"
+        if failed := _same_failures(trials):
+            return f"{len(failed)} trials failed in the same way: {failed[-1].reason}"
         if self._optuna.user_attrs.get(_STOP):
             return "stopped as asked"
         if len(trials) >= tuning.trials:
@@ -222,8 +221,7 @@ class Study:
     @property
     def has_failed(self) -> bool:
         """Whether failures of one kind ended it."""
-        kinds = Counter(one.kind for one in self.trials() if one.state is TrialState.FAILED)
-        return any(count >= SAME_FAILURES for count in kinds.values())
+        return bool(_same_failures(self.trials()))
 
     @property
     def _memory_limit(self) -> float | None:
@@ -295,6 +293,13 @@ class Study:
         )
 
 
+def _same_failures(trials: list[Trial]) -> list[Trial]:
+    """The trials that failed by the most frequent kind of failure; none where those are too few to end a study."""
+    failed = [one for one in trials if one.state is TrialState.FAILED]
+    kinds = Counter(one.kind for one in failed).most_common(1)
+    return [one for one in failed if one.kind == kinds[0][0]] if kinds and kinds[0][1] >= SAME_FAILURES else []
+
+
 def _record(trial: FrozenTrial) -> Trial:
     noted = trial.user_attrs
     return Trial(
@@ -311,7 +316,27 @@ def _record(trial: FrozenTrial) -> Trial:
 
 
 def _open_storage(uri: str) -> optuna.storages.RDBStorage:
+    """Optuna's storage in a database.
+
+    Raises:
+        UsageError: the address is not one of a database, or its driver is not installed.
+        StorageError: the database cannot be opened.
+    """
     options = {"connect_args": {"timeout": 60}} if uri.startswith("sqlite") else {"pool_pre_ping": True}
     if uri.startswith("postgresql"):
+        # The driver that is loaded here, whichever is SQLAlchemy's own choice.
+        uri = uri.replace("postgresql://", "postgresql+psycopg2://", 1)
         load_psycopg2()
-    return optuna.storages.RDBStorage(uri, engine_kwargs=options)
+    try:
+        return optuna.storages.RDBStorage(uri, engine_kwargs=options)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise UsageError(f"BOXWRIGHT_TUNING_URI={without_secrets(uri)!a}: {_first_line(error)}; {_EXPECTED}") from None
+    except OperationalError as error:
+        raise StorageError(
+            f"the database of studies at {without_secrets(uri)} cannot be opened: {_first_line(error.orig or error)}; "
+            "start it, or correct BOXWRIGHT_TUNING_URI"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return without_secrets((str(error).strip().splitlines() or [type(error).__name__])[0])
