@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -16,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from boxwright.airflow_api import VARIABLES, XCOM_EXIT_CODE
 from boxwright.config import ModelReference, RunInfo
-from boxwright.errors import BoxwrightError
+from boxwright.errors import BoxwrightError, without_secrets
 from boxwright.pipeline import Leaves, find_node
 from boxwright_airflow.allowed import allowed_here, limited
 from boxwright_airflow.connection import lent_credentials
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 # Those that stand for their data interval; all others stand for the moment when they were triggered.
 INTERVAL_RUNS = ("scheduled", "backfill")
-_CREDENTIALS = re.compile(r"://[^/@\s\"]+@")
 
 
 class BoxwrightStepOperator(BaseOperator):
@@ -89,7 +87,7 @@ class BoxwrightStepOperator(BaseOperator):
                 self._find_training(config, run.run_id)
         if self.result is Leaves.VERSION:
             self.version = (summary["model_name"], summary["version"])
-        shown: dict[str, Any] = json.loads(_without_credentials(json.dumps(summary)))
+        shown: dict[str, Any] = json.loads(without_secrets(json.dumps(summary)))
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = _model_event(run.run_id, shown)
         return shown
@@ -116,7 +114,7 @@ class BoxwrightStepOperator(BaseOperator):
 
             self.report = output_uri(config, run_id, PAGE_FILE)
             context["ti"].xcom_push(XCOM_REPORT, self.report)
-            self.log.info("The validation report will be at %s", _without_credentials(self.report))
+            self.log.info("The validation report will be at %s", without_secrets(self.report))
 
 
 def resolve_run(context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
@@ -217,9 +215,4 @@ def airflow_errors(context: Mapping[str, Any]) -> Iterator[None]:
     except BoxwrightError as error:
         context["ti"].xcom_push(XCOM_EXIT_CODE, error.exit_code)
         kind = AirflowException if error.retryable else AirflowFailException
-        raise kind(_without_credentials(str(error))) from None
-
-
-def _without_credentials(text: str) -> str:
-    """`text` with `user:password@` of every URL masked: XComs and task logs are read by many."""
-    return _CREDENTIALS.sub("://***@", text)
+        raise kind(str(error)) from None

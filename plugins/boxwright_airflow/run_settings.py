@@ -1,8 +1,7 @@
 """Airflow's trigger form, made from the same models that the command line and the docs use.
 
 The form is flat: every field of `RunConfig` and every hyperparameter has its own name, those of the other sections have
-a prefix. A hyperparameter left empty means "the model's own default", which is why
-none of them has a default here.
+a prefix. A hyperparameter left empty means "the model's own default", which is why none of them has a default here.
 """
 
 from __future__ import annotations

@@ -17,9 +17,10 @@ from boxwright.evaluation import Difference, FormatRecord, FormatsSummary, Measu
 from boxwright.exporting import kept, published
 from boxwright.exporting.facts import Choice, Differences, ExportFacts, Fitting
 from boxwright.exporting.formats import format_named, parse_name
-from boxwright.exporting.kept import UNUSED_DAYS, FailedExport, digest_of, kept_export
+from boxwright.exporting.kept import UNUSED_DAYS, FailedExport, kept_export
 from boxwright.exporting.published import published_exports
 from boxwright.model import MODEL_FILE, WEIGHTS_FILE
+from boxwright.storage import sha256_of
 
 CARD = {"model_id": "tiny", "image_size": 64, "classes": ["a", "b"], "category_ids": [1, 2]}
 
@@ -141,7 +142,7 @@ def run(tmp_path: Path, model: Path) -> Path:
         folder.mkdir(parents=True)
         (folder / "model.file").write_bytes(b"a network")
         name, precision = one.name.split(":")
-        weights = "of others" if one.name == "litert:int8" else digest_of(model / WEIGHTS_FILE)
+        weights = "of others" if one.name == "litert:int8" else sha256_of(model / WEIGHTS_FILE)
         facts(format=name, precision=precision, weights=weights).write(folder)
     return beside / "model.tar.gz"
 

@@ -16,13 +16,13 @@ from boxwright.cli.options import ModelArgument, Trust, described, local_path, o
 from boxwright.cli.progress import say_loading, shown
 from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record, parse_settings
 from boxwright.errors import DataError, PartlyError, UsageError
+from boxwright.serving.http import TOKEN_VARIABLE
 from boxwright.storage import write_atomic
 
 if TYPE_CHECKING:
     from boxwright.serving.batch import Looked
     from boxwright.serving.engine import Predictor
 
-TOKEN_VARIABLE = "BOXWRIGHT_TOKEN"  # noqa: S105 - a name
 _SHORTEST_TOKEN = 16
 _SERVING = ServingConfig.model_fields
 _OPTIONS = ("host", "port", "follow", "trust_saved_model", "runtime", "threads")

@@ -19,7 +19,8 @@ from boxwright.cli.options import AsJson, described
 from boxwright.cli.tables import show_rows, table
 from boxwright.errors import DataError, StorageError, UsageError
 from boxwright.model import MODELS, ModelSpec, model_spec
-from boxwright.model.weights import WeightsManifest, find_manifest, put, sha256_of, store_uri, verify
+from boxwright.model.weights import WeightsManifest, find_manifest, put, store_uri, verify
+from boxwright.storage import sha256_of
 
 ZOO_URL = "https://storage.googleapis.com/download.tensorflow.org/models/object_detection/tf2/20200711"
 _LARGEST_ARCHIVE = 2 << 30

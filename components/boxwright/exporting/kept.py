@@ -17,7 +17,7 @@ from boxwright.exporting.export import export_model
 from boxwright.exporting.facts import METADATA_FILE
 from boxwright.exporting.formats import format_named
 from boxwright.model import MODEL_FILE, WEIGHTS_FILE
-from boxwright.storage import StoredRecord
+from boxwright.storage import StoredRecord, sha256_of
 from boxwright.version import current_version
 
 FOLDER = "exports"
@@ -74,17 +74,11 @@ def place_of(model_dir: Path) -> Path:
     """The folder of a model's exports, used as of now."""
     digest = hashlib.sha256(current_version().encode())
     for file in (MODEL_FILE, WEIGHTS_FILE):
-        digest.update(bytes.fromhex(digest_of(model_dir / file)))
+        digest.update(bytes.fromhex(sha256_of(model_dir / file)))
     place = Settings.from_environment().home / FOLDER / digest.hexdigest()[:32]
     with suppress(OSError):  # it is not there yet
         os.utime(place)
     return place
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def remove_unused(root: Path) -> None:

@@ -6,7 +6,6 @@ Writes the artefact into `OUT_DIR`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from boxwright.exporting.formats import format_named
 from boxwright.exporting.quantising import IN_FLOATS
 from boxwright.model import WEIGHTS_FILE
 from boxwright.packaging import export_label_map
+from boxwright.storage import sha256_of
 from boxwright.version import current_version
 
 if TYPE_CHECKING:
@@ -72,15 +72,13 @@ def write_artefact(
 
     kind = format_named(name)
     kind.writer()(network, out_dir, precision, calibration)
-    with (model_dir / WEIGHTS_FILE).open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
     facts = ExportFacts(
         format=name,
         precision=precision,
         file=kind.file,
         model_id=network.card.model_id,
         reference=reference,
-        weights=weights,
+        weights=sha256_of(model_dir / WEIGHTS_FILE),
         classes=network.card.classes,
         category_ids=network.card.category_ids,
         threshold=threshold_of(model_dir),

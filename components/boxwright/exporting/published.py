@@ -13,9 +13,9 @@ from boxwright.errors import BoxwrightError, DataError
 from boxwright.evaluation import FormatRecord, FormatsSummary
 from boxwright.exporting.facts import METADATA_FILE, ExportFacts
 from boxwright.exporting.formats import parse_name
-from boxwright.exporting.kept import digest_of, place_of, remove_unused
+from boxwright.exporting.kept import place_of, remove_unused
 from boxwright.model import WEIGHTS_FILE, load_card
-from boxwright.storage import download_file, explain_os_error, join, list_files
+from boxwright.storage import download_file, explain_os_error, join, list_files, sha256_of
 
 _LARGEST_BYTES, _MOST_FILES = 4 << 30, 20
 _log = logging.getLogger("boxwright")
@@ -88,7 +88,7 @@ def _fetch(uri: str, folder: Path) -> None:
 
 def _check_is_of(folder: Path, model_dir: Path, uri: str) -> None:
     facts, card = ExportFacts.read(folder), load_card(model_dir)
-    if facts.weights != digest_of(model_dir / WEIGHTS_FILE):
+    if facts.weights != sha256_of(model_dir / WEIGHTS_FILE):
         raise DataError(f"{uri} was made from other weights than those of the archive; export the model again")
     if (facts.classes, facts.category_ids) != (card.classes, card.category_ids):
         raise DataError(f"{uri} names other classes than the archive; export the model again")

@@ -164,7 +164,7 @@ class ServerLease:
                 self._end_process()
 
     def _arm(self) -> None:
-        """Sets a timer that ends the process even while ML Metadata, waiting for a server, keeps Python from running."""
+        """Sets a timer that ends the process even where ML Metadata, waiting for a server, blocks Python."""
         with self._arming:
             if not self._ended.is_set():
                 left = max(0.0, self._good_until - _now())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from boxwright.packaging.outputs import ARCHIVE, RUN_FILE, output_uri, publish
 from boxwright.packaging.recipe import recipe_of
 from boxwright.packaging.run_facts import RunFacts
 from boxwright.packaging.sample import write_sample
+from boxwright.storage import sha256_of
 from boxwright.training import HISTORY_FILE
 
 
@@ -74,9 +74,7 @@ def package_model(config: RunConfig, run_id: str, parts: RunParts, out_dir: Path
 
     publish(config, run_id, parts.label_map, ["label_map.json", "label_map.pbtxt"])
     publish(config, run_id, out_dir, [RUN_FILE, ARCHIVE])
-    with (out_dir / ARCHIVE).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Packed(output_uri(config, run_id, ARCHIVE), digest)
+    return Packed(output_uri(config, run_id, ARCHIVE), sha256_of(out_dir / ARCHIVE))
 
 
 def run_facts(config: RunConfig, run_id: str, parts: RunParts) -> RunFacts:

@@ -11,6 +11,7 @@ from .file_entry import ChangedError as ChangedError
 from .file_entry import FileEntry as FileEntry
 from .files import explain_os_error as explain_os_error
 from .files import replacing as replacing
+from .files import sha256_of as sha256_of
 from .files import write_atomic as write_atomic
 from .files import write_json as write_json
 from .intake import Layout as Layout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -43,6 +44,12 @@ def write_json(path: Path, value: Any) -> None:
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=1, allow_nan=False)
         file.write("\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def list_entries(location: Location) -> list[FileEntry]:

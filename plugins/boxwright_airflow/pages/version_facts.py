@@ -108,7 +108,7 @@ class Card:
 
     @property
     def parent(self) -> str:
-        """The earlier model that it started from, or None."""
+        """The earlier model that it started from; empty where there is none."""
         return self._tag("parent")
 
     @property

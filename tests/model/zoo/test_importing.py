@@ -16,7 +16,8 @@ from boxwright.config import parse_config
 from boxwright.errors import DataError, UsageError
 from boxwright.model.catalogue import MODELS
 from boxwright.model.weights.sources import fetch_weights, weights_identity, weights_ready
-from boxwright.model.weights.store import MANIFEST_FILE, find_manifest, put, sha256_of, store_uri
+from boxwright.model.weights.store import MANIFEST_FILE, find_manifest, put, store_uri
+from boxwright.storage import sha256_of
 
 
 @pytest.fixture(scope="module")

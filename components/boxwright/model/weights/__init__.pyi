@@ -6,7 +6,6 @@ from .sources import weights_ready as weights_ready
 from .store import WeightsManifest as WeightsManifest
 from .store import find_manifest as find_manifest
 from .store import put as put
-from .store import sha256_of as sha256_of
 from .store import store_uri as store_uri
 from .store import stored_file as stored_file
 from .store import verify as verify

@@ -6,14 +6,13 @@ reader checks, and what they were made from.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from boxwright.config import Frozen, Settings
 from boxwright.errors import DataError, shorten
-from boxwright.storage import download, exists, join, read_bytes, upload_file, write_json
+from boxwright.storage import download, exists, join, read_bytes, sha256_of, upload_file, write_json
 
 MANIFEST_FILE = "weights.json"
 _MANIFEST_LIMIT = 1 << 20
@@ -45,12 +44,6 @@ class WeightsManifest(Frozen):
     variables: int
     settings: dict[str, list[float]]
     files: tuple[StoredFile, ...]
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def stored_file(path: Path) -> StoredFile:

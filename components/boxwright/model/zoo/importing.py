@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 
 from boxwright.model import ModelSpec, model_spec
-from boxwright.model.weights import WeightsManifest, sha256_of, stored_file
+from boxwright.model.weights import WeightsManifest, stored_file
 from boxwright.model.zoo.architecture import COCO_CLASSES
 from boxwright.model.zoo.checkpoint import Shapes, read_checkpoint
 from boxwright.model.zoo.detector import ZooDetector
 from boxwright.model.zoo.pipeline_config import read_settings
 from boxwright.model.zoo.weights import ARRAYS_FILE, BOX_SCALES, checkpoint_shapes, write_arrays
-from boxwright.storage import Layout, unpack
+from boxwright.storage import Layout, sha256_of, unpack
 
 ARCHIVE_LAYOUT = Layout(
     folders=("checkpoint",),
