@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
+from boxwright.cli.app import app
 from docs.generator.files import FILES, FOLDER
 from docs.generator.house import PACKAGE, REPOSITORY, House, parse, read_house, sources
 from docs.generator.house_picture import house_picture
@@ -79,6 +81,15 @@ def defined(path: Path) -> set[str]:
 
 def test_the_readme_is_short() -> None:
     assert (REPOSITORY / "README.md").stat().st_size <= 12_000
+
+
+def test_the_readme_names_every_command_and_the_index_leads_to_every_page() -> None:
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    named = set(re.findall(r"`(?:boxwright )?([a-z]+)", readme))
+    assert set(typer.main.get_command(app).commands) - named == set()  # type: ignore[attr-defined]
+    index = (REPOSITORY / "docs" / "index.md").read_text("utf-8")
+    pages = [path.name for path in (REPOSITORY / "docs").glob("*.md") if path.name != "index.md"]
+    assert [name for name in pages if f"]({name})" not in index] == []
 
 
 def test_an_import_that_goes_down_is_drawn_in_red() -> None:
