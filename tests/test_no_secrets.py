@@ -62,8 +62,8 @@ def test_a_log_in_in_the_address_is_used_and_not_logged(
     [
         ("http://user:{}@127.0.0.1:9", StorageError, "http://127.0.0.1:9 did not answer"),
         ("mysql+nodriver://user:{}@db.example/mlflow", BoxwrightError, "mysql"),
-        ("http://user:{}[@host:1", UsageError, "MLFLOW_TRACKING_URI is no address"),
-        ("http://user:{}@host:port", UsageError, "MLFLOW_TRACKING_URI is no address"),
+        ("http://user:{}[@host:1", UsageError, "MLFLOW_TRACKING_URI is not an address"),
+        ("http://user:{}@host:port", UsageError, "MLFLOW_TRACKING_URI is not an address"),
     ],
 )
 def test_no_message_about_a_registry_has_the_password(

@@ -1,6 +1,6 @@
-"""What reaches people of all that libraries say: by default warnings of their own, and no lines for their makers.
+"""Filters for what libraries print: by default only warnings that concern a user are shown.
 
-With `BOXWRIGHT_VERBOSE` (or `boxwright --verbose`) everything does.
+With `BOXWRIGHT_VERBOSE` (or `boxwright --verbose`) everything is.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def quieten_loggers(names: Sequence[str], level: int = logging.WARNING) -> None:
 
 @contextmanager
 def quiet_import() -> Iterator[None]:
-    """No line below a warning is logged while a library is imported that tells its own registrations."""
+    """Silences log lines below a warning while a library is imported that logs its own registrations."""
     before = logging.root.manager.disable
     if not is_verbose():
         logging.disable(max(before, logging.INFO))

@@ -33,7 +33,7 @@ def version_of(checkout: Path) -> str | None:
     """The version of a checkout of this project.
 
     Args:
-        checkout: its top folder. A copy inside another repository has no `.git` of its own, and is none.
+        checkout: its top folder. A copy inside another repository has no `.git` of its own, and does not count.
 
     Returns:
         None where git cannot tell: it is not a checkout, has no commit, or git is missing or refuses.

@@ -127,7 +127,7 @@ def epoch_chart(title: str, curves: Mapping[str, Points], epochs: int) -> LineCh
 
     Args:
         title: of the chart.
-        curves: (epoch, value) by name; values that are no finite number are left out.
+        curves: (epoch, value) by name; values that are not finite are left out.
         epochs: where the horizontal axis ends at least.
 
     Returns:
@@ -144,7 +144,7 @@ def minute_chart(title: str, curves: Mapping[str, Points]) -> LineChart | None:
 
     Args:
         title: of the chart.
-        curves: (minute, value) by name; values that are no finite number are left out.
+        curves: (minute, value) by name; values that are not finite are left out.
 
     Returns:
         None where there is nothing to draw.
@@ -162,7 +162,7 @@ def _finite(curves: Mapping[str, Points]) -> dict[str, Points]:
 
 
 def _thinned(points: Points) -> Points:
-    """Every so manieth point, and the last one."""
+    """Points at regular intervals, and the last one."""
     return [*points[: -1 : math.ceil(len(points) / _MOST_POINTS)], points[-1]]
 
 

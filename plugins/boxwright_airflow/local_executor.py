@@ -27,7 +27,7 @@ class AdoptingLocalExecutor(LocalExecutor):
     """
 
     def try_adopt_task_instances(self, tis: Sequence[TaskInstance]) -> Sequence[TaskInstance]:
-        """Those of some tasks that do not run any more, for Airflow to schedule again."""
+        """The tasks that do not run any more, for Airflow to schedule again."""
         return [ti for ti in tis if not (ti.state == TaskInstanceState.RUNNING and _runs(ti))]
 
 

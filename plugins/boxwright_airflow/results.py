@@ -1,4 +1,4 @@
-"""What a run has left in its output for people, read with the server's own storage credentials.
+"""The results of a run for people, read with the server's own storage credentials.
 
 Files there are small and change only when the task that wrote them is cleared, so the last of them are kept in memory.
 """
@@ -92,7 +92,7 @@ class Results:
         return _picture(uri, self._stamp)
 
     def uri(self, name: str) -> str:
-        """Where a file of the run lies."""
+        """The URI of a file of the run."""
         return join(self.folder, name)
 
     def _read(self, name: str, parse: Callable[[bytes, str], Value]) -> Value | None:

@@ -98,7 +98,7 @@ def tuning_params() -> dict[str, Param]:
 
 
 def tuning_from_params(params: Mapping[str, Any]) -> TuningConfig:
-    """How a filled form tunes; None and empty text stand for "not set".
+    """The tuning that a filled form asks for; None and empty text stand for "not set".
 
     Raises:
         UsageError: naming every invalid parameter.

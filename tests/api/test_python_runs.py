@@ -95,8 +95,8 @@ def test_a_run_that_fails_raises_the_error_of_its_kind_and_keeps_its_log(home: P
 
 def test_wrong_settings_start_nothing(home: Path, tmp_path: Path) -> None:
     for settings, said in (
-        ({"hyperparameters": {"epoch": 3}}, r"epoch is no hyperparameter \(did you mean epochs\?\)"),
-        ({"hyperparameters": {"gate_min_ap": 0.3}}, "gate_min_ap is no hyperparameter"),
+        ({"hyperparameters": {"epoch": 3}}, r"epoch is not a hyperparameter \(did you mean epochs\?\)"),
+        ({"hyperparameters": {"gate_min_ap": 0.3}}, "gate_min_ap is not a hyperparameter"),
         ({"gate_min_app": 0.3}, r"did you mean gate_min_ap\?"),
         ({"hyperparameters": {"epochs": 0}}, "epochs"),
         ({"where": "moon"}, "local, airflow"),
@@ -115,7 +115,7 @@ def test_validation_shows_its_findings_as_a_table_and_as_a_page(sample: Path, tm
     assert (tmp_path / "kept" / "validation_report.html").read_text() == strict.html
     shown = strict._repr_html_()
     assert shown.startswith("<iframe srcdoc=") and "sandbox" in shown and "<script" not in re.sub(r'".*?"', "", shown)
-    with pytest.raises(UsageError, match=r"small_box is no setting of validation"):
+    with pytest.raises(UsageError, match=r"small_box is not a setting of validation"):
         boxwright.validate(sample, small_box=1)
 
 

@@ -96,7 +96,7 @@ REFUSED = {
     "twice": ({"optimizer": ["adam", "adam"]}, "names a value twice"),
     "no choice": ({"optimizer": ["adam", "lion"]}, "optimizer: 'lion': Input should be 'adam'"),
     "zero": ({"learning_rate": {"min": 0, "max": 0.1, "scale": "log"}}, "has no logarithm"),
-    "scale": ({"momentum": {"min": 0, "max": 0.1, "scale": "cubic"}}, "scale 'cubic' is none of log, linear"),
+    "scale": ({"momentum": {"min": 0, "max": 0.1, "scale": "cubic"}}, "scale 'cubic' is neither log nor linear"),
     "no bound": ({"momentum": {"min": 0.1}}, "momentum: expected"),
     "no effect": ({"rho": {"min": 0.5, "max": 0.9}}, "rho has no effect with optimizer adam"),
     "numbers of a name": ({"optimizer": {"min": 1, "max": 2}}, "optimizer: expected a list of values"),
@@ -111,7 +111,7 @@ REFUSED = {
     ),
     "scaling": (
         {"ContinuousParameterRanges": [{"Name": "momentum", "ScalingType": "ReverseLogarithmic"}]},
-        "ScalingType 'ReverseLogarithmic' is none of",
+        "ScalingType 'ReverseLogarithmic' is not one of",
     ),
 }
 

@@ -99,7 +99,7 @@ def test_every_text_is_decided_on() -> None:
 
 def test_where_code_runs_is_no_setting_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     args = "--runner=PortableRunner --environment_type=PROCESS"
-    with pytest.raises(UsageError, match="beam_pipeline_args is no setting.*BOXWRIGHT_BEAM_PIPELINE_ARGS"):
+    with pytest.raises(UsageError, match="beam_pipeline_args is not a setting.*BOXWRIGHT_BEAM_PIPELINE_ARGS"):
         parse_config({"training": "/data", "output": "/out", "beam_pipeline_args": args})
     assert Settings.from_environment().beam_args is None
     monkeypatch.setenv("BOXWRIGHT_BEAM_PIPELINE_ARGS", args)

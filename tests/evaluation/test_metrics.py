@@ -144,7 +144,7 @@ def test_no_ground_truth_at_all_is_null_and_not_minus_one() -> None:
         ({"bbox": [0, 0, 5]}, r"detections\[1\].*four finite box values"),
         ({"bbox": None}, r"detections\[1\]: expected \{image_id"),
         ({"image_id": 7}, r"image_id 7 is not an image"),
-        ({"category_id": 3}, r"category_id 3 is none of the split's \[2, 5, 9, 11\]"),
+        ({"category_id": 3}, r"category_id 3 is not one of the split's \[2, 5, 9, 11\]"),
     ],
 )
 def test_a_broken_detection_is_named(change: dict[str, Any], message: str) -> None:

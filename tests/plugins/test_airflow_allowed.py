@@ -103,7 +103,7 @@ def test_every_task_that_opens_settings_refuses() -> None:
 
 
 def test_a_trigger_cannot_say_where_code_runs(ran: list[Any]) -> None:
-    with pytest.raises(AirflowFailException, match="beam_pipeline_args is no setting of a run"):
+    with pytest.raises(AirflowFailException, match="beam_pipeline_args is not a setting of a run"):
         step(PARAMS | {"beam_pipeline_args": "--runner=PortableRunner --environment_type=PROCESS"})
     assert ran == []
 

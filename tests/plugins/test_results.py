@@ -36,7 +36,7 @@ def test_what_is_missing_or_broken_is_named_with_the_advice(tmp_path: Path) -> N
     metrics, gate, run, report, gallery = found.problems
     assert "metrics.json cannot be read" in metrics and "'metrics.AP' is not a finite number" in metrics
     assert "gate.json does not exist" in gate and "run.json does not exist" in run
-    assert "validation_report.json cannot be read" in report and "is no gallery: '0.picture'" in gallery
+    assert "validation_report.json cannot be read" in report and "is not a gallery: '0.picture'" in gallery
     assert all(problem.endswith("; clear it") for problem in found.problems)
 
 

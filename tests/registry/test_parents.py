@@ -115,7 +115,7 @@ def test_an_archive_of_an_earlier_run_is_a_seed(archive: Callable[..., str], out
     ("changes", "said"),
     [
         ({"model_id": "retinanet-efficientnet-lite0-320"}, "is a 'retinanet-.*, this run trains a tiny, .* do not fit"),
-        ({"model_id": "of-another-project"}, "'of-another-project', .* no model of this version"),
+        ({"model_id": "of-another-project"}, "'of-another-project', .* not a model of this version"),
         ({"classes": ["b", "a"]}, "the same names in another order"),
         ({"classes": ["a", "x"]}, r"missing \['x'\], new \['b'\]"),
         ({"classes": 7}, "expected a Boxwright model"),

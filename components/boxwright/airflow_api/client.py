@@ -94,7 +94,7 @@ class AirflowClient:
         return True
 
     def parse_again(self, dag_id: str) -> None:
-        """Has a DAG's file parsed soon, if Airflow knows the DAG: what its form shows may have changed."""
+        """Has Airflow parse a DAG's file soon, if it knows the DAG: the contents of its form may have changed."""
         if self._has_dag(dag_id):
             token = self.request("GET", f"/dags/{quote(dag_id)}")["file_token"]
             self.request("PUT", f"/parseDagFile/{quote(token)}")
@@ -176,7 +176,7 @@ class AirflowClient:
         return self._xcom(dag_id, run_id, task_id, "return_value")
 
     def exit_code(self, dag_id: str, run_id: str, task_id: str) -> int | None:
-        """The exit code of the error that ended a task's last attempt; None where it was no error of Boxwright's."""
+        """The exit code of the error that ended a task's last attempt; None where the error was not Boxwright's."""
         found = self._xcom(dag_id, run_id, task_id, XCOM_EXIT_CODE)
         return found if isinstance(found, int) else None
 

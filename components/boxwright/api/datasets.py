@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Validation:
-    """What validation found in a dataset. In a notebook it shows itself as the report's page.
+    """The findings of validation in a dataset. A notebook shows them as the report's page.
 
     Attributes:
         report: all of it: splits, rules, findings, dropped records.
@@ -79,13 +79,13 @@ def validate(
         The findings; a dataset that cannot be used raises nothing as long as it can be read.
 
     Raises:
-        DataError: there is no annotations file, or it is none.
+        DataError: there is no annotations file, or it cannot be read as one.
         UsageError, StorageError: a setting is wrong, or storage cannot be read.
     """
     for name in settings:
         if name not in ValidationConfig.model_fields:
             near = did_you_mean(name, ValidationConfig.model_fields)
-            raise UsageError(f"{name} is no setting of validation{near}")
+            raise UsageError(f"{name} is not a setting of validation{near}")
     config = validation_config(str(dataset), annotations_file, image_size, settings)
     with TemporaryDirectory(prefix="boxwright-validate-") as temporary:
         folder = Path(temporary) if report is None else Path(report).absolute()

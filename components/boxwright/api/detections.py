@@ -1,4 +1,4 @@
-"""What a model sees on one image, as people and libraries use it."""
+"""The detections on one image, in the forms that people and libraries use."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Detections:
         return f"<Detections on {self.source}: {seen}>"
 
     def at_least(self, threshold: float) -> Detections:
-        """Those with a score of `threshold` or more."""
+        """The detections with a score of at least `threshold`."""
         return Detections(self.source, self._picture, self._found.at_least(threshold), self._info)
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:

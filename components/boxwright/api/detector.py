@@ -102,7 +102,7 @@ class Detector:
 
         Raises:
             DataError: an image cannot be read; of a list, all such are named.
-            UsageError: it is no image, or a folder, which `detect_all` takes.
+            UsageError: it is not an image, or it is a folder, which `detect_all` takes.
         """
         if isinstance(images, list | tuple):
             return list(self.detect_all(images, threshold))
@@ -122,7 +122,7 @@ class Detector:
         Raises:
             PartlyError: after the last one, some could not be read; all such are named.
             DataError: none could be read, or there is none.
-            UsageError, StorageError: something is no image, or storage cannot be read.
+            UsageError, StorageError: something is not an image, or storage cannot be read.
         """
         least = self.threshold if threshold is None else threshold
         if not 0 <= least <= 1:

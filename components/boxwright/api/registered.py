@@ -16,7 +16,7 @@ def open_registry(tracking_uri: str | None = None) -> Registry:
             store in the home if unset.
 
     Raises:
-        UsageError: it is no address.
+        UsageError: it is not an address.
     """
     from boxwright.registry import open_registry as opened
 

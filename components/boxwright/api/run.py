@@ -69,7 +69,7 @@ class Run(ABC):
     @property
     @abstractmethod
     def status(self) -> str:
-        """Where it stands: `queued`, `running`, `registered`, `reused`, `rejected`, `stopped`, or `failed`.
+        """Its status: `queued`, `running`, `registered`, `reused`, `rejected`, `stopped`, or `failed`.
 
         A model is rejected by the gate, or by a person.
         """
@@ -86,7 +86,7 @@ class Run(ABC):
 
     @abstractmethod
     def logs(self) -> str:
-        """What its steps have logged so far."""
+        """The log of its steps so far."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -136,14 +136,14 @@ class Run(ABC):
 
     @cached_property
     def facts(self) -> RunFacts:
-        """What `run.json` says: dataset, seed, hyperparameters, metrics."""
+        """The content of `run.json`: dataset, seed, hyperparameters, metrics."""
         from boxwright.packaging import RunFacts
 
         return RunFacts.read(self.folder)
 
     @property
     def folder(self) -> str:
-        """Folder or s3:// prefix with the archive and all that people look at: report, pictures, metrics, detections.
+        """Folder or s3:// prefix with the archive, report, pictures, metrics and detections.
 
         Raises:
             UsageError: it has not ended with a model.

@@ -54,7 +54,7 @@ def train(
     for name in hyperparameters or {}:
         if name not in (known := Hyperparameters.model_fields):
             near = did_you_mean(name, known)
-            raise UsageError(f"{name} is no hyperparameter{near}; other settings are arguments of their own")
+            raise UsageError(f"{name} is not a hyperparameter{near}; other settings are arguments of their own")
     run = _start_local(values, run_id) if where == "local" else _start_in_airflow(values, run_id)
     return run.wait() if wait else run
 

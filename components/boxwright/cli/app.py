@@ -94,7 +94,7 @@ def common(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show all that libraries log, too.")] = False,
 ) -> None:
-    """What the command line takes before a command."""
+    """The options before a command."""
     if verbose:
         os.environ[VERBOSE] = "1"
     if is_verbose():
@@ -182,7 +182,7 @@ def main() -> None:
 
 
 def _missing_part(error: ModuleNotFoundError) -> UsageError | None:
-    """What to install where a command is one of an extra that is not; None where the module is our own."""
+    """The extras to install where a module is missing; None where the module is our own."""
     module = (error.name or "").partition(".")[0]
     if module.startswith("boxwright") or not module:
         return None

@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, and elsewhere a line in the log from time to time."""
+"""The progress of a long command: a bar on a terminal, and elsewhere a line in the log from time to time."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def run(
         local = find_run(stopped)
     else:
         config = parse_config(nest_settings(options | run_settings(settings, settings_file)))
-        model_spec(config.model_id)  # a run that cannot begin is none to go on with
+        model_spec(config.model_id)  # a run that cannot begin should not be offered to --resume
         local = start_run(config, run_id)
     name = local.run.run_id
     log.info("run %s; if it is killed, `boxwright run --resume %s` goes on with it", name, name)

@@ -1,4 +1,4 @@
-"""How commands end that somebody else ends."""
+"""The end of a command that is asked to stop by a signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a registered model is named: `models:/NAME/3`, `models:/NAME@champion`, or NAME for its newest accepted version.
+"""The name of a registered model: `models:/NAME/3`, `models:/NAME@champion`, or NAME for its newest accepted version.
 
 Whatever else names a model, a URI of an archive or a folder, is told apart by its beginning.
 """
@@ -31,7 +31,7 @@ class ModelReference:
         """Reads a reference; a bare NAME stands for `models:/NAME@candidate`.
 
         Raises:
-            UsageError: it is none.
+            UsageError: it is not a reference.
         """
         match = _REFERENCE.fullmatch(text)
         if match is None:
@@ -44,7 +44,7 @@ class ModelReference:
 
     @classmethod
     def find(cls, text: str) -> ModelReference | None:
-        """Reads a reference in a text that may be anything; None where it is none."""
+        """Reads a reference from any text; None where the text is not one."""
         try:
             return cls.parse(text) if is_registered(text) else None
         except UsageError:

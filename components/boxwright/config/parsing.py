@@ -111,7 +111,7 @@ def parse_settings_file(data: bytes, name: str, fields: Mapping[str, FieldInfo])
         fields: the valid names and their definitions.
 
     Raises:
-        UsageError: it is no such object, or naming every unknown name and invalid value.
+        UsageError: it is not such an object, or naming every unknown name and invalid value.
     """
     try:
         found = json.loads(data)
@@ -157,7 +157,7 @@ def nest_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 def unknown_name(name: str, valid: Iterable[str]) -> str:
     """The message for a name that does not exist: the nearest valid one, and all of them."""
     if name in _OF_THE_ADMINISTRATOR:
-        return f"{name} is no setting of a run: it decides where code runs, so {_OF_THE_ADMINISTRATOR[name]} sets it"
+        return f"{name} is not a setting of a run: it decides where code runs, so {_OF_THE_ADMINISTRATOR[name]} sets it"
     names = sorted(valid)
     if name in flat_names() and (here := _within_a_section(name, names)) is None:
         return (

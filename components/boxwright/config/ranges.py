@@ -144,7 +144,7 @@ def check_value(name: str, value: Any) -> Value:
     """A value of a hyperparameter, of its type; texts are read.
 
     Raises:
-        ValueError: it is none that the hyperparameter takes.
+        ValueError: the hyperparameter does not take it.
     """
     field = Hyperparameters.model_fields[name]
     try:
@@ -152,7 +152,7 @@ def check_value(name: str, value: Any) -> Value:
     except ValidationError as error:
         raise ValueError(f"{name}: {shorten(value)}: {error.errors()[0]['msg']}") from None
     if checked is None:
-        raise ValueError(f"{name}: {shorten(value)} is no value to try")
+        raise ValueError(f"{name}: {shorten(value)} is not a value to try")
     return checked
 
 
@@ -186,7 +186,7 @@ def _check_used(ranges: Ranges, own: Hyperparameters) -> None:
 
 
 def _entries(text: str) -> dict[str, Any]:
-    """What is given for each hyperparameter, the managed service's lists as if they had been written here."""
+    """The ranges given for each hyperparameter, with the managed service's lists turned into our own form."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -213,7 +213,7 @@ def _of_the_service(list_name: str, entry: Any) -> tuple[Any, Any]:
         return entry["Name"], entry.get("Values", [])
     scaling = entry.get("ScalingType", "Auto")
     if scaling not in _SCALES:
-        raise ValueError(f"{shorten(entry['Name'])}: ScalingType {shorten(scaling)} is none of {', '.join(_SCALES)}")
+        raise ValueError(f"{shorten(entry['Name'])}: ScalingType {shorten(scaling)} is not one of {', '.join(_SCALES)}")
     bounds = {"min": entry.get("MinValue"), "max": entry.get("MaxValue")}
     return entry["Name"], bounds | ({"scale": _SCALES[scaling]} if _SCALES[scaling] else {})
 
@@ -266,7 +266,7 @@ def _read_numbers(name: str, given: Mapping[str, Any]) -> NumberRange:
         raise ValueError(f"{name}: min {given['min']} is not below max {given['max']}")
     scale = given.get("scale", "log" if TUNABLE[name].log and low > 0 else "linear")
     if scale not in ("log", "linear"):
-        raise ValueError(f"{name}: scale {shorten(scale)} is none of log, linear")
+        raise ValueError(f"{name}: scale {shorten(scale)} is neither log nor linear")
     if scale == "log" and low <= 0:
         raise ValueError(f"{name}: min {given['min']} has no logarithm; give more than 0, or scale linear")
     step = given.get("step", _IMAGE_STEP if name == "image_size" else 1)

@@ -41,10 +41,10 @@ class Settings:
         (s3://bucket/prefix; unset where they share the home), and `BOXWRIGHT_METADATA_URI` where ML Metadata is
         (sqlite:////path or postgresql://...; `metadata.sqlite` in the home when unset). `BOXWRIGHT_BEAM_PIPELINE_ARGS`
         are Apache Beam's arguments, to build examples on a cluster (processes of the worker build them when unset):
-        they decide where code runs, and so are no setting of a run.
+        they decide where code runs, and so are not a setting of a run.
 
         Raises:
-            UsageError: the size is not a number of gigabytes, or the address of ML Metadata is none.
+            UsageError: the size is not a number of gigabytes, or the address of ML Metadata is not valid.
         """
         home = Path(os.environ.get("BOXWRIGHT_HOME") or _default_home(Path(__file__).resolve().parents[3])).resolve()
         given: dict[str, Any] = {}

@@ -60,5 +60,5 @@ def _resolve(field: str, uri: str, run: RunInfo) -> str:
         try:
             resolved += moment.astimezone(UTC).strftime(form or _DEFAULT_FORMAT)
         except (UnicodeError, ValueError) as error:
-            raise UsageError(f"{field}={uri!a}: {form!a} is no format of a date: {error}") from None
+            raise UsageError(f"{field}={uri!a}: {form!a} is not a date format: {error}") from None
     return resolved

@@ -1,4 +1,4 @@
-"""What a worker, a scheduler or a server needs, looked at from the machine where it is to run."""
+"""Checks of what a worker, a scheduler or a server needs, made on the machine where it is to run."""
 
 import lazy_loader
 

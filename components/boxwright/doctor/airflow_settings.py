@@ -22,14 +22,14 @@ _ASK = ("-m", "boxwright_airflow.configured")
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting has to be.
+    """A requirement on a setting.
 
     Attributes:
         name: section and key.
         holds: whether a value will do.
-        otherwise: what happens with another.
+        otherwise: what happens with another value.
         wanted: a value that will do.
-        alone: whether it matters on one machine, too.
+        alone: whether it matters on one machine as well.
         fatal: whether tasks fail otherwise, rather than may.
     """
 
@@ -116,7 +116,7 @@ _OTHERS = ("core.executor", "celery.broker_url", "operators.default_queue")
 
 
 def read_settings(names: tuple[str, ...]) -> dict[str, str] | None:
-    """Airflow's own answer to what its settings are, by section and key; None where it gives none."""
+    """Airflow's settings by section and key, as Airflow itself reads them; None where it does not answer."""
     done = subprocess.run([sys.executable, "-P", *_ASK, *names], capture_output=True, text=True, timeout=SECONDS)
     try:
         found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
@@ -126,7 +126,7 @@ def read_settings(names: tuple[str, ...]) -> dict[str, str] | None:
 
 
 def airflow_values() -> dict[str, str] | Finding:
-    """The settings that rules are about, or why they cannot be had."""
+    """The settings that the rules are about, or a finding that says why they are not known."""
     if find_spec("airflow") is None:
         return skipped(SUBJECT, "Airflow is not installed here")
     if not any(name.startswith("AIRFLOW_") for name in os.environ):
@@ -141,7 +141,7 @@ def airflow_values() -> dict[str, str] | Finding:
 
 
 def look_at_settings(values: Values) -> Iterator[Finding]:
-    """Holds Airflow's settings against the rules."""
+    """Checks Airflow's settings against the rules."""
     several = is_celery(values)
     problems = 0
     for rule in RULES:

@@ -14,7 +14,7 @@ SECONDS = 5.0
 
 
 def look_at_broker(url: str) -> Iterator[Finding]:
-    """Whether the broker answers, and keeps over a restart what waits in it."""
+    """Whether the broker answers, and keeps waiting tasks over a restart."""
     subject = "broker"
     try:
         import redis
@@ -33,7 +33,7 @@ def look_at_broker(url: str) -> Iterator[Finding]:
     try:
         kept = broker.config_get("appendonly").get("appendonly") == "yes"
     except redis.RedisError:
-        yield skipped(subject, f"{without_secrets(url)} answers; whether it is append-only it does not tell")
+        yield skipped(subject, f"{without_secrets(url)} answers; it does not tell whether it is append-only")
         return
     if kept:
         yield well(subject, f"{without_secrets(url)} answers, and is append-only")
@@ -71,7 +71,7 @@ def look_at_workers(url: str, default_queue: str, gpu_slots: int | None) -> Iter
 def judge_workers(
     subject: str, queues: Mapping[str, Any], stats: Mapping[str, Any], default_queue: str, gpu_slots: int | None
 ) -> Iterator[Finding]:
-    """What Celery says of its workers, by the worker's name, held against what steps need."""
+    """Compares Celery's facts about its workers, by the worker's name, with what steps need."""
     needed = (default_queue, DATA_QUEUE, GPU_QUEUE)
     can: Counter[str] = Counter()
     for worker, listens in queues.items():

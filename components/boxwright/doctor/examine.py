@@ -1,4 +1,4 @@
-"""All looks, in their order."""
+"""All checks, in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from boxwright.errors import BoxwrightError
 def examine(
     settings: Settings, find_airflow: Callable[[], AirflowClient | None], uris: tuple[str, ...] = ()
 ) -> Iterator[Finding]:
-    """Looks at all that this machine, as its environment stands, needs for runs.
+    """Checks all that runs need of this machine, in the environment of this process.
 
     Args:
         settings: of this process.

@@ -1,4 +1,4 @@
-"""One thing that was looked at, and what came of it."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from boxwright.errors import BoxwrightError, without_secrets
 
 
 class Verdict(StrEnum):
-    """What a finding says: `WELL`; `DOUBTFUL` works here and may not under load or elsewhere; `WRONG` has to be mended.
+    """The verdict of a finding.
 
-    `SKIPPED` does not apply here, or cannot be looked at from here; it says why.
+    `DOUBTFUL` works here and may fail under load or elsewhere; `WRONG` has to be mended; `SKIPPED` does not apply here,
+    or cannot be checked from here.
     """
 
     WELL = "well"
@@ -23,11 +24,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        subject: what it is.
-        verdict: what came of it.
+        subject: what was checked.
+        verdict: the result.
         said: what was found, on one line and without log-ins.
         mend: what to do; empty where nothing is to be done.
     """
@@ -38,7 +39,7 @@ class Finding:
     mend: str = ""
 
     def facts(self) -> dict[str, str]:
-        """All of it as JSON takes it."""
+        """The finding as JSON values."""
         return {name: str(value) for name, value in asdict(self).items()}
 
 
@@ -61,12 +62,12 @@ def wrong(subject: str, said: str, mend: str) -> Finding:
 
 
 def skipped(subject: str, said: str) -> Finding:
-    """What was not looked at, and why."""
+    """A finding that something was not checked, and why."""
     return Finding(subject, Verdict.SKIPPED, without_secrets(said))
 
 
 def looked_at(subject: str, look: Look) -> Iterator[Finding]:
-    """What a look finds; an error of Boxwright's is a finding, too."""
+    """The findings of a check; an error of Boxwright's is a finding, too."""
     try:
         yield from look()
     except BoxwrightError as error:
@@ -74,6 +75,6 @@ def looked_at(subject: str, look: Look) -> Iterator[Finding]:
 
 
 def of_error(subject: str, error: BoxwrightError) -> Finding:
-    """The finding of a look that an error ended; the error's message says what to do."""
+    """The finding of a check that an error ended; the error's message says what to do."""
     said, _, mend = str(error).rpartition("; ")
     return wrong(subject, said or mend, mend if said else "see what it says")

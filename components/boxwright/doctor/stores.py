@@ -1,4 +1,4 @@
-"""Where runs keep what they make: S3, ML Metadata, the model registry, and how these fit together."""
+"""Checks of the stores of runs: S3, ML Metadata, the model registry, and how these fit together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = "BOXWRIGHT_PIPELINE_ROOT"
 
 
 def look_at_stores(settings: Settings, uris: tuple[str, ...] = ()) -> Iterator[Finding]:
-    """All stores that this process's environment names, and further places of S3."""
+    """Checks all stores that this process's environment names, and further places of S3."""
     yield from looked_at("ML Metadata", lambda: _metadata(settings))
     yield from _together(settings)
     for uri in dict.fromkeys([*_places(settings), *uris]):

@@ -69,7 +69,7 @@ def confusion_matrix(measurement: Measurement) -> NDArray[np.int64]:
 
 
 def names_of_boxes(measurement: Measurement) -> Names:
-    """What each box is called that the model places right.
+    """The name that the model gives to each box that it places right.
 
     Classes play no part in the matching (COCO's, with `useCats` 0), and no class its own: all detections count from the
     score at which places alone have the largest F1. A model that cannot tell two classes apart is not sure of either,
@@ -81,7 +81,7 @@ def names_of_boxes(measurement: Measurement) -> Names:
     pairs = pairs[boxes.is_counted[pairs[:, 0]]]
 
     wrong = _of_status(found["dt_status"], "fp")
-    # Further names of a box that has one are no places of their own.
+    # Further names of a box that has one are not places of their own.
     same, other = boxes.most_overlapped(detections, wrong)
     nowhere = detections.scores[wrong[np.maximum(same.iou, other.iou) < MATCH_IOU]]
     scores = detections.scores[pairs[:, 1]]

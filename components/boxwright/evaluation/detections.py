@@ -67,11 +67,11 @@ class Detections:
         return len(self.scores)
 
     def pick(self, chosen: NDArray[Any]) -> Detections:
-        """Those of a mask or of indices."""
+        """The detections that a mask or indices select."""
         return Detections(self.image_rows[chosen], self.class_rows[chosen], self.boxes[chosen], self.scores[chosen])
 
     def at_least(self, threshold: float) -> Detections:
-        """Those with a score of at least `threshold`."""
+        """The detections with a score of at least `threshold`."""
         return self.pick(self.scores >= threshold)
 
 
@@ -103,7 +103,8 @@ def _problem(found: Mapping[str, Any], annotations: Annotations, is_finite: bool
             f"{image_id}; the weights have diverged: lower learning_rate"
         )
     if category_id not in annotations.categories:
-        return f"category_id {category_id} is none of the split's {list(annotations.category_ids)}; map labels to them"
+        known = list(annotations.category_ids)
+        return f"category_id {category_id} is not one of the split's {known}; map labels to them"
     return f"image_id {image_id} is not an image of the evaluated split; predict on that split"
 
 

@@ -76,7 +76,7 @@ class Champion:
 
 
 class Answering(Protocol):
-    """What answers in place of a detector that is built from a model's files.
+    """Answers in place of a detector that is built from a model's files.
 
     Attributes:
         classes: names of those that it knows.

@@ -32,7 +32,7 @@ class ModelFigures(Frozen):
 
     @classmethod
     def of(cls, summary: EvaluationSummary) -> ModelFigures:
-        """Those of an evaluation."""
+        """The figures of an evaluation."""
         speed = summary.speed
         return cls(
             AP=summary.metrics.get("AP"),
@@ -118,5 +118,5 @@ class FormatsSummary(StoredRecord):
 
     @property
     def kept(self) -> tuple[FormatRecord, ...]:
-        """Those whose files there are."""
+        """The formats whose files were kept."""
         return tuple(one for one in self.formats if one.status == "kept")

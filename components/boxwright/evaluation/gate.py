@@ -46,7 +46,7 @@ class GateCheck(Frozen):
 
     Attributes:
         name: what is checked.
-        value: what was measured; None where it is no finite number.
+        value: what was measured; None where it is not a finite number.
         bound: the least value that passes, or the most.
         at_most: whether `bound` is the most.
         passed: whether it does.
@@ -90,7 +90,7 @@ class GateCheck(Frozen):
 
 
 class GateReport(StoredRecord):
-    """All checks of a model, those that passed too: the content of `gate.json`.
+    """All checks of a model, passed or not: the content of `gate.json`.
 
     Attributes:
         checks: see `GateCheck`.
@@ -157,7 +157,7 @@ def check_gate(
 ) -> GateReport:
     """Holds an evaluation against the gate.
 
-    Whatever the bounds are, a model fails whose answers are no numbers, that detects nothing at all, that never
+    Whatever the bounds are, a model fails whose answers are not numbers, that detects nothing at all, that never
     answers with one of the classes that the images have, that gives classes each other's names, or whose AP was
     not measured; and, unless the gate says otherwise, one that names a class no better than by lot.
 

@@ -26,7 +26,7 @@ Verdict = Literal["told apart", "guessed", "too few boxes"]
 LEVEL = 0.05
 # ...and where the interval leaves out that every second box is known; with too few boxes for that, nothing is said.
 KNOWN = 0.5
-# Nor with fewer boxes of a class, or of its rivals: two boxes that have each other's names are no evidence.
+# Nor with fewer boxes of a class, or of its rivals: two boxes that have each other's names are not evidence.
 _LEAST_BOXES = 5
 # Of the classes that it is confused with, so many are tried one after the other.
 _RIVALS = 5

@@ -125,7 +125,7 @@ class _Clock:
 
 
 def _answering(detector: Any) -> Any:
-    """What finds objects on what `_loading` gives, in batches: as `Detector.detect`."""
+    """A function that detects objects on the batches that `_loading` gives, as `Detector.detect` does."""
     if detector.tiling is None:
         return detector.detect
 

@@ -161,7 +161,7 @@ class ToldApart(Frozen):
     p_value: Fraction | None = None
 
     def evidence(self) -> str:
-        """What the verdict rests on, in words."""
+        """The evidence for the verdict, in words."""
         names = ", ".join(f"{count} {called}" for called, count in [*self.names.items()][:_SHOWN_NAMES])
         if self.right is None or self.by_lot is None:
             return f"its {self.boxes:,} boxes that are placed right are called: {names}"
@@ -265,7 +265,7 @@ def parse_gallery(data: bytes, name: str) -> list[GalleryEntry]:
         name: what to call the file in the error.
 
     Raises:
-        DataError: it is no gallery.
+        DataError: it is not a gallery.
     """
     try:
         return _GALLERY.validate_python(json.loads(data), extra="ignore")
@@ -274,4 +274,4 @@ def parse_gallery(data: bytes, name: str) -> list[GalleryEntry]:
         problem = f"{shorten('.'.join(str(part) for part in first['loc']))}: {first['msg']}"
     except (ValueError, RecursionError) as error:
         problem = f"it is no JSON ({type(error).__name__})"
-    raise DataError(f"{name} is no gallery: {problem}; evaluate the model again")
+    raise DataError(f"{name} is not a gallery: {problem}; evaluate the model again")

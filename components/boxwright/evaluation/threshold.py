@@ -75,7 +75,7 @@ def _counts(detections: Detections, classes: int) -> NDArray[np.int64]:
 
 
 def _uncounted(truth: Truth, detections: Detections) -> Detections:
-    """Those that are neither right nor wrong: in a crowd, or on an image with a hundred better ones of their class."""
+    """The detections that are neither right nor wrong: in a crowd, or behind a hundred better ones of their class."""
     lists = detections.image_rows * len(truth.annotations.category_ids) + detections.class_rows
     counted = np.ones(len(detections), np.bool_)
     if any(box.crowd for box in truth.boxes) or np.bincount(lists).max(initial=0) > MAX_DETECTIONS:

@@ -33,7 +33,7 @@ _ADVICE = (
 
 
 def validation_ap(examples_dir: Path, rarest: bool = False) -> ValidationLook:
-    """What measures a detector on the validation images.
+    """Measures a detector on the validation images.
 
     Args:
         examples_dir: folder of `build_examples`.

@@ -66,7 +66,7 @@ class AnswersRecord(StoredRecord):
 
 @dataclass(frozen=True)
 class Answers:
-    """What an export answers on a split; the detections are COCO results."""
+    """The answers of an export on a split; the detections are COCO results."""
 
     record: AnswersRecord
     detections: list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Work in a process of its own, whose errors are the caller's."""
+"""Work in a process of its own, whose errors are raised in the caller."""
 
 from __future__ import annotations
 

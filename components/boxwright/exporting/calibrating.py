@@ -1,4 +1,4 @@
-"""The images that a network in whole numbers is calibrated on: the ranges of its numbers are those that they bring."""
+"""The images on which a network in whole numbers is calibrated: they set the ranges of its numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGES = 100
 
 
 class Calibration(Frozen):
-    """How a network becomes whole numbers.
+    """The way in which a network becomes whole numbers.
 
     Attributes:
         folder: of images like those that it will see; the first `IMAGES` by name are looked at.

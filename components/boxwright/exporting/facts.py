@@ -1,4 +1,4 @@
-"""`metadata.json`: all that a program has to know of an exported network to run it."""
+"""`metadata.json`: all that a program needs to know to run an exported network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Outputs = Literal["candidates", "detections"]
 
 
 class Fitting(Frozen):
-    """How an image of any size becomes the network's input: uint8 RGB, square.
+    """The way from an image of any size to the network's input: uint8 RGB, square.
 
     Attributes:
         image_size: height and width of the input in pixels.
@@ -39,7 +39,7 @@ class Fitting(Frozen):
 
 
 class Choice(Frozen):
-    """How detections are chosen from candidates; see `boxwright.model.postprocess.Selection`.
+    """The selection of detections from candidates; see `boxwright.model.postprocess.Selection`.
 
     Attributes:
         nms: `per_class`, `agnostic`, `soft`, or `none`.

@@ -27,7 +27,7 @@ _log = logging.getLogger("boxwright")
 
 
 class FailedExport(StoredRecord):
-    """An export that was made and did not answer as its model does, which it never will.
+    """An export that failed its check against the model, and would fail it again.
 
     Attributes:
         reason: what the check said.

@@ -1,4 +1,4 @@
-"""What is exported of a detector: one function from pixels to candidates, or to detections."""
+"""The exported part of a detector: one function from pixels to candidates, or to detections."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ExportNetwork:
     def is_plain(self) -> bool:
         """Whether suppression consists of operators that other formats have.
 
-        Those of the zoo look a second time at an image where the first leaves little, which is a branch.
+        The zoo's models select a second time where the first selection leaves little, which is a branch.
         """
         return self.choice.nms in _PLAIN and not self.choice.needs_area
 
@@ -87,5 +87,5 @@ class ExportNetwork:
 
 
 def choice_of(detector: Detector) -> Choice:
-    """How a detector chooses detections from candidates."""
+    """A detector's selection of detections from candidates."""
     return Choice(**dataclasses.asdict(detector.selection))

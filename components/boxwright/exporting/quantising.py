@@ -76,7 +76,7 @@ def quantised_openvino(model: Any, images: Iterable[NDArray[np.uint8]], level: i
         model,
         nncf.Dataset(data),
         subset_size=len(data),
-        # Names that its graph has not, as those of constants, are no mistake.
+        # A name that its graph lacks, such as that of a constant, is not a mistake.
         ignored_scope=nncf.IgnoredScope(names=floats, validate=False),
     )
 

@@ -1,4 +1,4 @@
-"""The part of an artefact's README about tiles: the lines that look at each and count once what several show."""
+"""The part of an export's README about tiles: the lines that detect in each and merge what several show."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def tiled_steps(look: str, tiling: Tiling, size: int, threshold: float, within_c
 
 
 def tiles_text(tiling: Tiling | None) -> str:
-    """What a person has to know of it; nothing where there are no tiles."""
+    """The README's lines about tiles; empty where there are none."""
     if tiling is None:
         return ""
     return (

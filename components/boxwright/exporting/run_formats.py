@@ -51,11 +51,11 @@ def formats_left_out(config: RunConfig) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """What earlier steps of a run left of its model.
+    """The results of a run's earlier steps for its model.
 
     Attributes:
         archive: its `model.tar.gz` on this machine.
-        reference: how it is called.
+        reference: the model's, for messages.
         examples: folder of `build_examples`.
         evaluation: folder of `evaluate`.
     """
@@ -108,7 +108,7 @@ class ExportedModel:
 
     Attributes:
         folder: `model.json`, weights, `metrics.json` and `sample.json`.
-        reference: how it is called.
+        reference: the model's, for messages.
         measured: on the images that its exports are measured on.
         calibration: folder of images for exports in whole numbers; None where there are none.
     """

@@ -95,7 +95,7 @@ _RUNTIMES: dict[str, Any] = {"litert": _LiteRT, "openvino": _OpenVINO, "onnx": _
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """The number of cores that this process may use."""
     import os
 
     return len(os.sched_getaffinity(0))

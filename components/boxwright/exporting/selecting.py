@@ -62,7 +62,7 @@ def select(boxes: Floats, scores: Floats, extent: Floats, choice: Choice) -> Sel
 
 
 def _pairs(boxes: Floats, scores: Floats, choice: Choice) -> _Pairs:
-    """What competes: of the best places every class, or the best one, whose score counts."""
+    """The candidates that compete: of the best places, each class whose score counts, or the best class alone."""
     if choice.candidates is not None and len(scores) > choice.candidates:
         best = np.argpartition(-scores.max(axis=1), choice.candidates - 1)[: choice.candidates]
         boxes, scores = boxes[best], scores[best]

@@ -1,4 +1,4 @@
-"""What the windows of an image show as detections in the image, by NumPy: `boxwright.model.look` in TensorFlow."""
+"""Detections in the windows of an image merged into those of the image, by NumPy, as `boxwright.model.look` does it."""
 
 from __future__ import annotations
 

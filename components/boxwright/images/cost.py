@@ -1,4 +1,4 @@
-"""How much work an image file asks of a decoder, read from its marks before any decoder sees it.
+"""The work that an image file asks of a decoder, estimated from its markers before any decoder sees it.
 
 A JPEG may go over all its pixels in thousands of scans, or have millions of segments, or of bytes that belong to none.
 A PNG may hold ten million bytes of chunks of nothing, or texts and profiles that unpack to gigabytes. Both are

@@ -108,7 +108,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def _exif_blocks(image: Image.Image) -> Iterator[bytes]:
-    """What Pillow may find the flag in: a block of EXIF, or one that older tools write into a text of a PNG."""
+    """The places where Pillow may find the flag: a block of EXIF, or the text of a PNG, as older tools write it."""
     if isinstance(block := image.info.get("exif"), bytes):
         yield block
     if isinstance(text := image.info.get("Raw profile type exif"), str):

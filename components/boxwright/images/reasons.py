@@ -43,7 +43,7 @@ def unreadable_reason(file: BinaryIO, header: bytes, error: Exception) -> str:
 
 
 def _of_decoder(kind: str, file: BinaryIO) -> str:
-    """What the decoder of a format says; `Image.open` says of a file that no decoder took it, and not why."""
+    """The message of a format's decoder; `Image.open` says only that no decoder took the file."""
     from PIL import JpegImagePlugin, PngImagePlugin
 
     plugin = {"JPEG": JpegImagePlugin.JpegImageFile, "PNG": PngImagePlugin.PngImageFile}[kind]

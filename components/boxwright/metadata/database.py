@@ -10,7 +10,7 @@ from boxwright.config import MetadataAddress
 from boxwright.metadata import server
 from boxwright.metadata.tables import doubled, lacking
 
-# Workers that have done no step for longer count as gone.
+# A worker that has done no step for longer counts as gone.
 REMEMBERED = "1 day"
 
 
@@ -33,7 +33,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Database:
-    """What a database has and lacks.
+    """The state of a database.
 
     Attributes:
         lacking: tables that are missing; with any of them nothing else is known.
@@ -69,7 +69,7 @@ def look_at_database(address: MetadataAddress) -> Database:
 
 
 def note_worker(address: MetadataAddress, home: Path, version: str, root: str | None) -> None:
-    """Leaves word that this machine does steps; of use to `boxwright doctor` alone.
+    """Notes that this machine does steps, for `boxwright doctor` to read.
 
     Raises:
         UsageError, StorageError: see `server.connect`.

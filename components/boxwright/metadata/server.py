@@ -1,7 +1,7 @@
-"""The PostgreSQL server that ML Metadata may be kept in: what ML Metadata's own client cannot do with it.
+"""The PostgreSQL server that may hold ML Metadata, as far as ML Metadata's own client does not handle it.
 
-That client makes tables when it first connects, and says of every failure the same. So a database is made here, by one
-process at a time, and here one learns why a server cannot be used. Its parameters are libpq's own.
+That client creates tables when it first connects, and reports every failure alike. So the database is created here, by
+one process at a time, and the reason why a server cannot be used is found here. Parameters are those of libpq.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from boxwright.postgresql import load_psycopg2
 if TYPE_CHECKING:
     from boxwright.postgresql import Connection
 
-# Seconds until a server that does not answer counts as away, and in which another process makes the tables.
+# Seconds until a server that does not answer counts as away, and to wait for another process that creates tables.
 CONNECT_TIMEOUT = 10
 LOCK_SECONDS = 120
 # A connection whose other end is gone is noticed within half a minute, whatever the system's own patience is.
 _ALIVE = {
     "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25000
 }  # fmt: skip
-# Of all locks that programs agree on in this database, the one of those who make tables and types.
+# The number of the advisory lock under which tables and types are created.
 _LOCK = 0x626F7877
 _LOGIN_SIGNS = ("authentication failed", "no password supplied", "pg_hba.conf", 'role "')
 _TLS_SIGNS = ("certificate", "SSL", "sslmode")
 
 
 def connect(address: MetadataAddress, name: str = "boxwright", database: str | None = None) -> Connection:
-    """A connection, in which each statement is a transaction of its own.
+    """A connection in which each statement is a transaction of its own.
 
     Args:
         address: of the server.
-        name: what the server calls it.
-        database: another one than the address's.
+        name: of the connection, at the server.
+        database: in place of the address's own.
 
     Raises:
         UsageError: the log-in, the database or the options are wrong.
@@ -59,7 +59,7 @@ def connect(address: MetadataAddress, name: str = "boxwright", database: str | N
 
 @contextmanager
 def session(address: MetadataAddress, name: str = "boxwright", database: str | None = None) -> Iterator[Connection]:
-    """A connection that is closed at the end of the block; what the server does to it meanwhile is a StorageError."""
+    """A connection that is closed at the end of the block; a failure of the server meanwhile is a StorageError."""
     psycopg2 = load_psycopg2()
     made = connect(address, name, database)
     try:
@@ -73,7 +73,7 @@ def session(address: MetadataAddress, name: str = "boxwright", database: str | N
 
 @cache
 def password_through_tls(address: MetadataAddress) -> str | None:
-    """The password, from wherever it is, where the server is spoken to in TLS; None where it is not.
+    """The password, whichever source it has, if the connection uses TLS; None if it does not.
 
     Raises:
         UsageError, StorageError: see `connect`.
@@ -85,7 +85,7 @@ def password_through_tls(address: MetadataAddress) -> str | None:
 
 
 def _check_password_file(address: MetadataAddress) -> None:
-    """Refuses what libpq leaves out with a warning that nobody sees."""
+    """Refuses a password file that libpq would ignore with a warning that nobody sees."""
     if (text := address.server.get("passfile")) is None:
         return
     path = Path(text)
@@ -117,15 +117,15 @@ class MissingDatabaseError(UsageError):
 
 @contextmanager
 def alone(address: MetadataAddress, what: str = "", seconds: float = LOCK_SECONDS) -> Iterator[Connection]:
-    """Keeps all others that do the same with this database waiting; a process that ends lets the next one in.
+    """Holds a lock of the database, so that one process at a time does this; it ends with its process.
 
     Args:
         address: of the database.
-        what: what is done; that tables or types are made if empty.
-        seconds: for which another process is waited for.
+        what: what is done; the creation of tables and types if empty.
+        seconds: to wait for another process.
 
     Raises:
-        StorageError: another one has not come to its end.
+        StorageError: another process still holds it after that.
     """
     errors = load_psycopg2().errors
     key = int.from_bytes(sha256(what.encode()).digest()[:7]) if what else _LOCK
@@ -136,7 +136,7 @@ def alone(address: MetadataAddress, what: str = "", seconds: float = LOCK_SECOND
                 cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
             except errors.LockNotAvailable:
                 raise StorageError(
-                    f"{address}: another process held the lock of {what or 'who makes tables'} for {seconds:g} s; see "
+                    f"{address}: another process held the lock for {what or 'creating tables'} for {seconds:g} s; see "
                     "pg_locks for who holds an advisory lock, end it if it hangs, then run again"
                 ) from None
         yield made

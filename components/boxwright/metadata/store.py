@@ -1,6 +1,6 @@
-"""The store of ML Metadata: opened for each use, and anew where its connection was lost.
+"""The store of ML Metadata: opened for each use, and again where its connection was lost.
 
-ML Metadata's client never recovers a connection to PostgreSQL that is gone, and says nothing of why one cannot be made.
+ML Metadata's client never recovers a lost connection to PostgreSQL, and does not say why one cannot be made.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from boxwright.metadata import server
 from boxwright.metadata.tls_relay import PORT as RELAY_PORT
 from boxwright.metadata.tls_relay import relay_to
 
-# Seconds for which a server that was there is waited for: one that is restarted, or another that takes its place.
+# Seconds to wait for a server that is restarted, or replaced by another.
 PATIENCE = 90.0
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
-# How its client begins what it says of PostgreSQL.
+# The beginning of its client's messages about PostgreSQL.
 LOST = "PostgreSQL metadata source error"
 
 Answer = TypeVar("Answer")
@@ -52,7 +52,7 @@ def _without_tls(address: MetadataAddress) -> dict[str, str]:
 
 
 def new_store(address: MetadataAddress) -> Any:
-    """A store, whatever tables it finds: those that are missing it makes.
+    """A store; it creates the tables that are missing.
 
     Raises:
         UsageError: the log-in, the database or an option is wrong.
@@ -75,7 +75,7 @@ def new_store(address: MetadataAddress) -> Any:
 
 
 def _has_no_log_in(record: logging.LogRecord) -> bool:
-    """Keeps back ML Metadata's line that has its whole configuration, password included."""
+    """Drops ML Metadata's log line with its whole configuration, password included."""
     return "ConnectionConfig" not in str(record.msg)
 
 
@@ -93,7 +93,7 @@ def open_store(address: MetadataAddress, patience: float | None = None) -> Any:
 
     Args:
         address: of the store.
-        patience: seconds for which it is waited for; `PATIENCE` if unset.
+        patience: seconds to wait; `PATIENCE` if unset.
 
     Raises:
         UsageError, StorageError, RuntimeError: see `new_store`.
@@ -111,11 +111,11 @@ def open_store(address: MetadataAddress, patience: float | None = None) -> Any:
 
 
 def ask(address: MetadataAddress, question: Callable[[Any], Answer], patience: float | None = None) -> Answer:
-    """Asks a store; asked anew, of a new store, if the connection is lost meanwhile.
+    """Asks a store, and asks a new one if the connection is lost meanwhile.
 
     Args:
         address: of the store.
-        question: takes a store; it may be asked more than once.
+        question: a function of a store; it may be called more than once.
         patience: as in `open_store`.
     """
     deadline = time.monotonic() + (PATIENCE if patience is None else patience)

@@ -1,8 +1,8 @@
 """The tables of ML Metadata's store and Boxwright's beside them, made by one process at a time.
 
-ML Metadata on PostgreSQL has nothing against two types of one name, and two clients that register types at once make
-them: TFX then finds no inputs, and skips steps without a word. So types are registered under the same lock as tables
-are made, and an index refuses what would double one.
+ML Metadata on PostgreSQL accepts two types of one name, and two clients that register types at once create them: TFX
+then finds no inputs, and skips steps without a word. So types are registered under the lock under which tables are
+created, and a unique index refuses duplicates.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def require_tables(address: MetadataAddress) -> None:
 
 @cache
 def store_id(address: MetadataAddress) -> str:
-    """What tells a store's numbers from another's that are kept in the same home; empty for a SQLite file.
+    """An id that keeps the numbers of several stores in one home apart; empty for a SQLite file.
 
     Raises:
         UsageError, StorageError: the server cannot be asked.
@@ -110,7 +110,7 @@ def lacking(made: Connection) -> list[str]:
 
 
 def doubled(made: Connection) -> list[str]:
-    """Types that there are more than one of, as `artifact type NAME`."""
+    """Types that are there more than once, as `artifact type NAME`."""
     with made.cursor() as cursor:
         cursor.execute(
             "SELECT type_kind, name FROM type GROUP BY type_kind, name, coalesce(version, '') HAVING count(*) > 1"

@@ -1,7 +1,7 @@
-"""TLS for ML Metadata's connections to PostgreSQL, whose client was built without: a socket of this user's.
+"""TLS for ML Metadata's connections to PostgreSQL, whose client was built without it: a relay on a local socket.
 
-What comes in there goes on encrypted, to a server whose certificate was checked as libpq would. It is a process of its
-own, since ML Metadata holds Python's lock while it waits for an answer; it ends with the process that started it.
+The relay encrypts what comes in there, and checks the server's certificate as libpq would. It is a process of its own,
+since ML Metadata holds Python's lock while it waits for an answer; it ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def _first_answer(reader: asyncio.StreamReader) -> bytes:
-    """The server's first message, without the way to log in that is bound to this TLS: its client would refuse it.
+    """The server's first message, without the log-in methods that are bound to the TLS channel, which the client lacks.
 
     https://www.postgresql.org/docs/16/protocol-message-formats.html: a letter, the length without it, the content; of
     `R` with the code 10, names of ways that each end with a zero.

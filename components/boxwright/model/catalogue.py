@@ -96,7 +96,7 @@ class ModelSpec:
         """Refuses an input size that the network cannot be built for.
 
         Raises:
-            UsageError: it is no multiple of `size_step`.
+            UsageError: it is not a multiple of `size_step`.
         """
         if image_size % self.size_step:
             raise UsageError(f"image_size={image_size}: expected a multiple of {self.size_step} for {self.model_id}")

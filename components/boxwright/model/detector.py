@@ -127,7 +127,7 @@ class Detector(keras.Model):
 
     @property
     def selection(self) -> Selection:
-        """How `decode` chooses detections from `candidates`."""
+        """The rule by which `decode` selects detections from `candidates`."""
         return Selection(self.nms)
 
     @abstractmethod

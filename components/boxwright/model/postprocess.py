@@ -17,7 +17,7 @@ SCORE_THRESHOLD = 0.001
 
 @dataclass(frozen=True)
 class Selection:
-    """How detections are chosen from the candidates of an image.
+    """The selection of detections from the candidates of an image.
 
     Attributes:
         nms: see `suppress`; `none` where candidates do not compete.
@@ -69,7 +69,7 @@ def decode_anchors(outputs: dict[str, Any], anchors: Any, image_size: int, nms: 
 
 
 def as_detections(found: Suppressed) -> dict[str, Any]:
-    """What suppression has left, under the names of `decode_anchors`."""
+    """The detections that suppression leaves, under the names of `decode_anchors`."""
     valid = tf.sequence_mask(found.count, MAX_DETECTIONS)
     return {
         "detection_boxes": found.boxes,

@@ -119,7 +119,7 @@ def check_parent(
         )
         raise DataError(
             f"the parent {origin} is a {parent.model_id!a}, this run trains a {model_id}, and their weights do not "
-            f"fit: {advice if fitting else 'that is no model of this version; name another parent'}"
+            f"fit: {advice if fitting else 'it is not a model of this version; name another parent'}"
         )
     kept = {index: parent.classes.index(name) for index, name in enumerate(classes) if name in parent.classes}
     if parent.classes == classes or (on_class_change == "extend" and kept):

@@ -16,7 +16,7 @@ _APART = 4.0
 
 @dataclass(frozen=True)
 class Suppressed:
-    """What is left, best first: boxes `(batch, limit, 4)`, scores and 0-based classes `(batch, limit)`, `(batch,)`."""
+    """The survivors, best first: boxes `(batch, limit, 4)`, scores and 0-based classes `(batch, limit)`, `(batch,)`."""
 
     boxes: Any
     scores: Any

@@ -1,4 +1,4 @@
-"""What a run says of itself beside its model: `run.json`. Light: nothing that packages is loaded."""
+"""The facts about a run beside its model, `run.json`; importing this loads nothing of packaging."""
 
 from __future__ import annotations
 

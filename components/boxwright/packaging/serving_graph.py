@@ -1,4 +1,4 @@
-"""What serving asks of a detector, as one TensorFlow function: encoded images in, detections out."""
+"""The serving signature of a detector as one TensorFlow function: encoded images in, detections out."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def shared_place(uri: str, settings: Settings) -> str:
 
 
 def place_of(uri: str, settings: Settings) -> str:
-    """Where people find what an address means: below the shared root, or in this machine's home."""
+    """The place of an address for people: below the shared root, or in this machine's home."""
     if settings.shared_root is not None and _relative(uri, settings) is not None:
         return shared_place(uri, settings)
     return str(local_folder(uri, settings))

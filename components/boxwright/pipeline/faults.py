@@ -1,4 +1,4 @@
-"""What goes wrong around a step, as typed errors: the disk, the machine, and where ML Metadata is kept.
+"""Faults around a step as typed errors: of the disk, of the machine, and of the database of ML Metadata.
 
 A step's own errors are typed where they arise; whatever is left after this module is a bug.
 """
@@ -38,7 +38,7 @@ _DAMAGED = (
 
 @contextmanager
 def explained(settings: Settings, doing: str) -> Iterator[None]:
-    """Turns what the disk and ML Metadata do in the block into a StorageError that says what to do.
+    """Turns faults of the disk and of ML Metadata in the block into a StorageError that says what to do.
 
     Args:
         settings: whose home it is.

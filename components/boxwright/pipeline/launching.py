@@ -19,7 +19,7 @@ _CACHE_TYPE = "execution_cache"
 
 @contextmanager
 def light_imports() -> Iterator[None]:
-    """Makes imports of what TFX can do without fail, unless it is loaded already."""
+    """Blocks the import of libraries that TFX can do without, unless they are loaded already."""
     spared = [name for name in _SPARED if name not in sys.modules]
     for name in spared:
         sys.modules[name] = None  # type: ignore[assignment]

@@ -38,7 +38,7 @@ class LocalRun(StoredRecord):
 
     @property
     def folder(self) -> Path:
-        """Where its record lies, in the home."""
+        """The folder of its record, in the home."""
         return _folder(self.run.run_id)
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def start_run(config: RunConfig, run_id: str | None = None) -> LocalRun:
         run_id: its name; one of the present time if unset.
 
     Raises:
-        UsageError: the name is no name for a run, or a run has it.
+        UsageError: the name is not valid, or a run has it already.
     """
     if run_id is not None and not _RUN_ID.fullmatch(run_id):
         raise UsageError(

@@ -70,7 +70,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
 
 
 def _launch(config: RunConfig, run: RunInfo, node_id: str, settings: Settings, lease: Lease) -> dict[str, Any] | None:
-    """Launches a node whose lease this process has; what it put out, or None."""
+    """Launches a node whose lease this process holds; returns its outputs, or None."""
 
     def share(uri: str) -> None:
         lease.require()
@@ -97,7 +97,7 @@ def _launch(config: RunConfig, run: RunInfo, node_id: str, settings: Settings, l
 
 @contextmanager
 def _doing_damaged_steps_again(run: RunInfo, settings: Settings) -> Iterator[None]:
-    """Has a finished step of the run done again, if the block finds that a file of its output is damaged or gone."""
+    """Marks a finished step as to be done again if the block finds that a file of its output is damaged or gone."""
     try:
         yield
     except BoxwrightError as error:
@@ -111,7 +111,7 @@ def _doing_damaged_steps_again(run: RunInfo, settings: Settings) -> Iterator[Non
 
 
 def _bring_inputs(run: RunInfo, upstream: Iterable[str], settings: Settings, shards_ahead: bool = False) -> None:
-    """Makes sure that what earlier nodes put out, maybe on other machines, lies where ML Metadata says."""
+    """Brings the outputs of earlier nodes, perhaps of other machines, to where ML Metadata says they are."""
     if settings.shared_root is None:
         return
     done = run_outputs(run.run_id, settings)
@@ -213,14 +213,14 @@ def run_nodes(
 
 
 def summarise(config: RunConfig, run: RunInfo, ran: Mapping[str, Ran]) -> dict[str, Any]:
-    """What `boxwright run --json` prints of a run that came to its end."""
+    """The object that `boxwright run --json` prints about a finished run."""
     outputs = {name: one.output for name, one in ran.items()}
     with connected(config.storage):
         return _result(run.run_id, outputs, {name: one.seconds for name, one in ran.items()})
 
 
 def train_along(config: RunConfig, run: RunInfo, on_step: Callable[[str], None] = lambda node_id: None) -> None:
-    """Does what a machine does that trains with another one, which hands on the model: the steps up to the training.
+    """Runs the steps up to the training, on a machine that trains along with another one, which hands on the model.
 
     Args:
         config: what the user decided; the same as the other machine's.

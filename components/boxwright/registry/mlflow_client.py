@@ -1,4 +1,4 @@
-"""What the registry needs of MLflow, whichever way it is reached, and what MLflow's failures become.
+"""The calls that the registry makes to MLflow, whichever way it is reached, and the errors that failures become.
 
 `boxwright.registry.rest` reaches a server, `boxwright.registry.mlflow_library` everything else.
 """
@@ -18,11 +18,11 @@ VERSIONS_PAGE = 500
 
 
 class MissingError(UsageError):
-    """What was asked for is not there."""
+    """The object that was asked for does not exist."""
 
 
 class ExistsError(UsageError):
-    """What was to be made is there already."""
+    """The object to be created exists already."""
 
 
 class Metric(NamedTuple):
@@ -67,7 +67,7 @@ class MlflowClient(Protocol):
 
     @property
     def address(self) -> str | None:
-        """Where MLflow's pages are, for a browser; None where there are none."""
+        """The address of MLflow's pages for a browser; None where there are none."""
 
     def models(self) -> list[RegisteredModel]:
         """All registered models."""
@@ -150,7 +150,7 @@ def quoted(value: str) -> str:
 def no_address() -> UsageError:
     """The error for a tracking URI that cannot be read; it is not repeated, for a password's sake."""
     return UsageError(
-        "MLFLOW_TRACKING_URI is no address; expected one such as http://host:5000, with the log-in in "
+        "MLFLOW_TRACKING_URI is not an address; expected one such as http://host:5000, with the log-in in "
         "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     )
 

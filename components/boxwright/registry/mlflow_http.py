@@ -134,7 +134,7 @@ def _address(uri: str) -> httpx.URL:
 
 
 def _identity(address: httpx.URL) -> dict[str, Any]:
-    """Who asks, as httpx takes it: from the environment, MLflow's file of credentials, or the address itself."""
+    """The credentials for httpx: from the environment, MLflow's file of credentials, or the address itself."""
     environment, written = os.environ, _written_credentials()
     user = environment.get("MLFLOW_TRACKING_USERNAME") or written.get("mlflow_tracking_username")
     password = environment.get("MLFLOW_TRACKING_PASSWORD") or written.get("mlflow_tracking_password", "")

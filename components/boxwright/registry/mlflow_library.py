@@ -234,7 +234,7 @@ def _is_of_mlflow(error: Exception) -> bool:
 
 
 def _one_line(text: str, uri: str) -> str:
-    """What a library says, which may repeat the password without the address around it."""
+    """A library's message without the password, which it may repeat without the address around it."""
     if password := urlsplit(uri).password:
         for written in (password, unquote(password)):
             text = text.replace(written, "***")

@@ -39,7 +39,7 @@ class ModelSource:
 
 
 def resolve_model(reference: str) -> ModelSource:
-    """What a reference means now: asks the registry about `models:/...`, and takes anything else as a URI.
+    """The model that a reference names now: `models:/...` is looked up in the registry, anything else is a URI.
 
     Raises:
         UsageError: there is no such version, or the URI is not one.
@@ -100,7 +100,7 @@ def _unpack_own(archive: Path, folder: Path, reference: str) -> None:
     """Unpacks an archive of a run; of another program's it says what can be done with it.
 
     Raises:
-        DataError: it is none of a run.
+        DataError: it is not the archive of a run.
     """
     try:
         unpack(archive, folder)

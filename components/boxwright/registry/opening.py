@@ -1,4 +1,4 @@
-"""Which model registry a tracking URI means: the one place that lists them."""
+"""The model registries by the scheme of the tracking URI: the one place that lists them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def open_registry(tracking_uri: str | None = None, quick: bool = False) -> Regis
             seconds.
 
     Raises:
-        UsageError: it is no address; or `quick`, and the registry cannot be.
+        UsageError: it is not an address; or `quick` is set, and the registry has no quick client.
     """
     uri = tracking_uri or Settings.from_environment().tracking_uri
     try:

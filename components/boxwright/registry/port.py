@@ -1,4 +1,4 @@
-"""What the rest of the system asks of a model registry, and the records that go in and out.
+"""The interface of a model registry to the rest of the system, and the records that go in and out.
 
 `boxwright.registry.opening` lists the registries there are. Another one is a module with a class of these methods, and
 a row there.
@@ -31,7 +31,7 @@ MAX_LISTED = 20
 
 
 class TrainingState(StrEnum):
-    """What became of a training: its last word."""
+    """The state of a training, as it last reported it."""
 
     RUNNING = "running"
     TRAINED = "trained"
@@ -130,7 +130,7 @@ class Version:
 
     @property
     def reference(self) -> str:
-        """How this version is named: `models:/NAME/3`."""
+        """The name of this version: `models:/NAME/3`."""
         return str(ModelReference(self.name, self.version))
 
     @property
@@ -229,7 +229,7 @@ class Registry(Protocol):
         """
 
     def training_progress(self, model_name: str, run_id: str) -> dict[str, Any]:
-        """What `log_progress` kept, with `state` and `at`, in seconds since 1970; empty before a training began."""
+        """The last logged progress, with `state` and `at`, in seconds since 1970; empty before a training began."""
 
     def usage(self, model_name: str, run_id: str) -> dict[str, list[tuple[int, float]]]:
         """The curves that `log_progress` kept: (seconds since the training first began, value) by name."""

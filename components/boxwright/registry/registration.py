@@ -131,7 +131,7 @@ def _released(summary: FormatsSummary) -> Iterator[ReleasedFormat]:
 
 
 def _curves(history: list[Record]) -> dict[str, list[float]]:
-    # What is not measured after each epoch is no curve.
+    # What is not measured after each epoch is not a curve.
     names = [name for name in history[0] if name != "epoch" and all(name in one for one in history)] if history else []
     return {name: [record[name] for record in history] for name in names}
 

@@ -13,7 +13,7 @@ from boxwright.storage import exists
 def find_finished(config: RunConfig, run: RunInfo, fingerprint: str, parent: str | None) -> Version | None:
     """The accepted version that a run of the same recipe made, if its archive is still there; the newest of several.
 
-    A version that stands for a later time than the run is none of them: a backfill that took it would leave a hole in
+    A version that stands for a later time than the run does not count: a backfill that took it would leave a hole in
     the past, where the next interval's run looks for its parent.
     """
     if config.force:

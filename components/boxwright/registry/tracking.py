@@ -65,7 +65,7 @@ def log_epoch(client: MlflowClient, run: MlflowRun, record: dict[str, float]) ->
 
 
 def read_epochs(client: MlflowClient, run: MlflowRun) -> list[dict[str, float]]:
-    """What `log_epoch` wrote: one record an epoch, in order."""
+    """The epochs that were logged: one record each, in order."""
     epochs: dict[int, dict[str, float]] = {}
     for name in sorted(run.metrics):
         if name.startswith(_TRAINING):

@@ -60,7 +60,7 @@ def end(client: MlflowClient, run: MlflowRun, state: TrainingState) -> None:
 
 
 def read(run: MlflowRun) -> dict[str, Any]:
-    """What `note` wrote last, with `state` and `at`, in seconds since 1970; empty where nothing was."""
+    """The last note, with `state` and `at`, in seconds since 1970; empty where nothing was."""
     try:
         found = json.loads(run.tags.get(_STATE) or "{}")
     except (ValueError, RecursionError):
@@ -69,11 +69,11 @@ def read(run: MlflowRun) -> dict[str, Any]:
 
 
 def is_silent(state: Mapping[str, Any], now: float) -> bool:
-    """Whether a training has given no sign for so long that it is dead; also where its state is none that was written.
+    """Whether a training has been silent for so long that it counts as dead; also where its state is unknown.
 
     Args:
         state: of `read`.
-        now: seconds since 1970. A sign of the future, of a machine whose clock is ahead, is no silence.
+        now: seconds since 1970. A sign from the future, of a machine whose clock is ahead, is not silence.
     """
     at = state.get("at", 0.0)
     return not isinstance(at, int | float) or at < now - SECONDS_OF_SILENCE

@@ -28,7 +28,7 @@ class Hosts:
 
     @classmethod
     def parse(cls, content: Mapping[str, Any], source: str) -> Hosts:
-        """What `resourceconfig.json` says; one instance where it says nothing.
+        """The instances in `resourceconfig.json`; one instance where it names none.
 
         Raises:
             DataError: it is not what SageMaker writes.

@@ -35,7 +35,7 @@ _MODEL_CHANNEL = "model"
 # Hyperparameters of SageMaker's own: of its SDK and of its tuner.
 _OWN = ("sagemaker_", "_")
 _SHARDED = "ShardedByS3Key"
-# How texts begin that are no plain words: JSON, or what Python writes.
+# How texts begin that are not plain words: JSON, or what Python writes.
 _ENCODED = ('"', "[", "{", "(")
 _UNSET = ("null", "None")
 # Settings of the server by the variable with which SageMaker's hosting names them.
@@ -54,12 +54,12 @@ class Layout:
 
     @property
     def model(self) -> Path:
-        """What is in it becomes the job's `model.tar.gz`, and lies there again where it is served."""
+        """The folder whose files become the job's `model.tar.gz`; they lie there again where the model is served."""
         return self.prefix / "model"
 
     @property
     def results(self) -> Path:
-        """What is in it becomes the job's `output.tar.gz`."""
+        """The folder whose files become the job's `output.tar.gz`."""
         return self.prefix / "output" / "data"
 
     @property
@@ -164,7 +164,7 @@ def _decoded(text: str) -> Any:
 
 
 def _seed(folder: Path) -> dict[str, Any]:
-    """What a channel says that training starts from: a model of an earlier job, or a store of published weights."""
+    """The start of the training that a channel names: a model of an earlier job, or a store of published weights."""
     archives = sorted(folder.glob("*.tar.gz"))
     if len(archives) > 1:
         raise UsageError(f"{folder}: expected one archive, got {', '.join(path.name for path in archives)}")

@@ -30,7 +30,7 @@ def train(layout: Layout) -> None:
     Raises:
         BoxwrightError: what a run raises; its reason is in the job's `failure` as well.
     """
-    # Copies of what lies on this machine's disk already are no checkpoints.
+    # Copies of files that lie on this machine's disk already do not belong among the checkpoints.
     os.environ.setdefault("BOXWRIGHT_CACHE", str(Path(tempfile.gettempdir(), "boxwright-cache")))
     layout.failure.unlink(missing_ok=True)  # of a try before this one
     try:

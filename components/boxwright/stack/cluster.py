@@ -1,6 +1,6 @@
-"""What a stack has besides where it stands for several machines: Redis, and Celery's workers with homes of their own.
+"""The additional parts of a stack that stands for several machines: Redis, and Celery workers with their own homes.
 
-Whether it does is decided at the first start of a home, and kept there: models and lineage are in other databases then.
+The first start of a home decides whether it does, once and for all: models and lineage are in other databases then.
 """
 
 from __future__ import annotations
@@ -149,14 +149,14 @@ def worker_home(home: Path, name: str) -> Path:
 
 
 def added_environment(home: Path, name: str) -> dict[str, str]:
-    """What of a worker's environment is its own."""
+    """The variables that a worker has to itself."""
     own = worker_home(home, name)
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
     return {"BOXWRIGHT_HOME": str(own), "BOXWRIGHT_CACHE": str(own / "cache")}
 
 
 def shared_environment(port: int, password: str, bucket: str) -> dict[str, str]:
-    """What all processes of a cluster are told of the stores that they share."""
+    """The variables that name the stores which all processes of a cluster share."""
     return {METADATA_URI: database_uri(METADATA, port, password), "BOXWRIGHT_PIPELINE_ROOT": f"s3://{bucket}/pipeline"}
 
 

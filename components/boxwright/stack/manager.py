@@ -1,4 +1,4 @@
-"""Brings the local stack up and down, and says what of it runs."""
+"""Starts and stops the local stack, and reports its state."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ OnReady = Callable[[str, float], None]
 def up(
     settings: Settings, *, free_ports: bool = False, several: bool = False, on_ready: OnReady | None = None
 ) -> tuple[Stack, list[str]]:
-    """Has every service started that does not run yet, and returns when all of them do their work.
+    """Starts every service that does not run yet, and returns when all of them are ready.
 
-    What was given up is tried again, what runs and should be ready and is not is started anew, and the rest is left
-    alone.
+    A service that was given up is tried again, one that runs and should be ready but is not is restarted, and the rest
+    is left alone.
 
     Args:
         settings: names the home that holds the stack's state.
@@ -65,7 +65,7 @@ def up(
         The stack, and the names of the services that did not run.
 
     Raises:
-        UsageError: if a port is taken by another program, this is no checkout, or a cluster's programs are missing.
+        UsageError: if a port is taken by another program, this is not a checkout, or a cluster's programs are missing.
         StorageError: if a service dies again and again or does not become ready. If no service ran before the call,
             none does after it.
     """
@@ -120,7 +120,7 @@ def client_of(stack: Stack) -> AirflowClient:
 
 
 def _furnish(airflow: AirflowClient) -> None:
-    """Gives Airflow what runs need that name nothing but a dataset; what somebody has set stays."""
+    """Sets what Airflow needs for runs that name only a dataset; what somebody has set stays."""
     airflow.ensure_pool(GPU_POOL, GPU_SLOTS, "One training at a time on the accelerator.")
     if airflow.ensure_variable(VARIABLES["output"], RESULTS, "Where results go unless a run says otherwise."):
         airflow.parse_again(DAG_ID)
@@ -176,7 +176,7 @@ def _run(table: ProcessTable, name: str, command: Sequence[str], environment: di
 
 
 class _Awaited:
-    """Services that are to become ready, and are started anew if they do not although they run for long."""
+    """Services that are to become ready; one that runs for long and is not ready is restarted."""
 
     def __init__(self, stack: Stack, table: ProcessTable, services: Iterable[Service]) -> None:
         self._stack, self._table = stack, table

@@ -121,13 +121,13 @@ class ProcessTable:
         return leader is not None
 
     def left_behind(self, name: str) -> list[psutil.Process]:
-        """What processes of that name that have ended left behind: their children, at any depth."""
+        """Children, at any depth, of processes of that name that have ended."""
         leader = self.find(name)
         own = {process.pid for process in _family(leader)} if leader else set()
         return [process for process in self._members(name, leader) if process.pid not in own]
 
     def _members(self, name: str, leader: psutil.Process | None) -> list[psutil.Process]:
-        """A process and what it started, also before it was born again; not what bears another name."""
+        """A process and its children, those of its earlier starts included."""
         found = {process.pid: process for process in (_session(leader.pid) if leader else [])}
         for process in psutil.process_iter():
             if _mark_of(process) == self._mark(name):

@@ -70,7 +70,7 @@ def last_lines(found: list[State]) -> list[str]:
 
 
 class LastLines:
-    """What the tasks of a run that are at work have logged last, asked for from time to time.
+    """The last log lines of a run's active tasks, asked for from time to time.
 
     Args:
         client: of the Airflow that has the run.

@@ -1,4 +1,4 @@
-"""The state of each service of a stack, as a person has to know it."""
+"""The state of each service of a stack, for people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START_SECONDS = 240.0
 
 
 class Health(StrEnum):
-    """What one can expect of a service.
+    """The health of a service.
 
     `STARTING` runs and is not ready yet; `RUNNING` runs, and the api-server, which knows more, is not ready;
     `NOT_READY` runs, and should be ready by now; `RESTARTING` died, or waits for what it needs; `DEAD` died and is not
@@ -66,7 +66,7 @@ class State:
         return self.health is Health.READY
 
     def facts(self) -> dict[str, str | int | None]:
-        """All of it as JSON takes it."""
+        """The state as JSON values."""
         return {
             "name": self.name,
             "state": self.health,

@@ -24,7 +24,7 @@ SWEEP = 10.0
 
 @dataclass(frozen=True)
 class Patience:
-    """How often, and after how long, a process that dies is started again.
+    """The rule for restarting a process that dies: how often, and after how long.
 
     Attributes:
         first_wait: seconds before the first new start; doubled for each that follows.
@@ -65,7 +65,7 @@ class Supervised:
 
 
 class Phase(StrEnum):
-    """What the supervisor does about a process."""
+    """The supervisor's stance on a process."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -75,7 +75,7 @@ class Phase(StrEnum):
 
 @dataclass
 class Account:
-    """What has become of a process.
+    """The history of one process.
 
     Attributes:
         phase: what the supervisor does about it.
@@ -222,7 +222,7 @@ class Supervisor:
 
 
 def without_work(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Those of some processes that are nobody's child among them, and have no child themselves."""
+    """The processes that have neither a parent among the others nor a child."""
     parents = {process.pid: _parent(process) for process in processes}
     return [
         process for process in processes if parents[process.pid] not in parents and process.pid not in parents.values()

@@ -1,7 +1,7 @@
 """The process that supervises the services of a stack, and the one that waits to take its place.
 
-Both run this module. A lock decides which of them works; the system gives it to the other when the first is gone,
-however it went, and that one starts a new one to wait.
+Both run this module. A lock decides which of them works. When that one ends, in whatever way, the system gives the lock
+to the other, which starts a new standby.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STOP_ATTEMPTS = 20
 
 
 def accounts_of(folder: Path) -> Accounts:
-    """What the supervisor of a stack says of its services; the file is there as long as the stack is meant to run.
+    """The supervisor's accounts of the services; the file exists as long as the stack is meant to run.
 
     Args:
         folder: of the stack, as in all functions here.

@@ -79,5 +79,5 @@ def reaching(uri: str, settings: Settings) -> Iterator[None]:
 
 
 def default_uri(folder: Path) -> str:
-    """Where a dataset goes in the stack's bucket unless a URI is given."""
+    """The place of a dataset in the stack's bucket unless a URI is given."""
     return f"s3://{BUCKET}/datasets/{folder.name}"

@@ -1,4 +1,4 @@
-"""What a run may name: folders and prefixes, S3 servers, Airflow connections and roles, from an administrator's lists.
+"""The administrator's lists of what a run may name: folders and prefixes, S3 servers, Airflow connections and roles.
 
 Each list is an environment variable (`boxwright.config.Limit`), entries separated by commas. `*` stands for everything,
 and an empty list for nothing. What a list that is not set means is the caller's to say: a command on a shell has its
@@ -145,7 +145,7 @@ def _subject(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, 
 
 
 def _below_one(uri: str, roots: Sequence[str]) -> bool:
-    # What the registry knows by name is no place; where it lies is known when it is opened.
+    # A name in the registry is not a place; where it lies is known when it is opened.
     if is_registered(uri):
         ModelReference.parse(uri)
         return True

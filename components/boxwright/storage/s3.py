@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PART = 8 * 1024 * 1024
 _MOST_PARTS = 9_000  # S3 takes 10,000
-# Under these encryptions an ETag looks like an MD5 and is none.
+# Under these encryptions an ETag looks like an MD5 and is not one.
 _OPAQUE = ("aws:kms", "aws:kms:dsse")
 
 
@@ -213,7 +213,7 @@ def _verify_sent(path: Path, location: Location, size: int, told: Check | None) 
         return
     with explained(location):
         found = client().head_object(Bucket=location.bucket, Key=location.key)
-    # An encrypting server's ETag is no hash; it has checked each request's own signature over the bytes' hash.
+    # An encrypting server's ETag is not a hash; it has checked each request's own signature over the bytes' hash.
     opaque = told is None or found.get("ServerSideEncryption") in _OPAQUE
     if found["ContentLength"] != size or not opaque:
         raise StorageError(f"{location}: the stored bytes differ from those that were sent ({size:,} bytes); run again")

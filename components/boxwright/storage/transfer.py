@@ -23,12 +23,12 @@ _log = logging.getLogger("boxwright")
 
 @dataclass(frozen=True)
 class UploadStats:
-    """What `upload_missing` did.
+    """The result of `upload_missing`.
 
     Attributes:
         sent: files that were put.
         there: files that were there already.
-        others: names below the URI that are none of the files.
+        others: names below the URI that are not among the files.
     """
 
     sent: int

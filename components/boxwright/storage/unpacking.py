@@ -75,7 +75,7 @@ def unpack_any(archive_path: Path, target_dir: Path, layout: Layout, max_bytes: 
 
 
 def archive_kind(path: Path) -> str | None:
-    """`.zip`, `.tar` or `.tar.gz`, as the beginning of the file says; None where it is none, or cannot be read."""
+    """`.zip`, `.tar` or `.tar.gz`, by the beginning of the file; None if it is another kind, or cannot be read."""
     try:
         with path.open("rb") as file:
             if file.read(4) in (b"PK\x03\x04", b"PK\x05\x06"):

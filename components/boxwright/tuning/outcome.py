@@ -1,4 +1,4 @@
-"""What a study has come to, written where people look: data, page and the settings that won."""
+"""The outcome of a study, written where people look: data, page and the settings that won."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TUNED_FILE = "tuned.json"
 
 
 def show(study: Study, folder: Path, ended: str | None = None, proof: Proof | None = None) -> Outcome:
-    """Writes what a study has come to so far, as data and as a page.
+    """Writes the outcome of a study so far, as data and as a page.
 
     Args:
         study: with its trials.

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, so many at a time; one that is killed is begun again and goes on."""
+"""A pool of trainings, each in a process of its own; one that is killed is started again and goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from boxwright.errors import StorageError
 from boxwright.tuning.process import ERROR_FILE
 
 log = logging.getLogger("boxwright.tuning")
-# So often a training is begun again that was killed, or whose storage did not answer.
+# Starts of a training at most, where it was killed or its storage did not answer.
 TRIES = 3
 _POLL_SECONDS = 0.2
 _LOG = "log.txt"
@@ -82,7 +82,7 @@ class Pool:
 
     @property
     def _environment(self) -> dict[str, str]:
-        """Of the processes. Of several that share a GPU, none takes all of its memory beforehand."""
+        """The environment of the processes. Where several share a GPU, none of them reserves all of its memory."""
         return {**os.environ, **({"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if self.size > 1 else {})}
 
     def start(self, job: Job) -> None:
@@ -119,7 +119,7 @@ class Pool:
             time.sleep(_POLL_SECONDS)
 
     def _judge(self, job: Job, code: int) -> Ended | None:
-        """What the end of a process means; None where it was begun again."""
+        """The result of a process that ended; None where it was started again."""
         if code == 0:
             return Ended(job)
         killed_by = -code if code < 0 else None

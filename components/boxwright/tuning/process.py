@@ -63,7 +63,7 @@ def _work(record: StudyRecord, what: str, argument: str, folder: Path) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Has the system end this process when the one that waits for it ends."""
+    """Has the system end this process together with the one that waits for it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""Which trials end early: successive halving without waiting for others (ASHA, arxiv.org/abs/1810.05934)."""
+"""Early ends of trials: successive halving without waiting for others (ASHA, arxiv.org/abs/1810.05934)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from boxwright.storage import StoredRecord
 
 
 class TrialState(StrEnum):
-    """What became of a trial."""
+    """The state of a trial."""
 
     RUNNING = "running"
     COMPLETE = "complete"

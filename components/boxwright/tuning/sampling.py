@@ -1,4 +1,4 @@
-"""What proposes the settings of a trial. Each trial has a seed of its own, so that no state is kept between two."""
+"""Samplers that propose a trial's settings. Each trial has a seed of its own, so that no state is kept between two."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ class SeededSampler(BaseSampler):
         return self._of(trial, param_name).sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """What the sampler does before a trial."""
+        """Tells the sampler that a trial begins."""
         self._of(trial, "").before_trial(study, trial)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """What the sampler does after a trial."""
+        """Tells the sampler that a trial has ended."""
         self._of(trial, "").after_trial(study, trial, state, values)
 
     def _of(self, trial: FrozenTrial, name: str) -> BaseSampler:

@@ -38,7 +38,7 @@ _SAFE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Space:
-    """What is tuned.
+    """The hyperparameters that a study tunes.
 
     Attributes:
         own: the hyperparameters as they are without tuning.
@@ -118,7 +118,7 @@ class Space:
         return FloatDistribution(values.low, values.high, log=values.log)
 
     def inside(self, settings: TrialSettings) -> dict[str, Value]:
-        """Those of the settings that lie in their ranges, which a sampler can learn from."""
+        """The settings that lie within their ranges, from which a sampler can learn."""
         return {name: value for name, value in settings.items() if _is_in(self.ranges[name], value)}
 
     def grid(self, seed: int) -> list[dict[str, Value]]:
@@ -133,7 +133,7 @@ class Space:
 
 
 def space_of(config: RunConfig, tuning: TuningConfig) -> Space:
-    """What a study tunes.
+    """The space of a study.
 
     Raises:
         UsageError: a range makes no sense for this model id.

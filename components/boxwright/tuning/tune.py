@@ -151,7 +151,7 @@ class _Tuning:
         """Runs the data steps and fetches the seed, once for all trials."""
         config = self._resolved(run)
         ran = run_nodes(config, run, nodes_of(Phase.DATA), self.on_step)
-        # A finished run of the same recipe is none that a study could end with.
+        # A study must not end with a finished run of the same recipe.
         seed = find_node(choose_seed(config.model_copy(update={"force": True}), run))
         ran |= run_nodes(config, run, [seed], self.on_step)
         examples = output_folder(run, nodes_of(Phase.DATA)[-1].id)
@@ -222,7 +222,7 @@ def pinned(seed: Seed) -> dict[str, str]:
 
 
 def _record(folder: Path, name: str, config: RunConfig, tuning: TuningConfig) -> StudyRecord:
-    """What the study was opened with, and how it is tuned from now on."""
+    """The record of the study as it was opened, with the present settings of tuning."""
     if (folder / StudyRecord.FILE).is_file():
         record = StudyRecord.read(folder).model_copy(update={"tuning": tuning})
     else:

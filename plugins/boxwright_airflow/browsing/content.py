@@ -151,7 +151,7 @@ def _outlines(annotations: Annotations, bbox_format: str) -> tuple[dict[int, lis
     verdict = judge({"": evidence_of(numbers, sizes, config.box_tolerance)}, config)[""]
     reading = verdict.reading or (verdict.mistaken_for if verdict.mistaken_for in ("corners", "coco") else None)
     if reading is None:
-        return outlines, [f"no box is drawn, as their format is none that is known: {verdict.counts}"]
+        return outlines, [f"no box is drawn, as their format is not known: {verdict.counts}"]
     undrawn = [f"boxes are drawn as {reading}, not as {bbox_format}: {verdict.counts}"] if verdict.counts else []
     rows = {category: row for row, category in enumerate(annotations.category_ids)}
     for box, corners in zip(annotations.boxes, corners_of(numbers, reading).tolist(), strict=True):

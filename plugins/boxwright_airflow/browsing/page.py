@@ -34,7 +34,7 @@ Text = Annotated[str, Query(max_length=2000)]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a visitor asked to see: a split, and a filter; empty values stand for the first split and for everything."""
+    """A visitor's request: a split, and a filter; empty values stand for the first split and for everything."""
 
     split: str
     label: str
@@ -130,7 +130,7 @@ def _named(dataset: str) -> Source:
 
 
 def _validated(run: Run) -> Source:
-    """What the run's newest validation report says of its dataset."""
+    """The dataset of a run, as its newest validation report has it."""
     task = next((one for one in reversed(run.tasks_leaving(Leaves.VALIDATION_REPORT)) if one.report), None)
     results = Results(run.output or "", task.stamp if task else "")
     report = results.validation()

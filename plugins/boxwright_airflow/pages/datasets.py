@@ -100,7 +100,7 @@ def router() -> APIRouter:
 
 
 def find_datasets(models: Sequence[Model]) -> list[Dataset]:
-    """All fingerprints, the one that was trained on last first."""
+    """All datasets by fingerprint, the one that was trained on last first."""
     found: dict[str, list[Card]] = {}
     for model in models:
         for card in cards_of(model):

@@ -128,7 +128,7 @@ def metadata_of(run_id: str) -> dict[str, dict[str, Any]]:
     it all of Airflow's server.
 
     Raises:
-        UsageError: the address of ML Metadata is none.
+        UsageError: the address of ML Metadata is not valid.
         StorageError: it cannot be read, or is locked.
     """
     address = Settings.from_environment().metadata

@@ -50,7 +50,7 @@ def router() -> APIRouter:
 
     @routes.post("/begin", dependencies=asked_by_us)
     def begin(dataset: Text) -> JSONResponse:
-        """How many files lie at a dataset's place already: those of another set would become part of this one."""
+        """The number of files at a dataset's place: those of another set would become part of this one."""
         return _answer(lambda: {"there": len(list_files(_place(dataset)))})
 
     @routes.post("/file", dependencies=asked_by_us)
@@ -77,7 +77,7 @@ def _place(dataset: str) -> str:
     """The prefix, if a dataset may be brought there.
 
     Raises:
-        UsageError: it is none of a bucket, or not allowed.
+        UsageError: it is not a prefix in a bucket, or not allowed.
     """
     location = parse_uri(dataset.strip())
     if location.bucket is None or not location.key.strip("/"):
@@ -118,7 +118,7 @@ def _put(file: Path, size: int, dataset: str, name: str) -> dict[str, Any]:
 
 
 def _answer(work: Any) -> JSONResponse:
-    """What the work gives, or the reason why it does not, for the page's script."""
+    """The result of the work, or the reason why there is none, for the page's script."""
     try:
         told, status = work(), 200
     except BoxwrightError as error:

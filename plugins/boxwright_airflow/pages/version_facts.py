@@ -28,12 +28,12 @@ class Card:
 
     @property
     def name(self) -> str:
-        """Of the model."""
+        """Name of the model."""
         return self.version.name
 
     @property
     def number(self) -> int:
-        """Of the version."""
+        """Number of the version."""
         return self.version.version
 
     @property
@@ -68,7 +68,7 @@ class Card:
 
     @property
     def code_version(self) -> str:
-        """Of Boxwright, that made it."""
+        """Version of Boxwright that made it."""
         return self._tag("code_version")
 
     @property
@@ -102,7 +102,7 @@ class Card:
 
     @property
     def fingerprint(self) -> str:
-        """Of the dataset; empty where it is not known."""
+        """Fingerprint of the dataset; empty where it is not known."""
         found = self._tag("fingerprint")
         return found if FINGERPRINT.fullmatch(found) else ""
 

@@ -25,7 +25,7 @@ from boxwright_airflow.run_settings import config_from_params, run_params
 
 @dataclass(frozen=True)
 class Started:
-    """What a run was started with.
+    """The settings that a run was started with.
 
     Attributes:
         settings: by name; those that were not given are not there.
@@ -106,7 +106,7 @@ def _text(value: Any) -> str:
 
 
 def _started(dag_id: str, run_id: str) -> Started:
-    """What Airflow's tables have of it.
+    """The settings of a run, from Airflow's tables.
 
     Raises:
         HTTPException: 404, there is no such run, or it is one of another DAG.

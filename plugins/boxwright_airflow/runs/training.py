@@ -16,7 +16,7 @@ from boxwright_airflow.runs.tasks import Run
 if TYPE_CHECKING:
     from boxwright.registry import Registry
 
-# So long nobody waits for an MLflow that did not answer.
+# Seconds during which an MLflow that did not answer is not asked again.
 _SECONDS_LEFT_ALONE = 15.0
 
 
@@ -62,7 +62,7 @@ class Progress:
 
     @property
     def step(self) -> str | None:
-        """Where the epoch under way stands, in words; None where its training has not said."""
+        """The progress of the current epoch, in words; None where its training has not reported it."""
         if self.within.get("epoch") != self.done + 1 or not self.within.get("steps"):
             return None
         return "{doing}, step {step} of {steps}".format(**self.within)
@@ -126,7 +126,7 @@ class Source:
         self._problem, self._silent_until = "", 0.0
 
     def read(self, model_name: str, run_id: str) -> dict[str, Any]:
-        """What the registry knows of a training, by the names of `Progress`.
+        """The facts that the registry has of a training, by the names of `Progress`.
 
         Raises:
             StorageError: MLflow does not answer, or has not a moment ago.

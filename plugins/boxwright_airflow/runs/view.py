@@ -175,7 +175,7 @@ def _figures(task: Task, progress: Progress) -> list[Figure]:
 
 
 def _step_figures(progress: Progress) -> list[Figure]:
-    """What a training that is under way says of itself between two epochs."""
+    """The figures that a training reports between two epochs."""
     found = []
     if progress.step:
         for name, value in progress.within["losses"].items():
@@ -211,7 +211,7 @@ def _machine_charts(progress: Progress) -> list[LineChart | None]:
 
 
 def _validation(run: Run) -> dict[str, Any] | None:
-    """What validation found; the download's report, which has looked at the images too, where there is one."""
+    """The findings of validation; those of the download, which checks the images as well, where it has run."""
     left = [task for task in reversed(run.tasks_leaving(Leaves.VALIDATION_REPORT)) if task.report]
     task = next((task for task in left if task.state in _ENDED), None)
     if run.output is None or task is None:

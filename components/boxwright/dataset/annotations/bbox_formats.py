@@ -84,7 +84,7 @@ def evidence_of(bbox: Numbers, size: Numbers, tolerance: float) -> Evidence:
     """
     usable = np.isfinite(bbox).all(axis=1) & np.isfinite(size).all(axis=1)
     bbox, size = bbox[usable], size[usable]
-    # A box in the first pixel is no object: these are numbers that are not in pixels.
+    # A box in the first pixel is not an object: these are numbers that are not in pixels.
     unscaled = (bbox.max(axis=1) <= 1 + _EPSILON) if len(bbox) else np.zeros(0, bool)
     normalised = (bbox < -_EPSILON).any(axis=1) | ~unscaled | (bbox[:, 2:] <= 0).any(axis=1)
 

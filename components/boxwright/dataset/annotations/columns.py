@@ -134,7 +134,7 @@ def _well_formed_boxes(records: list[Any]) -> BoxColumns | None:
 
 
 def _ids(values: list[Any]) -> Integers | None:
-    # `type` and not `isinstance`: a bool is no integer here.
+    # `type` and not `isinstance`: a bool is not an integer here.
     if set(map(type, values)) - {int}:
         return None
     ids = np.array(values, np.int64)

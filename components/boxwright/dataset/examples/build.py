@@ -41,7 +41,7 @@ def build_examples(
         on_progress: called with (shards done, shards in all).
 
     Raises:
-        DataError: the folder is no dataset, or has too few images to hold any out.
+        DataError: the folder is not a dataset, or has too few images to hold any out.
     """
     dataset = DatasetSummary.read(dataset_dir)
     sources = {split: dataset_dir / split for split in SPLITS if split in dataset.splits}
@@ -69,7 +69,7 @@ def build_evaluation_examples(dataset_dir: Path, out_dir: Path) -> ExamplesSumma
         out_dir: the examples folder.
 
     Raises:
-        DataError: the folder is no dataset.
+        DataError: the folder is not a dataset.
     """
     dataset, source = DatasetSummary.read(dataset_dir), dataset_dir / "training"
     annotations = load_annotations(source / "annotations.json")

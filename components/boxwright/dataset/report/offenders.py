@@ -114,12 +114,12 @@ def _picture(folder: Path, record: ImageRecord) -> Image.Image | None:
         data = encoded_image((folder / record.file_name).read_bytes(), (record.width, record.height)).data
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
             return image.convert("RGB")
-    except Exception:  # untrusted bytes: a picture less is no reason to have no report
+    except Exception:  # untrusted bytes: one picture less must not cost the whole report
         return None
 
 
 def _drawable(boxes: Iterable[Any]) -> list[_Corners]:
-    """Those that are four numbers which a picture has room for."""
+    """The boxes of four numbers that fit into a picture."""
     fours = (box for box in boxes if isinstance(box, list | tuple) and len(box) == 4)
     sane = (box for box in fours if all(_is_drawable(number) for number in box))
     return [(float(left), float(top), float(right), float(bottom)) for left, top, right, bottom in sane]

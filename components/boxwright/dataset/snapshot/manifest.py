@@ -107,7 +107,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 def _read_line(text: str) -> dict[str, Any]:
     line = json.loads(text)
     if not isinstance(line, dict) or not all(isinstance(line.get(name, ""), str) for name in _TEXTS):
-        raise ValueError("a line is no entry of a manifest")
+        raise ValueError("a line is not an entry of a manifest")
     if "sha256" in line and not {"split", "key"} <= line.keys():
         raise ValueError("an entry lacks its split or key")
     return line

@@ -180,7 +180,7 @@ class Report:
             name: what to call the file in the error.
 
         Raises:
-            DataError: it is no report.
+            DataError: it is not a report.
         """
         try:
             # Not by pydantic's own JSON reader, which takes no half surrogate pair; a class may be named so.

@@ -85,7 +85,7 @@ def examine(config: RunConfig, out_dir: Path | None, input_size: int | None = No
 
 
 def _with_classes_kept(config: RunConfig) -> RunConfig:
-    """Where old classes are kept that training does not label, that is no error unless the run says so."""
+    """Classes without boxes are no error where a run keeps old classes that its images do not label."""
     if config.on_class_change != "keep":
         return config
     severities = {**dict.fromkeys(_ABOUT_UNLABELLED, "warning"), **config.data_validation.severities}

@@ -60,7 +60,7 @@ def find_manifest(uri: str) -> WeightsManifest | None:
     """The manifest of a model's folder, or None where there is none.
 
     Raises:
-        DataError: when it is no manifest.
+        DataError: when it is not a manifest.
     """
     manifest_uri = join(uri, MANIFEST_FILE)
     if not exists(manifest_uri):

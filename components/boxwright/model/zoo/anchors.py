@@ -14,7 +14,7 @@ def anchor_boxes(grid: AnchorGrid, image_size: int) -> NDArray[np.float32]:
     """All anchors of a square input, `(anchors, 4)` `[ymin, xmin, ymax, xmax]` in shares of it, not cut at its edge.
 
     They are ordered by level, row, column, shape and size. Their centres lie in the middle of a cell, unless the
-    input's size is no multiple of the level's stride: then they lie at its corner, as in the Object Detection API's
+    input's size is not a multiple of the level's stride: then they lie at its corner, as in the Object Detection API's
     `multiscale_grid_anchor_generator`.
     """
     levels = [_level(grid, 1 << level, image_size) for level in range(grid.min_level, grid.max_level + 1)]

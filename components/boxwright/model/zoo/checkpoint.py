@@ -72,7 +72,7 @@ def read_checkpoint(prefix: Path, expected: Shapes) -> dict[str, NDArray[Any]]:
         Float arrays by key, without `SUFFIX`.
 
     Raises:
-        DataError: when it is no whole checkpoint, or has other variables.
+        DataError: when it is not a whole checkpoint, or has other variables.
     """
     where = f"{prefix.name} of the archive"
     try:

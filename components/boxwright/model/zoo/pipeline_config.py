@@ -164,4 +164,4 @@ def _value(text: str, path: Path) -> Any:
 
 
 def _broken(path: Path, problem: str) -> DataError:
-    return DataError(f"{path.name} of the archive is no protocol buffer in text format: {problem}")
+    return DataError(f"{path.name} of the archive is not a protocol buffer in text format: {problem}")

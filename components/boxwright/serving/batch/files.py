@@ -70,7 +70,7 @@ def look_at(
     decoders: Decoders | None = None,
     fetch: Callable[[str], bytes] | None = None,
 ) -> Iterator[Looked]:
-    """Runs the model on files, in their order; files that are no images, too large or too slow give an error each.
+    """Runs the model on files, in their order; a file that is not an image, too large or too slow gives an error.
 
     Args:
         predictor: the model.

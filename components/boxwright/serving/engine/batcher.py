@@ -34,8 +34,8 @@ class Batcher(Generic[Result]):
 
     Args:
         run: gives one result a picture; called from one thread that is not the event loop's.
-        sizes: how many pictures at a time.
-        max_pixels: most pixels at a time, above one picture; it bounds the memory of a batch.
+        sizes: learns how many pictures at a time are fastest.
+        max_pixels: pixels at a time at most, unless one picture alone has more; it bounds the memory of a batch.
         max_delay: in seconds.
         on_batch: called on the event loop with the number of pictures and the seconds that they took.
     """

@@ -35,7 +35,7 @@ class Wanted:
     Attributes:
         kind: JSON, or the image with its boxes drawn.
         verbose: with `labels` and `tensorflow_model_output`.
-        n_predictions: most boxes; None for all.
+        n_predictions: number of boxes at most; None for all.
         box_order: order of a box's four numbers.
     """
 
@@ -111,12 +111,12 @@ def answer(detections: Detections, labels: tuple[str, ...], wanted: Wanted) -> d
     """The managed algorithm's answer for one image.
 
     Args:
-        detections: to be told, best first.
+        detections: best first.
         labels: class names by 0-based index.
         wanted: how.
 
     Returns:
-        `normalized_boxes` in the wanted order, `classes` as indices into `labels`, and `scores`; verbose besides
+        `normalized_boxes` in the wanted order, `classes` as indices into `labels`, and `scores`; if verbose, also
         `labels`, and `tensorflow_model_output`: the model's own output for a batch of this one image, boxes
         `[ymin, xmin, ymax, xmax]`, classes from 1, neither cut nor filtered.
     """

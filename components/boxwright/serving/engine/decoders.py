@@ -76,7 +76,7 @@ class _Decoder:
             return Picture(encoded, told["width"], told["height"])
         except TimeoutError as error:
             reason, code = str(error), "image_too_complex"
-        except (OSError, EOFError, ValueError, KeyError, TypeError):  # the last three: an answer that is none of ours
+        except (OSError, EOFError, ValueError, KeyError, TypeError):  # the last three: an answer that is not ours
             reason, code = "ended the process that decodes it", "image_unreadable"
         self.kill()
         raise RefusedImageError(code, f"the image {reason}; save it again, as a baseline JPEG or a plain PNG")

@@ -112,7 +112,7 @@ class ForeignModel:
             raise ValueError(f"no answer after {seconds:g} s")
         told = json.loads(self._connection.recv_bytes(_LARGEST_ANSWER))
         if not isinstance(told, dict):
-            raise ValueError("an answer that is none")
+            raise ValueError("an answer that is not a JSON object")
         return told
 
     def _array(self, told: Any, images: int) -> Any:

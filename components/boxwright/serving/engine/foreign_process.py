@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _load(folder: Path) -> Any:
-    """What answers encoded images with the outputs of a SavedModel by name.
+    """A function from encoded images to the outputs of a SavedModel by name.
 
     Two kinds of signatures are known: images as bytes, as Boxwright's own has them, and one image as pixels, as the
     Object Detection API's has it.

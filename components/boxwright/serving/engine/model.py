@@ -1,4 +1,4 @@
-"""What the files of a model say about it."""
+"""The facts about a model in its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a predictor runs: encoded images in, a detector's raw outputs out."""
+"""The networks that a predictor runs: encoded images in, a detector's raw outputs out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Network(Protocol):
         """
 
     def why_undecodable(self, encoded: bytes) -> str | None:
-        """Why it cannot decode an image, in a few words; None where it can."""
+        """The reason why it cannot decode an image, in a few words; None where it can."""
 
 
 class RebuiltNetwork:
@@ -111,7 +111,7 @@ def why_tensorflow_cannot_decode(encoded: bytes) -> str | None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line of at most 300 characters; of a graph's error the line about the operation."""
+    """An error's message in one line of at most 300 characters; of a graph's error, the line about the operation."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     node = next((place for place, line in enumerate(lines) if line.startswith("[[{{node")), 0)
     return (lines[max(0, node - 1)] if lines else type(error).__name__)[:300]

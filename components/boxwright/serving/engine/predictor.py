@@ -35,7 +35,7 @@ class Detections:
     raw: dict[str, npt.NDArray[Any]] = field(repr=False)
 
     def at_least(self, threshold: float) -> Detections:
-        """Those with a score of `threshold` or more."""
+        """The detections with a score of at least `threshold`."""
         return self.first(int(np.count_nonzero(self.scores >= threshold)))
 
     def first(self, count: int) -> Detections:

@@ -21,8 +21,8 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
 
     Args:
         request: whose body it is.
-        limit: most bytes.
-        seconds: that the client may take.
+        limit: bytes at most.
+        seconds: the client's time limit.
 
     Raises:
         ProblemError: 413 or 408.
@@ -54,9 +54,9 @@ async def read_form(request: Request, limit: int, max_files: int, seconds: float
 
     Args:
         request: whose body it is.
-        limit: most bytes in all.
-        max_files: most files.
-        seconds: that the client may take.
+        limit: bytes at most, of all files together.
+        max_files: files at most.
+        seconds: the client's time limit.
 
     Raises:
         ProblemError: 408 or 413.

@@ -219,7 +219,7 @@ class _Scale:
         return (change(float(value)) - low) / (high - low) if high > low else 0.5
 
     def marks(self) -> list[tuple[str, float]]:
-        """What is written on the axis: every name, or both ends."""
+        """The marks of the axis: every name, or both ends."""
         if self.names:
             return [(short_name(name, 12), self.height(name)) for name in self.names]
         return [(f"{value:.3g}", self.height(value)) for value in dict.fromkeys((self.low, self.high))]

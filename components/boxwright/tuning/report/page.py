@@ -89,7 +89,7 @@ def shown(value: Value) -> str:
 
 
 def _counts(trials: Sequence[Trial]) -> str:
-    """How many trials there are of each state."""
+    """The number of trials in each state."""
     counted = [(sum(one.state is state for one in trials), state.value) for state in TrialState]
     return ", ".join(f"{count} {state}" for count, state in counted if count)
 
