@@ -19,7 +19,7 @@ from boxwright.dataset.sample import generate_sample
 from boxwright.errors import DataError
 from boxwright.pipeline.local_runs import find_run
 from boxwright.registry.open_model import open_model
-from boxwright.sagemaker import Layout, train
+from boxwright.sagemaker import Layout, train, training
 from boxwright.storage import list_files
 
 LOSSES = r"\[Epoch 0\], Val_localization=([0-9\.]+), Val_classification=([0-9\.]+)"
@@ -82,6 +82,16 @@ def test_a_job_that_was_interrupted_goes_on_to_its_model(job: Layout, caplog: py
     )
     assert ended.returncode == 2 and "learning_rate" in ended.stderr and "Traceback" not in ended.stderr
     assert "learning_rate" in job.failure.read_text()
+
+
+def test_a_bug_leaves_its_reason_too(job: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise KeyError("nothing here")
+
+    monkeypatch.setattr(training, "run_pipeline", broken)
+    with pytest.raises(KeyError):
+        train(job)
+    assert job.failure.read_text() == "KeyError: 'nothing here'"
 
 
 def test_other_settings_begin_anew(job: Layout) -> None:

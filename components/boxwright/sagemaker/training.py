@@ -28,7 +28,7 @@ def train(layout: Layout) -> None:
         layout: the job's folders.
 
     Raises:
-        BoxwrightError: what a run raises; its reason is in the job's `failure` as well.
+        BoxwrightError: what a run raises. The reason is in the job's `failure` as well, also where it is a bug.
     """
     # Copies of files that lie on this machine's disk already do not belong among the checkpoints.
     os.environ.setdefault("BOXWRIGHT_CACHE", str(Path(tempfile.gettempdir(), "boxwright-cache")))
@@ -42,9 +42,10 @@ def train(layout: Layout) -> None:
             _train_and_hand_over(layout)
         else:
             _train_along(layout)
-    except BoxwrightError as error:
+    except Exception as error:
+        reason = str(error) if isinstance(error, BoxwrightError) else f"{type(error).__name__}: {error}"
         layout.failure.parent.mkdir(parents=True, exist_ok=True)
-        layout.failure.write_text(str(error)[:_LONGEST])
+        layout.failure.write_text(reason[:_LONGEST])
         raise
 
 
@@ -74,7 +75,7 @@ def _say(step: str) -> None:
 
 
 def _run_of(config: RunConfig) -> LocalRun:
-    """The run that was interrupted, if it had the same settings; else a new one."""
+    """The interrupted run, if it has the same settings; else a new one."""
     try:
         before = find_run()
     except UsageError:
@@ -87,7 +88,7 @@ def _run_of(config: RunConfig) -> LocalRun:
 
 
 def _hand_over(layout: Layout, archive: Path) -> None:
-    """Puts the files of the model, as an archive holds them, where the job's `model.tar.gz` is made from."""
+    """Puts the files of the archive into the folder from which SageMaker makes the job's `model.tar.gz`."""
     layout.model.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=layout.model.parent) as temporary:
         files = Path(temporary, "model")
