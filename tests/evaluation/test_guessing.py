@@ -1,4 +1,4 @@
-"""Models whose names are known, drawn by lot, or a mix: which of their classes the test calls guessed."""
+"""Models whose names are known, drawn by chance, or a mix: which of their classes the test calls guessed."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def drawn(boxes: list[int], known: list[float], seed: int) -> Any:
     ("counts", "expected"),
     [
         ([[20, 20], [20, 20]], ["guessed", "guessed"]),
-        ([[30, 10], [31, 9]], ["guessed", "guessed"]),  # by lot, and one name more often
+        ([[30, 10], [31, 9]], ["guessed", "guessed"]),  # by chance, and one name more often
         ([[200, 0], [30, 0]], ["guessed", "guessed"]),  # nobody is ever called the second
-        ([[0, 40], [40, 0]], ["guessed", "guessed"]),  # worse than by lot; the gate knows these as swapped
+        ([[0, 40], [40, 0]], ["guessed", "guessed"]),  # worse than by chance; the gate knows these as swapped
         ([[40, 0], [1, 39]], ["told apart", "told apart"]),
         ([[2, 2], [2, 2]], ["too few boxes", "too few boxes"]),
         ([[3, 0], [0, 3]], ["too few boxes", "too few boxes"]),

@@ -78,7 +78,7 @@ def test_a_class_that_stays_at_chance_is_told_once(examples: Path, caplog: pytes
         told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
         assert len(told) == (number == PLATEAU - 1)
         if told:
-            assert "green, blue are found, and named no better than by lot at 3 looks in a row" in told[0]
+            assert "green, blue are found, and named no better than by chance at 3 looks in a row" in told[0]
             assert "9 red" in told[0] and "image_size" in told[0]
 
 
@@ -86,4 +86,4 @@ def test_what_is_told_apart_in_between_starts_anew(examples: Path, caplog: pytes
     look, names = validation_ap(examples), AllRed(RIGHT.colours)
     for model in (names, names, RIGHT, names, names):
         look.glance(model)
-    assert "by lot" not in caplog.text
+    assert "by chance" not in caplog.text

@@ -71,7 +71,7 @@ def test_class_accuracy_is_looked_at_in_the_epochs_between(make_log, caplog):
     assert [sorted({"AP", *names} & record.keys()) for record in looked.history] == [
         sorted(names), sorted({"AP", *names}), sorted({"AP", *names})
     ]  # fmt: skip
-    assert "epoch 1 of 3 done, 50% of the boxes that are placed right named rightly (25% by lot), " in caplog.text
+    assert "epoch 1 of 3 done, 50% of the boxes that are placed right named rightly (25% by chance), " in caplog.text
     blind = make_log(**measure)
     blind.set_model(None)
     _one_epoch(blind, 0)

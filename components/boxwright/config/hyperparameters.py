@@ -74,8 +74,8 @@ class Hyperparameters(UserSettings):
         1,
         ge=1,
         le=20,
-        description="Number of trainings, with seed and the next ones; the best by validation is kept, and how far "
-        "they spread is told. Takes so many times as long.",
+        description="Number of trainings, with consecutive seeds from seed on; the best by validation is kept, and "
+        "the spread of all is reported. Takes that many times as long.",
     )
     image_size: int | None = Field(
         None,
@@ -110,20 +110,20 @@ class Hyperparameters(UserSettings):
     )
     resize: Literal["Auto", "stretch", "letterbox"] = Field(
         "Auto",
-        description="Way of an image to the model's square input, kept with the model. stretch: over the whole square; "
-        "letterbox: in its own shape, with a plain border. Auto: as the earlier model has it that training starts "
+        description="Fitting of an image to the model's square input; kept with the model. stretch: over the whole "
+        "square; letterbox: in its own shape, with a plain border. Auto: as in the earlier model that training starts "
         "from, else the model's own.",
     )
     tile_size: Annotated[int | None, Field(ge=0, le=100_000), AfterValidator(_tile)] = Field(
         None,
         description="Height and width in pixels of the tiles that images are cut into, for objects that are too small "
         "at the model's input; the model looks at the tiles and at the whole. Kept with the model; 0 for no tiles; if "
-        "unset, as the earlier model has it that training starts from, else none.",
+        "unset, as in the earlier model that training starts from, else none.",
     )
     tile_overlap: Annotated[float | None, Field(ge=0, le=LARGEST_OVERLAP)] = Field(
         None,
-        description="Least share of a tile that the next one shows too; an object that is no larger than this is whole "
-        "in one of them. If unset, as that earlier model has it, else 0.2.",
+        description="Minimum share of a tile that it has in common with the next; an object of at most that size is "
+        "whole in one of them. If unset, as in that earlier model, else 0.2.",
     )
     nms: Suppression = Field(
         "per_class",
@@ -140,7 +140,7 @@ class Hyperparameters(UserSettings):
     repeat_threshold: Fraction = Field(
         0.0,
         description="Share of the training images below which a class is rare: images with rare classes are shown more "
-        "often, by the root of how much rarer they are (LVIS's repeat-factor sampling); 0 shows all alike.",
+        "often, by the square root of the ratio (LVIS's repeat-factor sampling); 0 shows all alike.",
     )
     freeze_batch_norm: Switch = Field(
         "Auto",

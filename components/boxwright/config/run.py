@@ -34,7 +34,7 @@ class Gate(UserSettings):
     classes_told_apart: bool = Field(
         True,
         description="Require that no class is named at random: among the boxes that are placed right, each class must "
-        "be told from the others better than by lot, where there are enough boxes to say.",
+        "be told from the others better than by chance, where there are enough boxes to say.",
     )
     must_beat_champion: Annotated[float | None, Field(ge=-1, le=1), BeforeValidator(off_is_unset)] = Field(
         None,
@@ -43,8 +43,8 @@ class Gate(UserSettings):
     )
     max_class_loss: Annotated[Fraction | None, BeforeValidator(off_is_unset)] = Field(
         None,
-        description="Maximum loss of AP of a class that the champion knows, against it on the same images, such as "
-        "0.02; off if unset.",
+        description="Maximum loss of AP, for each class that the champion knows, against the champion on the same "
+        "images, such as 0.02; off if unset.",
     )
     max_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Maximum latency in milliseconds per image, with batch size 1 on the machine that evaluates."
@@ -172,12 +172,12 @@ class RunConfig(UserSettings):
     on_class_change: ClassChange = Field(
         "fail",
         description="Treatment of a parent with other classes. fail: the run stops; extend: classes of both keep "
-        "their weights, and new classes start with fresh ones; keep: as extend, and of the parent's classes that the "
-        "training images do not label, what the parent finds is learnt, so that they are not unlearnt.",
+        "their weights, and new classes start with fresh ones; keep: as extend, and detections of the parent become "
+        "labels of its classes that the training images do not label, so that they are not unlearnt.",
     )
     keep_threshold: Fraction = Field(
         0.4,
-        description="With on_class_change=keep, the score from which what the parent finds is learnt as a label.",
+        description="With on_class_change=keep, the minimum score at which a detection of the parent becomes a label.",
     )
     force: bool = Field(
         False,

@@ -159,7 +159,7 @@ def check_gate(
 
     Whatever the bounds are, a model fails whose answers are not numbers, that detects nothing at all, that never
     answers with one of the classes that the images have, that gives classes each other's names, or whose AP was
-    not measured; and, unless the gate says otherwise, one that names a class no better than by lot.
+    not measured; and, unless the gate says otherwise, one that names a class no better than by chance.
 
     Args:
         evaluation: what was measured.
@@ -219,7 +219,7 @@ def _swapped(swapped: Mapping[str, str], classes: int) -> Iterator[GateCheck]:
 
 
 def _told_apart(evaluation: EvaluationSummary, is_required: bool) -> Iterator[GateCheck]:
-    """Whether each class is told from the others better than by lot; those whose names have changed places are not."""
+    """Whether each class is told from the others better than by chance; classes with swapped names are not."""
     judged = {name: one for name, one in evaluation.told_apart.items() if name not in evaluation.swapped}
     guessed = [name for name, one in judged.items() if one.verdict == "guessed"]
     unsure = [name for name, one in judged.items() if one.verdict == "too few boxes"]

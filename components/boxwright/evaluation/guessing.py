@@ -1,13 +1,13 @@
-"""Whether a model tells its classes apart, or draws their names by lot: a test on the boxes that it places right.
+"""Whether a model tells its classes apart, or guesses their names: a test on the boxes that it places right.
 
 A class is compared with the class that it is confused with most, with the two such, and so on, and with all others: two
 classes that go by each other's names at random are told from the rest, and yet not from each other. Of the boxes of the
 class and its rivals that have one of their names, two shares are compared: how often a box of the class has its name,
-and how often a rival's box has it. Where names are drawn by lot both are equal, however frequent classes and names are;
-else their difference is the share of the boxes whose class the model knows, if it draws lots for the rest.
+and how often a rival's box has it. Where names are guessed both are equal, however frequent classes and names are; else
+their difference is the share of the boxes whose class the model knows, if it guesses the rest.
 
 Names may also be drawn for the boxes of one class alone, which are then told from others that are always named rightly.
-So a class must also be named rightly more often than by lot.
+So a class must also be named rightly more often than by chance.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _test(
 
 
 def _test_alone(counts: NDArray[np.int64], row: int, level: float) -> dict[str, Any]:
-    """The fields of `ToldApart` about a class's own boxes: whether they have its name more often than by lot.
+    """The fields of `ToldApart` about a class's own boxes: whether they have its name more often than by chance.
 
     A guess names all classes evenly, or by their frequencies: what is less for the class counts.
     """

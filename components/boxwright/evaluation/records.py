@@ -137,16 +137,16 @@ class ToldApart(Frozen):
     """One class among the boxes that the model places right.
 
     Attributes:
-        verdict: `told apart`; `guessed`: no better than by lot; `too few boxes` to say.
+        verdict: `told apart`; `guessed`: no better than by chance; `too few boxes` to say.
         boxes: of the class, that are placed right.
         names: what they are called, most frequent first, with the number of them.
         rivals: the classes that it is told apart from least; empty for all others. What follows is about the boxes of
             these and of the class itself that have one of these names.
         right: the share of its boxes that have its name; None where there is nothing to compare with.
-        by_lot: the share that would have it, were the names drawn by lot.
-        known: the share of its boxes whose class the model knows: 0 by lot, 1 where names are always right.
+        by_lot: the share that would have it if names were guessed.
+        known: the share of its boxes whose class the model knows: 0 by chance, 1 where names are always right.
         low, high: the interval of `known`: 95 % sure for all classes together (Bonferroni).
-        p_value: chance of as many right names by lot (one-sided; Fisher's exact test against rivals, else binomial).
+        p_value: chance of as many right names by chance (one-sided; Fisher's exact test against rivals, else binomial).
     """
 
     verdict: Literal["told apart", "guessed", "too few boxes"]
@@ -168,8 +168,8 @@ class ToldApart(Frozen):
         rivals = " and ".join(self.rivals) or "all others"
         return (
             f"its {self.boxes:,} boxes that are placed right are called: {names}; against {rivals}, {self.right:.0%} "
-            f"of them have the name and by lot {self.by_lot:.0%} would (p = {self.p_value:.2g}), so that the class of "
-            f"{max(self.low or 0, 0):.0%} to {max(self.high or 0, 0):.0%} of them is known"
+            f"of them have the name and by chance {self.by_lot:.0%} would (p = {self.p_value:.2g}), so that the class "
+            f"of {max(self.low or 0, 0):.0%} to {max(self.high or 0, 0):.0%} of them is known"
         )
 
 
@@ -219,8 +219,8 @@ class EvaluationSummary(StoredRecord):
         speed: on the machine that evaluated.
         champion: the model to beat; None where there is none.
         comparison: with the champion; None where it was not measured.
-        told_apart: whether each class is told from the others better than by lot, by class name; empty where there is
-            one class, or nothing is placed right.
+        told_apart: whether each class is told from the others better than by chance, by class name; empty where there
+            is one class, or nothing is placed right.
     """
 
     FILE = METRICS_FILE

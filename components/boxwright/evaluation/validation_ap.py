@@ -24,7 +24,7 @@ log = logging.getLogger("boxwright.training")
 GLANCE_IMAGES = 64
 # Of a model with tiles: looks at whole images and tiles.
 GLANCE_TILES = 256
-# Looks one after the other at which a class is named by lot, until a person is told.
+# Looks one after the other at which a class is named by chance, until a person is told.
 PLATEAU = 3
 _ADVICE = (
     "are its marks large enough at the model's input (image_size), and left whole by augmentation and horizontal_flip? "
@@ -45,9 +45,9 @@ def validation_ap(examples_dir: Path, rarest: bool = False) -> ValidationLook:
 class ValidationLook:
     """Measures a detector on the validation images, again and again while it is trained.
 
-    Each look also says which share of the boxes that are placed right is named rightly (`class_accuracy`), and which
-    would be, were the names drawn by lot as often as the detector gives each (`class_accuracy_by_lot`). A class that is
-    guessed at `PLATEAU` looks in a row is a warning.
+    Each look also gives the share of correctly placed boxes that are named correctly (`class_accuracy`), and the share
+    that would be if names were guessed, each as often as the detector gives it (`class_accuracy_by_lot`). A class that
+    is guessed at `PLATEAU` looks in a row is a warning.
     """
 
     def __init__(self, examples_dir: Path, rarest: bool = False) -> None:
@@ -103,7 +103,7 @@ class ValidationLook:
         if stuck:
             evidence = "; ".join(f"{name}: {told[name].evidence()}" for name in stuck)
             log.warning(
-                "boxes of %s are found, and named no better than by lot at %d looks in a row (%s); %s",
+                "boxes of %s are found, and named no better than by chance at %d looks in a row (%s); %s",
                 ", ".join(stuck), PLATEAU, evidence, _ADVICE,
             )  # fmt: skip
 

@@ -129,7 +129,7 @@ class EpochLog(keras.callbacks.Callback):
         if "class_accuracy" in record:
             accuracy += (
                 f", {record['class_accuracy']:.0%} of the boxes that are placed right named rightly "
-                f"({record['class_accuracy_by_lot']:.0%} by lot)"
+                f"({record['class_accuracy_by_lot']:.0%} by chance)"
             )
         each = seconds_of_an_epoch(self.history)
         left = "" if each is None else f", about {in_minutes(each * (self.epochs - epoch - 1))} left"

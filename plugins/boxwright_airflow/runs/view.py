@@ -192,7 +192,7 @@ def _step_figures(progress: Progress) -> list[Figure]:
 
 def _charts(progress: Progress) -> list[LineChart | None]:
     epochs = progress.planned or progress.done
-    names = {"by the model": progress.curve("class_accuracy"), "by lot": progress.curve("class_accuracy_by_lot")}
+    names = {"by the model": progress.curve("class_accuracy"), "by chance": progress.curve("class_accuracy_by_lot")}
     return [
         epoch_chart("Loss", {"training": progress.curve("loss"), "validation": progress.curve("val_loss")}, epochs),
         epoch_chart("Validation AP", {name: progress.curve(name) for name in _METRICS}, epochs),

@@ -23,7 +23,7 @@ _PANELS = (
         {"val_localization_loss": "localization", "val_classification_loss": "classification"},
     ),
     ("Validation AP", {"AP": "AP", "AP50": "AP50"}),
-    ("Named rightly", {"class_accuracy": "by the model", "class_accuracy_by_lot": "by lot"}),
+    ("Named rightly", {"class_accuracy": "by the model", "class_accuracy_by_lot": "by chance"}),
 )
 
 
