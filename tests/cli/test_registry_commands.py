@@ -18,3 +18,13 @@ def test_versions_are_listed_and_a_wrong_name_is_an_error(tracking: str, boxwrig
     code, listed, error = boxwright("registry", "list", "detectr", "--json")
     assert (code, listed) == (2, "")
     assert "no model detectr has a version (did you mean detector?); registered are detector" in error
+
+
+def test_a_tag_that_somebody_wrote_is_shown_as_it_is(tracking: str, boxwright: Any) -> None:
+    client = MlflowClient(tracking)
+    client.create_registered_model("detector")
+    tags = {"boxwright.config": "by hand {", "boxwright.hyperparameters": '{"epochs": 3}'}
+    client.create_model_version("detector", "s3://elsewhere/model.tar.gz", tags=tags)
+    code, shown, _ = boxwright("registry", "show", "models:/detector/1", "--json")
+    facts = json.loads(shown)
+    assert (code, facts["config"], facts["hyperparameters"]) == (0, "by hand {", {"epochs": 3})

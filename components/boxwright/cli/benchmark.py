@@ -6,11 +6,10 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from boxwright.cli.evaluation import AnnotationsFile, Dataset
 from boxwright.cli.options import AsJson, Calibration, ModelArgument, ModelOption, one_model
+from boxwright.cli.tables import table, wide_console
 from boxwright.config import ANNOTATIONS_FILE, EXPORT_NAMES
 
 if TYPE_CHECKING:
@@ -47,13 +46,10 @@ def benchmark(
 def _show(found: Benchmark) -> None:
     from boxwright.evaluation.report import TITLES, format_rows
 
-    console = Console()
-    # A table is cut at the console's width; a pipe has none.
-    console = console if console.is_terminal else Console(width=200)
-    table = Table(*TITLES[:-1])
+    console, rows = wide_console(), table(*TITLES[:-1])
     for row in format_rows(found.summary):
-        table.add_row(*row[:-1])
-    console.print(table)
+        rows.add_row(*row[:-1])
+    console.print(rows)
     images = f"{found.summary.images:,} {found.summary.split} images"
     threads = found.threads or "one thread a core"
     console.print(f"{found.reference} on {images}; {found.machine}, threads: {threads}", soft_wrap=True, markup=False)

@@ -138,8 +138,16 @@ def _details(version: Version) -> dict[str, Any]:
     return {
         "archive": version.archive_uri,
         **{name: tags.get(name) for name in texts},
-        **{name: json.loads(tags[name]) if name in tags else None for name in objects},
+        **{name: _read(tags[name]) if name in tags else None for name in objects},
     }
+
+
+def _read(tag: str) -> Any:
+    """The object in a tag, or its text: people and other tools write tags too."""
+    try:
+        return json.loads(tag)
+    except (ValueError, RecursionError):
+        return tag
 
 
 def _moved(champion: Version, before: Version | None, as_json: bool) -> None:

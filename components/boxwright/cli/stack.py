@@ -54,7 +54,7 @@ def _examine(errors: Console) -> None:
     found = findings(Settings.from_environment())
     bad = [one for one in found if one.verdict in ("wrong", "doubtful")]
     show(errors, bad)
-    errors.print(f"boxwright doctor: {len(found)} looks, {len(bad) or 'nothing'} to mend", soft_wrap=True)
+    errors.print(f"boxwright doctor: {len(found)} checks, {len(bad) or 'nothing'} to mend", soft_wrap=True)
 
 
 def down() -> None:
