@@ -96,7 +96,7 @@ def make_versions(folder: Path, count: int) -> None:
 def write_results(output: Path) -> None:
     """What the pages read of a run: metrics of three classes, and a gallery of 24 images."""
     output.mkdir(parents=True)
-    from boxwright.evaluation.gate import GateReport
+    from boxwright.evaluation.gate_records import GateReport
     from boxwright.evaluation.records import CocoMetrics, EvaluationSummary
     from boxwright.model.seeds import Seed
     from boxwright.packaging.run_facts import RunFacts

@@ -10,7 +10,8 @@ import pytest
 
 from boxwright.config import Gate
 from boxwright.errors import DataError
-from boxwright.evaluation.gate import GateReport, check_gate
+from boxwright.evaluation.gate import check_gate
+from boxwright.evaluation.gate_records import GateReport
 from boxwright.evaluation.records import CocoMetrics, EvaluationSummary
 
 # As 0.1.0 wrote them, before there was a record.

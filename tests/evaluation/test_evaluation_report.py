@@ -19,7 +19,8 @@ from boxwright.evaluation.analysis import Analysis, analyse
 from boxwright.evaluation.comparison import compare
 from boxwright.evaluation.detections import Detections
 from boxwright.evaluation.files import CHART_PICTURES, REPORT_PAGE
-from boxwright.evaluation.gate import GateReport, check_gate
+from boxwright.evaluation.gate import check_gate
+from boxwright.evaluation.gate_records import GateReport
 from boxwright.evaluation.metrics import Measurement
 from boxwright.evaluation.records import BeatenChampion, EvaluationSummary, Speed
 from boxwright.evaluation.report.charts import draw_charts

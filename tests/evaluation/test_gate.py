@@ -11,7 +11,8 @@ from measured_formats import KEPT, LOST, MISSING, UNWRITTEN, formats
 from boxwright.config import Gate, parse_config
 from boxwright.dataset.annotations.reading import Annotations, Box, ImageRecord
 from boxwright.errors import DataError, GateError, UsageError
-from boxwright.evaluation.gate import GateReport, check_gate
+from boxwright.evaluation.gate import check_gate
+from boxwright.evaluation.gate_records import GateReport
 from boxwright.evaluation.metrics import measure
 from boxwright.evaluation.records import BeatenChampion, Comparison, Difference, EvaluationSummary, Speed
 

@@ -10,7 +10,8 @@ import pytest
 from scipy.stats import fisher_exact
 
 from boxwright.config import Gate
-from boxwright.evaluation.gate import GateReport, check_gate
+from boxwright.evaluation.gate import check_gate
+from boxwright.evaluation.gate_records import GateReport
 from boxwright.evaluation.guessing import judge_classes
 from boxwright.evaluation.records import EvaluationSummary, ToldApart, worst_confusions
 

@@ -22,7 +22,7 @@ from boxwright.dataset.snapshot.download import DatasetSummary
 from boxwright.dataset.snapshot.manifest import read_digests
 from boxwright.dataset.validation.findings import Report
 from boxwright.errors import BoxwrightError
-from boxwright.evaluation.gate import GateReport
+from boxwright.evaluation.gate_records import GateReport
 from boxwright.evaluation.records import EvaluationSummary, parse_gallery
 from boxwright.model.seeds import SEED_FILE, read_seed
 from boxwright.model.store import MODEL_FILE, load_card

@@ -45,7 +45,7 @@ def register_version(
 def _write_results(folder: Path, release: Any) -> None:
     """What a run publishes beside its archive, as far as pages read it."""
     from boxwright.dataset.validation import Report
-    from boxwright.evaluation.gate import GateCheck, GateReport
+    from boxwright.evaluation.gate_records import GateCheck, GateReport
     from boxwright.evaluation.records import CocoMetrics, EvaluationSummary, Speed
     from boxwright.model.seeds import Seed
     from boxwright.packaging.run_facts import RunFacts

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from boxwright.errors import StorageError
-from boxwright.evaluation.gate import GateCheck, GateReport
+from boxwright.evaluation.gate_records import GateCheck, GateReport
 from boxwright_airflow import results as module
 from boxwright_airflow.results import Results
 

@@ -24,8 +24,8 @@ from .format_records import FormatRecord as FormatRecord
 from .format_records import FormatsSummary as FormatsSummary
 from .format_records import MeasuredFormat as MeasuredFormat
 from .format_records import ModelFigures as ModelFigures
-from .gate import GateReport as GateReport
 from .gate import check_gate as check_gate
+from .gate_records import GateReport as GateReport
 from .metrics import Measurement as Measurement
 from .predict import Predictions as Predictions
 from .predict import encoded_images as encoded_images
