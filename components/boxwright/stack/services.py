@@ -1,23 +1,19 @@
-"""The services of the local stack: how each is started, and how one knows that it is ready."""
+"""The services of the local stack: how each is started and stopped."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import httpx
 
 from boxwright.stack import cluster
-from boxwright.stack.database import Engine, answers, choose_engine, prepare_database, server_command, tables_version
-from boxwright.stack.environment import ADMIN, BUCKET, REGION, Stack
+from boxwright.stack.database import Engine, choose_engine, prepare_database, server_command, tables_version
+from boxwright.stack.environment import BUCKET, Stack
 from boxwright.stack.ports import GRPC_OFFSET, HOST
-from boxwright.stack.processes import ProcessTable
+from boxwright.stack.readiness import api_ready, mlflow_ready, part_ready, postgres_ready, s3_ready
 from boxwright.stack.supervision import Supervised
 
 DATABASE, BROKER = "postgres", "redis"
@@ -171,79 +167,6 @@ def _prepare_postgres(stack: Stack) -> None:
     prepare_database(stack.folder, stack.secrets["postgres_password"])
 
 
-def _postgres_ready(stack: Stack) -> bool:
-    return answers(stack.ports["postgres"], stack.secrets["postgres_password"])
-
-
-def _s3_ready(stack: Stack) -> bool:
-    """A put and a get: SeaweedFS reports itself healthy before it can store an object."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    probe = {"Bucket": BUCKET, "Key": "health/probe"}
-    try:
-        client = _s3(stack)
-        _create_bucket(client)
-        client.put_object(**probe, Body=b"ready")
-        return bool(client.get_object(**probe)["Body"].read() == b"ready")
-    except (BotoCoreError, ClientError):
-        return False
-
-
-def _create_bucket(client: Any) -> None:
-    if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
-        client.create_bucket(Bucket=BUCKET)
-
-
-def _mlflow_ready(stack: Stack) -> bool:
-    """Whether it knows the stack's log-in: without the database of its runs it reports itself healthy, too."""
-    login = (ADMIN, stack.secrets["mlflow_password"])
-    return _get(f"{stack.mlflow_url}/api/2.0/mlflow/experiments/get?experiment_id=0", login) is not None
-
-
-def _api_ready(stack: Stack) -> bool:
-    answer = _get(f"{stack.airflow_url}/api/v2/monitor/health")
-    return answer is not None and answer.json()["metadatabase"]["status"] == "healthy"
-
-
-def _part_ready(part: str) -> Callable[[Stack], bool]:
-    """Airflow's other parts report by heartbeat, which the api-server reads."""
-    key = part.replace("-", "_")
-
-    def ready(stack: Stack) -> bool:
-        answer = _get(f"{stack.airflow_url}/api/v2/monitor/health")
-        health = (answer.json().get(key) or {}) if answer is not None else {}
-        process = ProcessTable(stack.folder).find(part)
-        if health.get("status") != "healthy" or process is None:
-            return False
-        # For half a minute after a restart, the heartbeat of the process before still counts as healthy.
-        heartbeat = datetime.fromisoformat(health[f"latest_{key}_heartbeat"])
-        return bool(heartbeat.timestamp() > process.create_time())
-
-    return ready
-
-
-def _get(url: str, login: tuple[str, str] | None = None) -> httpx.Response | None:
-    try:
-        answer = httpx.get(url, auth=login, timeout=5, trust_env=False)
-    except httpx.HTTPError:
-        return None
-    return answer if answer.is_success else None
-
-
-def _s3(stack: Stack) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "s3",
-        endpoint_url=stack.s3_url,
-        region_name=REGION,
-        aws_access_key_id=stack.secrets["s3_access_key"],
-        aws_secret_access_key=stack.secrets["s3_secret_key"],
-        config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}, proxies={}),
-    )
-
-
 def airflow_version() -> str:
     """The version of Airflow, whose tables the database has to have."""
     return version("apache-airflow-core")
@@ -287,10 +210,10 @@ def services_of(stack: Stack) -> tuple[Service, ...]:
 
 
 SERVICES = (
-    Service(DATABASE, _postgres, _postgres_ready, ("postgres",), withheld=("PG",), prepare=_prepare_postgres),
+    Service(DATABASE, _postgres, postgres_ready, ("postgres",), withheld=("PG",), prepare=_prepare_postgres),
     # It needs 17 s to stop by itself and loses nothing when killed. Keys in its environment would make another
     # administrator of whoever they are, and stand in its log.
-    Service("s3", _seaweed, _s3_ready, SEAWEED_PORTS, grace=2.0, withheld=("AWS_",), leaves=_seaweed_sockets),
+    Service("s3", _seaweed, s3_ready, SEAWEED_PORTS, grace=2.0, withheld=("AWS_",), leaves=_seaweed_sockets),
     Service(
         BROKER,
         lambda stack: cluster.redis_command(stack.folder),
@@ -298,14 +221,14 @@ SERVICES = (
         ("redis",),
         of_cluster=True,
     ),
-    Service("mlflow", _mlflow, _mlflow_ready, ("mlflow",), added=_mlflow_variables),
-    Service("api-server", _airflow("api-server"), _api_ready, ("airflow",), migrates=True),
+    Service("mlflow", _mlflow, mlflow_ready, ("mlflow",), added=_mlflow_variables),
+    Service("api-server", _airflow("api-server"), api_ready, ("airflow",), migrates=True),
     # What the scheduler has started, a training above all, goes on without it; the next one takes it over.
     *(
         Service(
             part,
             _airflow(part),
-            _part_ready(part),
+            part_ready(part),
             migrates=True,
             keeps_work=part == "scheduler",
             seen_by="api-server",
