@@ -54,10 +54,12 @@ def count(port: int) -> int:
 
 
 def test_it_keeps_what_it_was_told_when_it_is_killed_and_wants_its_password(
-    start: Start, port: int, tmp_path: Path
+    start: Start, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = start()
-    assert not answers(port, "another")
+    monkeypatch.setenv("PGSSLMODE", "require")
+    assert answers(port, PASSWORD) and not answers(port, "another")
+    monkeypatch.delenv("PGSSLMODE")
     assert count(port) == 1
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
