@@ -102,9 +102,8 @@ class ModelProcess:
     def _listen(self) -> None:
         """Takes the child's messages, and notices its end."""
         for line in self._process.stdout or ():
-            # What a library prints is not a message.
-            if line.startswith(b"{"):
-                self._take(json.loads(line))
+            if message := message_in(line):
+                self._take(message)
         code = self._process.wait()
         memory = "; is there memory for it?" if code < 0 else ""
         self._fail(f"the model's process ended by itself with exit code {code}{memory}; the api-server's log says more")
@@ -134,3 +133,12 @@ class ModelProcess:
         while not self._stopped.wait(min(1.0, self._idle_seconds / 4)):
             if self.phase == "ready" and self.idle > self._idle_seconds:
                 self.stop()
+
+
+def message_in(line: bytes) -> dict[str, Any] | None:
+    """The message in a line of the child's output; None for what a library prints there."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.keys() & {"url", "error"} else None

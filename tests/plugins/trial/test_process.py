@@ -15,7 +15,7 @@ import pytest
 from waiting import wait_for
 
 from boxwright_airflow.trial.current_model import CurrentModel
-from boxwright_airflow.trial.process import ModelProcess
+from boxwright_airflow.trial.process import ModelProcess, message_in
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
 PARENT = """
@@ -105,3 +105,9 @@ def test_a_model_that_nobody_uses_ends(tmp_path: Path) -> None:
     process.phase = "ready"
     wait_for(lambda: process.phase == "ended", "the idle process to end", 5)
     wait_for(lambda: not psutil.pid_exists(process.pid), "the end of the process", 30)
+
+
+@pytest.mark.parametrize("line", [b"{of a library}\n", b"loading\n", b"[1]\n", b'{"progress": 3}\n', b"\xff\n"])
+def test_what_a_library_prints_is_not_a_message(line: bytes) -> None:
+    assert message_in(line) is None
+    assert message_in(b'{"error": "why"}\n') == {"error": "why"}
