@@ -57,7 +57,7 @@ def test_manifests_are_splits(tmp_path: Path) -> None:
             "left out",
             "failure",
         ),
-        (manifest_line(labels=None), "left out", "no labels of workers"),
+        (manifest_line(labels=None), "left out", "no boxes of workers"),
         (manifest_line(**{"check-metadata": {"class-name": "reject"}}), "left out", "rejected by a worker"),
         (
             manifest_line("s3://b/p0.jpg", {"class_id": 7, "left": 1, "top": 1, "width": 1, "height": 1}),

@@ -125,7 +125,7 @@ def test_labelme_shapes(tmp_path: Path) -> None:
     picture(tmp_path / "set" / "p0.jpg")
     found = convert(write(tmp_path / "set" / "p0.json", json.dumps(labelme_document(shapes))).parent)
     boxes = [box for _, box in found.of("p0.jpg")]
-    assert boxes == [BOX, (1, 2, 30, 40), (40, 40, 60, 60), (5, 6, 20, 30)]
+    assert boxes == [BOX, (1, 2, 30, 40), (40, 40, 60, 60), (5, 6, 21, 31)]
     assert "left out (1): a point has no extent" in found.said
 
 

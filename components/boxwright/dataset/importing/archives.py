@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxwright.dataset.importing.readers import is_record_file
-from boxwright.dataset.importing.source import Account, is_picture, shown
+from boxwright.dataset.importing.source import PACKED, Account, is_picture, shown
 from boxwright.errors import UsageError
 from boxwright.storage import Layout, archive_kind, is_leftover, unpack_any
 
 _LABELS = (
-    *(".json", ".jsonl", ".jsonlines", ".manifest", ".lst", ".xml", ".txt", ".yaml", ".yml", ".csv", ".tsv"),
+    *(".json", ".jsonl", ".jsonlines", ".ndjson", ".manifest", ".lst", ".xml", ".txt", ".yaml", ".yml", ".csv", ".tsv"),
     *(".names", ".data", ".labels", ".pbtxt"),
 )
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".gz", ".bz2", ".xz")
 _MOST_FILES = 5_000_000
 _SLACK = 1 << 30  # bytes
 _DENSEST = 100  # times its own size that an archive of pictures and labels unpacks to at most
@@ -40,7 +39,7 @@ class _SetLayout(Layout):
     def within(self, name: str) -> str | None:
         """The name as it is; None for what a system left behind, and for what is neither a picture nor labels."""
         parts = name.split("/")
-        if any(map(is_leftover, parts)) or name.lower().endswith(_ARCHIVES):
+        if any(map(is_leftover, parts)) or name.lower().endswith(PACKED):
             return None
         is_folder_like = "." not in parts[-1]
         taken = is_folder_like or is_picture(name) or name.lower().endswith(_LABELS) or is_record_file(name)
@@ -64,7 +63,7 @@ def opened(source: Path, out_dir: Path, account: Account) -> Iterator[Path]:
     """
     kind = archive_kind(source) if source.is_file() else None
     if kind is None:
-        if source.is_file() and source.name.lower().endswith(_ARCHIVES):
+        if source.is_file() and source.name.lower().endswith(PACKED):
             raise UsageError(f"{source} is not a .zip, .tar or .tar.gz by its content; unpack it and give the folder")
         yield source
         return
@@ -74,7 +73,7 @@ def opened(source: Path, out_dir: Path, account: Account) -> Iterator[Path]:
         free = int(shutil.disk_usage(scratch).free * _SHARE)
         most = min(free, source.stat().st_size * _DENSEST + _SLACK)
         for name in unpack_any(source, folder, _LAYOUT, most, _MOST_FILES):
-            if name.lower().endswith(_ARCHIVES):
+            if name.lower().endswith(PACKED):
                 account.left_out("compressed inside of the archive, not unpacked", shown(name))
             elif any(map(is_leftover, name.split("/"))):
                 account.noted("left behind by a system, not part of the set", shown(name))

@@ -31,7 +31,7 @@ from boxwright.dataset.importing.pictures import (
     settle,
     take_shares,
 )
-from boxwright.dataset.importing.readers import FORMATS, recognise
+from boxwright.dataset.importing.readers import FORMATS, recognise, told
 from boxwright.dataset.importing.source import (
     Account,
     BrokenError,
@@ -173,7 +173,8 @@ def _read(reading: Reading, kind: str | None, fetched: Path | None) -> SourceSet
     try:
         found = form.read(reading)
     except BrokenError as error:
-        raise DataError(f"{reading.source}: {error}") from None
+        other = None if account.recognised else told(reading)
+        raise DataError(f"{reading.source}: {error}{f'; {other}' if other else ''}") from None
     account.went_in.classes = len(found.classes)
     reading.name_spellings()
     name_other_spaces(found, account)
@@ -183,6 +184,9 @@ def _read(reading: Reading, kind: str | None, fetched: Path | None) -> SourceSet
     take_shares(found, account)
     settle_splits(found.images, account)
     settle_names(found.images, reading.pictures.tree.root, account)
+    for image in found.images:
+        if image.lost and not image.objects:
+            account.noted("nothing of what is marked on this image came out, so that it is without boxes", image.where)
     account.went_in.negatives = sum(not image.objects for image in found.images)
     return found
 

@@ -43,6 +43,8 @@ def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
                     image.out_name = _embedded_name(image)
                     kept.append(image)
                 continue
+            if image.split is None:
+                image.split = tree.split_called(path.rpartition("/")[0])
             earlier = taken.setdefault((image.split, tree.identity(path)), image)
             if earlier is not image:
                 reason = f"its image {shown(path)} is that of {earlier.where} already; join them"

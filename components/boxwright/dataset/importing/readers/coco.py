@@ -35,14 +35,16 @@ from boxwright.dataset.importing.source import (
 )
 from boxwright.errors import shorten
 
-_KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+# Lists of objects: those of Label Studio's tasks are of names.
+_KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[\s*[{\]]')
+_BY = "lists of images, annotations and categories"
 _GROUPS = frozenset(("none", "None", "background", "__background__", "_background_", "__ignore__"))
 _WITHOUT_BOXES = ("captions_", "panoptic_", "stuff_", "image_info_")
 
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like COCO, or None."""
-    return reading.recognised(is_coco, "lists of images, annotations and categories", ".json")
+    return reading.recognised(is_coco, _BY, ".json")
 
 
 def is_coco(path: Path) -> bool:
@@ -83,9 +85,9 @@ def read(reading: Reading) -> SourceSet:
 
 def _files(reading: Reading) -> list[str]:
     """The files to read: the given one, or in a folder one a split, instances rather than keypoints."""
+    found = reading.chosen(is_coco, _BY, ".json")
     if reading.file is not None:
-        return [reading.file]
-    found = [name for name in reading.tree.ending(".json") if is_coco(reading.tree.path(name))]
+        return found
     instances = [name for name in found if name.rpartition("/")[2].startswith("instances")]
     chosen = []
     for name in found:
@@ -115,6 +117,7 @@ class _File:
         self.classes: dict[str, int | None] = {}
         # Boxes as they stand there, with their image and the numbers: corner and size, if they are COCO's.
         self.written: list[tuple[SourceImage, SourceObject, BBox]] = []
+        self.bare = True  # whether no annotation has an id or an area
 
     def read(self) -> list[SourceImage]:
         document = document_of(self.reading.tree.path(self.file), self.file)
@@ -197,26 +200,36 @@ class _File:
         self.account.went_in.boxes += len(records)
         made_up: dict[Id, str] = {}
         for index, record in enumerate(records):
+            owner = None
             try:
                 if not isinstance(record, dict):
                     raise BrokenError(f"expected an object, got {shorten(record)}")
+                self.bare = self.bare and not {"id", "area"} & set(record)
                 owner = self._owner(record, images, twice, dropped)
-                label = self._label(record, labels, made_up)
                 found = box_of(record)
+                label = self._label(record, labels, made_up)
+                crowd = self._is_crowd(record, index)
             except BrokenError as error:
-                self.account.broken(str(error), self.at("annotations", index), boxes=1)
+                self.account.broken(str(error), self.at("annotations", index), boxes=1, of=owner)
                 continue
             if found.made:
                 self.account.changed(f"box made {found.made}", self.at("annotations", index))
             if owner is None:
                 self.account.left_out("its image could not be used", self.at("annotations", index), boxes=1)
             elif found.bbox is None:
-                self.account.left_out("no bbox and no segmentation", self.at("annotations", index), boxes=1)
+                self.account.left_out("no bbox and no segmentation", self.at("annotations", index), boxes=1, of=owner)
             else:
-                crowd = whole(record.get("iscrowd") or 0) == 1 or record.get("iscrowd") is True
                 owner.objects.append(SourceObject(label, found.bbox, index, crowd))
                 if found.written is not None:
                     self.written.append((owner, owner.objects[-1], found.written))
+
+    def _is_crowd(self, record: dict[str, Any], index: int) -> bool:
+        """Whether an annotation is a crowd, or marked to be ignored, as converters mark what is difficult."""
+        if whole(record.get("ignore") or 0) or record.get("ignore") is True:
+            reason = "marked with ignore: neither trained on nor counted (a crowd)"
+            self.account.changed(reason, self.at("annotations", index))
+            return True
+        return whole(record.get("iscrowd") or 0) == 1 or record.get("iscrowd") is True
 
     def _mend_corners(self) -> None:
         """Takes the boxes as corners, which Boxwright and some scripts write, where nearly all are possible only so."""
@@ -224,12 +237,21 @@ class _File:
         sizes = np.array([owner.size or (np.nan, np.nan) for owner, _, _ in self.written], np.float64).reshape(-1, 2)
         config = ValidationConfig.model_validate({"bbox_format": "auto"})
         evidence = evidence_of(boxes, sizes, config.box_tolerance)
-        if not evidence.boxes or judge({"": evidence}, config)[""].reading != "corners":
+        verdict = judge({"": evidence}, config)[""]
+        reason = "as [x, y, width, height] too many leave their images"
+        if verdict.mistaken_for == "ambiguous" and not evidence.impossible["corners"]:
+            if not self.bare:
+                reason = (
+                    "too few boxes to tell: taken as [x, y, width, height], possible as [xmin, ymin, xmax, ymax], too"
+                )
+                self.account.noted(reason, self.at())
+                return
+            reason = "no record has an id or an area, as in Boxwright's own sets"
+        elif not evidence.boxes or verdict.reading != "corners":
             return
         for _, found, numbers in self.written:
             found.bbox = numbers
-            reason = "box taken as [xmin, ymin, xmax, ymax]: as [x, y, width, height] too many leave their images"
-            self.account.changed(reason, self.at("annotations", found.at))
+            self.account.changed(f"box taken as [xmin, ymin, xmax, ymax]: {reason}", self.at("annotations", found.at))
 
     def _owner(
         self, record: dict[str, Any], images: dict[Id, SourceImage], twice: set[Id], dropped: set[Id]

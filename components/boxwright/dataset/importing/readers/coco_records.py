@@ -22,6 +22,7 @@ from boxwright.dataset.importing.source import (
 from boxwright.errors import shorten
 
 Id = int | str
+_CORNERS = 0  # XYXY_ABS of Detectron2's BoxMode
 _LARGEST_ID = (1 << 63) - 1
 _LISTS = ("images", "annotations", "categories")
 _OTHER_NAMES = ("path", "coco_url", "url", "flickr_url")
@@ -87,6 +88,8 @@ def box_of(record: dict[str, Any]) -> FoundBox:
     Raises:
         BrokenError: `bbox` is not four numbers.
     """
+    if "segments_info" in record:
+        raise BrokenError("panoptic segments are not read; give the instances of the set")
     value = record.get("bbox")
     if value is None or value == []:
         outline = _outline(record.get("segmentation"))
@@ -94,6 +97,8 @@ def box_of(record: dict[str, Any]) -> FoundBox:
     if not isinstance(value, list) or len(value) != 4:
         raise BrokenError(f"expected bbox as [x, y, width, height], got {shorten(value)}")
     x, y, width, height = [number(side, "each number of bbox") for side in value]
+    if record.get("bbox_mode") == _CORNERS:
+        return FoundBox((x, y, width, height), "from corners, as bbox_mode says")
     if not width or not height:
         outline = _outline(record.get("segmentation"))
         if outline is not None and outline[0] < outline[2] and outline[1] < outline[3]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +20,28 @@ from boxwright.dataset.importing.source import (
 )
 from boxwright.errors import shorten
 
+_EMPTY = re.compile(rb'"annotations?"\s*:\s*\[\s*\]\s*[,}]')
+_BY = "a list of images with annotations"
 _NAMES = ("image", "imagefilename", "filename")
 
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like Create ML, or None."""
-    return reading.recognised(_is_create_ml, "a list of images with coordinates", ".json")
+    return reading.recognised(_is_create_ml, _BY, ".json")
 
 
 def _is_create_ml(path: Path) -> bool:
     head = head_of(path)
-    if not head.startswith(b"["):
-        return False
-    return b'"coordinates"' in head and any(f'"{name}"'.encode() in head for name in _NAMES)
+    named = any(f'"{name}"'.encode() in head for name in _NAMES)
+    # Where no image of a file has an object, its lists are empty; those of Label Studio's tasks have data beside them.
+    empty = b'"data"' not in head and _EMPTY.search(head) is not None
+    return head.startswith(b"[") and named and (b'"coordinates"' in head or empty)
 
 
 def read(reading: Reading) -> SourceSet:
     """Reads all files of a set, a split each."""
     images: list[SourceImage] = []
-    for file in reading.candidates(".json"):
-        if reading.file is None and not _is_create_ml(reading.tree.path(file)):
-            continue
+    for file in reading.chosen(_is_create_ml, _BY, ".json"):
         try:
             records = read_json(reading.tree.path(file))
         except BrokenError as error:
@@ -72,7 +74,7 @@ def _image(record: Any, where: str, split: str | None, reading: Reading) -> Sour
         try:
             image.objects.append(_object(box, position, reading))
         except BrokenError as error:
-            reading.account.broken(str(error), image.object_at.format(position), boxes=1)
+            reading.account.broken(str(error), image.object_at.format(position), boxes=1, of=image)
     return image
 
 

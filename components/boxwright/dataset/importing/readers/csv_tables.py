@@ -1,7 +1,9 @@
 """The CSV of the TensorFlow tutorials: a row an object, with the columns of `xml_to_csv.py` in any order.
 
 Without a header it is the same columns in their usual order, keras-retinanet's (path, x1, y1, x2, y2, class; five empty
-columns stand for a negative), or Google AutoML's (set, path, class, and corners in shares of the image).
+columns stand for a negative), Make Sense's (class, x, y, width, height, image and its size), or Google AutoML's (set,
+path, class, and corners in shares of the image). A table of names and numbers from 0 on is keras-retinanet's list of
+classes.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from boxwright.dataset.importing.source import (
     SourceImage,
     SourceObject,
     SourceSet,
+    class_name,
     corners,
     first_rows,
     is_picture,
@@ -26,6 +29,7 @@ from boxwright.dataset.importing.source import (
     shown,
     size_of,
     split_named,
+    whole,
 )
 
 _COLUMNS = {
@@ -41,8 +45,8 @@ _COLUMNS = {
 }
 # A corner and a size, where there are no two corners.
 _SIZED = {
-    "xmin": ("x", "bbox_x", "left"),
-    "ymin": ("y", "bbox_y", "top"),
+    "xmin": ("x", "bbox_x", "left", "xmin", "x_min", "x1"),
+    "ymin": ("y", "bbox_y", "top", "ymin", "y_min", "y1"),
     "box width": ("w", "bbox_width", "box_width", "bbox_w", "width"),
     "box height": ("h", "bbox_height", "box_height", "bbox_h", "height"),
 }
@@ -50,6 +54,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _NEEDED = ("filename", "class", *_SIDES)
 _TUTORIAL = ("filename", "width", "height", "class", *_SIDES)
 _RETINANET = ("filename", *_SIDES, "class")
+_MAKE_SENSE = ("class", "xmin", "ymin", "box width", "box height", "filename", "width", "height")
 _AUTOML = {"split": 0, "filename": 1, "class": 2, "xmin": 3, "ymin": 4, "xmax": 7, "ymax": 8}
 _AUTOML_SETS = ("TRAIN", "VALIDATION", "TEST", "UNASSIGNED", "")
 
@@ -108,6 +113,8 @@ def _usual_columns(first: list[str]) -> _Columns | None:
         return _Columns({column: place for place, column in enumerate(_RETINANET)}, False, len(first))
     if len(first) == len(_TUTORIAL) and is_picture(first[0]) and _are_numbers([*first[1:3], *first[4:]]):
         return _Columns({column: place for place, column in enumerate(_TUTORIAL)}, False, len(first))
+    if len(first) == len(_MAKE_SENSE) and is_picture(first[5]) and _are_numbers([*first[1:5], *first[6:]]):
+        return _Columns({column: place for place, column in enumerate(_MAKE_SENSE)}, False, len(first))
     if len(first) >= 9 and first[0].upper() in _AUTOML_SETS and is_picture(first[1]):
         return _Columns(_AUTOML, False, 11)
     return None
@@ -123,11 +130,15 @@ def _are_numbers(cells: list[str]) -> bool:
 def read(reading: Reading) -> SourceSet:
     """Reads all files with such columns, a split each."""
     images: dict[tuple[str | None, str, str], SourceImage] = {}
+    listed: dict[str, None] = {}
     for file in reading.candidates(".csv"):
         columns = _columns(reading.tree.path(file))
         if columns is None:
             if reading.file is not None:
                 raise BrokenError(f"{shown(file)}: expected the columns {', '.join(_NEEDED)}")
+            if classes := _class_list(reading.tree.path(file)):
+                listed |= dict.fromkeys(classes)
+                continue
             reading.account.noted("a CSV without columns for a file, a class and corners, ignored", shown(file))
             continue
         reading.account.went_in.files += 1
@@ -135,7 +146,19 @@ def read(reading: Reading) -> SourceSet:
         _read_file(reading, file, columns, split, images)
     reading.account.went_in.images = len(images)
     labels = sorted({found.label for image in images.values() for found in image.objects})
-    return SourceSet(list(images.values()), dict.fromkeys(labels), frame="raw")
+    return SourceSet(list(images.values()), dict.fromkeys([*listed, *labels]), frame="raw")
+
+
+def _class_list(path: Path) -> list[str]:
+    """The names in a list of classes, in the order of their numbers; none where a file is not one."""
+    try:
+        rows = [row for _, row in read_rows(path)]
+    except BrokenError:
+        return []
+    pairs = [(whole(row[1]), class_name(row[0])) for row in rows if len(row) == 2]
+    named = {number_: name for number_, name in pairs if number_ is not None and name is not None}
+    is_list = len(named) == len(rows) and sorted(named) == list(range(len(rows)))
+    return [named[number_] for number_ in sorted(named)] if is_list else []
 
 
 def _read_file(
@@ -183,7 +206,7 @@ def _read_row(reading: Reading, row: dict[str, str], line: int, image: SourceIma
             raise BrokenError("expected the name of a class")
         xmin, ymin, xmax, ymax = (number(side, "each corner") for side in sides)
     except BrokenError as error:
-        reading.account.broken(str(error), where, boxes=1)
+        reading.account.broken(str(error), where, boxes=1, of=image)
         return
     bbox = (xmin, ymin, xmax, ymax) if "xmax" in row else corners(xmin, ymin, xmax, ymax)
     image.objects.append(SourceObject(label, bbox, line))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +29,14 @@ from boxwright.dataset.importing.source import (
 )
 
 _SHAPES = ("box", "polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
+_BY = "<annotations> with <image> or <track>"
+_MOST_FRAMES = 10_000_000
 _WITHOUT_PLACE = ("tag", "attribute")  # they say something of the image, and are no objects
 
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like CVAT's XML, or None."""
-    return reading.recognised(_is_cvat, "<annotations> with <image> or <track>", ".xml")
+    return reading.recognised(_is_cvat, _BY, ".xml")
 
 
 def _is_cvat(path: Path) -> bool:
@@ -46,9 +48,7 @@ def read(reading: Reading) -> SourceSet:
     """Reads all files of a set."""
     images: list[SourceImage] = []
     classes: dict[str, None] = {}
-    for name in reading.candidates(".xml"):
-        if reading.file is None and not _is_cvat(reading.tree.path(name)):
-            continue
+    for name in reading.chosen(_is_cvat, _BY, ".xml"):
         try:
             root = read_xml(reading.tree.path(name))
         except BrokenError as error:
@@ -128,7 +128,24 @@ def _frames(root: ET.Element, file: str, reading: Reading) -> Iterator[_Frame]:
                 image.split = split_named(track.get("subset") or "")
                 frames[task, frame] = image
             _read_shape(shape, track.get("label"), whole(track.get("id")) or 0, frames[task, frame], reading)
+    for frame in _empty_frames(root, {frame for _, frame in frames}):
+        name = f"frame_{frame:06}"
+        if reading.pictures.of_stem(name):
+            where = f"{shown(file)}: frame {frame}"
+            frames["", frame] = SourceImage(name, where, where, size=size_of(*sides), stand_ins=(name,))
     yield from (_Frame(frame, frames[task, frame]) for task, frame in sorted(frames))
+
+
+def _empty_frames(root: ET.Element, marked: set[int]) -> Iterable[int]:
+    """The frames without a shape of the video of a task; of several tasks it is not known which is whose."""
+    tasks = [*root.findall("./meta/task"), *root.findall("./meta/job")]
+    if len(tasks) != 1 or not root.findall("track"):
+        return ()
+    first, last = (whole(child_text(tasks[0], name) or "") for name in ("start_frame", "stop_frame"))
+    step = whole((child_text(tasks[0], "frame_filter") or "step=1").rpartition("=")[2])
+    if first is None or last is None or not step or not 0 <= last - first <= _MOST_FRAMES:
+        return ()
+    return sorted(set(range(first, last + 1, step)) - marked)
 
 
 def _read_shape(shape: ET.Element, label: str | None, position: int, image: SourceImage, reading: Reading) -> None:
@@ -136,9 +153,11 @@ def _read_shape(shape: ET.Element, label: str | None, position: int, image: Sour
     if shape.tag in _WITHOUT_PLACE:
         account.noted(f"<{shape.tag}> says something of the image and is not an object, ignored", where)
         return
+    if shape.get("group_id") not in (None, "", "0"):
+        account.noted("shapes of a group; each is an object of its own", where)
     if shape.tag not in _SHAPES:
         account.went_in.boxes += 1
-        account.left_out(f"<{shown(shape.tag, 40)}> is not a shape that is known", where, boxes=1)
+        account.left_out(f"<{shown(shape.tag, 40)}> is not a shape that is known", where, boxes=1, of=image)
         return
     account.went_in.boxes += 1
     try:
@@ -146,10 +165,10 @@ def _read_shape(shape: ET.Element, label: str | None, position: int, image: Sour
             raise BrokenError("expected a label")
         bbox = _bbox(shape, where, reading)
     except BrokenError as error:
-        account.broken(str(error), where, boxes=1)
+        account.broken(str(error), where, boxes=1, of=image)
         return
     if bbox is None:
-        account.left_out(f"{shape.tag} has no extent", where, boxes=1)
+        account.left_out(f"{shape.tag} has no extent", where, boxes=1, of=image)
         return
     image.objects.append(SourceObject(name, bbox, position))
 

@@ -20,7 +20,8 @@ from boxwright.dataset.importing.readers import (
     voc,
     yolo,
 )
-from boxwright.dataset.importing.source import Reading, SourceSet
+from boxwright.dataset.importing.readers.others import told
+from boxwright.dataset.importing.source import Reading, SourceSet, shown
 from boxwright.errors import UsageError
 
 
@@ -66,13 +67,21 @@ def recognise(reading: Reading) -> tuple[str, str]:
     found = {name: reason for name, form in FORMATS.items() if (reason := form.recognise(reading)) is not None}
     if len(found) == 1:
         return next(iter(found.items()))
+    if not found and (other := told(reading)) is not None:
+        raise UsageError(f"{reading.source}: {other}; what is read: {', '.join(FORMATS)}")
     if not found:
         raise UsageError(
-            f"{reading.source}: not recognised as any of {', '.join(FORMATS)}; {_content(reading)}; give --from, or "
-            "another folder"
+            f"{reading.source}: not recognised as any of {', '.join(FORMATS)}; {_content(reading)}{_packed(reading)}; "
+            "give --from, or another folder"
         )
     reasons = "; ".join(f"{name}: {reason}" for name, reason in found.items())
     raise UsageError(f"{reading.source}: more than one format in it; say with --from which to read ({reasons})")
+
+
+def _packed(reading: Reading) -> str:
+    """What is packed inside of a source, in words."""
+    packed = [place for remark in reading.account.losses for place in remark.places] or reading.tree.packed
+    return f", and {', '.join(map(shown, packed[:3]))}: unpack what the set is in first" if packed else ""
 
 
 def _content(reading: Reading) -> str:
@@ -80,4 +89,6 @@ def _content(reading: Reading) -> str:
     if reading.file is not None:
         return f"it is one {PurePosixPath(reading.file).suffix or 'file'}"
     found = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in reading.tree.files)
+    if found and len(reading.tree.pictures) == found.total():
+        return f"it has pictures ({found.total()}) and no file of labels"
     return f"it has {', '.join(f'{number} {suffix}' for suffix, number in found.most_common(5)) or 'no file'}"

@@ -27,14 +27,16 @@ from boxwright.dataset.importing.source import (
 )
 from boxwright.errors import shorten
 
+_BY = "lines with source-ref"
 _SUFFIXES = (".manifest", ".jsonl", ".json", ".lst", ".jsonlines")
+_BOXES = "groundtruth/object-detection"
 _METADATA = "-metadata"
 _TOLD_BY = 1 << 16  # bytes
 
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like Ground Truth's manifests, or None."""
-    return reading.recognised(_is_manifest, "lines with source-ref", *_SUFFIXES)
+    return reading.recognised(_is_manifest, _BY, *_SUFFIXES)
 
 
 def _is_manifest(path: Path) -> bool:
@@ -46,9 +48,7 @@ def read(reading: Reading) -> SourceSet:
     """Reads all manifests, a split each."""
     images: list[SourceImage] = []
     classes: dict[int, str] = {}
-    for file in reading.candidates(*_SUFFIXES):
-        if reading.file is None and not _is_manifest(reading.tree.path(file)):
-            continue
+    for file in reading.chosen(_is_manifest, _BY, *_SUFFIXES):
         reading.account.went_in.files += 1
         split = reading.split_of_file(file)
         images += _read_lines(reading, file, split, classes)
@@ -75,8 +75,8 @@ def _read_lines(reading: Reading, file: str, split: str | None, classes: dict[in
             account.broken(str(error), where, images=1)
             continue
         if attribute is None:
-            account.left_out("no labels of workers in this line, so that it is not known whether it is a negative",
-                             where, images=1)  # fmt: skip
+            account.left_out(f"no boxes of workers in this line{_kinds_of(record)}, so that it is not known whether it "
+                             "is a negative", where, images=1)  # fmt: skip
             continue
         image = SourceImage(record["source-ref"], where, f"{where}: annotations[{{}}]", split=split)
         try:
@@ -92,6 +92,14 @@ def _record(line: str) -> dict[str, Any]:
     if not isinstance(record, dict) or not isinstance(record.get("source-ref"), str):
         raise BrokenError(f"expected an object with source-ref, got {shorten(record)}")
     return record
+
+
+def _kinds_of(record: dict[str, Any]) -> str:
+    """What else than boxes a line has, as it calls it."""
+    kinds = {str(value["type"]) for key, value in record.items()
+             if key.endswith(_METADATA) and isinstance(value, dict) and value.get("type")}  # fmt: skip
+    others = sorted(kinds - {_BOXES})
+    return f", only {shown(', '.join(others))}" if others else ""
 
 
 def _attribute(record: dict[str, Any], where: str, reading: Reading) -> str | None:
@@ -136,7 +144,7 @@ def _read_boxes(
             label = _label(box.get("class_id"), names, classes, image.where, reading)
             left, top, width, height = (number(box.get(key), key) for key in ("left", "top", "width", "height"))
         except BrokenError as error:
-            reading.account.broken(str(error), image.object_at.format(index), boxes=1)
+            reading.account.broken(str(error), image.object_at.format(index), boxes=1, of=image)
             continue
         image.objects.append(SourceObject(label, corners(left, top, width, height), index))
 

@@ -27,13 +27,15 @@ from boxwright.dataset.importing.source import (
 )
 from boxwright.errors import shorten
 
+_BY = "tasks with results of labels"
+_VIDEOS = (".mp4", ".webm", ".ogg", ".mov", ".avi", ".mkv")
 _KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels")
 _WITHOUT_BOX = ("keypointlabels", "brushlabels", "vectorlabels", "bitmasklabels")
 
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like Label Studio's JSON, or None."""
-    return reading.recognised(_is_export, "tasks with results of labels", ".json")
+    return reading.recognised(_is_export, _BY, ".json")
 
 
 def _is_export(path: Path) -> bool:
@@ -49,9 +51,7 @@ def _is_export(path: Path) -> bool:
 def read(reading: Reading) -> SourceSet:
     """Reads all exports of a set."""
     images: list[SourceImage] = []
-    for file in reading.candidates(".json"):
-        if reading.file is None and not _is_export(reading.tree.path(file)):
-            continue
+    for file in reading.chosen(_is_export, _BY, ".json"):
         try:
             tasks = _tasks(read_json(reading.tree.path(file)))
         except BrokenError as error:
@@ -107,7 +107,7 @@ def _task(task: Any, where: str, reading: Reading) -> SourceImage | None:
         reading.account.left_out("a task without a finished annotation", where, images=1)
         return None
     image = SourceImage(name, where, f"{where}: result[{{}}]", normalised=True)
-    labelled = {region.get("id") for region in regions if isinstance(region, dict) and _kind_of(region)} - {None}
+    labelled = {str(region.get("id")) for region in regions if isinstance(region, dict) and _kind_of(region)}
     for position, region in enumerate(regions):
         _region(region, position, labelled, image, reading)
     return image
@@ -119,16 +119,26 @@ def _image_name(task: dict[str, Any], regions: list[Any], where: str, reading: R
     names = {key: value for key, value in data.items() if isinstance(value, str) and parts_of(value)
              and (is_picture(parts_of(value)[-1]) or key == "image")}  # fmt: skip
     if not names:
-        raise BrokenError(f"expected the image of the task, got {shorten(data)}")
-    targets = {region.get("to_name") for region in regions if isinstance(region, dict)} - {None}
+        raise BrokenError(f"expected the image of the task, got {shorten(data)}{_what_else(data)}")
+    targets = {str(region["to_name"]) for region in regions if isinstance(region, dict) and region.get("to_name")}
     if len(names) == 1:
         return next(iter(names.values()))
     if len(targets) > 1:
-        raise BrokenError(f"several images in one task, and regions of {shorten(sorted(map(str, targets)))}; "
+        raise BrokenError(f"several images in one task, and regions of {shorten(sorted(targets))}; "
                           "which image is which is not in the export")  # fmt: skip
     key = next((key for key in (*targets, "image") if key in names), next(iter(names)))
     reading.account.noted(f"several images in one task; its regions are taken as those of {shown(key)}", where)
     return names[key]
+
+
+def _what_else(data: dict[str, Any]) -> str:
+    """What a task without a single image is of, and the way out, where that is known."""
+    last = [parts_of(value)[-1].lower() for value in data.values() if isinstance(value, str) and parts_of(value)]
+    if any(name.endswith(_VIDEOS) for name in last):
+        return "; regions of videos are not read: label frames as images"
+    lists = [value for value in data.values() if isinstance(value, list)]
+    is_several = any(isinstance(name, str) and is_picture(name) for value in lists for name in value)
+    return "; several images of one task are not read: give each a task" if is_several else ""
 
 
 def _regions(task: dict[str, Any], where: str, reading: Reading) -> list[Any] | None:
@@ -167,19 +177,22 @@ def _kind_of(region: dict[str, Any]) -> str | None:
     )
 
 
-def _region(region: Any, position: int, labelled: set[Any], image: SourceImage, reading: Reading) -> None:
+def _region(region: Any, position: int, labelled: set[str], image: SourceImage, reading: Reading) -> None:
     account, where = reading.account, image.object_at.format(position)
     value = _value_of(region) if isinstance(region, dict) else None
     if not isinstance(value, dict):
         account.went_in.boxes += 1
-        account.broken(f"expected a region, got {shorten(region)}", where, boxes=1)
+        account.broken(f"expected a region, got {shorten(region)}", where, boxes=1, of=image)
         return
     if "original_width" in region:
         image.size = size_of(region.get("original_width"), region.get("original_height"))
     kind = _kind_of(region)
     if kind is None:
         is_region = region.get("type") in (*_KINDS, *_WITHOUT_BOX) or {"x", "y", "width", "height"} <= set(value)
-        _note_unlabelled(is_region and region.get("id") not in labelled, where, account)
+        # What is said of a region by further results is counted once; one without an id is another each time.
+        key = region.get("id")
+        _note_unlabelled(is_region and (key is None or str(key) not in labelled), where, image, account)
+        labelled.add(str(key))
         return
     if whole(region.get("image_rotation") or 0):
         account.noted("the image was turned in the tool; the box is taken as drawn on it as it is shown", where)
@@ -193,19 +206,19 @@ def _region(region: Any, position: int, labelled: set[Any], image: SourceImage, 
             raise BrokenError(f"expected labels, got {shorten(names)}")
         bbox = None if kind in _WITHOUT_BOX else _bbox(value, image.size, where, reading)
     except BrokenError as error:
-        account.broken(str(error), where, boxes=len(names))
+        account.broken(str(error), where, boxes=len(names), of=image)
         return
     if bbox is None:
-        account.left_out(f"{kind} have no box", where, boxes=len(names))
+        account.left_out(f"{kind} have no box", where, boxes=len(names), of=image)
         return
     image.objects += [SourceObject(label, bbox, position) for label in labels]
 
 
-def _note_unlabelled(is_region: bool, where: str, account: Account) -> None:
+def _note_unlabelled(is_region: bool, where: str, image: SourceImage, account: Account) -> None:
     """Names a result without labels: a region that nobody named, or what says more about one or about the image."""
     if is_region:
         account.went_in.boxes += 1
-        account.left_out("a region without a label", where, boxes=1)
+        account.left_out("a region without a label", where, boxes=1, of=image)
     else:
         account.noted("a result that is not a region, ignored", where)
 

@@ -16,6 +16,7 @@ from boxwright.dataset.importing.source import (
     SourceObject,
     SourceSet,
     around,
+    around_all,
     number,
     parts_of,
     read_json,
@@ -24,12 +25,14 @@ from boxwright.dataset.importing.source import (
 )
 from boxwright.errors import shorten
 
+_BY = "shapes and imagePath"
+_OUTLINES = ("polygon", "mask")
 _WITHOUT_EXTENT = ("point", "points", "line", "linestrip")
 
 
 def recognise(reading: Reading) -> str | None:
     """Why this looks like LabelMe, or None."""
-    return reading.recognised(_is_labelme, "shapes and imagePath", ".json")
+    return reading.recognised(_is_labelme, _BY, ".json")
 
 
 def _is_labelme(path: Path) -> bool:
@@ -48,9 +51,7 @@ def _is_labelme(path: Path) -> bool:
 def read(reading: Reading) -> SourceSet:
     """Reads all files of a set, in the splits of its folders."""
     images = []
-    for file in reading.candidates(".json"):
-        if reading.file is None and not _is_labelme(reading.tree.path(file)):
-            continue
+    for file in reading.chosen(_is_labelme, _BY, ".json"):
         reading.account.went_in.images += 1
         reading.account.went_in.files += 1
         try:
@@ -74,17 +75,40 @@ def _image(file: str, reading: Reading) -> SourceImage:
     image.split = reading.tree.split_of(file.rpartition("/")[0])
     if isinstance(data := document.get("imageData"), str) and data:
         image.content = _Content(data)
+    _note_flags(document.get("flags"), image.where, reading)
+    first: dict[tuple[str, str], SourceObject] = {}
     for position, shape in enumerate(shapes):
         reading.account.went_in.boxes += 1
         where = image.object_at.format(position)
         try:
-            found = _object(shape, position, where, reading)
+            found = _object(shape, position, image, reading)
         except BrokenError as error:
-            reading.account.broken(str(error), where, boxes=1)
+            reading.account.broken(str(error), where, boxes=1, of=image)
             continue
-        if found is not None:
-            image.objects.append(found)
+        if found is None:
+            continue
+        group = _group_of(shape, found.label)
+        if group is not None and (earlier := first.setdefault(group, found)) is not found:
+            earlier.bbox = around_all([earlier.bbox, found.bbox])
+            reading.account.went_in.boxes -= 1
+            reading.account.changed("outlines of one label and group_id are one object; box around them", where)
+            continue
+        image.objects.append(found)
     return image
+
+
+def _note_flags(flags: Any, where: str, reading: Reading) -> None:
+    for flag, value in flags.items() if isinstance(flags, dict) else ():
+        if value is True:
+            reading.account.noted("a flag says something of the image and is not an object, ignored",
+                                  f"{where}: {shown(str(flag))}")  # fmt: skip
+
+
+def _group_of(shape: dict[str, Any], label: str) -> tuple[str, str] | None:
+    """What all outlines of one object have in common; LabelMe's own converters put those of a group together."""
+    group = shape.get("group_id")
+    is_outline = (shape.get("shape_type") or "polygon") in _OUTLINES
+    return (label, str(group)) if is_outline and isinstance(group, int | str) and group != "" else None
 
 
 class _Content:
@@ -100,7 +124,8 @@ class _Content:
             raise BrokenError("imageData is not base64") from None
 
 
-def _object(shape: Any, position: int, where: str, reading: Reading) -> SourceObject | None:
+def _object(shape: Any, position: int, image: SourceImage, reading: Reading) -> SourceObject | None:
+    where = image.object_at.format(position)
     if not isinstance(shape, dict):
         raise BrokenError(f"expected a shape, got {shorten(shape)}")
     if (label := reading.class_name(shape.get("label"))) is None:
@@ -110,17 +135,20 @@ def _object(shape: Any, position: int, where: str, reading: Reading) -> SourceOb
     if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
         raise BrokenError(f"expected points, got {shorten(points)}")
     if kind in _WITHOUT_EXTENT:
-        reading.account.left_out(f"a {kind} has no extent", where, boxes=1)
+        reading.account.left_out(f"a {kind} has no extent", where, boxes=1, of=image)
         return None
     return SourceObject(label, _bbox(kind, points, where, reading), position)
 
 
 def _bbox(kind: str, points: list[list[Any]], where: str, reading: Reading) -> BBox:
+    bbox = around(side for point in points for side in point)
     if kind == "rectangle" and len(points) == 2:
-        return around(side for point in points for side in point)
+        return bbox
     reading.account.changed(f"box made from a {shown(str(kind), 40)}", where)
     if kind == "circle" and len(points) == 2:
         (x, y), edge = ([number(side, "a coordinate") for side in point] for point in points)
         radius = math.dist((x, y), edge)
         return x - radius, y - radius, x + radius, y + radius
-    return around(side for point in points for side in point)
+    if kind == "mask":  # its points are the first and last pixel
+        return bbox[0], bbox[1], bbox[2] + 1, bbox[3] + 1
+    return bbox

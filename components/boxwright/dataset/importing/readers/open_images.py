@@ -111,11 +111,11 @@ def _read_file(
             try:
                 sides = [share(row[side], side) for side in ("xmin", "ymin", "xmax", "ymax")]
             except BrokenError as error:
-                account.broken(str(error), where, boxes=1)
+                account.broken(str(error), where, boxes=1, of=images[key])
                 continue
             label = reading.class_name(names.get(row["labelname"], row["labelname"]))
             if label is None:
-                account.broken("expected the name of a class, printable and not empty", where, boxes=1)
+                account.broken("expected the name of a class, printable and not empty", where, boxes=1, of=images[key])
                 continue
             keys.setdefault(label, {}).setdefault(row["labelname"], where)
             group = row.get("isgroupof") == "1"

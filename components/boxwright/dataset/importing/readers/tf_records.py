@@ -133,19 +133,19 @@ def _image(data: bytes, file: str, index: int, reading: Reading, label_map: Mapp
     if not count and features.get("image/object/class/label"):
         reading.account.noted("classes of objects without boxes, ignored", where)
     if any(len(values) != count for values in sides) or len(labels) != count:
-        _name_lengths(reading, where, count, [len(values) for values in sides], len(labels))
+        _name_lengths(reading, image, count, [len(values) for values in sides], len(labels))
         return image
     for position, bbox in enumerate(zip(*sides, strict=True)):
         xmin, ymin, xmax, ymax = (float(value) for value in bbox)
         if not all(abs(value) < 10 for value in (xmin, ymin, xmax, ymax)):
             reading.account.broken(
-                "expected shares of the image from 0 to 1", image.object_at.format(position), boxes=1
+                "expected shares of the image from 0 to 1", image.object_at.format(position), boxes=1, of=image
             )
             continue
         label = labels[position]
         if label is None:
             reading.account.broken("a class without class/text and without an entry in a label map (.pbtxt)",
-                                   image.object_at.format(position), boxes=1)  # fmt: skip
+                                   image.object_at.format(position), boxes=1, of=image)  # fmt: skip
             continue
         image.objects.append(SourceObject(label, (xmin, ymin, xmax, ymax), position, position in crowds))
     return image
@@ -166,10 +166,12 @@ def _crowds(features: Mapping[str, Sequence[object]], count: int, where: str, re
     return found
 
 
-def _name_lengths(reading: Reading, where: str, count: int, sides: Sequence[int], labels: int) -> None:
+def _name_lengths(reading: Reading, image: SourceImage, count: int, sides: Sequence[int], labels: int) -> None:
     """Names a record whose lists do not fit each other."""
     lengths = ", ".join(map(str, sides))
-    reading.account.broken(f"lists of {lengths} corners and {labels} classes do not fit", where, boxes=count)
+    reading.account.broken(
+        f"lists of {lengths} corners and {labels} classes do not fit", image.where, boxes=count, of=image
+    )
 
 
 def _texts(values: Sequence[object]) -> list[str]:

@@ -125,7 +125,7 @@ def _read_objects(root: ET.Element, image: SourceImage, reading: Reading) -> lis
                 raise BrokenError("expected a <name> of the object, printable and not empty")
             bbox = _bbox(element, where, reading)
         except BrokenError as error:
-            account.broken(str(error), where, boxes=1)
+            account.broken(str(error), where, boxes=1, of=image)
             continue
         for part in element.findall("part"):
             account.noted("parts of an object, which are not objects of their own, left out",

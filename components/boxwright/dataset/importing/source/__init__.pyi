@@ -35,11 +35,12 @@ from .texts import read_rows as read_rows
 from .texts import read_text as read_text
 from .texts import read_xml as read_xml
 from .texts import read_yaml as read_yaml
-from .tree import READ as READ
 from .tree import Pictures as Pictures
 from .tree import Tree as Tree
 from .tree import closest as closest
-from .tree import folded as folded
-from .tree import is_picture as is_picture
-from .tree import parts_of as parts_of
-from .tree import without_upload as without_upload
+from .written_names import PACKED as PACKED
+from .written_names import READ as READ
+from .written_names import folded as folded
+from .written_names import is_picture as is_picture
+from .written_names import parts_of as parts_of
+from .written_names import without_upload as without_upload

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from boxwright.dataset.importing.source.records import SourceImage
 from boxwright.errors import DataError
 
 Kind = Literal["broken", "left out", "changed", "noted"]
@@ -82,13 +83,20 @@ class Account:
         """Those that say what of the source is not in what was written."""
         return [remark for remark in self.remarks if remark.kind in ("broken", "left out")]
 
-    def broken(self, reason: str, where: str, *, images: int = 0, boxes: int = 0) -> None:
-        """A record or file that cannot be read, with the numbers of images and boxes that go with it."""
-        self._add("broken", reason, where, images, boxes)
+    def broken(
+        self, reason: str, where: str, *, images: int = 0, boxes: int = 0, of: SourceImage | None = None
+    ) -> None:
+        """A record or file that cannot be read, with the numbers of images and boxes that go with it.
 
-    def left_out(self, reason: str, where: str, *, images: int = 0, boxes: int = 0) -> None:
-        """A record or file that is sound and has no place in the result."""
-        self._add("left out", reason, where, images, boxes)
+        `of` is the image that the boxes are on, where it stays.
+        """
+        self._add("broken", reason, where, images, boxes, of)
+
+    def left_out(
+        self, reason: str, where: str, *, images: int = 0, boxes: int = 0, of: SourceImage | None = None
+    ) -> None:
+        """A record or file that is sound and has no place in the result, as in `broken`."""
+        self._add("left out", reason, where, images, boxes, of)
 
     def changed(self, reason: str, where: str) -> None:
         """A record that is there in another form."""
@@ -98,13 +106,15 @@ class Account:
         """A record that is there, and that one should look at."""
         self._add("noted", reason, where, 0, 0)
 
-    def _add(self, kind: Kind, reason: str, where: str, images: int, boxes: int) -> None:
+    def _add(self, kind: Kind, reason: str, where: str, images: int, boxes: int, of: SourceImage | None = None) -> None:
         remark = self._remarks.get((kind, reason))
         if remark is None:
             remark = self._remarks[kind, reason] = Remark(kind, reason)
         remark.places.append(where)
         remark.images += images
         remark.boxes += boxes
+        if of is not None:
+            of.lost += boxes
 
     def raise_if_broken(self) -> None:
         """Ends a conversion that is not to drop what is broken.

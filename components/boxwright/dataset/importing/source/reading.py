@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from boxwright.dataset.importing.source.account import Account
-from boxwright.dataset.importing.source.records import class_name, shown
+from boxwright.dataset.importing.source.records import BrokenError, class_name, shown
 from boxwright.dataset.importing.source.split_words import split_named
+from boxwright.dataset.importing.source.texts import read_json
 from boxwright.dataset.importing.source.tree import Pictures, Tree
 from boxwright.errors import UsageError
 
@@ -88,6 +89,35 @@ class Reading:
         found = next((name for name in self.candidates(*suffixes) if is_one(self.tree.path(name))), None)
         return None if found is None else f"{shown(found)} has {by}"
 
+    def chosen(self, is_one: Callable[[Path], bool], by: str, *suffixes: str) -> list[str]:
+        """The files to read: the given one, or all that are of a format; the others with its endings are named.
+
+        Args:
+            is_one: whether a file is of the format.
+            by: what it is told by.
+            suffixes: the format's endings.
+        """
+        if self.file is not None:
+            return [self.file]
+        found = []
+        for name in self.tree.ending(*suffixes):
+            if is_one(self.tree.path(name)):
+                found.append(name)
+            else:
+                self._name_unread(name, by)
+        return found
+
+    def _name_unread(self, name: str, by: str) -> None:
+        """Names a file that is of another kind; one that is cut off or torn may be of this kind, and is broken."""
+        if name.lower().endswith(".json"):
+            try:
+                read_json(self.tree.path(name))
+            except BrokenError as error:
+                if "Extra data" not in str(error):  # JSON Lines
+                    self.account.broken(str(error), shown(name))
+                    return
+        self.account.noted(f"not read: expected {by}", shown(name))
+
 
 def open_source(given: Path, source: Path, images: Path | None, out_dir: Path, account: Account) -> Reading:
     """Lists the files of a source.
@@ -118,6 +148,8 @@ def open_source(given: Path, source: Path, images: Path | None, out_dir: Path, a
 def _note_unlisted(tree: Tree, account: Account) -> None:
     for name in tree.leftovers:
         account.noted("left behind by a system, not part of the set", shown(name))
+    for name in tree.packed:
+        account.noted("packed, not read; unpack it if it is part of the set", shown(name))
     for name, reason in tree.closed.items():
         account.noted(reason, shown(name))
     for name, reason in tree.unreadable.items():

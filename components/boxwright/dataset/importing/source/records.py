@@ -48,6 +48,7 @@ class SourceImage:
         content: gives the file's bytes, where the source holds them itself; its file is looked for first, unless it
             has an `out_name` already.
         stand_ins: other names by which its file may be found: the stem of its own label file.
+        lost: the number of objects on it that were left out or are broken.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SourceImage:
     out_name: str = ""
     content: Callable[[], bytes] | None = None
     stand_ins: tuple[str, ...] = ()
+    lost: int = 0
 
     def place_of(self, found: SourceObject) -> str:
         """The file and record of one of its objects."""

@@ -20,10 +20,14 @@ def split_of(path: str) -> str | None:
     Where no part is, by the last one with such a word in it (`images_train/x.jpg`).
     """
     parts = PurePosixPath(path).parts
-    for part in parts:
-        if (split := _SPLIT_OF.get(part.lower().rstrip("0123456789-_"))) is not None:
-            return split
-    return next((split for part in reversed(parts) if (split := split_named(part)) is not None), None)
+    named = (split for part in reversed(parts) if (split := split_named(part)) is not None)
+    return split_called(path) or next(named, None)
+
+
+def split_called(path: str) -> str | None:
+    """The split of the first part of a path that is called like one and nothing else, but for a year or number."""
+    called = (_SPLIT_OF.get(part.lower().rstrip("0123456789-_")) for part in PurePosixPath(path).parts)
+    return next(filter(None, called), None)
 
 
 def split_named(name: str) -> str | None:

@@ -6,70 +6,17 @@ Names come from untrusted files. They are only ever looked up in the listing, so
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from boxwright.dataset.importing.source.split_words import split_of
+from boxwright.dataset.importing.source.split_words import split_called, split_of
+from boxwright.dataset.importing.source.written_names import PACKED, folded, is_picture, parts_of
 from boxwright.storage import is_leftover
 
-READ = (".jpg", ".jpeg", ".png")
-# Pictures that Boxwright does not read; `--reencode` makes them such, as far as Pillow can.
-OTHER_PICTURES = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".dib", ".ppm")
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG
-_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
-_LOCAL = "local-files/?d="  # Label Studio's, before a path on its own disk
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-(.+)$")
-_BUCKETS = ("s3", "s3a", "gs", "gcs")
-_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
-
-
-def is_picture(name: str) -> bool:
-    """Whether a name is that of a picture, of a kind that is read or not."""
-    return name.lower().endswith(READ + OTHER_PICTURES)
-
-
-def parts_of(written: str) -> list[str]:
-    """The parts of a path as systems and services write it: with a drive, as a URL, or behind Label Studio's `?d=`."""
-    name = written.strip()
-    if _SCHEME.match(name):
-        name = _path_of_url(name)
-    elif _LOCAL in name:
-        name = unquote(name.split(_LOCAL, 1)[1])
-    elif _DRIVE.match(name):
-        name = name[2:]
-    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-
-
-def _path_of_url(url: str) -> str:
-    scheme, _, behind = url.partition("://")
-    try:
-        split = urlsplit(url)
-        given = parse_qs(split.query)
-    except ValueError:  # brackets that are no address
-        return behind.partition("/")[2]
-    if scheme.lower() in _BUCKETS:  # a key is what it is: nothing in it is a query, and nothing is encoded
-        return behind.partition("/")[2]
-    if "d" in given:
-        return given["d"][0]
-    path = f"{split.path}#{split.fragment}" if is_picture(split.fragment) else split.path
-    return unquote(path)
-
-
-def without_upload(name: str) -> str | None:
-    """A name without the prefix that Label Studio puts before that of each file which is uploaded; None without one."""
-    found = _UPLOAD.match(name)
-    return found[1] if found else None
-
-
-def folded(name: str) -> str:
-    """A name without what systems do not tell apart: case, and the way its accents are composed."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 class Tree:
@@ -79,7 +26,7 @@ class Tree:
         root: the folder.
         files: all of them but leftovers and those in hidden folders.
         leftovers: those that a system left behind.
-        closed: folders that are not gone into, with the reason.
+        closed: folders that are not gone into, and what is no file, with the reason.
         unreadable: folders that cannot be listed, with the reason.
         linked: the real path of each file that is reached through a link.
     """
@@ -109,6 +56,8 @@ class Tree:
                 self.leftovers.append(name)
             elif entry.is_dir():
                 folders.append(entry)
+            elif not entry.is_file() and os.path.exists(entry.path):
+                self.closed[name] = "neither a file nor a folder, not read"
             else:
                 self.files.append(name)
                 if linked or entry.is_symlink():
@@ -153,6 +102,11 @@ class Tree:
         return [name for name in self.files if is_picture(name)]
 
     @cached_property
+    def packed(self) -> list[str]:
+        """The archives and compressed files, which are not gone into."""
+        return self.ending(*PACKED)
+
+    @cached_property
     def top(self) -> str:
         """The folders that all files lie in, as archives have one around a set, with a slash behind; "" is none."""
         if not self.files:
@@ -163,6 +117,10 @@ class Tree:
     def split_of(self, folder: str) -> str | None:
         """The split that a folder of this tree tells, whatever the folders around the whole set are called."""
         return split_of(f"{folder}/".removeprefix(self.top))
+
+    def split_called(self, folder: str) -> str | None:
+        """As `split_of`, but only of a folder that is called like a split and nothing else."""
+        return split_called(f"{folder}/".removeprefix(self.top))
 
     def ending(self, *suffixes: str) -> list[str]:
         """The files with one of these endings, in any case."""
