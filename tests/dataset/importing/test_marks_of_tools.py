@@ -159,6 +159,16 @@ def test_ids_of_regions_that_are_none(tmp_path: Path, key: Any) -> None:
     assert convert(tmp_path / "set").of("p0.jpg") == [("bolt", BOX)]
 
 
+@pytest.mark.parametrize(
+    "region", [{"format": "rle", "rle": [1], "brushlabels": ["bolt"]}, {"rectanglelabels": ["bolt"]}]
+)
+def test_regions_of_json_min_that_have_no_box(tmp_path: Path, region: dict[str, Any]) -> None:
+    picture(tmp_path / "set" / "p0.jpg")
+    record = {"image": "p0.jpg", "id": 1, "label": [region], "annotator": 1, "annotation_id": 1}
+    found = convert(write(tmp_path / "set" / "e.json", json.dumps([record])).parent, on_invalid="drop")
+    assert found.of("p0.jpg") == [] and "[1 box less]: e.json: [0]: result[0]" in found.said
+
+
 @pytest.mark.parametrize("word", ["presign", "resolve"])
 def test_images_behind_the_address_of_a_bucket(tmp_path: Path, word: str) -> None:
     picture(tmp_path / "set" / "p0.jpg")

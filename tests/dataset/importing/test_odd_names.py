@@ -168,3 +168,16 @@ def test_classes_that_differ_by_space_around_them_are_one_and_named(tmp_path: Pa
     tasks = [studio_task([studio_region(), studio_region(rectanglelabels=[" bolt"])])]
     write(tmp_path / "tasks" / "tasks.json", json.dumps(tasks))
     assert said in " ".join(convert(tmp_path / "tasks").said.split())
+
+
+@pytest.mark.parametrize("name", ["{3F2504E0-4F89}", "{}", "a{b", "%s"])
+def test_braces_in_names(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "yolo"
+    picture(folder / name / "images" / f"{name}.jpg")
+    write(folder / name / "labels" / f"{name}.txt", f"{YOLO_LINE}\n{YOLO_LINE} 0.9")
+    found = convert(folder)
+    assert found.boxes == {f"{name}.jpg": [("class_0", BOX)] * 2}
+    assert f"left out; the box is kept: {name}/labels/{name}.txt: line 2" in found.said
+    picture(tmp_path / "voc" / f"{name}.jpg")
+    write(tmp_path / "voc" / f"{name}.xml", voc(voc_object(box=(61, 21, 20, 60)), f"{name}.jpg"))
+    assert f"corners in the wrong order, put right: {name}.xml: object 1" in convert(tmp_path / "voc").said

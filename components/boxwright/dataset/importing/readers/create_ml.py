@@ -74,7 +74,7 @@ def _image(record: Any, where: str, split: str | None, reading: Reading) -> Sour
         try:
             image.objects.append(_object(box, position, reading))
         except BrokenError as error:
-            reading.account.broken(str(error), image.object_at.format(position), boxes=1, of=image)
+            reading.account.broken(str(error), image.place_at(position), boxes=1, of=image)
     return image
 
 

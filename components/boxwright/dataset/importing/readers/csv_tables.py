@@ -200,7 +200,7 @@ def _read_row(reading: Reading, row: dict[str, str], line: int, image: SourceIma
     if not row["class"] and not any(sides):
         return  # a negative
     reading.account.went_in.boxes += 1
-    where = image.object_at.format(line)
+    where = image.place_at(line)
     try:
         if (label := reading.class_name(row["class"])) is None:
             raise BrokenError("expected the name of a class")

@@ -149,7 +149,7 @@ def _empty_frames(root: ET.Element, marked: set[int]) -> Iterable[int]:
 
 
 def _read_shape(shape: ET.Element, label: str | None, position: int, image: SourceImage, reading: Reading) -> None:
-    account, where = reading.account, image.object_at.format(position)
+    account, where = reading.account, image.place_at(position)
     if shape.tag in _WITHOUT_PLACE:
         account.noted(f"<{shape.tag}> says something of the image and is not an object, ignored", where)
         return

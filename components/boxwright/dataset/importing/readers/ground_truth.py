@@ -144,7 +144,7 @@ def _read_boxes(
             label = _label(box.get("class_id"), names, classes, image.where, reading)
             left, top, width, height = (number(box.get(key), key) for key in ("left", "top", "width", "height"))
         except BrokenError as error:
-            reading.account.broken(str(error), image.object_at.format(index), boxes=1, of=image)
+            reading.account.broken(str(error), image.place_at(index), boxes=1, of=image)
             continue
         image.objects.append(SourceObject(label, corners(left, top, width, height), index))
 

@@ -45,7 +45,7 @@ def _is_export(path: Path) -> bool:
         return regions and b'"data"' in head and (b'"annotations"' in head or b'"task"' in head)
     lists = b'"annotations"' in head or b'"completions"' in head
     full = lists and b'"data"' in head and regions
-    return head.startswith(b"[") and (full or any(f'"{kind}"'.encode() in head for kind in _KINDS))
+    return head.startswith(b"[") and (full or any(f'"{kind}"'.encode() in head for kind in (*_KINDS, *_WITHOUT_BOX)))
 
 
 def read(reading: Reading) -> SourceSet:
@@ -161,7 +161,8 @@ def _regions(task: dict[str, Any], where: str, reading: Reading) -> list[Any] | 
 
 
 def _are_regions(values: list[Any]) -> bool:
-    return all(isinstance(value, dict) and ("x" in value or "points" in value) for value in values)
+    marks = {"x", "points", *_KINDS, *_WITHOUT_BOX}
+    return all(isinstance(value, dict) for value in values) and any(marks & set(value) for value in values)
 
 
 def _value_of(region: dict[str, Any]) -> Any:
@@ -178,7 +179,7 @@ def _kind_of(region: dict[str, Any]) -> str | None:
 
 
 def _region(region: Any, position: int, labelled: set[str], image: SourceImage, reading: Reading) -> None:
-    account, where = reading.account, image.object_at.format(position)
+    account, where = reading.account, image.place_at(position)
     value = _value_of(region) if isinstance(region, dict) else None
     if not isinstance(value, dict):
         account.went_in.boxes += 1

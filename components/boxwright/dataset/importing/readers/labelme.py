@@ -79,7 +79,7 @@ def _image(file: str, reading: Reading) -> SourceImage:
     first: dict[tuple[str, str], SourceObject] = {}
     for position, shape in enumerate(shapes):
         reading.account.went_in.boxes += 1
-        where = image.object_at.format(position)
+        where = image.place_at(position)
         try:
             found = _object(shape, position, image, reading)
         except BrokenError as error:
@@ -125,7 +125,7 @@ class _Content:
 
 
 def _object(shape: Any, position: int, image: SourceImage, reading: Reading) -> SourceObject | None:
-    where = image.object_at.format(position)
+    where = image.place_at(position)
     if not isinstance(shape, dict):
         raise BrokenError(f"expected a shape, got {shorten(shape)}")
     if (label := reading.class_name(shape.get("label"))) is None:

@@ -139,13 +139,13 @@ def _image(data: bytes, file: str, index: int, reading: Reading, label_map: Mapp
         xmin, ymin, xmax, ymax = (float(value) for value in bbox)
         if not all(abs(value) < 10 for value in (xmin, ymin, xmax, ymax)):
             reading.account.broken(
-                "expected shares of the image from 0 to 1", image.object_at.format(position), boxes=1, of=image
+                "expected shares of the image from 0 to 1", image.place_at(position), boxes=1, of=image
             )
             continue
         label = labels[position]
         if label is None:
             reading.account.broken("a class without class/text and without an entry in a label map (.pbtxt)",
-                                   image.object_at.format(position), boxes=1, of=image)  # fmt: skip
+                                   image.place_at(position), boxes=1, of=image)  # fmt: skip
             continue
         image.objects.append(SourceObject(label, (xmin, ymin, xmax, ymax), position, position in crowds))
     return image

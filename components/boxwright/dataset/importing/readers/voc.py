@@ -115,10 +115,10 @@ def _read_objects(root: ET.Element, image: SourceImage, reading: Reading) -> lis
     boxed = []
     for index, element in enumerate(root.iter("object"), 1):
         if child_text(element, "deleted") in ("1", "true"):
-            account.noted("an object that was deleted in the tool", image.object_at.format(index))
+            account.noted("an object that was deleted in the tool", image.place_at(index))
             continue
         account.went_in.boxes += 1
-        where = image.object_at.format(index)
+        where = image.place_at(index)
         try:
             label = reading.class_name(_name_of(element))
             if label is None:

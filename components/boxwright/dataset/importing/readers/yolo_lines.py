@@ -49,7 +49,7 @@ def read_label(path: Path, image: SourceImage, names: Names, account: Account) -
         return -1
     top = -1
     for line_number, line in enumerate(lines, 1):
-        where = image.object_at.format(line_number)
+        where = image.place_at(line_number)
         fields = line.split()
         if not fields:
             continue

@@ -67,7 +67,11 @@ class SourceImage:
 
     def place_of(self, found: SourceObject) -> str:
         """The file and record of one of its objects."""
-        return self.object_at.format(found.at)
+        return self.place_at(found.at)
+
+    def place_at(self, number: int) -> str:
+        """The file and record of its object of this number; names in it may have braces of their own."""
+        return str(number).join(self.object_at.rsplit("{}", 1))
 
 
 @dataclass(slots=True)
