@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign import BOX, coco, convert, picture, refused, write, write_coco
+from foreign import BOX, coco, convert, picture, refused, voc, voc_object, write, write_coco, yolo
 from tool_exports import create_ml, cvat, labelme, labelme_document, manifest_line, shape, studio_region, studio_task
 
 # COCO
@@ -47,7 +47,8 @@ def test_few_boxes_that_are_possible_in_two_ways(tmp_path: Path) -> None:
 def test_one_file_whose_images_lie_in_folders_of_splits(tmp_path: Path) -> None:
     source = write_coco(tmp_path / "set", coco(["train/a.jpg", "val2017/b.jpg"]))
     for given in (source.parent, source):
-        assert convert(given, "validation").converted.images == {"training": 1, "validation": 1}
+        found = convert(given, "validation")
+        assert found.converted.images == {"training": 1, "validation": 1} and set(found.boxes) == {"b.jpg"}
     cameras = write_coco(tmp_path / "other", coco(["test bench/a.jpg", "train station/b.jpg"]))
     assert convert(cameras).converted.images == {"": 2}
 
@@ -220,3 +221,41 @@ def test_lines_of_other_jobs_say_what_they_have(tmp_path: Path) -> None:
     kind = {"labels": 1, "labels-metadata": {"type": "groundtruth/image-classification"}}
     write(tmp_path / "set" / "o.manifest", manifest_line(**kind))
     refused(tmp_path / "set", "no boxes of workers in this line, only groundtruth/image-classification")
+
+
+# Pascal VOC and lists of classes
+
+
+def test_what_cvat_adds_to_pascal_voc(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "JPEGImages" / "p0.jpg")
+    turned = "<attributes><attribute><name>rotation</name><value>90.0</value></attribute></attributes>"
+    text = voc(voc_object(box=(41, 21, 60, 80), more=turned) + voc_object("nut"))
+    write(tmp_path / "set" / "Annotations" / "p0.xml", text)
+    write(tmp_path / "set" / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\na:b:1,2,3::\n")
+    found = convert(tmp_path / "set")
+    assert found.of("p0.jpg") == [("bolt", (20, 40, 80, 60)), ("nut", BOX)]
+    assert [*found.classes.values()] == ["a:b", "bolt", "nut"] and "box made around a rotated one" in found.said
+
+
+def test_a_mask_of_labelmes_markup(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "p0.jpg")
+    sides = "<xmin>6</xmin><ymin>7</ymin><xmax>12</xmax><ymax>14</ymax>"
+    write(tmp_path / "set" / "p0.xml", voc(f"<object><name>nut</name><segm><box>{sides}</box></segm></object>"))
+    found = convert(tmp_path / "set")
+    assert found.of("p0.jpg") == [("nut", (6, 7, 12, 14))] and "box made from a mask" in found.said
+
+
+def test_a_line_that_looks_like_a_remark_is_named(tmp_path: Path) -> None:
+    folder = yolo(tmp_path / "set", "")
+    write(folder / "classes.txt", "# parts\nbolt\n")
+    said = convert(folder).said
+    assert "begins with #, and is taken as the name of a class: classes.txt: line 1: # parts" in said
+
+
+def test_a_file_of_the_whole_beside_those_of_its_splits(tmp_path: Path) -> None:
+    source = write_coco(tmp_path / "set", coco(["a.jpg", "b.jpg"]), "annotations/all.json")
+    for split, name in (("train", "a.jpg"), ("val", "b.jpg")):
+        write(source.parent / f"{split}.json", json.dumps(coco([name])))
+    refused(tmp_path / "set", "2 bad records", "images/b.jpg is that of annotations/all.json: images[1] already")
+    source.unlink()
+    assert convert(tmp_path / "set", "validation").converted.images == {"training": 1, "validation": 1}

@@ -191,3 +191,19 @@ def test_splits_of_the_source_are_not_drawn_again(tmp_path: Path) -> None:
         yolo(tmp_path / "set", images=f"images/{split}", labels=f"labels/{split}")
     with pytest.raises(UsageError, match="has splits of its own: training, validation"):
         convert_dataset(tmp_path / "set", tmp_path / "out", ConvertOptions(split="0.5,0.5"))
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_boxes_of_less_than_a_pixel_and_without_area(tmp_path: Path, kind: str) -> None:
+    document = tinyset.document(2)
+    document["annotations"][0]["bbox"] = [20.2, 20.2, 20.8, 30]
+    tinyset.write(tmp_path / "set", document)
+    export_dataset(tmp_path / "set", tmp_path / kind, kind)
+    convert_dataset(tmp_path / kind, tmp_path / "back")
+    assert content(tmp_path / "back") == content(tmp_path / "set")
+    document["annotations"][0]["bbox"] = [20, 20, 20, 30]
+    tinyset.write(tmp_path / "flat", document)
+    losses = [str(loss) for loss in export_dataset(tmp_path / "flat", tmp_path / f"{kind}-flat", kind).losses]
+    assert ["has none without area [1 box less]: annotations.json: annotations[0]" in loss for loss in losses] == (
+        [True] if kind == "voc" else []
+    )

@@ -127,6 +127,13 @@ def _to_voc(target: _Target) -> None:
         for name, value in (("width", image.width), ("height", image.height), ("depth", 3)):
             _add(size, name, value)
         for box in found.boxes_by_image[image.id]:
+            if not (box.bbox[0] < box.bbox[2] and box.bbox[1] < box.bbox[3]):
+                where = place(ANNOTATIONS_FILE, "annotations", box.index)
+                target.account.left_out(
+                    "Pascal VOC, whose last pixel is in a box, has none without area", where, boxes=1
+                )
+                target.account.came_out.boxes -= 1
+                continue
             element = ET.SubElement(root, "object")
             _add(element, "name", found.categories[box.category_id])
             _add(element, "difficult", int(box.crowd))

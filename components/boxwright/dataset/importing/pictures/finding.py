@@ -17,6 +17,7 @@ from boxwright.dataset.importing.source import (
     parts_of,
     plural,
     shown,
+    split_called,
     split_named,
     without_upload,
 )
@@ -32,6 +33,7 @@ def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
             tools are known to write such. Elsewhere it is an error that names what may be meant.
     """
     taken: dict[tuple[str | None, str], SourceImage] = {}
+    first: dict[str, SourceImage] = {}
     folders: set[str] = set()
     tree = reading.pictures.tree
     kept = []
@@ -43,16 +45,20 @@ def find_images(found: SourceSet, reading: Reading, loosely: bool) -> None:
                     image.out_name = _embedded_name(image)
                     kept.append(image)
                 continue
-            if image.split is None:
-                image.split = tree.split_called(path.rpartition("/")[0])
+            told = None if image.split is not None else tree.split_called(path.rpartition("/")[0])
+            image.split = image.split or told
             earlier = taken.setdefault((image.split, tree.identity(path)), image)
+            other = first.setdefault(tree.identity(path), image)
+            # A file of the whole set beside those of its splits would bring each image twice.
+            if earlier is image and None in (image.split, other.split):
+                earlier = other
             if earlier is not image:
-                reason = f"its image {shown(path)} is that of {earlier.where} already; join them"
+                reason = f"its image {shown(path)} is that of {earlier.where} already; join them, or take one file out"
                 reading.account.broken(reason, image.where, images=1, boxes=len(image.objects))
                 continue
             folders.add(path.rpartition("/")[0])
             image.path = tree.path(path)
-            image.out_name = _out_name(image.name, path)
+            image.out_name = _out_name(image.name, path) if told is None else _inside_split(image.name, path)
         kept.append(image)
     found.images = kept
     _note_images_of_two_splits(taken, reading)
@@ -153,6 +159,12 @@ def _out_name(written: str, path: str) -> str:
     while count < min(len(own), len(named)) and folded(own[-count - 1]) == folded(named[-count - 1]):
         count += 1
     return "/".join(own[-count:])
+
+
+def _inside_split(written: str, path: str) -> str:
+    """As `_out_name`, without the folder that says which split it is."""
+    first, _, rest = _out_name(written, path).partition("/")
+    return rest if rest and split_called(first) else _out_name(written, path)
 
 
 def _name_unused(used: set[str], folders: set[str], reading: Reading) -> None:

@@ -117,6 +117,7 @@ class _File:
         self.classes: dict[str, int | None] = {}
         # Boxes as they stand there, with their image and the numbers: corner and size, if they are COCO's.
         self.written: list[tuple[SourceImage, SourceObject, BBox]] = []
+        self.told = False  # whether an area says that boxes are a corner and a size
         self.bare = True  # whether no annotation has an id or an area
 
     def read(self) -> list[SourceImage]:
@@ -221,6 +222,7 @@ class _File:
             else:
                 owner.objects.append(SourceObject(label, found.bbox, index, crowd))
                 if found.written is not None:
+                    self.told = self.told or record.get("area") == found.written[2] * found.written[3]
                     self.written.append((owner, owner.objects[-1], found.written))
 
     def _is_crowd(self, record: dict[str, Any], index: int) -> bool:
@@ -240,6 +242,8 @@ class _File:
         verdict = judge({"": evidence}, config)[""]
         reason = "as [x, y, width, height] too many leave their images"
         if verdict.mistaken_for == "ambiguous" and not evidence.impossible["corners"]:
+            if self.told:
+                return
             if not self.bare:
                 reason = (
                     "too few boxes to tell: taken as [x, y, width, height], possible as [xmin, ymin, xmax, ymax], too"

@@ -22,12 +22,14 @@ from boxwright.dataset.importing.source import (
     head_of,
     image_folders,
     number,
+    read_text,
     read_xml,
     shown,
     size_of,
 )
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_CLASS_LISTS = ("labelmap.txt",)
 _TOLD_BY = 1 << 16  # bytes
 
 
@@ -70,7 +72,22 @@ def read(reading: Reading) -> SourceSet:
     lists.name_untaken()
     _own_names(images, reading)
     _from_zero(boxed, reading)
-    return SourceSet(images, dict.fromkeys(sorted(classes), None), frame="raw")
+    classes |= _listed_classes(reading)
+    return SourceSet(images, dict.fromkeys(sorted(classes), None), frozenset(("background",)), frame="raw")
+
+
+def _listed_classes(reading: Reading) -> set[str]:
+    """The classes of CVAT's and Datumaro's labelmap.txt: lines of name:color:parts:actions."""
+    found: set[str] = set()
+    for file in [] if reading.file is not None else reading.tree.ending(*_CLASS_LISTS):
+        try:
+            lines = read_text(reading.tree.path(file)).splitlines()
+        except BrokenError as error:
+            raise BrokenError(f"{shown(file)}: {error}") from None
+        entries = [line.rsplit(":", 3) for line in lines if not line.startswith("#")]
+        names = [reading.class_name(entry[0]) for entry in entries if len(entry) == 4]
+        found |= {name for name in names if name is not None}
+    return found
 
 
 def _annotations(root: ET.Element) -> list[ET.Element]:
@@ -146,15 +163,30 @@ def _bbox(element: ET.Element, where: str, reading: Reading) -> BBox:
     if boxes:
         box = boxes[0]
         xmin, ymin, xmax, ymax = (number(_one(box, side), f"<{side}>") for side in _SIDES)
-        return xmin, ymin, xmax, ymax
+        if not (angle := _rotation(element)):
+            return xmin, ymin, xmax, ymax
+        reading.account.changed("box made around a rotated one", where)
+        return around_rotated((xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin, angle)
     if (turned := element.find("robndbox")) is not None:
         reading.account.changed("box made around a rotated one", where)
         return _around_rotated(turned)
+    if (mask := element.find("segm/box")) is not None:
+        reading.account.changed("box made from a mask", where)
+        xmin, ymin, xmax, ymax = (number(_one(mask, side), f"<{side}>") for side in _SIDES)
+        return xmin, ymin, xmax, ymax
     if (polygon := element.find("polygon")) is not None:
         reading.account.changed("box made from a polygon", where)
         points = [child.text for child in polygon.iter() if child.tag[:1] in ("x", "y") and child.text]
         return around(points)
     raise BrokenError("expected a <bndbox>, got none")
+
+
+def _rotation(element: ET.Element) -> float:
+    """The angle in degrees that CVAT writes beside a box that it does not turn."""
+    for attribute in element.iterfind("attributes/attribute"):
+        if child_text(attribute, "name") == "rotation":
+            return number(child_text(attribute, "value") or 0, "rotation")
+    return 0
 
 
 def _one(box: ET.Element, side: str) -> str:
@@ -173,7 +205,8 @@ def _around_rotated(element: ET.Element) -> BBox:
 def _from_zero(boxed: list[SourceObject], reading: Reading) -> None:
     """Turns pixels that are counted from 1, and the last one included, into corners: xmin and ymin become one less.
 
-    So the challenge's kit counts. A set with a 0 among its first corners was written by a tool that counts from there.
+    So the challenge's kit counts, and so the first corner of a box of less than a pixel is behind its last. A set with
+    a 0 among its first corners was written by a tool that counts from there.
     """
     if any(min(found.bbox) < 1 for found in boxed):
         reading.account.noted("boxes begin at 0, so that they are taken as corners, not as pixels counted from 1",
@@ -181,9 +214,9 @@ def _from_zero(boxed: list[SourceObject], reading: Reading) -> None:
         return
     for found in boxed:
         xmin, ymin, xmax, ymax = found.bbox
-        found.bbox = (xmin - 1, ymin, xmax, ymax) if xmin <= xmax else (xmin, ymin, xmax - 1, ymax)
+        found.bbox = (xmin - 1, ymin, xmax, ymax) if xmin - 1 < xmax else (xmin, ymin, xmax - 1, ymax)
         xmin, ymin, xmax, ymax = found.bbox
-        found.bbox = (xmin, ymin - 1, xmax, ymax) if ymin <= ymax else (xmin, ymin, xmax, ymax - 1)
+        found.bbox = (xmin, ymin - 1, xmax, ymax) if ymin - 1 < ymax else (xmin, ymin, xmax, ymax - 1)
 
 
 def _own_names(images: list[SourceImage], reading: Reading) -> None:

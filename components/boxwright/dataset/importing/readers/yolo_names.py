@@ -229,4 +229,6 @@ def _names_of_list(path: Path, name: str) -> Names:
     names = {number: _class_name(line, f"{shown(name)}: line {number + 1}") for number, line in enumerate(lines)}
     if not names:
         raise BrokenError(f"{shown(name)}: expected the names of the classes, one a line, got none")
-    return Names(name, names, rank=1)
+    notes = [("begins with #, and is taken as the name of a class", f"{shown(name)}: line {number + 1}: {shown(found)}")
+             for number, found in names.items() if found.startswith("#")]  # fmt: skip
+    return Names(name, names, rank=1, notes=notes)

@@ -23,6 +23,7 @@ from .records import class_name as class_name
 from .records import place as place
 from .records import plain_spaces as plain_spaces
 from .records import shown as shown
+from .split_words import split_called as split_called
 from .split_words import split_named as split_named
 from .split_words import split_of as split_of
 from .texts import child_text as child_text
