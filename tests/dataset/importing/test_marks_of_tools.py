@@ -131,6 +131,16 @@ def test_tables_with_a_corner_and_a_size(tmp_path: Path, text: str) -> None:
     assert found.boxes == {"p0.jpg": [("bolt", BOX)]} and "a corner and a size" in found.said
 
 
+def test_rows_of_nothing_are_negatives_and_digits_are_not_grouped(tmp_path: Path) -> None:
+    for number in range(2):
+        picture(tmp_path / "set" / f"p{number}.jpg", number)
+    rows = "filename,class,xmin,ymin,xmax,ymax\np0.jpg,bolt,20,20,60,60\np1.jpg,NaN,nan,nan,nan,nan\n"
+    source = write(tmp_path / "set" / "a.csv", rows)
+    assert convert(source).boxes == {"p0.jpg": [("bolt", BOX)], "p1.jpg": []}
+    write(source, rows.replace("20,20", "2_0,20"))
+    refused(source, "a.csv: line 2: expected each corner as a finite number, got '2_0'")
+
+
 def test_a_list_of_classes_beside_a_table(tmp_path: Path) -> None:
     picture(tmp_path / "set" / "train" / "p0.jpg")
     write(tmp_path / "set" / "train" / "_annotations.csv", "p0.jpg,20,20,60,60,bolt\n")
@@ -243,6 +253,10 @@ def test_a_mask_of_labelmes_markup(tmp_path: Path) -> None:
     write(tmp_path / "set" / "p0.xml", voc(f"<object><name>nut</name><segm><box>{sides}</box></segm></object>"))
     found = convert(tmp_path / "set")
     assert found.of("p0.jpg") == [("nut", (6, 7, 12, 14))] and "box made from a mask" in found.said
+
+
+def test_a_number_of_classes_without_names(tmp_path: Path) -> None:
+    assert [*convert(yolo(tmp_path / "set", "nc: 3\n")).classes.values()] == ["class_0", "class_1", "class_2"]
 
 
 def test_a_line_that_looks_like_a_remark_is_named(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ _SIZED = {
     "box height": ("h", "bbox_height", "box_height", "bbox_h", "height"),
 }
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_NOTHING = ("", "nan", "none", "null", "na")  # what is written for an empty cell
 _NEEDED = ("filename", "class", *_SIDES)
 _TUTORIAL = ("filename", "width", "height", "class", *_SIDES)
 _RETINANET = ("filename", *_SIDES, "class")
@@ -197,7 +198,7 @@ def _read_file(
 
 def _read_row(reading: Reading, row: dict[str, str], line: int, image: SourceImage) -> None:
     sides = [row[side] for side in ("xmin", "ymin", *(_SIDES[2:] if "xmax" in row else ("box width", "box height")))]
-    if not row["class"] and not any(sides):
+    if all(cell.lower() in _NOTHING for cell in (row["class"], *sides)):
         return  # a negative
     reading.account.went_in.boxes += 1
     where = image.place_at(line)

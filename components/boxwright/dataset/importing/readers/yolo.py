@@ -83,7 +83,11 @@ def read(reading: Reading) -> SourceSet:
     account.went_in.images += len(images)
     account.went_in.files = len(used)
     name_leftover(reading, labels - used, pairs)
-    classes = names.names if names.names is not None else {index: f"class_{index}" for index in range(top + 1)}
+    classes = (
+        names.names
+        if names.names is not None
+        else {index: f"class_{index}" for index in range(max(top + 1, names.count))}
+    )
     return SourceSet(images, dict.fromkeys((classes[index] for index in sorted(classes)), None))
 
 

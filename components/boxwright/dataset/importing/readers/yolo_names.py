@@ -23,6 +23,7 @@ from boxwright.errors import shorten
 
 NAME_LISTS = ("classes.txt", "obj.names", "labels.txt", "predefined_classes.txt", "names.txt", "_darknet.labels")
 _SPLIT_KEYS = {"train": "training", "val": "validation", "valid": "validation", "test": "test"}
+_MOST_CLASSES = 100_000
 _UP = 2  # folders above the source in which data.yaml may lie, as above train/
 
 
@@ -33,6 +34,7 @@ class Names:
     Attributes:
         file: the file, as messages call it.
         names: by index; None where no file has them, so that they are made up.
+        count: their number by itself, 0 where it does not stand there.
         keypoints: how many numbers of each line are keypoints.
         splits: images' folders, lists or files of each split, as written.
         source: the file that has the splits, where it is another one.
@@ -42,6 +44,7 @@ class Names:
 
     file: str
     names: dict[int, str] | None
+    count: int = 0
     keypoints: int = 0
     splits: dict[str, list[str]] = field(default_factory=dict)
     source: str = ""
@@ -142,6 +145,7 @@ def _names_of_yaml(document: dict[str, Any], path: Path, name: str) -> Names:
     count = whole(document.get("nc", ""))
     if count is not None and found.names is not None and count != len(found.names):
         found.notes.append((f"nc is {count}, and there are {len(found.names)} names", shown(name)))
+    found.count = count if count is not None and 0 < count <= _MOST_CLASSES else 0
     if isinstance(shape := document.get("kpt_shape"), list) and len(shape) == 2:
         found.keypoints = (whole(shape[0]) or 0) * (whole(shape[1]) or 0)
     for key, split in _SPLIT_KEYS.items():

@@ -24,12 +24,19 @@ def number(value: Any, name: str = "a number") -> float:
         return value
     if not isinstance(value, bool) and isinstance(value, int | float | str):
         try:
-            read = float(value)
+            read = _read(value)
         except (ValueError, OverflowError):
             read = math.nan
         if abs(read) < _LARGEST:
             return read
     raise BrokenError(f"expected {name} as a finite number, got {shorten(value)}")
+
+
+def _read(value: float | str) -> float:
+    """As `float`, which takes 1_0 for 10."""
+    if isinstance(value, str) and "_" in value:
+        raise ValueError
+    return float(value)
 
 
 def share(value: Any, name: str = "a share of the image") -> float:
@@ -51,7 +58,7 @@ def whole(value: Any) -> int | None:
     if isinstance(value, int):
         return value
     try:
-        read = float(value) if isinstance(value, float | str) else math.nan
+        read = _read(value) if isinstance(value, float | str) else math.nan
     except ValueError:
         return None
     return int(read) if math.isfinite(read) and read == int(read) else None

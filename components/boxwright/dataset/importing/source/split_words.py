@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 _SPLITS = {
@@ -24,6 +25,7 @@ def split_of(path: str) -> str | None:
     return split_called(path) or next(named, None)
 
 
+@lru_cache(maxsize=4096)
 def split_called(path: str) -> str | None:
     """The split of the first part of a path that is called like one and nothing else, but for a year or number."""
     called = (_SPLIT_OF.get(part.lower().rstrip("0123456789-_")) for part in PurePosixPath(path).parts)
