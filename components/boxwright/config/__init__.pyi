@@ -51,6 +51,7 @@ from .run import RunConfig as RunConfig
 from .run import StorageConfig as StorageConfig
 from .run import ValidationConfig as ValidationConfig
 from .run_info import PIPELINE as PIPELINE
+from .run_info import TUNED_FILE as TUNED_FILE
 from .run_info import RunInfo as RunInfo
 from .run_info import new_run as new_run
 from .serving import BatchInferenceConfig as BatchInferenceConfig
@@ -58,6 +59,7 @@ from .serving import Runtime as Runtime
 from .serving import ServingConfig as ServingConfig
 from .settings import BEAM_ARGS as BEAM_ARGS
 from .settings import SAMPLE_URI as SAMPLE_URI
+from .settings import TUNING_URI as TUNING_URI
 from .settings import Settings as Settings
 from .tuning import STUDY_NAME as STUDY_NAME
 from .tuning import TuningConfig as TuningConfig

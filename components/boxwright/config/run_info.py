@@ -11,6 +11,8 @@ from boxwright.config.fields import Frozen
 
 # The TFX pipeline of a run, and the Airflow DAG that runs it.
 PIPELINE = "object_detection_training"
+# The file that has what a study chose.
+TUNED_FILE = "tuned.json"
 
 
 class RunInfo(Frozen):

@@ -14,6 +14,8 @@ from boxwright.errors import UsageError
 BEAM_ARGS = "BOXWRIGHT_BEAM_PIPELINE_ARGS"
 # Where a dataset is whose splits the trigger form offers as examples.
 SAMPLE_URI = "BOXWRIGHT_SAMPLE_URI"
+# The database of studies.
+TUNING_URI = "BOXWRIGHT_TUNING_URI"
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Settings:
     @cached_property
     def tuning_uri(self) -> str:
         """The database of studies (`BOXWRIGHT_TUNING_URI`), or a file in `home`."""
-        return os.environ.get("BOXWRIGHT_TUNING_URI") or f"sqlite:///{self.home / 'tuning.sqlite'}"
+        return os.environ.get(TUNING_URI) or f"sqlite:///{self.home / 'tuning.sqlite'}"
 
 
 def _default_home(checkout: Path) -> Path:

@@ -23,3 +23,5 @@ from .runner import run_nodes as run_nodes
 from .runner import run_pipeline as run_pipeline
 from .runner import summarise as summarise
 from .runner import train_along as train_along
+from .trial_lineage import TracedTrial as TracedTrial
+from .trial_lineage import note_trials as note_trials

@@ -34,7 +34,11 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
     pretrained = model_steps.fetch_pretrained(**shared, examples=examples.outputs["examples"])
     parent = model_steps.resolve_parent(**dated, examples=examples.outputs["examples"])
     seed = union([pretrained.outputs["seed"], parent.outputs["seed"]])
-    detector = model_steps.fine_tune(**shared, examples=examples.outputs["examples"], seed=seed)
+    # Of a run without a study there is none, and training does without.
+    chosen = model_steps.choose_best(**dated, examples=examples.outputs["examples"])
+    detector = model_steps.fine_tune(
+        **shared, examples=examples.outputs["examples"], seed=seed, chosen=chosen.outputs["chosen"]
+    )
     evaluation = model_steps.evaluate(
         **dated, examples=examples.outputs["examples"], seed=seed, detector=detector.outputs["detector"]
     )
@@ -70,8 +74,8 @@ def create_pipeline(config: RunConfig, run: RunInfo, settings: Settings) -> Pipe
     reused = model_steps.reuse_version(**dated, examples=examples.outputs["examples"])
 
     nodes: list[BaseNode] = [
-        validation, dataset, examples, pretrained, parent, reused, detector, evaluation, label_map, package,
-        formats, verdict, version,
+        validation, dataset, examples, pretrained, parent, reused, chosen, detector, evaluation, label_map,
+        package, formats, verdict, version,
     ]  # fmt: skip
     return Pipeline(
         pipeline_name=PIPELINE,

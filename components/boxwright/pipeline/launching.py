@@ -10,6 +10,7 @@ from typing import Any
 from boxwright.config import MetadataAddress, RunConfig, RunInfo, Settings, new_run, parse_config
 from boxwright.metadata import Lease, Types, make_tables, open_store, register_types
 from boxwright.pipeline.addresses import register_filesystem
+from boxwright.pipeline.trial_lineage import trial_types
 
 # TFX imports them where it can, which takes longer than most steps do, and does without them as well.
 _SPARED = ("tensorflow", "apache_beam")
@@ -101,7 +102,8 @@ def prepare_metadata(settings: Settings) -> None:
     nowhere = parse_config({"training": "/nowhere", "output": "/nowhere"})
     with light_imports():
         compiled = compile_pipeline(nowhere, new_run(), settings)
-    register_types(settings.metadata, types_of(compiled))
+    for types in (types_of(compiled), trial_types()):
+        register_types(settings.metadata, types)
 
 
 def types_of(compiled: Any) -> Types:

@@ -13,9 +13,9 @@ from boxwright.config import Settings, is_registered
 from boxwright.metadata import ask, require_tables
 from boxwright.pipeline.addresses import local_folder, place_of
 from boxwright.pipeline.faults import explained
-from boxwright.pipeline.nodes import NODES
+from boxwright.pipeline.nodes import NODES, Phase
 
-_RUN_CONTEXT = "pipeline_run"
+RUN_CONTEXT = "pipeline_run"
 _LIVE_EXECUTIONS = ("COMPLETE", "CACHED")
 
 
@@ -63,7 +63,7 @@ def forget_output(run_id: str, file: str, settings: Settings) -> str | None:
 def _mark_as_failed(run_id: str, folder: Path, store: Any, settings: Settings) -> None:
     from ml_metadata.proto import metadata_store_pb2
 
-    context = store.get_context_by_type_and_name(_RUN_CONTEXT, run_id)
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
     artifacts = [one for one in store.get_artifacts_by_context(context.id) if local_folder(one.uri, settings) == folder]
     for artifact in artifacts:
         artifact.state = metadata_store_pb2.Artifact.State.DELETED
@@ -77,9 +77,18 @@ def _mark_as_failed(run_id: str, folder: Path, store: Any, settings: Settings) -
 
 
 def _run_outputs(run_id: str, store: Any) -> dict[str, dict[str, Any]]:
+    return {
+        node_id: {"uri": artifact.uri, "type": artifact.type}
+        | {name: _value(value) for name, value in artifact.properties.items()}
+        for node_id, (_, artifact) in finished_nodes(run_id, store).items()
+    }
+
+
+def finished_nodes(run_id: str, store: Any) -> dict[str, tuple[Any, Any]]:
+    """The execution and the output artifact of every finished node of a run, by node id, in the order of outputs."""
     from ml_metadata.proto import metadata_store_pb2
 
-    context = store.get_context_by_type_and_name(_RUN_CONTEXT, run_id)
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
     if context is None:
         return {}
     finished = {
@@ -93,13 +102,10 @@ def _run_outputs(run_id: str, store: Any) -> dict[str, dict[str, Any]]:
         for event in events
         if event.type == metadata_store_pb2.Event.OUTPUT
     }
-    outputs: dict[str, dict[str, Any]] = {}
-    for artifact in sorted(store.get_artifacts_by_id(list(produced)), key=lambda found: found.id):
-        node_id = _node_of(store, produced[artifact.id].id)
-        outputs[node_id] = {"uri": artifact.uri, "type": artifact.type} | {
-            name: _value(value) for name, value in artifact.properties.items()
-        }
-    return outputs
+    return {
+        _node_of(store, produced[artifact.id].id): (produced[artifact.id], artifact)
+        for artifact in sorted(store.get_artifacts_by_id(list(produced)), key=lambda found: found.id)
+    }
 
 
 def _node_of(store: Any, execution_id: int) -> str:
@@ -165,6 +171,8 @@ def _facts(outputs: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]
     for node in NODES:
         if node.traced is not None:
             found = outputs.get(node.id, {})
+            if node.phase is Phase.STUDY and not found:
+                continue  # most models come from none
             shown = facts.setdefault(node.traced.name, {})
             shown |= {name: found[name] for name in node.traced.properties if name in found}
             origin = str(found.get("origin", origin)) if node.seed else origin

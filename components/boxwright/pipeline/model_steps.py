@@ -54,6 +54,28 @@ def resolve_parent(
     seed.kind, seed.origin, seed.reason = found.kind, found.origin, found.reason
 
 
+class TunedSettings(Artifact):
+    """The hyperparameters that a study chose, as a JSON object."""
+
+    TYPE_NAME = "BoxwrightTunedSettings"
+    PROPERTIES = {"study": TEXT, "settings": TEXT}
+
+
+@component
+def choose_best(
+    config: Parameter[str],
+    run: Parameter[str],
+    examples: InputArtifact[Examples],
+    chosen: OutputArtifact[TunedSettings],
+) -> None:
+    from boxwright.config import TUNED_FILE
+    from boxwright.storage import write_json
+
+    info = RunInfo.model_validate_json(run)
+    chosen.study, chosen.settings = info.study or "", info.tuned or "{}"
+    write_json(folder_of(chosen) / TUNED_FILE, json.loads(chosen.settings))
+
+
 class Detector(Artifact):
     """Trained weights and how to build the network around them."""
 
@@ -68,6 +90,7 @@ def fine_tune(
     examples: InputArtifact[Examples],
     seed: InputArtifact[SeedModel],
     detector: OutputArtifact[Detector],
+    chosen: InputArtifact[TunedSettings] = None,
 ) -> None:
     from boxwright.config import Settings
     from boxwright.evaluation import validation_ap

@@ -24,6 +24,7 @@ class Phase(Enum):
     DATA = auto()  # of every run
     SEED = auto()  # one of its nodes, whichever fetches what the run starts from
     REUSE = auto()  # instead of all other phases that follow the data, where a finished run has made the same model
+    STUDY = auto()  # of a tuning alone, after its trials
     MODEL = auto()
     RELEASE = auto()
 
@@ -133,6 +134,15 @@ NODES: tuple[Node, ...] = (
         Phase.REUSE,
         leaves=Leaves.VERSION,
         ends_as="reused",
+    ),
+    Node(
+        "choose_best",
+        "Choose best",
+        "proves the best trials of a study against the settings as they are, and takes what won",
+        Phase.STUDY,
+        traced=Traced("study", ("study", "settings")),
+        needs_gpu=True,
+        queue=GPU_QUEUE,
     ),
     Node(
         "fine_tune",
