@@ -9,6 +9,9 @@ and compares them on the test images; where no gain is shown, the defaults win. 
 
 A task `trial` that fails is a trial that crashed, with its reason; the others go on. A run that is started with the
 name of a study that is there goes on with it.
+
+The tab "Boxwright" of a run shows the report of its study as far as it has come. There the study can be stopped: those
+under way come to their end, and the best is chosen.
 """
 
 from __future__ import annotations
@@ -19,22 +22,21 @@ from airflow.sdk import DAG, TriggerRule, chain
 
 from boxwright_airflow.defaults import task_defaults
 from boxwright_airflow.run_settings import tuning_params
-from boxwright_airflow.training_tasks import APPROVE, CHOOSE_SEED, Phase, tasks_of
+from boxwright_airflow.training_tasks import APPROVE, CHOOSE_SEED, OPEN_STUDY, TRIAL, TUNING, Phase, tasks_of
 from boxwright_airflow.tuning import (
     CHOOSE_BEST,
-    OPEN_STUDY,
-    TRIAL,
     ApproveTunedOperator,
     BaseStepOperator,
     ChooseStudySeedOperator,
     TunedStepOperator,
     TuningOperator,
     trials_at_a_time,
-    where_training_runs,
+    where_proof_runs,
+    where_trials_run,
 )
 
 with DAG(
-    "object_detection_tuning",
+    TUNING,
     description="Tune, prove the gain, measure, gate and register an object detector.",
     doc_md=__doc__,
     schedule=None,
@@ -44,12 +46,13 @@ with DAG(
     params=tuning_params(),
     default_args=task_defaults(),
 ):
-    on_gpu = where_training_runs()
-    study = TuningOperator(task_id=OPEN_STUDY, step="open", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    study = TuningOperator(task_id=OPEN_STUDY.id, step="open", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
     trials = TuningOperator.partial(
-        task_id=TRIAL, step="trial", max_active_tis_per_dagrun=trials_at_a_time(), **on_gpu
+        task_id=TRIAL.id, step="trial", max_active_tis_per_dagrun=trials_at_a_time(), **where_trials_run()
     ).expand(slot=study.output)
-    best = TuningOperator(task_id=CHOOSE_BEST, step="choose", trigger_rule=TriggerRule.ALL_DONE, **on_gpu)
+    best = TuningOperator(
+        task_id=CHOOSE_BEST.id, step="choose", trigger_rule=TriggerRule.ALL_DONE, **where_proof_runs()
+    )
     chain(
         *tasks_of(Phase.DATA, BaseStepOperator),
         ChooseStudySeedOperator(task_id=CHOOSE_SEED.id),

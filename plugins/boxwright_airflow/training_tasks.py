@@ -1,7 +1,7 @@
-"""The tasks of the training DAG: one for each node of the pipeline, and two that only Airflow has.
+"""The tasks of the DAGs that train and tune: one for each node of the pipeline, and those that only Airflow has.
 
 The nodes stand in the table `boxwright.pipeline.NODES`, and where Airflow's own tasks lie among them stands here: the
-DAG, its documentation and the run's page take both from this module.
+DAGs, their documentation and the run's page take both from this module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from boxwright_airflow.operators import BoxwrightStepOperator
 from boxwright_airflow.queues import queues
 from boxwright_airflow.schedule import MODEL
 
-__all__ = ["APPROVE", "CHOOSE_SEED", "PIPELINE", "AirflowTask", "Phase", "described", "in_order", "tasks_of"]
+__all__ = [
+    "APPROVE", "CHOOSE_SEED", "OPEN_STUDY", "PIPELINE", "TRIAL", "TUNING", "AirflowTask", "Phase", "described",
+    "in_order", "tasks_of",
+]  # fmt: skip
+# The DAG that tunes.
+TUNING = "object_detection_tuning"
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,20 @@ APPROVE = AirflowTask(
     "Approve",
     "asks a person, where the parameter of that name says so; a rejected model is registered as rejected",
 )
-# Each comes after the nodes of a phase.
-_AFTER = {Phase.DATA: CHOOSE_SEED, Phase.MODEL: APPROVE}
+OPEN_STUDY = AirflowTask("open_study", "Open study", "opens the study, or one that is there")
+TRIAL = AirflowTask("trial", "Trials", "each asks for settings when it begins, and trains with them")
+# They come after the nodes of a phase.
+_AFTER = {Phase.DATA: (CHOOSE_SEED,), Phase.MODEL: (APPROVE,)}
+_AFTER_IN_TUNING = _AFTER | {Phase.SEED: (OPEN_STUDY, TRIAL)}
 
 
-def in_order() -> list[Node | AirflowTask]:
-    """The nodes and tasks of the DAG, in the order in which they run."""
+def in_order(dag_id: str = PIPELINE) -> list[Node | AirflowTask]:
+    """The nodes and tasks of the DAG that trains, or tunes, in the order in which they run."""
+    left_out, after = (Phase.REUSE, _AFTER_IN_TUNING) if dag_id == TUNING else (Phase.STUDY, _AFTER)
     found: list[Node | AirflowTask] = []
     for phase in Phase:
-        found += nodes_of(phase)
-        found += [_AFTER[phase]] if phase in _AFTER else []
+        if phase is not left_out:
+            found += [*nodes_of(phase), *after.get(phase, ())]
     return found
 
 

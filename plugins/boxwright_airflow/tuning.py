@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator, Variable
+from airflow.sdk.exceptions import AirflowFailException
 
-from boxwright.pipeline import GPU_POOL, Leaves, nodes_leaving
+from boxwright.pipeline import GPU_POOL, Leaves, Node, Phase, nodes_leaving, nodes_of
 from boxwright_airflow.allowed import limited
 from boxwright_airflow.approval import ApproveModelOperator
 from boxwright_airflow.connection import lent_credentials
@@ -15,13 +16,14 @@ from boxwright_airflow.operators import BoxwrightStepOperator, airflow_errors, r
 from boxwright_airflow.queues import queues
 from boxwright_airflow.run_settings import STUDY, tuning_from_params, without_tuning
 from boxwright_airflow.seed_choice import ChooseSeedOperator
+from boxwright_airflow.training_tasks import OPEN_STUDY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from boxwright.config import RunConfig, RunInfo, TuningConfig
 
-OPEN_STUDY, TRIAL, CHOOSE_BEST = "open_study", "trial", "choose_best"
+CHOOSE_BEST = nodes_of(Phase.STUDY)[-1]
 # Airflow's Variable of the number of trials at a time in one run; the pool's slots limit all runs together.
 PARALLEL = "boxwright_tuning_parallel"
 _USUAL_PARALLEL = 2
@@ -32,10 +34,18 @@ def trials_at_a_time() -> int:
     return max(1, int(Variable.get(PARALLEL, default=_USUAL_PARALLEL)))
 
 
-def where_training_runs() -> dict[str, Any]:
-    """Pool and queue of the step that trains, which trials and the proof share."""
-    training = nodes_leaving(Leaves.TRAINING_CURVES)[-1]
-    queue = queues().get(training.id)
+def where_trials_run() -> dict[str, Any]:
+    """Pool and queue of trials: those of the step that trains."""
+    return _where(nodes_leaving(Leaves.TRAINING_CURVES)[-1])
+
+
+def where_proof_runs() -> dict[str, Any]:
+    """Pool and queue of the step that proves what was chosen."""
+    return _where(CHOOSE_BEST)
+
+
+def _where(node: Node) -> dict[str, Any]:
+    queue = queues().get(node.id)
     return {"pool": GPU_POOL, **({"queue": queue} if queue else {})}
 
 
@@ -94,6 +104,9 @@ class TuningOperator(BaseOperator):
                     return open_study(config, tuning, run, name)
                 if self.step == "trial":
                     return run_slot(config, tuning, run, name, int(self.slot or 0))
+                if context["ti"].xcom_pull(task_ids=OPEN_STUDY.id) is None:
+                    # This task runs whatever became of those before it.
+                    raise AirflowFailException(f"there is no study: {OPEN_STUDY.id} did not come to its end")
                 return choose_best(config, tuning, run, name)
 
 
@@ -119,7 +132,7 @@ def resolve_tuned(context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
     from boxwright.tuning import of_study, tuned
 
     config, run = resolve_base(context)
-    chosen = context["ti"].xcom_pull(task_ids=CHOOSE_BEST)
+    chosen = context["ti"].xcom_pull(task_ids=CHOOSE_BEST.id)
     return tuned(config, chosen["chosen"]), of_study(run, chosen)
 
 

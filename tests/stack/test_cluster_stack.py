@@ -56,6 +56,7 @@ def test_it_has_what_one_machine_has_and_a_broker_and_workers(stack: Stack, tmp_
 def test_all_parts_share_their_stores_and_workers_no_home(stack: Stack) -> None:
     whole = stack_environment(stack, {"BOXWRIGHT_METADATA_URI": "sqlite:////of/a/person"})
     assert MetadataAddress.parse(whole["BOXWRIGHT_METADATA_URI"]).is_shared
+    assert whole["BOXWRIGHT_TUNING_URI"].startswith("postgresql://")
     assert whole["BOXWRIGHT_PIPELINE_ROOT"] == "s3://boxwright/pipeline"
     assert whole["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
     told = {service.name: service.environment(whole, stack) for service in services_of(stack)}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from boxwright.config import RunConfig, Settings, TuningConfig, new_run, parse_config
+from boxwright.config import TUNED_FILE, RunConfig, Settings, TuningConfig, new_run, parse_config
 from boxwright.dataset.examples.summary import ExamplesSummary, SplitCounts
 from boxwright.errors import StoppedError, StorageError, TrainingError, UsageError
 from boxwright.model.seeds import Seed, write_seed
-from boxwright.tuning.outcome import TUNED_FILE
+from boxwright.registry import open_registry
 from boxwright.tuning.records import Finalist, Outcome, Proof, TrialState
 from boxwright.tuning.study import Study
 from boxwright.tuning.tasks import choose_best, of_study, open_study, run_slot
@@ -26,17 +27,28 @@ TASKS = import_module("boxwright.tuning.tasks")
 
 
 @pytest.fixture
-def config(home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
-    """A run whose data steps are done."""
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The runs whose outcome was noted in ML Metadata."""
+    found: list[Any] = []
+    monkeypatch.setattr(TASKS, "trace_outcome", lambda config, run, study: found.append(run))
+    return found
+
+
+@pytest.fixture
+def config(
+    home: Settings, empty_store: Path, traced: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> RunConfig:
+    """A run whose data steps are done, and which has not chosen."""
+    shutil.copyfile(empty_store, home.home / "mlflow.sqlite")
     made = {"training": SplitCounts(images=10, boxes=9, shards=1)}
     ExamplesSummary(fingerprint="f", classes=("a",), category_ids=(1,), splits=made).write(tmp_path)
 
     write_seed(Seed(kind="pretrained", model_id="tiny", origin="weights"), tmp_path)
 
     def output_folder(run: Any, node_id: str) -> Path:
-        if node_id == "fetch_pretrained":
+        if node_id in ("fetch_pretrained", "choose_best") and not (tmp_path / node_id).exists():
             raise StorageError("it did not run")
-        return tmp_path
+        return tmp_path / node_id if node_id == "choose_best" else tmp_path
 
     monkeypatch.setattr(TASKS, "output_folder", output_folder)
     return parse_config({"training": "/t", "test": "/e", "output": str(tmp_path / "out"), "model_id": "tiny"})
@@ -120,7 +132,7 @@ def test_a_crash_fails_its_task_with_its_reason(config: RunConfig, monkeypatch: 
 
 
 def test_the_choice_accounts_for_every_trial_and_publishes_what_won(
-    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, traced: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_study(config, TUNING, RUN, "s")
     study = study_of(config)
@@ -146,7 +158,12 @@ def test_the_choice_accounts_for_every_trial_and_publishes_what_won(
     outcome = Outcome.read(output)
     assert (outcome.status, outcome.ended, outcome.chosen) == ("chosen", "3 trials", settings)
     assert (study_folder("s") / TUNED_FILE).read_bytes() == (output / TUNED_FILE).read_bytes()
-    assert of_study(RUN, chosen).study == "s"
+    assert traced == [of_study(RUN, chosen)] and traced[0].study == "s"
+    # Its model may have been made of that: whoever clears the task changes nothing.
+    (tmp_path / "choose_best").mkdir()
+    shutil.copy(output / TUNED_FILE, tmp_path / "choose_best")
+    study.complete(study.ask(), 0.9)
+    assert choose_best(config, TUNING, RUN, "s")["chosen"] == settings
 
 
 def test_a_study_without_a_trial_that_ended_has_no_choice(config: RunConfig) -> None:
@@ -159,3 +176,59 @@ def test_a_study_without_a_trial_that_ended_has_no_choice(config: RunConfig) -> 
     ):
         choose_best(config, TUNING, RUN, "s")
     assert "always the same" in (study_folder("s") / "tuning.html").read_text()
+
+
+def test_a_study_that_is_asked_to_stop_begins_no_more_trials_and_the_request_is_answered(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends(lambda study, number: study.complete(number, 0.5), monkeypatch)
+    open_study(config, TUNING, RUN, "s")
+    registry = open_registry()
+    assert registry.training_progress(config.model_name, RUN.run_id)["study"] == "s"
+    assert run_slot(config, TUNING, RUN, "s", 0)["number"] == 0
+    registry.ask_to_stop(config.model_name, RUN.run_id)
+    assert run_slot(config, TUNING, RUN, "s", 1) == {"reason": "stopped as asked"}
+    chosen = choose_best(config, TUNING, RUN, "s")
+    assert chosen["verdict"].startswith("no gain: no trial was better")
+    # Not to the training that follows in the same run.
+    assert not registry.is_stop_asked(config.model_name, RUN.run_id)
+    with pytest.raises(UsageError, match="its last word is 'trained'"):
+        registry.ask_to_stop(config.model_name, RUN.run_id)
+
+
+def test_the_report_is_there_while_the_study_is_under_way(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends(lambda study, number: study.complete(number, 0.5), monkeypatch)
+    output = Path(config.output) / "manual__1" / "output"
+    open_study(config, TUNING, RUN, "s")
+    assert "No trial yet" in (output / "tuning.html").read_text()
+    run_slot(config, TUNING, RUN, "s", 0)
+    assert "1 complete" in (output / "tuning.html").read_text()
+    assert [one.number for one in Outcome.read(output).trials] == [0]
+
+
+def test_a_report_that_cannot_be_left_costs_no_trial(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def publish_outcome(*values: Any) -> None:
+        raise StorageError("storage is away")
+
+    ends(lambda study, number: study.complete(number, 0.5), monkeypatch)
+    open_study(config, TUNING, RUN, "s")
+    monkeypatch.setattr(TASKS, "publish_outcome", publish_outcome)
+    assert run_slot(config, TUNING, RUN, "s", 0)["state"] == "complete"
+    assert "the report of the study is not up to date: storage is away" in caplog.text
+
+
+def test_a_trial_that_has_ended_is_not_trained_again(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = ends(lambda study, number: study.prune(number, "not among the best"), monkeypatch)
+    open_study(config, TUNING, RUN, "s")
+    assert {run_slot(config, TUNING, RUN, "s", 0)["state"] for _ in range(2)} == {"pruned"}
+    assert numbers == [0]
+
+
+def test_studies_in_a_file_of_one_worker_of_several_are_refused(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOXWRIGHT_METADATA_URI", "postgresql://u:p@host:5432/d")
+    with pytest.raises(UsageError, match="set BOXWRIGHT_TUNING_URI on all workers to a database that they share"):
+        open_study(config, TUNING, RUN, "s")

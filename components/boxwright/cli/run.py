@@ -99,12 +99,20 @@ def stop(
 ) -> None:
     """Asks a training to end after the epoch that is under way, with all that it has learnt kept.
 
-    `boxwright run --resume RUN` goes on with it, or in Airflow "Go on from this step" on the page of the run.
+    `boxwright run --resume RUN` goes on with it, or in Airflow "Go on from this step" on the page of the run. Of a run
+    that tunes, no more trials begin: those under way come to their end, and the best is chosen.
     """
     from boxwright.registry import open_registry
 
-    open_registry().ask_to_stop(model_name, run_id)
-    out.print(f"run {run_id} ends after the epoch that is under way", soft_wrap=True, markup=False)
+    registry = open_registry()
+    registry.ask_to_stop(model_name, run_id)
+    study = registry.training_progress(model_name, run_id).get("study")
+    said = (
+        f"run {run_id}: no more trials of the study {study} begin, and the best of those there are is chosen"
+        if study
+        else f"run {run_id} ends after the epoch that is under way"
+    )
+    out.print(said, soft_wrap=True, markup=False)
 
 
 def _check_alone(resume: bool, options: dict[str, Any]) -> None:

@@ -51,9 +51,10 @@ def read_usage(client: MlflowClient, run: MlflowRun) -> dict[str, list[tuple[int
 def end(client: MlflowClient, run: MlflowRun, state: TrainingState) -> None:
     """Notes how a training ended.
 
-    The run of one that ended well goes on until its model is registered; that of a trial has no model.
+    The run of one that ended well goes on until its model is registered; that of a trial has no model. A request to
+    stop it is answered then: it is not one to what the run does next.
     """
-    _write(client, run, state, {})
+    _write(client, run, state, {}, tags={_STOP: ""} if state is TrainingState.TRAINED else None)
     status = FINISHED if state is TrainingState.TRAINED and PARENT_RUN in run.tags else _STATUS.get(state)
     if status is not None and run.status != FINISHED:
         client.end_run(run.run_id, status)

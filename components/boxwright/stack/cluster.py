@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from boxwright.config import METADATA_URI, MetadataAddress, Settings
+from boxwright.config import METADATA_URI, TUNING_URI, MetadataAddress, Settings
 from boxwright.errors import UsageError
 from boxwright.pipeline import DATA_QUEUE, GPU_QUEUE
 from boxwright.stack.database import NAME, why_not_postgresql
@@ -21,7 +21,7 @@ WORKERS = ("worker-1", "worker-2")
 # Of each worker: what it does at a time, trainings included.
 CONCURRENCY = 2
 # Databases of the stack's PostgreSQL beside Airflow's own.
-MLFLOW, METADATA = "mlflow", "metadata"
+MLFLOW, METADATA, TUNING = "mlflow", "metadata", "tuning"
 # Airflow's settings, by section and key, that a trial on three machines found necessary. `boxwright doctor` asks for
 # them where another stack has workers.
 WORKER_SETTINGS = {
@@ -157,7 +157,11 @@ def added_environment(home: Path, name: str) -> dict[str, str]:
 
 def shared_environment(port: int, password: str, bucket: str) -> dict[str, str]:
     """The variables that name the stores which all processes of a cluster share."""
-    return {METADATA_URI: database_uri(METADATA, port, password), "BOXWRIGHT_PIPELINE_ROOT": f"s3://{bucket}/pipeline"}
+    return {
+        METADATA_URI: database_uri(METADATA, port, password),
+        TUNING_URI: database_uri(TUNING, port, password),
+        "BOXWRIGHT_PIPELINE_ROOT": f"s3://{bucket}/pipeline",
+    }
 
 
 def airflow_settings(broker: str, database: str, bucket: str) -> dict[str, str]:

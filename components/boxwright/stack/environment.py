@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from boxwright.config import METADATA_URI, SAMPLE_URI, Limit, Settings
+from boxwright.config import METADATA_URI, SAMPLE_URI, TUNING_URI, Limit, Settings
 from boxwright.errors import UsageError
 from boxwright.stack import cluster
 from boxwright.stack.database import database_url
@@ -41,6 +41,7 @@ DROPPED = (
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
     METADATA_URI,
+    TUNING_URI,
     "BOXWRIGHT_PIPELINE_ROOT",
     "BOXWRIGHT_CHECKPOINT_URI",
     "MLFLOW_TRACKING_TOKEN",

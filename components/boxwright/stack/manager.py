@@ -20,7 +20,7 @@ from boxwright.metadata import make_database
 from boxwright.pipeline import GPU_POOL
 from boxwright.stack import ports as ports_module
 from boxwright.stack import supervisor
-from boxwright.stack.cluster import MLFLOW, become_cluster
+from boxwright.stack.cluster import MLFLOW, TUNING, become_cluster
 from boxwright.stack.database import note_tables, tables_version
 from boxwright.stack.environment import (
     ADMIN,
@@ -146,8 +146,9 @@ def _start(stack: Stack, table: ProcessTable, on_ready: OnReady) -> None:
 
 
 def _make_databases(stack: Stack, table: ProcessTable, environment: dict[str, str]) -> None:
-    """Makes the databases of MLflow and ML Metadata in the stack's PostgreSQL, the latter with all types."""
-    make_database(MetadataAddress.parse(stack.database_uri(MLFLOW)))
+    """Makes the databases of MLflow, studies and ML Metadata in the stack's PostgreSQL, the last with all types."""
+    for name in (MLFLOW, TUNING):
+        make_database(MetadataAddress.parse(stack.database_uri(name)))
     _run(table, "db-init", [sys.executable, "-P", "-m", "boxwright", "db", "init"], environment)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from boxwright.config import RunConfig, RunInfo, Value
+from boxwright.config import TUNED_FILE, RunConfig, RunInfo, Value
 from boxwright.packaging import publish
+from boxwright.pipeline import Phase, TracedTrial, nodes_of, note_trials, run_nodes
 from boxwright.storage import connected, write_json
-from boxwright.tuning.records import Outcome, Proof
+from boxwright.tuning.records import Outcome, Proof, TrialState
 from boxwright.tuning.report import REPORT_PAGE, write_report
 from boxwright.tuning.study import Study
-
-TUNED_FILE = "tuned.json"
 
 
 def show(study: Study, folder: Path, ended: str | None = None, proof: Proof | None = None) -> Outcome:
@@ -38,15 +38,38 @@ def show(study: Study, folder: Path, ended: str | None = None, proof: Proof | No
     return outcome
 
 
-def publish_outcome(config: RunConfig, run: RunInfo, folder: Path, chosen: dict[str, Value]) -> None:
-    """Puts the settings that won beside the model that is made of them, with the report and its data.
+def publish_outcome(config: RunConfig, run: RunInfo, folder: Path, chosen: Mapping[str, Value] | None = None) -> None:
+    """Puts the report and its data where the run's model will be, and with it the settings that won.
 
     Args:
         config: the run, with the dates in its URIs filled in.
         run: that the model belongs to.
         folder: of the study, where `show` has written.
-        chosen: hyperparameters by name.
+        chosen: hyperparameters by name; None while nothing has won.
     """
-    write_json(folder / TUNED_FILE, chosen)
+    if chosen is not None:
+        write_json(folder / TUNED_FILE, chosen)
     with connected(config.storage):
-        publish(config, run.run_id, folder, [Outcome.FILE, TUNED_FILE, REPORT_PAGE])
+        publish(config, run.run_id, folder, [Outcome.FILE, REPORT_PAGE, *([TUNED_FILE] if chosen is not None else [])])
+
+
+def trace_outcome(config: RunConfig, run: RunInfo, study: Study) -> None:
+    """Notes in ML Metadata what the run's model will be made of: what was chosen, and the trials that it came from.
+
+    Args:
+        config: the run, with the settings that won.
+        run: with study and settings.
+        study: whose trials have ended.
+
+    Raises:
+        BoxwrightError: ML Metadata cannot be used.
+    """
+    run_nodes(config, run, nodes_of(Phase.STUDY))
+    note_trials(
+        run.run_id,
+        study.name,
+        [
+            TracedTrial(one.number, one.state.value, one.state is TrialState.FAILED, one.settings, one.value)
+            for one in study.trials()
+        ],
+    )

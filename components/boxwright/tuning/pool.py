@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,12 +102,8 @@ class Pool:
             )
         self._running[job.name] = job, started
 
-    def wait(self, while_waiting: Callable[[], None] = lambda: None) -> Ended:
-        """Waits until a training ends; one that can go on is begun again instead.
-
-        Args:
-            while_waiting: is called now and then.
-        """
+    def wait(self) -> Ended:
+        """Waits until a training ends; one that can go on is begun again instead."""
         while True:
             for job, process in [*self._running.values()]:
                 code = process.poll()
@@ -115,7 +111,6 @@ class Pool:
                     del self._running[job.name]
                     if ended := self._judge(job, code):
                         return ended
-            while_waiting()
             time.sleep(_POLL_SECONDS)
 
     def _judge(self, job: Job, code: int) -> Ended | None:

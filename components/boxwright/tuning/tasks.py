@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
-from boxwright.config import RunConfig, RunInfo, TuningConfig
+from boxwright.config import TUNED_FILE, TUNING_URI, RunConfig, RunInfo, Settings, TuningConfig, Value
 from boxwright.dataset.examples import ExamplesSummary
-from boxwright.errors import StorageError, TrainingError
+from boxwright.errors import BoxwrightError, StorageError, TrainingError, UsageError
 from boxwright.model import read_seed
 from boxwright.pipeline import Phase, nodes_of, output_folder
 from boxwright.registry import TrainingRun
-from boxwright.tuning.outcome import publish_outcome, show
+from boxwright.tuning.outcome import publish_outcome, show, trace_outcome
 from boxwright.tuning.proof import run_proof
 from boxwright.tuning.records import StudyRecord, TrialState
+from boxwright.tuning.space import tuned
 from boxwright.tuning.study import Study
-from boxwright.tuning.trial import run_trial, study_folder, trial_name
-from boxwright.tuning.trials import reasons
+from boxwright.tuning.trial import run_of_study, run_trial, sign_of, study_folder, trial_name
+from boxwright.tuning.trials import ended_or_stopped, reasons
 from boxwright.tuning.tune import prepared
 
 log = logging.getLogger("boxwright.tuning")
@@ -34,13 +36,17 @@ def open_study(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str)
         name: of the study.
 
     Raises:
-        UsageError: there are no test images, or the study has other settings, data or another start.
+        UsageError: there are no test images, the study has other settings, data or another start, or it would be in a
+            file that other workers do not have.
     """
+    _require_shared_studies()
     study = Study(name, prepared(config, tuning), tuning)
     record = _record(config, tuning, run, name)
     dataset = ExamplesSummary.read(record.examples or "").fingerprint
     study.begin_from({"dataset": dataset, "start": read_seed(Path(record.seed or "")).origin})
     study.resume()
+    run_of_study(config, run).progress(sign_of(name))
+    _show_so_far(config, run, study)
     return list(range(tuning.trials))
 
 
@@ -66,13 +72,15 @@ def run_slot(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str, s
     slot_name = f"{run.run_id}/{slot}"
     number = study.number_of(slot_name)
     if number is None:
-        if ended := study.ended(_training_images(record)):
+        if ended := ended_or_stopped(study, _training_images(record), run_of_study(config, run).should_stop):
             return {"reason": ended}
         number = study.ask(slot_name)
     if number is None:
         return {"reason": "all combinations of the grid"}
-    told = TrainingRun(config.model_name, f"{run.run_id}.{trial_name(number)}", part_of=run.run_id)
-    run_trial(record, number, told.should_stop)
+    if study.trials()[number].state is TrialState.RUNNING:  # and not told of before its task was killed
+        told = TrainingRun(config.model_name, f"{run.run_id}.{trial_name(number)}", part_of=run.run_id)
+        run_trial(record, number, told.should_stop)
+        _show_so_far(config, run, study)
     trial = study.trials()[number]
     if trial.state is TrialState.FAILED:
         raise TrainingError(f"trial {number} failed: {trial.reason}")
@@ -80,7 +88,7 @@ def run_slot(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str, s
 
 
 def choose_best(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str) -> dict[str, Any]:
-    """Accounts for every trial, proves the best, and publishes report and settings.
+    """Accounts for every trial, proves the best, and publishes report and settings. What a run chose once it keeps.
 
     Args:
         config: the run, with the dates in its URIs filled in.
@@ -96,6 +104,30 @@ def choose_best(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str
     """
     record = _record(config, tuning, run, name)
     study, folder = Study(name, record.config, tuning), study_folder(name)
+    settings, verdict = _chosen_before(run), "the run keeps what it chose before"
+    if settings is None:
+        with run_of_study(config, run).under_way(_parameters(tuning)):
+            ended = _account(study, record, folder)
+        proof = run_proof(study, record, folder)
+        show(study, folder, ended, proof)
+        publish_outcome(config, run, folder, proof.settings)
+        settings, verdict = proof.settings, proof.verdict
+    log.info("%s", verdict)
+    chosen = {"study": name, "chosen": settings, "verdict": verdict}
+    trace_outcome(tuned(config, settings), of_study(run, chosen), study)
+    return chosen
+
+
+def _parameters(tuning: TuningConfig) -> dict[str, Any]:
+    return {f"tuning_{name}": value for name, value in tuning.model_dump(mode="json").items()}
+
+
+def _account(study: Study, record: StudyRecord, folder: Path) -> str | None:
+    """Lets no trial stay under way, and shows what there is; returns why no more were begun.
+
+    Raises:
+        TrainingError: trials failed three times in the same way, or none came to its end.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     record.write(folder)
     for one in study.trials():
@@ -104,12 +136,41 @@ def choose_best(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str
     ended = study.ended(_training_images(record))
     show(study, folder, ended)
     if study.has_failed or not study.ranked():
-        raise TrainingError(f"the study {name} has no result: {ended or reasons(study.trials())}")
-    proof = run_proof(study, record, folder)
-    show(study, folder, ended, proof)
-    publish_outcome(config, run, folder, proof.settings)
-    log.info("%s", proof.verdict)
-    return {"study": name, "chosen": proof.settings, "verdict": proof.verdict}
+        raise TrainingError(f"the study {study.name} has no result: {ended or reasons(study.trials())}")
+    return ended
+
+
+def _chosen_before(run: RunInfo) -> dict[str, Value] | None:
+    """The settings that the run has chosen already, since its model may have been made of them; None before."""
+    try:
+        return dict(json.loads((output_folder(run, nodes_of(Phase.STUDY)[-1].id) / TUNED_FILE).read_text()))
+    except StorageError:
+        return None
+
+
+def _show_so_far(config: RunConfig, run: RunInfo, study: Study) -> None:
+    """Leaves the report of a study that is under way; a trial does not fail for it."""
+    folder = study_folder(study.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        show(study, folder)
+        publish_outcome(config, run, folder)
+    except (BoxwrightError, OSError) as error:
+        log.warning("the report of the study is not up to date: %s", error)
+
+
+def _require_shared_studies() -> None:
+    """Refuses studies in a file of this machine's, where steps are shared among several.
+
+    Raises:
+        UsageError: saying what to set.
+    """
+    settings = Settings.from_environment()
+    if settings.metadata.is_shared and TUNING_URI not in os.environ:
+        raise UsageError(
+            f"ML Metadata is shared by workers, and studies would be in {settings.home} of this one alone: set "
+            f"{TUNING_URI} on all workers to a database that they share, such as postgresql://..."
+        )
 
 
 def of_study(run: RunInfo, chosen: dict[str, Any]) -> RunInfo:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from boxwright.config import Settings
+from boxwright.config import RunConfig, RunInfo, Settings
 from boxwright.errors import (
     BoxwrightError,
     DataError,
@@ -22,13 +22,15 @@ from boxwright.evaluation import validation_ap
 from boxwright.model import hyperparameters_of
 from boxwright.packaging import run_folder
 from boxwright.registry import TrainingRun
-from boxwright.training import Record, TrainingFacts, Watch, fine_tune, read_history
+from boxwright.training import Record, StepProgress, TrainingFacts, Watch, fine_tune, read_history
 from boxwright.tuning.records import StudyRecord
 from boxwright.tuning.space import TrialSettings, tuned
 from boxwright.tuning.study import OUT_OF_MEMORY, Study
 
 log = logging.getLogger("boxwright.tuning")
 _PACKAGE = "boxwright"
+# What a sign of a study has, and that of a training has not.
+SIGN = "study"
 
 
 class _PrunedError(Exception):
@@ -74,6 +76,16 @@ def study_folder(study: str) -> Path:
 def trial_name(number: int) -> str:
     """The name of a trial's folder."""
     return f"trial-{number}"
+
+
+def run_of_study(config: RunConfig, run: RunInfo) -> TrainingRun:
+    """What the registry is told of a study: that its trials are under way, until they have ended."""
+    return TrainingRun(config.model_name, run.run_id)
+
+
+def sign_of(study: str) -> dict[str, str]:
+    """A study's sign of life: silence is taken for death, and who is asked to stop has to be known."""
+    return {SIGN: study}
 
 
 def run_trial(record: StudyRecord, number: int, should_stop: Callable[[], bool] | None = None) -> None:
@@ -200,4 +212,10 @@ def _watch(
         if measure in epoch and study.report(number, done, epoch[measure]) and done < planned:
             raise _PrunedError(done)
 
-    return Watch(look, report, look.glance, lambda progress: told.progress(progress.model_dump()), should_stop)
+    of_study = run_of_study(record.config, record.run)
+
+    def tell(progress: StepProgress) -> None:
+        told.progress(progress.model_dump())
+        of_study.progress(sign_of(record.name))
+
+    return Watch(look, report, look.glance, tell, should_stop)

@@ -22,7 +22,7 @@ def run_trials(
     folder: Path,
     images: int,
     on_change: Callable[[], None] = lambda: None,
-    while_waiting: Callable[[], None] = lambda: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> str:
     """Runs trials; those that an earlier process left behind go on first, under their own numbers.
 
@@ -31,7 +31,7 @@ def run_trials(
         folder: of the study, with `study.json`.
         images: of the training split.
         on_change: is called when a trial has begun or ended.
-        while_waiting: is called several times a second while trials are under way.
+        should_stop: whether somebody asked for the end; asked when a trial could begin.
 
     Returns:
         Why no more trials were begun.
@@ -42,11 +42,11 @@ def run_trials(
     left = deque(one.number for one in study.trials() if one.state is TrialState.RUNNING)
     with pool_of(folder, study.tuning.parallel) as pool:
         while True:
-            ended = _fill(pool, study, left, images)
+            ended = _fill(pool, study, left, images, should_stop)
             on_change()
             if pool.is_empty:
                 break
-            _tell(study, pool.wait(while_waiting))
+            _tell(study, pool.wait())
     if study.has_failed:
         raise TrainingError(f"the study {study.name} ended: {ended}")
     if not study.ranked():
@@ -54,10 +54,17 @@ def run_trials(
     return ended or "no more trials"
 
 
-def _fill(pool: Pool, study: Study, left: deque[int], images: int) -> str | None:
+def ended_or_stopped(study: Study, images: int, should_stop: Callable[[], bool]) -> str | None:
+    """`Study.ended`, of a study that takes up a request to stop."""
+    if study.ended(images) is None and should_stop():
+        study.stop()
+    return study.ended(images)
+
+
+def _fill(pool: Pool, study: Study, left: deque[int], images: int, should_stop: Callable[[], bool]) -> str | None:
     """Begins as many trials as there is room for; returns why no more may begin, where that is so."""
     while True:
-        ended = study.ended(images)
+        ended = ended_or_stopped(study, images, should_stop)
         if not pool.has_room:
             return ended
         number = left.popleft() if left else None if ended else study.ask()

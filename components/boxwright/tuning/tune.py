@@ -6,32 +6,29 @@ import fcntl
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from boxwright.config import RunConfig, RunInfo, TuningConfig, Value, new_run, resolve_templates
+from boxwright.config import TUNED_FILE, RunConfig, RunInfo, TuningConfig, Value, new_run, resolve_templates
 from boxwright.dataset.examples import ExamplesSummary
 from boxwright.errors import UsageError
 from boxwright.model import Seed, hyperparameters_of, read_seed
 from boxwright.pipeline import Phase, choose_seed, find_node, nodes_of, output_folder, run_nodes, summarise
-from boxwright.registry import TrainingRun
 from boxwright.storage import Allowed
-from boxwright.tuning.outcome import TUNED_FILE, publish_outcome, show
+from boxwright.tuning.outcome import publish_outcome, show, trace_outcome
 from boxwright.tuning.proof import run_proof
 from boxwright.tuning.records import Proof, StudyRecord
 from boxwright.tuning.report import REPORT_PAGE
 from boxwright.tuning.space import measured_often, tuned
 from boxwright.tuning.study import Study
-from boxwright.tuning.trial import study_folder
+from boxwright.tuning.trial import run_of_study, sign_of, study_folder
 from boxwright.tuning.trials import run_trials
 
 log = logging.getLogger("boxwright.tuning")
 _LOCK = "lock"
 _NO_TEST = "the gain is proven on test images, which choosing never sees; name their dataset (--test)"
-_SECONDS_BETWEEN_SIGNS = 60.0
 
 
 def tune(
@@ -134,8 +131,7 @@ class _Tuning:
 
     def _run_trials(self) -> None:
         """Runs the trials, each below the study's run in MLflow."""
-        told = TrainingRun(self.record.config.model_name, self.record.run.run_id)
-        signs = _Signs(told)
+        told = run_of_study(self.record.config, self.record.run)
 
         def changed() -> None:
             best = self.study.ranked()[:1]
@@ -145,7 +141,8 @@ class _Tuning:
 
         settings = self.study.tuning.model_dump(mode="json")
         with told.under_way({f"tuning_{name}": value for name, value in settings.items()}):
-            self.ended = run_trials(self.study, self.folder, self._training_images, changed, signs.give)
+            told.progress(sign_of(self.study.name))
+            self.ended = run_trials(self.study, self.folder, self._training_images, changed, told.should_stop)
 
     def _prepare(self, run: RunInfo) -> dict[str, Any]:
         """Runs the data steps and fetches the seed, once for all trials."""
@@ -175,6 +172,7 @@ class _Tuning:
         self._publish(settings)
         run = self.record.run.model_copy(update={"study": self.study.name, "tuned": json.dumps(settings)})
         config = tuned(self._resolved(run), settings)
+        trace_outcome(config, run, self.study)
         ran = {**ran, **run_nodes(config, run, nodes_of(Phase.MODEL, Phase.RELEASE), self.on_step)}
         self._note(result=summarise(config, run, ran))
         return dict(self.record.result or {})
@@ -197,19 +195,6 @@ class _Tuning:
     @property
     def _training_images(self) -> int:
         return ExamplesSummary.read(self.record.examples or "").splits["training"].images
-
-
-class _Signs:
-    """Signs of life of a study for MLflow, where silence is taken for death."""
-
-    def __init__(self, told: TrainingRun) -> None:
-        self._told, self._last = told, time.monotonic()
-
-    def give(self) -> None:
-        """Gives one, if the last one is a while ago."""
-        if time.monotonic() - self._last > _SECONDS_BETWEEN_SIGNS:
-            self._last = time.monotonic()
-            self._told.progress({})
 
 
 def pinned(seed: Seed) -> dict[str, str]:

@@ -30,6 +30,8 @@ READ_XCOM = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
 READ_LOGS = Depends(requires_access_dag("GET", DagAccessEntity.TASK_LOGS))
 _MAY_CHANGE = requires_access_dag("PUT", param_dag_id=PIPELINE)
 CHANGE = Depends(_MAY_CHANGE)
+_MAY_CHANGE_RUN = requires_access_dag("PUT")  # of the `dag_id` that the request names
+CHANGE_RUN = Depends(_MAY_CHANGE_RUN)
 _MAY_START = requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=PIPELINE)
 START = Depends(_MAY_START)
 
@@ -63,6 +65,7 @@ def _is_allowed(check: Callable[[Request, Any], None]) -> Any:
 
 
 MayChange = Annotated[bool, _is_allowed(_MAY_CHANGE)]
+MayChangeRun = Annotated[bool, _is_allowed(_MAY_CHANGE_RUN)]
 MayStart = Annotated[bool, _is_allowed(_MAY_START)]
 
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from boxwright.config import RunConfig
 from boxwright.pipeline import Leaves, nodes_leaving
 from boxwright_airflow.links import XCOM_REPORT
-from boxwright_airflow.run_settings import config_from_params
+from boxwright_airflow.run_settings import config_from_params, without_tuning
 
 ENDED = ("success", "failed")
+# Of several trials, the state that stands for all.
+_TOLD_FIRST = ("running", "up_for_retry", "queued", "success")
+_RUNNING = ("running", "deferred", "restarting", "awaiting_input")
 _OVER = ("success", "skipped", "failed", "upstream_failed", "removed")
 # Where a run was started without them: what they are does not matter here.
 _PLACES = {"training": "unset", "output": "unset"}
@@ -34,6 +37,7 @@ class Task:
         stamp: changes with each try, and when a try ends.
         returned: its return value, empty where it has none.
         report: URI of the validation report that it announced.
+        map_index: of one of several tasks of that id; -1 where there is one alone.
     """
 
     task_id: str
@@ -43,6 +47,12 @@ class Task:
     stamp: str
     returned: Mapping[str, Any]
     report: str | None
+    map_index: int = -1
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is at work, or waits for what is."""
+        return self.state in _RUNNING
 
     @property
     def is_over(self) -> bool:
@@ -52,13 +62,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the training DAG.
+    """One run of the DAG that trains, or of the one that tunes.
 
     Attributes:
         state: "queued", "running", "success" or "failed".
         seconds: from its start until its end or now, 0 before its start.
         conf: what it was started with.
-        tasks: by id; empty for a run of another DAG.
+        tasks: by id; empty for a run of another DAG. Trials stand as one.
+        trials: each of them; empty before the study is opened.
     """
 
     dag_id: str
@@ -68,6 +79,7 @@ class Run:
     seconds: float
     conf: Mapping[str, Any]
     tasks: Mapping[str, Task]
+    trials: Sequence[Task] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -99,7 +111,8 @@ class Run:
         Raises:
             UsageError: it was started with something that is not valid.
         """
-        return config_from_params(_PLACES | {name: value for name, value in self.conf.items() if value is not None})
+        given = without_tuning({name: value for name, value in self.conf.items() if value is not None})
+        return config_from_params(_PLACES | given)
 
 
 def read_run(dag_id: str, run_id: str, order: Sequence[str]) -> Run | None:
@@ -115,14 +128,26 @@ def read_run(dag_id: str, run_id: str, order: Sequence[str]) -> Run | None:
         if run is None:
             return None
         tis = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id))
-        told: dict[str, dict[str, Any]] = {}
+        told: dict[tuple[str, int], dict[str, Any]] = {}
         for row in session.scalars(XComModel.get_many(run_id=run_id, dag_ids=dag_id)):
             if row.key in ("return_value", XCOM_REPORT):
-                told.setdefault(row.task_id, {})[row.key] = XComModel.deserialize_value(row)
-        tasks = {ti.task_id: _task(ti, told.get(ti.task_id, {})) for ti in tis}
+                told.setdefault((row.task_id, row.map_index), {})[row.key] = XComModel.deserialize_value(row)
+        found = [_task(ti, told.get((ti.task_id, ti.map_index), {})) for ti in tis]
+        trials = sorted((one for one in found if one.map_index >= 0), key=lambda one: one.map_index)
+        tasks = {one.task_id: one for one in found if one.map_index < 0} | _together(trials)
         seconds = _seconds(run.start_date, run.end_date)
         known = {name: tasks[name] for name in order if name in tasks}
-        return Run(dag_id, run_id, str(run.state), run.start_date, seconds, dict(run.conf or {}), known)
+        return Run(dag_id, run_id, str(run.state), run.start_date, seconds, dict(run.conf or {}), known, trials)
+
+
+def _together(trials: Sequence[Task]) -> dict[str, Task]:
+    """Trials as one task, by its id: it goes on while one of them does, and failed where all did."""
+    if not trials:
+        return {}
+    first = next((one for state in _TOLD_FIRST for one in trials if one.state == state), trials[0])
+    state = "running" if first.is_over and not all(one.is_over for one in trials) else first.state
+    seconds = max(one.seconds for one in trials)
+    return {first.task_id: replace(first, state=state, seconds=seconds, returned={})}
 
 
 def _task(ti: Any, told: Mapping[str, Any]) -> Task:
@@ -135,6 +160,7 @@ def _task(ti: Any, told: Mapping[str, Any]) -> Task:
         stamp=f"{ti.try_number} {ti.end_date}",
         returned=returned if isinstance(returned, dict) else {},
         report=report if isinstance(report, str) and report.endswith(".html") else None,
+        map_index=ti.map_index,
     )
 
 
@@ -168,6 +194,7 @@ def _log(run: Run, task: Task) -> list[dict[str, Any]]:
             TaskInstance.dag_id == run.dag_id,
             TaskInstance.run_id == run.run_id,
             TaskInstance.task_id == task.task_id,
+            TaskInstance.map_index == task.map_index,
         )
         # Reading a log may close the session, and then asks for these.
         needed = (TaskInstance.dag_run, TaskInstance.dag_model)

@@ -48,6 +48,11 @@ class Progress:
         return self.within.get("state") == TrainingState.RUNNING
 
     @property
+    def study(self) -> str | None:
+        """The study whose trials are under way; None where it is a training that is, or nothing."""
+        return str(self.within["study"]) if self.is_under_way and "study" in self.within else None
+
+    @property
     def done(self) -> int:
         """Epochs that have ended, those before an interruption too."""
         return int(self.records[-1]["epoch"]) + 1 if self.records else 0
@@ -98,7 +103,7 @@ def progress_of(run: Run) -> Progress:
 
 
 def ask_to_stop(run: Run) -> None:
-    """Asks the run's training to end after the epoch that is under way.
+    """Asks the run's training to end after the epoch that is under way, or its study to begin no more trials.
 
     Raises:
         UsageError: the run has none under way, or was started with settings that are not valid.

@@ -12,15 +12,15 @@ from boxwright.pipeline import Leaves, find_node
 from boxwright_airflow.charts import LineChart, epoch_chart, minute_chart
 from boxwright_airflow.links import airflow_page
 from boxwright_airflow.results import Results
+from boxwright_airflow.runs.study import study_of
 from boxwright_airflow.runs.tasks import Run, Task, error_line
 from boxwright_airflow.runs.training import Progress, progress_of
-from boxwright_airflow.training_tasks import in_order
+from boxwright_airflow.training_tasks import PIPELINE, in_order
 
 _METRICS = ("AP", "AP50")
 _SHOWN_FINDINGS = 10
 _ENDED = ("success", "failed")
 _NO_AP = "No validation AP so far: the hyperparameter validation_ap_epochs says after how many epochs it is measured."
-_RUNNING = ("running", "deferred", "restarting", "awaiting_input")
 _WAITING = {
     "queued": "The run is queued: it starts in seconds, unless the DAG is paused or has as many active runs as it may.",
     "running": "The run has begun; its first task is waiting for a free slot.",
@@ -62,7 +62,7 @@ class Training:
 
 def page_values(run: Run) -> dict[str, Any]:
     """The values of a run for the template `run.html`."""
-    failed, titles = run.failed_task, {task.id: task.title for task in in_order()}
+    failed, titles = run.failed_task, {task.id: task.title for task in in_order(run.dag_id)}
     return {
         "run": run,
         "duration": duration(run.seconds),
@@ -71,12 +71,14 @@ def page_values(run: Run) -> dict[str, Any]:
         "failed": failed,
         "error": error_line(run, failed) if failed else "",
         "clearing": airflow_page(f"/api/v2/dags/{quote(run.dag_id, safe='')}/clearTaskInstances"),
+        "study": study_of(run),
         "training": _training(run),
         "validation": _validation(run),
         "gate": _gate(run),
         "evaluation": _evaluation(run),
         "version": _version(run),
         "ended": run.has_ended,
+        "can_repeat": bool(run.tasks) and run.dag_id == PIPELINE,
     }
 
 
@@ -96,7 +98,7 @@ def _took(task: Task) -> str:
 
 def _mark(task: Task) -> str:
     """The kind of a task's state, of which the style sheet knows five."""
-    if task.state in _RUNNING:
+    if task.is_running:
         return "running"
     if task.state in ("failed", "upstream_failed", "up_for_retry"):
         return "bad"
