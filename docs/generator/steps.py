@@ -12,7 +12,8 @@ from docs.generator.markdown import code, page, table
 _INTRO = """
 A run is these steps, in this order: each is a TFX node, a task of the Airflow DAG, and a function of the same name in
 `components/boxwright/pipeline/data_steps.py` or `model_steps.py` beside it. Of the steps that fetch a seed, one runs;
-one that reuses a version runs instead of all that follow the data. The table is
+one that reuses a version runs instead of all that follow the data. `choose_best` is a step of [a tuning](../tuning.md)
+alone. The table is
 `components/boxwright/pipeline/nodes.py`.
 
 ![The steps of a run](../images/pipeline.svg)

@@ -1,4 +1,4 @@
-"""Runs of the training DAG in Airflow's own tables, as far along as a test wants them."""
+"""Runs of the DAGs that train and tune in Airflow's own tables, as far along as a test wants them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import airflow_env
 import pytest
 
-DAG_ID = "object_detection_training"
+DAG_ID, TUNING = "object_detection_training", "object_detection_tuning"
 
 
 @dataclass
@@ -24,10 +24,33 @@ class MadeRun:
     session: Any
     row: Any
 
-    def task(self, task_id: str, state: str, returned: Any = None, report: bool = False, error: str = "") -> None:
-        """Puts a task into a state, a minute long, with what it returned, announced and said at its end."""
+    def trials(self, *states: tuple[str | None, Any]) -> None:
+        """Puts a trial after the other into a state, with what it returned, as when their study is opened."""
+        from airflow.models.taskinstance import TaskInstance
+
+        one = self.row.get_task_instance("trial", session=self.session)
+        task, version = self.row.get_dag().get_task("trial"), one.dag_version_id
+        self.session.delete(one)
+        self.session.flush()
+        for number, (state, returned) in enumerate(states):
+            ti = TaskInstance(task, run_id=self.run_id, state=state, map_index=number, dag_version_id=version)
+            ti.start_date = datetime.now(UTC) if state else None
+            self.session.add(ti)
+            self.session.flush()
+            if returned is not None:
+                self._tell("return_value", returned, "trial", number)
+        self.session.commit()
+
+    def _tell(self, key: str, value: Any, task_id: str, map_index: int = -1) -> None:
         from airflow.models.xcom import XComModel
 
+        XComModel.set(
+            key=key, value=value, task_id=task_id, dag_id=self.row.dag_id, run_id=self.run_id, map_index=map_index,
+            session=self.session,
+        )  # fmt: skip
+
+    def task(self, task_id: str, state: str, returned: Any = None, report: bool = False, error: str = "") -> None:
+        """Puts a task into a state, a minute long, with what it returned, announced and said at its end."""
         now = datetime.now(UTC)
         ti = self.row.get_task_instance(task_id, session=self.session)
         ti.state, ti.try_number = state, 1
@@ -37,9 +60,7 @@ class MadeRun:
         told = {"return_value": returned} if returned is not None else {}
         told |= {"report": str(self.output / "validation_report.html")} if report else {}
         for key, value in told.items():
-            XComModel.set(
-                key=key, value=value, task_id=task_id, dag_id=DAG_ID, run_id=self.run_id, session=self.session
-            )
+            self._tell(key, value, task_id)
         if error:
             log = airflow_env.HOME / "logs" / f"dag_id={DAG_ID}" / f"run_id={self.run_id}" / f"task_id={task_id}"
             log.mkdir(parents=True)
@@ -57,8 +78,8 @@ class MadeRun:
 
 
 @pytest.fixture(scope="session")
-def training_dag(auth_manager: Any) -> Any:
-    """The DAG in Airflow's database, as its processor writes it."""
+def written_dags(auth_manager: Any) -> dict[str, Any]:
+    """The DAGs in Airflow's database, as its processor writes them, by id."""
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
@@ -69,20 +90,25 @@ def training_dag(auth_manager: Any) -> Any:
     bag = DagBag(dag_folder=str(airflow_env.DAGS), bundle_name="dags", bundle_path=airflow_env.DAGS)
     sync_bag_to_db(bag, "dags", None)
     with create_session() as session:
-        return SerializedDagModel.get(DAG_ID, session=session).dag
+        return {name: SerializedDagModel.get(name, session=session).dag for name in (DAG_ID, TUNING)}
+
+
+@pytest.fixture(scope="session")
+def training_dag(written_dags: dict[str, Any]) -> Any:
+    return written_dags[DAG_ID]
 
 
 @pytest.fixture
-def make_run(training_dag: Any, tmp_path: Path) -> Iterator[Callable[..., MadeRun]]:
+def make_run(written_dags: dict[str, Any], tmp_path: Path) -> Iterator[Callable[..., MadeRun]]:
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
     with create_session() as session:
 
-        def make(run_id: str, state: str = "running", **conf: Any) -> MadeRun:
+        def make(run_id: str, state: str = "running", dag_id: str = DAG_ID, **conf: Any) -> MadeRun:
             now = datetime.now(UTC)
-            row = training_dag.create_dagrun(
+            row = written_dags[dag_id].create_dagrun(
                 run_id=run_id,
                 run_after=now,
                 run_type=DagRunType.MANUAL,
