@@ -175,7 +175,8 @@ def test_a_study_without_a_trial_that_ended_has_no_choice(config: RunConfig) -> 
         TrainingError, match="the study s has no result: 3 trials failed in the same way: always the same"
     ):
         choose_best(config, TUNING, RUN, "s")
-    assert "always the same" in (study_folder("s") / "tuning.html").read_text()
+    published = Path(config.output) / "manual__1" / "output" / "tuning.html"
+    assert "always the same" in published.read_text()
 
 
 def test_a_study_that_is_asked_to_stop_begins_no_more_trials_and_the_request_is_answered(

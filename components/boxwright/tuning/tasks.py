@@ -107,7 +107,8 @@ def choose_best(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str
     settings, verdict = _chosen_before(run), "the run keeps what it chose before"
     if settings is None:
         with run_of_study(config, run).under_way(_parameters(tuning)):
-            ended = _account(study, record, folder)
+            ended = _account(config, run, study, record)
+        record.write(folder)
         proof = run_proof(study, record, folder)
         show(study, folder, ended, proof)
         publish_outcome(config, run, folder, proof.settings)
@@ -122,19 +123,17 @@ def _parameters(tuning: TuningConfig) -> dict[str, Any]:
     return {f"tuning_{name}": value for name, value in tuning.model_dump(mode="json").items()}
 
 
-def _account(study: Study, record: StudyRecord, folder: Path) -> str | None:
+def _account(config: RunConfig, run: RunInfo, study: Study, record: StudyRecord) -> str | None:
     """Lets no trial stay under way, and shows what there is; returns why no more were begun.
 
     Raises:
         TrainingError: trials failed three times in the same way, or none came to its end.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    record.write(folder)
     for one in study.trials():
         if one.state is TrialState.RUNNING:
             study.fail(one.number, "abandoned", "its task ended before the trial did")
     ended = study.ended(_training_images(record))
-    show(study, folder, ended)
+    _show_so_far(config, run, study, ended)
     if study.has_failed or not study.ranked():
         raise TrainingError(f"the study {study.name} has no result: {ended or reasons(study.trials())}")
     return ended
@@ -148,12 +147,12 @@ def _chosen_before(run: RunInfo) -> dict[str, Value] | None:
         return None
 
 
-def _show_so_far(config: RunConfig, run: RunInfo, study: Study) -> None:
-    """Leaves the report of a study that is under way; a trial does not fail for it."""
+def _show_so_far(config: RunConfig, run: RunInfo, study: Study, ended: str | None = None) -> None:
+    """Leaves the report of a study that is under way, or has failed; no task fails for it."""
     folder = study_folder(study.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        show(study, folder)
+        show(study, folder, ended)
         publish_outcome(config, run, folder)
     except (BoxwrightError, OSError) as error:
         log.warning("the report of the study is not up to date: %s", error)
