@@ -15,6 +15,14 @@ def test_a_training_under_way_is_asked_to_end(tracking: str, boxwright: Any) -> 
         assert training.should_stop()
 
 
+def test_of_a_run_that_tunes_no_more_trials_are_to_begin(tracking: str, boxwright: Any) -> None:
+    study = TrainingRun("detector", "tunes", tracking)
+    study.progress({"study": "bolts"})
+    code, said, _ = boxwright("stop", "tunes")
+    assert (code, study.should_stop()) == (0, True)
+    assert said == ("run tunes: no more trials of the study bolts begin, and the best of those there are is chosen\n")
+
+
 def test_what_is_not_under_way_is_not_stopped(tracking: str, boxwright: Any) -> None:
     with TrainingRun("detector", "done", tracking).under_way({}):
         pass

@@ -12,16 +12,16 @@ import httpx
 import optuna
 import psutil
 import pytest
-from live_runs import EPOCHS, SETTINGS, epochs_done, log_in
 
 from boxwright.metadata.store import open_store
 from boxwright.pipeline import GPU_POOL, trace
 from boxwright.pipeline.lineage import finished_nodes
 from boxwright.stack import manager
 from boxwright.tuning.records import Outcome, TrialState
+from live.live_runs import EPOCHS, SETTINGS, epochs_done, log_in
 
 if TYPE_CHECKING:
-    from conftest import LiveStack
+    from live.conftest import LiveStack
 
 DAG_ID, RUN, MODEL = "object_detection_tuning", "live-tuning", "tuned"
 # The trial that is killed has the settings as they are, and is never given up.

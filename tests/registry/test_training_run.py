@@ -139,6 +139,16 @@ def test_a_request_to_stop_is_answered_once(registry: Registry, tracking_uri: st
             registry.ask_to_stop("detector", run_id)
 
 
+def test_a_request_that_came_too_late_is_not_one_to_what_the_run_trains_next(
+    registry: Registry, tracking_uri: str
+) -> None:
+    for _ in range(2):  # a study, and the training that follows in its run
+        told = TrainingRun("detector", "weekly", tracking_uri)
+        with told.under_way({}):
+            assert not told.should_stop()
+            registry.ask_to_stop("detector", "weekly")
+
+
 def test_a_registered_run_stays_finished_whatever_is_trained_again(
     registry: Registry, tracking_uri: str, mlflow: MlflowClient, release: Any
 ) -> None:

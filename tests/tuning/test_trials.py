@@ -109,6 +109,16 @@ def test_a_training_that_is_killed_alone_goes_on_under_its_number(
     assert "resuming after epoch 1 of 2" in (folder / "trial-0" / "log.txt").read_text()
 
 
+def test_a_study_that_is_asked_to_stop_ends_with_what_is_under_way(
+    made: tuple[Path, RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path))
+    folder = begin_study(*made)
+    study = open_study(folder)
+    assert run_trials(study, folder, IMAGES, should_stop=lambda: bool(study.trials())) == "stopped as asked"
+    assert [one.state for one in study.trials()] == [TrialState.COMPLETE]
+
+
 def test_a_study_whose_trials_all_crash_ends_with_their_reason(
     made: tuple[Path, RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
