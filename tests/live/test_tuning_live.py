@@ -23,7 +23,7 @@ from live.live_runs import EPOCHS, SETTINGS, epochs_done, log_in
 if TYPE_CHECKING:
     from live.conftest import LiveStack
 
-# The run takes five minutes where nothing else is done.
+# The run takes a quarter of an hour on a machine that does much else.
 pytestmark = pytest.mark.long
 DAG_ID, RUN, MODEL = "object_detection_tuning", "live-tuning", "tuned"
 # The trial that is killed has the settings as they are, and is never given up.
