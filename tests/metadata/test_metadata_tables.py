@@ -158,6 +158,7 @@ def test_not_even_at_its_most_talkative_a_library_logs_the_password(
     # Other tests may have quietened it.
     caplog.set_level(logging.DEBUG, "absl")
     monkeypatch.setattr(logging.getLogger("absl"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("absl"), "filters", [])
     make_tables(MetadataAddress.parse(uri))
     assert "DB connection initialized" in caplog.text and PASSWORD not in caplog.text
 
