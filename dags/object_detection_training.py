@@ -12,6 +12,8 @@ and those that use an accelerator; the Airflow Variable `boxwright_queues` moves
 `output` come from the trigger form, and where that is empty (scheduled runs, backfills) from the Airflow Variables
 `boxwright_training_uri` and `boxwright_output_uri`. A run of the schedule without a dataset is skipped.
 
+With `training_machines` above 1, `fine_tune` trains together with as many less one of `train_along`.
+
 The tasks in their order; `choose_seed` decides which of those after it run:
 """
 
@@ -26,7 +28,15 @@ from boxwright_airflow.defaults import task_defaults
 from boxwright_airflow.run_settings import run_params
 from boxwright_airflow.schedule import training_schedule
 from boxwright_airflow.seed_choice import ChooseSeedOperator
-from boxwright_airflow.training_tasks import APPROVE, CHOOSE_SEED, PIPELINE, Phase, described, tasks_of
+from boxwright_airflow.training_tasks import (
+    APPROVE,
+    CHOOSE_SEED,
+    PIPELINE,
+    Phase,
+    described,
+    other_machines,
+    tasks_of,
+)
 
 with DAG(
     PIPELINE,
@@ -52,3 +62,4 @@ with DAG(
         *tasks_of(Phase.RELEASE),
     )
     chain(choose_seed, *tasks_of(Phase.REUSE))
+    chain(choose_seed, other_machines())

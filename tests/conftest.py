@@ -48,6 +48,7 @@ SLOW = (
     "serving/engine",
     "pipeline/test_runner.py",
     "training/test_machines.py",
+    "pipeline/test_beside.py",
     "notebooks",
     "sagemaker/test_instances.py",
     "model/zoo",

@@ -14,9 +14,11 @@ from airflow.sdk import BaseSensorOperator, BranchMixIn
 from airflow.sdk.bases.sensor import PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException
 
+from boxwright.pipeline import Phase, nodes_of
 from boxwright_airflow.allowed import limited
 from boxwright_airflow.connection import lent_credentials
 from boxwright_airflow.operators import INTERVAL_RUNS, airflow_errors, resolve_run
+from boxwright_airflow.training_tasks import CALL_MACHINES
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,7 +52,7 @@ class ChooseSeedOperator(BaseSensorOperator, BranchMixIn):
         return self.do_branch(context, chosen)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Whether the run's turn has come, and then the task to go on with.
+        """Whether the run's turn has come, and then the task to go on with, or tasks where several machines train.
 
         Raises:
             AirflowFailException: an earlier interval waits behind this run, or a person has to change something.
@@ -65,7 +67,11 @@ class ChooseSeedOperator(BaseSensorOperator, BranchMixIn):
                 self.log.info("waiting for earlier intervals: %s", ", ".join(waiting_for))
                 return PokeReturnValue(is_done=False)
             with limited(), lent_credentials(config.storage):
-                return PokeReturnValue(is_done=True, xcom_value=choose_seed(config, run))
+                chosen = choose_seed(config, run)
+        if config.training_machines == 1:
+            return PokeReturnValue(is_done=True, xcom_value=chosen)
+        reuses = chosen in [node.id for node in nodes_of(Phase.REUSE)]
+        return PokeReturnValue(is_done=True, xcom_value=[chosen] if reuses else [chosen, CALL_MACHINES.id])
 
     def _unsettled(self, context: Context, config: RunConfig) -> list[str]:
         """Runs over earlier intervals that have not ended and have no version yet.

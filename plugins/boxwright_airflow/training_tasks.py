@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.sdk import TriggerRule
+from airflow.sdk import TriggerRule, WeightRule
 
 from boxwright.config import PIPELINE
 from boxwright.pipeline import GPU_POOL, Node, Phase, nodes_of
+from boxwright_airflow.machines import TRAINING, CallMachinesOperator, TrainAlongOperator
 from boxwright_airflow.operators import BoxwrightStepOperator
 from boxwright_airflow.queues import queues
 from boxwright_airflow.schedule import MODEL
 
 __all__ = [
-    "APPROVE", "CHOOSE_SEED", "OPEN_STUDY", "PIPELINE", "TRIAL", "TUNING", "AirflowTask", "Phase", "described",
-    "in_order", "tasks_of",
+    "APPROVE", "CALL_MACHINES", "CHOOSE_SEED", "OF_SEVERAL_MACHINES", "OPEN_STUDY", "PIPELINE", "TRAIN_ALONG", "TRIAL",
+    "TUNING", "AirflowTask", "Phase", "described", "in_order", "other_machines", "tasks_of",
 ]  # fmt: skip
 # The DAG that tunes.
 TUNING = "object_detection_tuning"
@@ -45,11 +46,25 @@ APPROVE = AirflowTask(
     "Approve",
     "asks a person, where the parameter of that name says so; a rejected model is registered as rejected",
 )
+CALL_MACHINES = AirflowTask(
+    "call_machines",
+    "Call machines",
+    f"lists the other machines, when `{TRAINING}` has its slot, where `training_machines` says that there are several",
+)
+TRAIN_ALONG = AirflowTask(
+    "train_along",
+    "Train along",
+    f"trains with `{TRAINING}` on each of the other machines; each needs a slot of the pool `{GPU_POOL}`",
+)
+# Of runs on several machines alone.
+OF_SEVERAL_MACHINES = (CALL_MACHINES, TRAIN_ALONG)
 OPEN_STUDY = AirflowTask("open_study", "Open study", "opens the study, or one that is there")
 TRIAL = AirflowTask("trial", "Trials", "each asks for settings when it begins, and trains with them")
 # They come after the nodes of a phase.
 _AFTER = {Phase.DATA: (CHOOSE_SEED,), Phase.MODEL: (APPROVE,)}
 _AFTER_IN_TUNING = _AFTER | {Phase.SEED: (OPEN_STUDY, TRIAL)}
+# A machine that a training waits for comes before the first machine of another one.
+_FIRST_OF_ALL = 100
 
 
 def in_order(dag_id: str = PIPELINE) -> list[Node | AirflowTask]:
@@ -58,7 +73,10 @@ def in_order(dag_id: str = PIPELINE) -> list[Node | AirflowTask]:
     found: list[Node | AirflowTask] = []
     for phase in Phase:
         if phase is not left_out:
-            found += [*nodes_of(phase), *after.get(phase, ())]
+            for node in nodes_of(phase):
+                beside = OF_SEVERAL_MACHINES if node.id == TRAINING and dag_id == PIPELINE else ()
+                found += [node, *beside]
+            found += after.get(phase, ())
     return found
 
 
@@ -78,6 +96,20 @@ def tasks_of(
     """
     chosen = queues()
     return [_task(node, chosen.get(node.id), operator) for node in nodes_of(phase)]
+
+
+def other_machines() -> CallMachinesOperator:
+    """Adds the tasks of a training's other machines to the DAG around; returns the first of them."""
+    queue = queues().get(TRAINING)
+    call = CallMachinesOperator(task_id=CALL_MACHINES.id)
+    TrainAlongOperator.partial(
+        task_id=TRAIN_ALONG.id,
+        pool=GPU_POOL,
+        priority_weight=_FIRST_OF_ALL,
+        weight_rule=WeightRule.ABSOLUTE,
+        **({"queue": queue} if queue else {}),
+    ).expand(rank=call.output)
+    return call
 
 
 def _task(node: Node, queue: str | None, operator: type[BoxwrightStepOperator]) -> BoxwrightStepOperator:

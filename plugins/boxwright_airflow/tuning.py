@@ -50,8 +50,16 @@ def _where(node: Node) -> dict[str, Any]:
 
 
 def resolve_base(context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo]:
-    """The run that is tuned, as it is without tuning; see `resolve_run`."""
-    return resolve_run({**context, "params": without_tuning(context["params"])})
+    """The run that is tuned, as it is without tuning; see `resolve_run`.
+
+    Raises:
+        UsageError: it asks for several machines.
+    """
+    from boxwright.pipeline import refuse_several_machines
+
+    config, run = resolve_run({**context, "params": without_tuning(context["params"])})
+    refuse_several_machines(config)
+    return config, run
 
 
 def resolve_tuning(context: Mapping[str, Any]) -> tuple[RunConfig, RunInfo, TuningConfig, str]:

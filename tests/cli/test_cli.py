@@ -123,6 +123,8 @@ def test_usage_mistakes_exit_with_2_and_list_what_is_valid(broken, tmp_path, box
     assert (code, "learning_rate" in error) == (2, True)
     code, _, error = boxwright(*base, "--model-id", "gfl-efficientnet-lite-320")
     assert (code, "did you mean gfl-efficientnet-lite0-320?" in error) == (2, True)
+    code, _, error = boxwright(*base, "--set", "training_machines=2")
+    assert (code, "the Airflow DAG of trainings alone starts the other machines" in error) == (2, True)
     assert not (tmp_path / "out").exists() and not (tmp_path / "home" / "runs").exists()  # nothing to go on with
     code, _, error = boxwright(*base, "--set", "epochs")
     assert (code, "NAME=VALUE" in error) == (2, True)

@@ -26,6 +26,10 @@ RUN = ("tune", "--dataset", "/nowhere", "--output", "/nowhere", "--model-id", "t
         ((*RUN, "--test", "/t", "--set", "validation_ap_epochs=0"), "leaves tuning_objective=AP unmeasured"),
         ((*RUN, "--test", "/t", "--set", "tuning_warm_start=gone"), "there is no study 'gone' with a trial that ended"),
         ((*RUN, "--test", "/t", "--set", "seeds=3"), "seeds=3: a trial trains once"),
+        (
+            (*RUN, "--test", "/t", "--set", "training_machines=2"),
+            "training_machines=2: the Airflow DAG of trainings alone",
+        ),
         ((*RUN, "--study", "../up"), "--study '../up': expected a letter or digit"),
         (("tune", "--stop"), "--stop needs --study NAME"),
         (("tune", "--stop", "--study", "never"), "there is no study 'never'"),

@@ -69,14 +69,22 @@ class Cluster(RunningStack):
     def home(self, worker: str) -> Path:
         return worker_home(self.stack.home, worker)
 
-    def worker_that_trains(self) -> str:
-        """The worker among whose processes is one with TensorFlow."""
+    def workers_that_train(self) -> list[str]:
+        """The workers among whose processes is one with TensorFlow."""
         table = ProcessTable(self.stack.folder)
-        for name in WORKERS:
-            leader = table.find(name)
-            if leader is not None and any(map(_has_tensorflow, leader.children(recursive=True))):
-                return name
-        raise AssertionError("no worker trains")
+        leaders = {name: table.find(name) for name in WORKERS}
+        return [
+            name
+            for name, leader in leaders.items()
+            if leader is not None and any(map(_has_tensorflow, leader.children(recursive=True)))
+        ]
+
+    def losses(self, run_id: str) -> list[float]:
+        """The loss of each epoch of a training that is done."""
+        uri = self.airflow.result(DAG_ID, run_id, "fine_tune")["uri"]
+        key = f"{uri.removeprefix(f's3://{BUCKET}/')}/history.json"
+        answer = self.s3.get_object(Bucket=BUCKET, Key=key)
+        return [record["loss"] for record in json.loads(answer["Body"].read())]
 
     def lose(self, worker: str) -> None:
         """What happens to a machine that is gone: all of a worker's processes, and its disk."""

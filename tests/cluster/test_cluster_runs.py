@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.config.settings import Settings
 from boxwright.metadata.store import open_store
@@ -22,7 +24,7 @@ EPOCHS = 12
 def test_a_training_whose_worker_is_lost_goes_on_at_the_other_one(cluster: Cluster, environment: None) -> None:
     cluster.trigger("lost-worker", epochs=EPOCHS)
     cluster.wait_for(lambda: cluster.epochs_done("lost-worker") >= 1, "an epoch of the training")
-    lost = cluster.worker_that_trains()
+    (lost,) = cluster.workers_that_train()
     done = cluster.epochs_done("lost-worker")
     cluster.lose(lost)
     began = time.monotonic()
@@ -38,6 +40,34 @@ def test_a_training_whose_worker_is_lost_goes_on_at_the_other_one(cluster: Clust
     shutil.rmtree(Path(cluster.env["AIRFLOW_HOME"]) / "logs")
     log = cluster.airflow.log(DAG_ID, "lost-worker", task)
     assert "resuming after epoch" in log
+
+
+@pytest.mark.long
+def test_two_workers_train_together_and_go_on_together_when_one_is_lost(cluster: Cluster, environment: None) -> None:
+    chosen = {"batch_size": 4, "freeze_batch_norm": "True", "validation_ap_epochs": 0}
+    cluster.trigger("together", model_name="together", epochs=EPOCHS, training_machines=2, **chosen)
+    cluster.wait_for(lambda: cluster.epochs_done("together") >= 1, "an epoch of the training")
+    # Each worker has two places, so that one may have taken both tasks.
+    lost = cluster.workers_that_train()[-1]
+    done = cluster.epochs_done("together")
+    cluster.lose(lost)
+    began = time.monotonic()
+    cluster.wait_for(lambda: cluster.epochs_done("together") > done, "an epoch more")
+    print(f"{lost} was lost after epoch {done}; the next one was done {time.monotonic() - began:.0f} s later")
+    states = cluster.succeed("together")
+    assert (states["call_machines"], states["train_along"], states["fine_tune"]) == ("success",) * 3
+    (version,) = open_registry().versions("together")
+    assert version.accepted
+
+    tasks = {task.task_id: task for task in cluster.airflow.tasks(DAG_ID, "together")}
+    log = cluster.airflow.log(DAG_ID, "together", tasks["fine_tune"])
+    assert "generation 2 begins" in log and "resuming after epoch" in log
+    assert "machine 1, at " in cluster.airflow.log(DAG_ID, "together", tasks["train_along"])
+
+    cluster.trigger("apart", model_name="apart", epochs=EPOCHS, **chosen)
+    assert cluster.succeed("apart")["train_along"] == "skipped"
+    together, apart = (cluster.losses(run_id) for run_id in ("together", "apart"))
+    assert together == pytest.approx(apart, rel=1e-4) and len(apart) == EPOCHS
 
 
 def test_an_incremental_run_over_both_workers_has_its_lineage_whole(cluster: Cluster, environment: None) -> None:

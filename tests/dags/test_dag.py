@@ -24,6 +24,7 @@ AFTER = [
     "register_model",
 ]  # fmt: skip
 BRANCHES = ["fetch_pretrained", "resolve_parent", "reuse_version"]
+MACHINES = ["call_machines", "train_along"]
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +47,13 @@ def test_the_edges_are_exactly_these(dag: DAG) -> None:
     straight = {*zip(BEFORE, BEFORE[1:], strict=False), *zip(AFTER, AFTER[1:], strict=False)}
     around = {("choose_seed", seed) for seed in BRANCHES}
     joined = {(seed, "fine_tune") for seed in BRANCHES[:2]}
-    assert edges == straight | around | joined
+    beside = {("choose_seed", "call_machines"), ("call_machines", "train_along")}
+    assert edges == straight | around | joined | beside
 
 
 def test_each_step_runs_the_node_of_its_own_name(dag: DAG) -> None:
-    nodes = {task.task_id: task.node for task in dag.tasks if task.task_id not in ("choose_seed", "approve")}
+    own = ("choose_seed", "approve", *MACHINES)
+    nodes = {task.task_id: task.node for task in dag.tasks if task.task_id not in own}
     steps = [name for name in AFTER if name != "approve"]
     assert nodes == {name: name for name in [*BEFORE[:3], *BRANCHES, *steps]}
 
@@ -66,7 +69,7 @@ def test_a_new_row_of_the_table_is_a_task_of_the_dag(monkeypatch: pytest.MonkeyP
         {"evaluate"},
         {"export_label_map"},
     )
-    assert "10. `explain` says why a box was drawn." in dag.doc_md
+    assert "12. `explain` says why a box was drawn." in dag.doc_md
 
 
 def test_the_pages_know_the_tasks_in_the_order_in_which_they_run(dag: DAG) -> None:
@@ -85,19 +88,32 @@ def test_training_joins_the_branch_and_waits_for_a_gpu(dag: DAG) -> None:
     training = dag.get_task("fine_tune")
     assert training.trigger_rule == "none_failed_min_one_success"
     assert (training.pool, training.queue) == ("gpu", "gpu")
-    others = [task for task in dag.tasks if task is not training]
+    others = [task for task in dag.tasks if task.task_id not in ("fine_tune", "train_along")]
     assert {(task.pool, task.trigger_rule) for task in others} == {("default_pool", "all_success")}
+
+
+def test_each_other_machine_is_a_mapped_task_with_a_slot_of_its_own_that_nothing_waits_for(dag: DAG) -> None:
+    training, other = dag.get_task("fine_tune"), dag.get_task("train_along")
+    assert other.is_mapped and not other.downstream_task_ids
+    assert (other.pool, other.queue) == (training.pool, training.queue)
+    # A task's weight is its own and that of all tasks behind it, unless it says otherwise.
+    assert other.priority_weight > len(dag.tasks), "or two trainings may wait for each other's slots"
+    assert dag.get_task("call_machines").pool == "default_pool" and dag.get_task("call_machines").reschedule
 
 
 def test_steps_wait_in_the_queues_of_those_who_can_do_them(dag: DAG) -> None:
     queues = {task.task_id: task.queue for task in dag.tasks if task.queue != "default"}
-    assert queues == {"download_dataset": "data", "build_examples": "data", "fine_tune": "gpu", "evaluate": "gpu"}
+    assert queues == {
+        "download_dataset": "data", "build_examples": "data", "fine_tune": "gpu", "evaluate": "gpu",
+        "train_along": "gpu",
+    }  # fmt: skip
 
 
 def test_an_administrator_moves_steps_to_other_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_QUEUES", "fine_tune=gpu-large, evaluate = default,")
     moved = DagBag(dag_folder=str(airflow_env.DAGS)).dags[DAG_ID]
-    assert [moved.get_task(name).queue for name in ("fine_tune", "evaluate", "build_examples")] == [
+    assert [moved.get_task(name).queue for name in ("fine_tune", "train_along", "evaluate", "build_examples")] == [
+        "gpu-large",
         "gpu-large",
         "default",
         "data",

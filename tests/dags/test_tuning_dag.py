@@ -79,6 +79,8 @@ def test_the_steps_before_run_as_they_are_and_those_after_with_what_won(
     assert set(SECTIONS) <= set(RunConfig.model_fields)
     assert dag.get_task("download_dataset").resolve(context) == (config, run)
     assert dag.get_task("choose_seed").resolve(context)[0].force
+    with pytest.raises(UsageError, match="training_machines=2: the Airflow DAG of trainings alone starts"):
+        dag.get_task("validate_annotations").resolve(context | {"params": given | {"training_machines": 2}})
     for task in ("fine_tune", "approve", "register_model"):
         after, of = dag.get_task(task).resolve(context)
         assert after.hyperparameters.model_dump(exclude_unset=True) == chosen["chosen"]

@@ -101,5 +101,18 @@ def test_errors_are_retried_where_that_helps(
     assert isinstance(caught.value, AirflowFailException) == (error is UsageError)
 
 
+def test_the_other_machines_of_a_training_are_called_beside_the_seed(
+    poke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poke(week(0))
+    context = {"params": PARAMS | {"training_machines": 2}, "dag_run": week(0)}
+    for chosen, branches in {
+        "fetch_pretrained": ["fetch_pretrained", "call_machines"],
+        "reuse_version": ["reuse_version"],
+    }.items():
+        monkeypatch.setattr("boxwright.pipeline.choose_seed", lambda config, run, chosen=chosen: chosen)
+        assert ChooseSeedOperator(task_id="choose_seed").poke(context).xcom_value == branches  # type: ignore[arg-type]
+
+
 def test_waiting_holds_no_worker() -> None:
     assert ChooseSeedOperator(task_id="choose_seed").reschedule

@@ -49,6 +49,11 @@ def test_a_failed_run_ends_with_the_error_of_its_task(task: str, kind: type[Boxw
     assert str(caught.value) == f"run demo-1: {task} failed: {task} is to blame"
 
 
+def test_of_machines_that_fail_together_the_first_one_says_why() -> None:
+    error = failure_of(Airflow(), "demo-1", tasks(train_along="failed", fine_tune="failed"))  # type: ignore[arg-type]
+    assert str(error) == "run demo-1: fine_tune failed: fine_tune is to blame"
+
+
 def test_a_run_that_failed_before_its_first_task_says_so() -> None:
     error = failure_of(Airflow(), "demo-1", [])  # type: ignore[arg-type]
     assert type(error) is TrainingError and "before a task ran" in str(error)

@@ -81,6 +81,32 @@ def test_a_machine_that_is_behind_takes_what_another_one_did_meanwhile(make_mode
     assert not list(tmp_path.glob("*/fetched-*"))
 
 
+def test_machines_that_join_find_what_the_first_one_had_not_shared_yet(make_model, tmp_path):
+    from boxwright.training.checkpoint import EpochCheckpoint, fetch_mirrored, share_state
+
+    mirror = str(tmp_path / "shared")
+    share_state(tmp_path / "nothing", mirror)
+    for name in ("first", "second", "third"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "first" / "history.json").write_text("[]")
+    _fit(make_model(), EpochCheckpoint(tmp_path / "first", mirror=mirror), 1)
+    ahead = EpochCheckpoint(tmp_path / "first")
+    ahead.restore(model := make_model())
+    _fit(model, ahead, 3, first=1)
+    share_state(tmp_path / "first", mirror)
+    fetch_mirrored(tmp_path / "second", mirror)
+    second = EpochCheckpoint(tmp_path / "second")
+    assert second.restore(joined := make_model()) == 3
+    for ours, theirs in zip(joined.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # What is there is not put back to what a machine has that was lost for a while.
+    second.restore(joined)
+    _fit(joined, EpochCheckpoint(tmp_path / "second", mirror=mirror), 4, first=3)
+    share_state(tmp_path / "first", mirror)
+    fetch_mirrored(tmp_path / "third", mirror)
+    assert EpochCheckpoint(tmp_path / "third").restore(make_model()) == 4
+
+
 @pytest.mark.parametrize("moment", ["in the weights", "before the state", "before the old weights go"])
 def test_a_kill_in_a_checkpoint_leaves_a_whole_epoch(make_model, tmp_path, monkeypatch, moment):
     import keras

@@ -35,12 +35,14 @@ class TaskState:
         state: Airflow's name for it; "waiting" while Airflow has none.
         seconds: how long it has run, 0 before its start.
         try_number: which attempt this is, 0 before the first.
+        map_index: which of several it is; -1 where it is there once.
     """
 
     task_id: str
     state: str
     seconds: float
     try_number: int
+    map_index: int = -1
 
 
 class AirflowClient:
@@ -206,7 +208,8 @@ class AirflowClient:
 
     def _log(self, dag_id: str, run_id: str, task: TaskState) -> list[dict[str, Any]]:
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task.task_id)}/logs/{max(task.try_number, 1)}"
-        content = self.request("GET", path, params={"full_content": "true"})["content"]
+        asked = {"full_content": "true", "map_index": task.map_index}
+        content = self.request("GET", path, params=asked)["content"]
         return [event for event in content if isinstance(event, dict)]
 
     def _has_dag(self, dag_id: str) -> bool:
@@ -279,7 +282,9 @@ def _task_state(task: dict[str, Any]) -> TaskState:
     seconds = task["duration"] or 0.0
     if task["start_date"] and not task["end_date"]:
         seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(task["start_date"])).total_seconds())
-    return TaskState(task["task_id"], task["state"] or "waiting", seconds, task["try_number"])
+    return TaskState(
+        task["task_id"], task["state"] or "waiting", seconds, task["try_number"], task.get("map_index", -1)
+    )
 
 
 def _explain(answer: httpx.Response, method: str, path: str) -> BoxwrightError:

@@ -17,6 +17,8 @@ SeedMode = Literal["auto", "pretrained", "incremental"]
 ClassChange = Literal["fail", "extend", "keep"]
 ANNOTATIONS_FILE = "annotations.json"
 SPLITS = ("training", "validation", "test")
+# Machines of one training: what few could try, and a slip of the finger would ask for.
+MOST_MACHINES = 64
 
 
 class Gate(UserSettings):
@@ -189,6 +191,13 @@ class RunConfig(UserSettings):
         gt=0,
         le=10_000,
         description="Time limit for the approval in hours; a model without an answer is rejected.",
+    )
+    training_machines: int = Field(
+        1,
+        ge=1,
+        le=MOST_MACHINES,
+        description="Number of machines that train together, each with its part of a batch (Airflow only): `fine_tune` "
+        "leads, and `train_along` trains with it on the others.",
     )
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
     evaluation: EvaluationConfig = EvaluationConfig()  # type: ignore[call-arg]

@@ -80,6 +80,15 @@ class Settings:
             mirror = f"{self.shared_root.rstrip('/')}/checkpoints"
         return self.pipeline_root / "checkpoints" / name, f"{mirror.rstrip('/')}/{name}" if mirror else None
 
+    def meeting_place(self, name: str) -> str:
+        """Where machines that train a run together find each other: below the shared root, or in this home.
+
+        Args:
+            name: the run as a folder name.
+        """
+        root = self.shared_root.rstrip("/") if self.shared_root else str(self.pipeline_root)
+        return f"{root}/machines/{name}"
+
     @cached_property
     def weights_uri(self) -> str:
         """The weights store (`BOXWRIGHT_WEIGHTS_URI`), or `weights/` in `home`."""

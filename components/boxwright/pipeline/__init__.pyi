@@ -1,3 +1,4 @@
+from .beside import train_beside as train_beside
 from .launching import prepare_metadata as prepare_metadata
 from .lineage import trace as trace
 from .local_runs import LOG as LOG
@@ -6,6 +7,7 @@ from .local_runs import LocalRun as LocalRun
 from .local_runs import find_run as find_run
 from .local_runs import running as running
 from .local_runs import start_run as start_run
+from .machines import refuse_several_machines as refuse_several_machines
 from .nodes import DATA_QUEUE as DATA_QUEUE
 from .nodes import GPU_POOL as GPU_POOL
 from .nodes import GPU_QUEUE as GPU_QUEUE

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from boxwright.config import RunConfig, RunInfo, Settings, new_run
 from boxwright.errors import DataError, UsageError
+from boxwright.pipeline.machines import refuse_several_machines
 from boxwright.storage import StoredRecord
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}")
@@ -54,8 +55,9 @@ def start_run(config: RunConfig, run_id: str | None = None) -> LocalRun:
         run_id: its name; one of the present time if unset.
 
     Raises:
-        UsageError: the name is not valid, or a run has it already.
+        UsageError: the name is not valid, or a run has it already; or it asks for several machines.
     """
+    refuse_several_machines(config)
     if run_id is not None and not _RUN_ID.fullmatch(run_id):
         raise UsageError(
             f"--run-id {run_id!a}: expected a letter or digit, and then at most 119 letters, digits, '_', '.' or '-'"

@@ -96,6 +96,7 @@ def fine_tune(
     from boxwright.evaluation import validation_ap
     from boxwright.model import hyperparameters_of
     from boxwright.packaging import run_folder
+    from boxwright.pipeline.machines import first_machine
     from boxwright.registry import TrainingRun
     from boxwright.training import Watch, is_chief
     from boxwright.training import fine_tune_seeds as work
@@ -106,9 +107,12 @@ def fine_tune(
     watch = Watch(
         look, told.epoch, look.glance, lambda progress: told.progress(progress.model_dump()), told.should_stop
     )
-    checkpoints, mirror = settings.checkpoints(run_folder(run_id))
+    checkpoints, _ = settings.checkpoints(run_folder(run_id))
     chosen = {"model_id": run.model_id, **hyperparameters_of(run).model_dump()}
-    with told.under_way(chosen) if is_chief() else nullcontext():  # of several machines one tells
+    with (
+        first_machine(run, run_id, settings) as mirror,
+        told.under_way(chosen) if is_chief() else nullcontext(),  # of several machines one tells
+    ):
         summary = work(run, folder_of(examples), folder_of(seed), folder_of(detector), checkpoints, watch, mirror)
     detector.model_id, detector.epochs = run.model_id, summary.epochs
 

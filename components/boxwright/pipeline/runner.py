@@ -23,6 +23,7 @@ from boxwright.pipeline.addresses import local_folder, shared_place
 from boxwright.pipeline.faults import explained
 from boxwright.pipeline.launching import make_launcher
 from boxwright.pipeline.lineage import forget_output, node_outputs, run_outputs
+from boxwright.pipeline.machines import check_machines, refuse_several_machines
 from boxwright.pipeline.nodes import NODES, Leaves, Node, Phase, find_node, nodes_leaving, nodes_of
 from boxwright.pipeline.transport import bring_folder, publish_folder
 from boxwright.quiet import quieten
@@ -53,6 +54,7 @@ def run_node(config: RunConfig, run: RunInfo, node_id: str) -> dict[str, Any]:
         StorageError: when the outputs of an earlier node are not there.
     """
     quieten()
+    check_machines(config)
     settings = Settings.from_environment()
     with _doing_damaged_steps_again(run, settings), explained(settings, node_id):
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,8 +123,13 @@ def _bring_inputs(run: RunInfo, upstream: Iterable[str], settings: Settings, sha
             bring_folder(shared_place(uri, settings), local_folder(uri, settings), shards_ahead=shards_ahead)
 
 
-def output_folder(run: RunInfo, node_id: str) -> Path:
+def output_folder(run: RunInfo, node_id: str, shards_ahead: bool = False) -> Path:
     """The folder that a finished node of the run has filled.
+
+    Args:
+        run: the run.
+        node_id: the node.
+        shards_ahead: leave the shards of training examples to `dataset.examples.shards_of`.
 
     Raises:
         StorageError: it has not finished.
@@ -131,7 +138,7 @@ def output_folder(run: RunInfo, node_id: str) -> Path:
     outputs = node_outputs(run.run_id, node_id, settings)
     if outputs is None:
         raise StorageError(f"{node_id} of run {run.run_id} has not finished; clear that step")
-    _bring_inputs(run, [node_id], settings)
+    _bring_inputs(run, [node_id], settings, shards_ahead)
     return local_folder(outputs["uri"], settings)
 
 
@@ -175,6 +182,7 @@ def run_pipeline(
     Raises:
         BoxwrightError: what the first failing step raised.
     """
+    refuse_several_machines(config)
     run = run or new_run()
     config = resolve_templates(config, run)
     Allowed.from_environment().check(config)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from boxwright.errors import DataError, shorten
+from boxwright.training import tf_config
 
 # Instances of a job reach each other at every port.
 PORT = 7777
@@ -55,5 +55,4 @@ class Hosts:
     def tf_config(self) -> str:
         """The value of `TF_CONFIG` on this one. A name may bring its own port, as several on one machine need it."""
         workers = [name if ":" in name else f"{name}:{PORT}" for name in self.names]
-        task = {"type": "worker", "index": self.names.index(self.current)}
-        return json.dumps({"cluster": {"worker": workers}, "task": task})
+        return tf_config(workers, self.names.index(self.current))

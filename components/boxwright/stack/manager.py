@@ -20,7 +20,7 @@ from boxwright.metadata import make_database
 from boxwright.pipeline import GPU_POOL
 from boxwright.stack import ports as ports_module
 from boxwright.stack import supervisor
-from boxwright.stack.cluster import MLFLOW, TUNING, become_cluster
+from boxwright.stack.cluster import MLFLOW, TUNING, WORKERS, become_cluster
 from boxwright.stack.database import note_tables, tables_version
 from boxwright.stack.environment import (
     ADMIN,
@@ -42,7 +42,6 @@ from boxwright.storage import explain_os_error
 POLL = 0.25
 # Seconds in which a service that runs for long has to show that it is ready, before it is started anew.
 LAST_CHANCE = 15.0
-GPU_SLOTS = 1
 
 OnReady = Callable[[str, float], None]
 
@@ -84,7 +83,7 @@ def up(
         write_files(stack)
         try:
             _start(stack, table, on_ready or (lambda name, seconds: None))
-            _furnish(client_of(stack))
+            _furnish(client_of(stack), len(WORKERS) if stack.cluster else 1)
         except BaseException:
             if len(missing) == len(services):
                 _end(stack, table)
@@ -119,9 +118,9 @@ def client_of(stack: Stack) -> AirflowClient:
     return AirflowClient(stack.airflow_url, ADMIN, stack.password)
 
 
-def _furnish(airflow: AirflowClient) -> None:
+def _furnish(airflow: AirflowClient, machines: int) -> None:
     """Sets what Airflow needs for runs that name only a dataset; what somebody has set stays."""
-    airflow.ensure_pool(GPU_POOL, GPU_SLOTS, "One training at a time on the accelerator.")
+    airflow.ensure_pool(GPU_POOL, machines, "One training at a time on each machine.")
     if airflow.ensure_variable(VARIABLES["output"], RESULTS, "Where results go unless a run says otherwise."):
         airflow.parse_again(DAG_ID)
 

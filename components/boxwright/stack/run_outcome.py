@@ -11,7 +11,9 @@ from boxwright.pipeline import NODES
 
 def failure_of(client: AirflowClient, run_id: str, tasks: list[TaskState]) -> BoxwrightError:
     """The error of a run that failed: the one line of the task that did, with the exit code of its kind."""
-    failed = next((task for task in tasks if task.state == "failed"), None)
+    # Machines that train along fail with the step that they train with, and may have begun before its last try.
+    steps, every = [node.id for node in NODES], [task for task in tasks if task.state == "failed"]
+    failed = min(every, key=lambda task: task.task_id not in steps, default=None)
     if failed is None:
         return TrainingError(f"run {run_id} failed before a task ran; see Airflow")
     kind = error_of(client.exit_code(DAG_ID, run_id, failed.task_id))

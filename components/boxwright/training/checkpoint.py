@@ -14,12 +14,13 @@ from typing import Any
 
 import keras
 
-from boxwright.storage import download_file, exists, join, upload_file, write_json
+from boxwright.storage import download_file, exists, join, read_bytes, upload_file, write_json
 from boxwright.training.callbacks import EpochLog
 from boxwright.training.history import HISTORY_FILE, best_record
 
 STATE_FILE = "state.json"
 _MIRRORED_BEST = "best.weights.h5"
+_LONGEST_STATE = 100_000
 
 
 def fetch_mirrored(folder: Path, mirror: str) -> None:
@@ -37,6 +38,27 @@ def fetch_mirrored(folder: Path, mirror: str) -> None:
     download_file(join(mirror, _MIRRORED_BEST), folder / state["best"])
     download_file(join(mirror, _mirrored_last(state)), folder / state["weights"])
     os.replace(fetched, folder / STATE_FILE)
+
+
+def share_state(folder: Path, mirror: str) -> None:
+    """Brings the mirror to where this machine's state is, if that is further: others that train with it begin there."""
+    own = folder / STATE_FILE
+    if not own.exists():
+        return
+    state = json.loads(own.read_text())
+    there = join(mirror, STATE_FILE)
+    if not exists(there) or json.loads(read_bytes(there, _LONGEST_STATE))["epochs"] < state["epochs"]:
+        _copy_to_mirror(folder, mirror, state, with_best=True)
+
+
+def _copy_to_mirror(folder: Path, mirror: str, state: dict[str, Any], with_best: bool) -> None:
+    """The state goes last. A best epoch that is there too early is that of the epoch which will be done again."""
+    names = {HISTORY_FILE: HISTORY_FILE, state["weights"]: _mirrored_last(state)}
+    for name, there in names.items():
+        upload_file(folder / name, join(mirror, there))
+    if with_best:
+        upload_file(folder / state["best"], join(mirror, _MIRRORED_BEST))
+    upload_file(folder / STATE_FILE, join(mirror, STATE_FILE))
 
 
 def _mirrored_last(state: dict[str, Any]) -> str:
@@ -79,14 +101,17 @@ class EpochCheckpoint(keras.callbacks.Callback):
         state = self._state()
         if state is None:
             return 0
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(self.folder / state["weights"])
+        # The optimizer's numbers belong to the devices and machines that the model's weights are on.
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(self.folder / state["weights"])
         return int(state["epochs"])
 
     def restore_best(self, model: Any) -> None:
         """Puts the weights of the best epoch into a compiled model that was trained with this callback."""
         if state := self._state():
-            model.load_weights(self.folder / state["best"])
+            with model.distribute_strategy.scope():
+                model.load_weights(self.folder / state["best"])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keeps the state, then removes what neither it nor the best epoch needs."""
@@ -102,7 +127,8 @@ class EpochCheckpoint(keras.callbacks.Callback):
         if before is not None and not self._is_best(epoch):
             state["best"] = before["best"]
         write_json(self.folder / STATE_FILE, state)
-        self._copy_to_mirror(state)
+        if self._mirror is not None:
+            _copy_to_mirror(self.folder, self._mirror, state, with_best=state["best"] == weights)
         for old in self.folder.glob("epoch-*.weights.h5"):
             if old.name not in (state["weights"], state["best"]):
                 old.unlink()
@@ -114,14 +140,3 @@ class EpochCheckpoint(keras.callbacks.Callback):
     def _state(self) -> dict[str, Any] | None:
         path = self.folder / STATE_FILE
         return dict(json.loads(path.read_text())) if path.exists() else None
-
-    def _copy_to_mirror(self, state: dict[str, Any]) -> None:
-        """The state goes last. A best epoch that is there too early is that of the epoch which will be done again."""
-        if self._mirror is None:
-            return
-        names = {HISTORY_FILE: HISTORY_FILE, state["weights"]: _mirrored_last(state)}
-        for name, there in names.items():
-            upload_file(self.folder / name, join(self._mirror, there))
-        if state["best"] == state["weights"]:
-            upload_file(self.folder / state["best"], join(self._mirror, _MIRRORED_BEST))
-        upload_file(self.folder / STATE_FILE, join(self._mirror, STATE_FILE))

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from boxwright.config import Hyperparameters
 from boxwright.errors import OutOfMemoryError, UsageError
+from boxwright.training.generation import note_connected
 
 log = logging.getLogger("boxwright.training")
 
@@ -41,7 +42,9 @@ def distribution(devices: list[str] | None = None) -> Any:
         UsageError: when `TF_CONFIG` is not what TensorFlow reads.
     """
     if len(_workers()) > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        note_connected()
+        return strategy
     devices = devices or [device.name for device in tf.config.list_logical_devices("GPU")]
     return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
 

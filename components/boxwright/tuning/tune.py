@@ -15,7 +15,16 @@ from boxwright.config import TUNED_FILE, RunConfig, RunInfo, TuningConfig, Value
 from boxwright.dataset.examples import ExamplesSummary
 from boxwright.errors import UsageError
 from boxwright.model import Seed, hyperparameters_of, read_seed
-from boxwright.pipeline import Phase, choose_seed, find_node, nodes_of, output_folder, run_nodes, summarise
+from boxwright.pipeline import (
+    Phase,
+    choose_seed,
+    find_node,
+    nodes_of,
+    output_folder,
+    refuse_several_machines,
+    run_nodes,
+    summarise,
+)
 from boxwright.storage import Allowed
 from boxwright.tuning.outcome import publish_outcome, show, trace_outcome
 from boxwright.tuning.proof import run_proof
@@ -68,8 +77,10 @@ def prepared(config: RunConfig, tuning: TuningConfig) -> RunConfig:
     """The run as its trials have it.
 
     Raises:
-        UsageError: it has no test dataset, does not measure what trials are compared by, or asks for several seeds.
+        UsageError: it has no test dataset, does not measure what trials are compared by, or asks for several seeds or
+            machines.
     """
+    refuse_several_machines(config)
     seeds = hyperparameters_of(config).seeds
     if seeds > 1:
         raise UsageError(

@@ -15,6 +15,7 @@ from boxwright.config import RunConfig
 from boxwright.pipeline import Leaves, nodes_leaving
 from boxwright_airflow.links import XCOM_REPORT
 from boxwright_airflow.run_settings import config_from_params, without_tuning
+from boxwright_airflow.training_tasks import TRIAL
 
 ENDED = ("success", "failed")
 # Of several trials, the state that stands for all.
@@ -29,7 +30,7 @@ log = logging.getLogger("boxwright.pages")
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a run.
+    """One task of a run; of one that is there several times, the one that people have to know of.
 
     Attributes:
         state: Airflow's name for it; "waiting" while Airflow has none.
@@ -133,20 +134,21 @@ def read_run(dag_id: str, run_id: str, order: Sequence[str]) -> Run | None:
             if row.key in ("return_value", XCOM_REPORT):
                 told.setdefault((row.task_id, row.map_index), {})[row.key] = XComModel.deserialize_value(row)
         found = [_task(ti, told.get((ti.task_id, ti.map_index), {})) for ti in tis]
-        trials = sorted((one for one in found if one.map_index >= 0), key=lambda one: one.map_index)
-        tasks = {one.task_id: one for one in found if one.map_index < 0} | _together(trials)
+        several = sorted((one for one in found if one.map_index >= 0), key=lambda one: one.map_index)
+        tasks = {one.task_id: one for one in found if one.map_index < 0} | _together(several)
+        trials = [one for one in several if one.task_id == TRIAL.id]
         seconds = _seconds(run.start_date, run.end_date)
         known = {name: tasks[name] for name in order if name in tasks}
         return Run(dag_id, run_id, str(run.state), run.start_date, seconds, dict(run.conf or {}), known, trials)
 
 
-def _together(trials: Sequence[Task]) -> dict[str, Task]:
-    """Trials as one task, by its id: it goes on while one of them does, and failed where all did."""
-    if not trials:
+def _together(several: Sequence[Task]) -> dict[str, Task]:
+    """Trials, or machines, as one task, by its id: it goes on while one of them does, and failed where all did."""
+    if not several:
         return {}
-    first = next((one for state in _TOLD_FIRST for one in trials if one.state == state), trials[0])
-    state = "running" if first.is_over and not all(one.is_over for one in trials) else first.state
-    seconds = max(one.seconds for one in trials)
+    first = next((one for state in _TOLD_FIRST for one in several if one.state == state), several[0])
+    state = "running" if first.is_over and not all(one.is_over for one in several) else first.state
+    seconds = max(one.seconds for one in several)
     return {first.task_id: replace(first, state=state, seconds=seconds, returned={})}
 
 

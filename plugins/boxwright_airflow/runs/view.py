@@ -11,11 +11,12 @@ from boxwright.evaluation import REPORT_PAGE, worst_confusions
 from boxwright.pipeline import Leaves, find_node
 from boxwright_airflow.charts import LineChart, epoch_chart, minute_chart
 from boxwright_airflow.links import airflow_page
+from boxwright_airflow.machines import TRAINING
 from boxwright_airflow.results import Results
 from boxwright_airflow.runs.study import study_of
 from boxwright_airflow.runs.tasks import Run, Task, error_line
 from boxwright_airflow.runs.training import Progress, progress_of
-from boxwright_airflow.training_tasks import PIPELINE, in_order
+from boxwright_airflow.training_tasks import OF_SEVERAL_MACHINES, PIPELINE, TRAIN_ALONG, in_order
 
 _METRICS = ("AP", "AP50")
 _SHOWN_FINDINGS = 10
@@ -67,9 +68,10 @@ def page_values(run: Run) -> dict[str, Any]:
         "run": run,
         "duration": duration(run.seconds),
         "waiting": _waiting(run),
-        "steps": [(task, titles[task.task_id], _mark(task), _took(task)) for task in run.tasks.values()],
+        "steps": [(task, titles[task.task_id], _mark(task), _took(task)) for task in _shown(run)],
         "failed": failed,
         "error": error_line(run, failed) if failed else "",
+        "again": " ".join(_together(failed)) if failed else "",
         "clearing": airflow_page(f"/api/v2/dags/{quote(run.dag_id, safe='')}/clearTaskInstances"),
         "study": study_of(run),
         "training": _training(run),
@@ -80,6 +82,22 @@ def page_values(run: Run) -> dict[str, Any]:
         "ended": run.has_ended,
         "can_repeat": bool(run.tasks) and run.dag_id == PIPELINE,
     }
+
+
+def _shown(run: Run) -> list[Task]:
+    """The tasks of the run, without those that only runs on several machines have where it is none of them."""
+    unused = {task.id for task in OF_SEVERAL_MACHINES}
+    return [
+        task
+        for task in run.tasks.values()
+        if task.task_id not in unused or task.state not in ("skipped", "waiting", "upstream_failed")
+    ]
+
+
+def _together(failed: Task) -> list[str]:
+    """The tasks that go on together where one of them failed: the machines of a training, or the one."""
+    together = [TRAINING, TRAIN_ALONG.id]
+    return together if failed.task_id in together else [failed.task_id]
 
 
 def duration(seconds: float) -> str:

@@ -69,6 +69,17 @@ class MadeRun:
             (log / "attempt=1.log").write_text(json.dumps(event) + "\n")
         self.session.commit()
 
+    def machine(self, rank: int, state: str) -> None:
+        """Puts one of several machines into a state."""
+        from airflow.models.taskinstance import TaskInstance
+
+        whole = self.row.get_task_instance("train_along", session=self.session)
+        task = self.row.dag.get_task("train_along")
+        one = TaskInstance(task, whole.dag_version_id, run_id=self.run_id, state=state, map_index=rank - 1)
+        one.try_number = 1
+        self.session.merge(one)
+        self.session.commit()
+
     def set_state(self, state: str) -> None:
         self.row.state = state
         if state in ("success", "failed"):

@@ -157,12 +157,29 @@ def test_a_failed_run_shows_the_error_of_its_task(make_run: Any, look: Any, visi
     assert "go-on" not in page  # a viewer may not
     button = re.search(r'<button[^>]*id="go-on"[^>]*>', visit("editor").get(f"/runs/{DAG_ID}/failed").text)
     assert button and f"/api/v2/dags/{DAG_ID}/clearTaskInstances" in button[0]
-    assert 'data-run="failed" data-task="validate_annotations"' in button[0]
+    assert 'data-run="failed" data-tasks="validate_annotations"' in button[0]
     validation = words(section(page, "validation"))
     assert "1 bad record." in validation and f"{rule} 1 40 error" in validation and "training 12 40" in validation
     assert "test unread unread" in validation
     assert 'data-ended="yes"' in page
     assert HOSTILE not in page
+
+
+def test_machines_that_trained_together_go_on_together(make_run: Any, look: Any, visit: Any, tracking: str) -> None:
+    run = make_run("together", training_machines=2)
+    steps = words(section(look("together"), "state"))
+    assert "train_along" not in steps and "call_machines" not in steps, "of a run on one machine they are none"
+    run.task("call_machines", "success", [1])
+    for rank, state in ((1, "running"), (2, "failed"), (3, "up_for_reschedule")):
+        run.machine(rank, state)
+    page = look("together")
+    assert "train_along running" in words(section(page, "state")), "all of them as one"
+    run.task("fine_tune", "failed", error="memory does not suffice")
+    run.set_state("failed")
+    page = visit("editor").get(f"/runs/{DAG_ID}/together").text
+    assert "call_machines success" in words(section(page, "state"))
+    assert 'data-tasks="fine_tune train_along"' in page
+    assert "fine_tune failed: memory does not suffice" in words(section(page, "state"))
 
 
 def test_the_end_of_a_run_has_gate_metrics_report_and_version(make_run: Any, look: Any, tracking: str) -> None:

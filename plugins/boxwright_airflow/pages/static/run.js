@@ -33,13 +33,13 @@
     return "This page keeps itself up to date.";
   };
 
-  // Clears a failed task and what comes after it, as Airflow's own button does.
+  // Clears a failed task, with those that it goes on with, and what comes after it, as Airflow's own button does.
   live.addEventListener("click", async ({ target }) => {
     const button = target.closest("#go-on");
     if (!button) return;
-    const { address, run, task } = button.dataset;
+    const { address, run, tasks } = button.dataset;
     button.disabled = true;
-    const asked = { dag_run_id: run, task_ids: [task], include_downstream: true, only_failed: true, dry_run: false };
+    const asked = { dag_run_id: run, task_ids: tasks.split(" "), include_downstream: true, only_failed: true, dry_run: false };
     const answer = await fetch(address, {
       method: "POST",
       credentials: "same-origin",
