@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,8 +31,17 @@ _USUAL_PARALLEL = 2
 
 
 def trials_at_a_time() -> int:
-    """The number of trials of one run that may be under way together."""
-    return max(1, int(Variable.get(PARALLEL, default=_USUAL_PARALLEL)))
+    """The number of trials of one run that may be under way together.
+
+    Raises:
+        ValueError: the Variable holds no such number; Airflow shows it as the DAG's import error.
+    """
+    text = str(Variable.get(PARALLEL, default=None) or _USUAL_PARALLEL)
+    if not re.fullmatch("[1-9][0-9]{0,3}", text):
+        raise ValueError(
+            f"the Airflow Variable {PARALLEL} is {text[:100]!r}; expected a whole number from 1 on, such as 2"
+        )
+    return int(text)
 
 
 def where_trials_run() -> dict[str, Any]:
