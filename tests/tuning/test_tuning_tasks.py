@@ -8,10 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_server import Postgres
 
-from boxwright.config import TUNED_FILE, RunConfig, Settings, TuningConfig, new_run, parse_config
+from boxwright.config import (
+    TUNED_FILE,
+    TUNING_URI,
+    MetadataAddress,
+    RunConfig,
+    Settings,
+    TuningConfig,
+    new_run,
+    parse_config,
+)
 from boxwright.dataset.examples.summary import ExamplesSummary, SplitCounts
 from boxwright.errors import StoppedError, StorageError, TrainingError, UsageError
+from boxwright.metadata import make_database
 from boxwright.model.seeds import Seed, write_seed
 from boxwright.registry import open_registry
 from boxwright.tuning.records import Finalist, Outcome, Proof, TrialState
@@ -107,6 +118,32 @@ def test_each_slot_has_one_trial_however_often_it_runs(config: RunConfig, monkey
     assert [(one["number"], one["state"]) for one in found] == [(1, "complete"), (0, "complete")]
     assert numbers == [0, 1, 1, 0]
     assert len(study_of(config).trials()) == 2
+
+
+def test_a_database_that_goes_away_during_a_trial_costs_no_trial(
+    config: RunConfig, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = postgres.new_database()
+    make_database(MetadataAddress.parse(uri))
+    monkeypatch.setenv(TUNING_URI, uri)
+    begun: list[int] = []
+
+    def train_trial(study: Study, number: int, *rest: Any) -> None:
+        begun.append(number)
+        if len(begun) == 1:
+            postgres.stop()
+            study.report(number, 1, 0.1)
+        study.complete(number, 0.5)
+
+    trial = import_module("boxwright.tuning.trial")
+    monkeypatch.setattr(trial, "_train_trial", train_trial)
+    monkeypatch.setattr(trial, "_watch", lambda *rest: None)
+    open_study(config, TUNING, RUN, "s")
+    with pytest.raises(StorageError, match="database of studies no longer answers: .*run again"):
+        run_slot(config, TUNING, RUN, "s", 0)
+    postgres.start()
+    found = run_slot(config, TUNING, RUN, "s", 0)
+    assert (found["number"], found["state"], begun) == (0, "complete", [0, 0])
 
 
 def test_a_slot_of_a_study_that_has_ended_begins_nothing(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:

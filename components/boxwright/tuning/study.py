@@ -6,11 +6,12 @@ import json
 import math
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as State
 from sqlalchemy.exc import ArgumentError, OperationalError
@@ -39,6 +40,23 @@ _STATES = {
 }
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna\.")
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Around what uses a study, for its database may go away at any time.
+
+    Raises:
+        StorageError: it did.
+    """
+    try:
+        yield
+    except (StorageInternalError, OperationalError) as error:
+        told = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+        raise StorageError(
+            f"the database of studies no longer answers: {_first_line(told)}; start it and run again, and every trial "
+            "goes on where it was"
+        ) from error
 
 
 class Study:

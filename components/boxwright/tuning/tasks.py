@@ -18,7 +18,7 @@ from boxwright.tuning.outcome import publish_outcome, show, trace_outcome
 from boxwright.tuning.proof import run_proof
 from boxwright.tuning.records import StudyRecord, TrialState
 from boxwright.tuning.space import tuned
-from boxwright.tuning.study import Study
+from boxwright.tuning.study import Study, database_errors
 from boxwright.tuning.trial import run_of_study, run_trial, sign_of, study_folder, trial_name
 from boxwright.tuning.trials import ended_or_stopped, reasons
 from boxwright.tuning.tune import prepared
@@ -26,6 +26,7 @@ from boxwright.tuning.tune import prepared
 log = logging.getLogger("boxwright.tuning")
 
 
+@database_errors()
 def open_study(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str) -> list[int]:
     """Opens a study, or one that is there again, and returns the slots that its trials are run in.
 
@@ -50,6 +51,7 @@ def open_study(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str)
     return list(range(tuning.trials))
 
 
+@database_errors()
 def run_slot(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str, slot: int) -> dict[str, Any]:
     """Asks for a trial when it begins, and runs it; the same slot goes on with the same trial.
 
@@ -87,6 +89,7 @@ def run_slot(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str, s
     return trial.model_dump(mode="json")
 
 
+@database_errors()
 def choose_best(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str) -> dict[str, Any]:
     """Accounts for every trial, proves the best, and publishes report and settings. What a run chose once it keeps.
 

@@ -25,7 +25,7 @@ from boxwright.registry import TrainingRun
 from boxwright.training import Record, StepProgress, TrainingFacts, Watch, fine_tune, read_history
 from boxwright.tuning.records import StudyRecord
 from boxwright.tuning.space import TrialSettings, tuned
-from boxwright.tuning.study import OUT_OF_MEMORY, Study
+from boxwright.tuning.study import OUT_OF_MEMORY, Study, database_errors
 
 log = logging.getLogger("boxwright.tuning")
 _PACKAGE = "boxwright"
@@ -88,6 +88,7 @@ def sign_of(study: str) -> dict[str, str]:
     return {SIGN: study}
 
 
+@database_errors()
 def run_trial(record: StudyRecord, number: int, should_stop: Callable[[], bool] | None = None) -> None:
     """Trains with the settings of a trial and tells its study what came of it. The same call goes on after a kill.
 
@@ -105,7 +106,7 @@ def run_trial(record: StudyRecord, number: int, should_stop: Callable[[], bool] 
     told = TrainingRun(record.config.model_name, f"{record.run.run_id}.{trial_name(number)}", part_of=record.run.run_id)
     watch = _watch(study, number, record, settings, places, told, should_stop)
     try:
-        with told.under_way({"model_id": record.config.model_id, **settings}):
+        with told.under_way({"model_id": record.config.model_id, **settings}), database_errors():
             _train_trial(study, number, record, settings, places, watch)
     except DivergedError as error:
         study.prune(number, f"diverged: {error}")

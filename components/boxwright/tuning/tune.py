@@ -31,7 +31,7 @@ from boxwright.tuning.proof import run_proof
 from boxwright.tuning.records import Proof, StudyRecord
 from boxwright.tuning.report import REPORT_PAGE
 from boxwright.tuning.space import measured_often, tuned
-from boxwright.tuning.study import Study
+from boxwright.tuning.study import Study, database_errors
 from boxwright.tuning.trial import run_of_study, sign_of, study_folder
 from boxwright.tuning.trials import run_trials
 
@@ -40,6 +40,7 @@ _LOCK = "lock"
 _NO_TEST = "the gain is proven on test images, which choosing never sees; name their dataset (--test)"
 
 
+@database_errors()
 def tune(
     config: RunConfig,
     tuning: TuningConfig,
@@ -92,6 +93,7 @@ def prepared(config: RunConfig, tuning: TuningConfig) -> RunConfig:
     return measured_often(config, tuning)
 
 
+@database_errors()
 def stop_study(name: str) -> None:
     """Lets no more trials of a study begin; those under way come to their end, and the best is chosen.
 
