@@ -18,6 +18,8 @@ from live.live_runs import log_in
 
 SERIOUS = ("serious", "critical")
 WIDTH, HEIGHT = 1280, 900
+# Milliseconds until what a page is waited for is late.
+WAIT = 120_000
 _MOST_IN_FRAMES = 100
 _FOCUSABLE = """() => [...document.querySelectorAll(
   'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]')]
@@ -77,7 +79,7 @@ class Visit:
         """Goes to a page of Airflow's and returns our frame in it."""
         self.page.goto(f"{self.origin}{path}")
         frame = self.page.frame_locator("iframe").first
-        frame.locator("main").wait_for(timeout=60_000)
+        frame.locator("main").wait_for()
         return frame
 
 
@@ -87,6 +89,8 @@ def visiting(browser: Any, stack: Stack, cookies: dict[str, str], theme: str = "
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, accept_downloads=False)
     cookies_of_url = [{"name": name, "value": value, "url": stack.airflow_url} for name, value in cookies.items()]
     context.add_cookies(cookies_of_url)
+    # Airflow's form is a large program, and the machine runs two stacks beside the browser.
+    context.set_default_timeout(WAIT)
     # Not in the frame of a report, which is shut off from everything.
     context.add_init_script(f"if (origin !== 'null') localStorage.setItem('theme', '{theme}')")
     try:

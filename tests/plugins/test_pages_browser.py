@@ -37,7 +37,7 @@ def test_the_theme_follows_airflows_choice_at_once(open_tab: Make, server: str) 
     inner = tab.frame_locator("iframe").locator("html")
     assert inner.get_attribute("data-theme") == "light"
     tab.evaluate("localStorage.setItem('theme', 'dark')")
-    tab.frame_locator("iframe").locator("html[data-theme=dark]").wait_for(state="attached", timeout=5000)
+    tab.frame_locator("iframe").locator("html[data-theme=dark]").wait_for(state="attached")
 
 
 def test_a_link_to_a_run_leaves_the_frame(open_tab: Make, server: str, registry: Any) -> None:
@@ -45,7 +45,7 @@ def test_a_link_to_a_run_leaves_the_frame(open_tab: Make, server: str, registry:
     tab, said = open_tab()
     tab.goto(f"{server}/frame?src=/boxwright/models/detector/3")
     tab.frame_locator("iframe").get_by_role("link", name="run-3", exact=True).click()
-    tab.wait_for_url(f"{server}/dags/d/runs/run-3", timeout=5000)
+    tab.wait_for_url(f"{server}/dags/d/runs/run-3")
     assert tab.title() == "A run in Airflow" and not said
 
 
