@@ -24,8 +24,9 @@ def _versions(stack: LiveStack) -> list[Any]:
 
 
 def test_a_dataset_in_a_bucket_becomes_a_registered_model(ready: LiveStack, first: dict[str, str]) -> None:
-    assert {name for name, state in first.items() if state != "success"} == {"resolve_parent", "reuse_version"}
-    assert len(first) == 15
+    others = {"resolve_parent", "reuse_version", "call_machines", "train_along"}
+    assert {name for name, state in first.items() if state != "success"} == others
+    assert len(first) == 17
     (version,) = [version for version in _versions(ready) if version.run_id == FIRST]
     assert (version.version, version.archive_uri) == (1, "s3://boxwright/runs/live-first/output/model.tar.gz")
     found = ready.s3.list_objects_v2(Bucket="boxwright", Prefix="runs/live-first/output/")["Contents"]
