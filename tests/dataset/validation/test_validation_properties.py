@@ -19,6 +19,7 @@ from boxwright.dataset.annotations.parsing import read_document
 from boxwright.dataset.validation.checking import check_splits
 from boxwright.dataset.validation.dropping import clean
 from boxwright.dataset.validation.findings import Report
+from boxwright.dataset.validation.model_input import ModelInput
 from boxwright.dataset.validation.rules import RULES, rules_of
 from boxwright.dataset.validation.split_data import SplitData
 from boxwright.errors import DataError
@@ -107,7 +108,7 @@ def read(name: str, data: bytes) -> SplitData | None:
 def test_every_file_gets_a_verdict(recipes: list[Any]) -> None:
     splits = [split for number, recipe in enumerate(recipes) if (split := read(f"case {number}", build(recipe)))]
     report = Report.start(rules_of(CONFIG.data_validation), {})
-    check_splits([SplitData("training", tinyset.document()), *splits], CONFIG, report, None, 320)
+    check_splits([SplitData("training", tinyset.document()), *splits], CONFIG, report, None, ModelInput(320))
     content = json.dumps(report.to_dict(), allow_nan=False)
     assert json.loads(content)["ok"] is (not report.errors)
     for found in report.findings:
@@ -157,7 +158,7 @@ def test_ids_that_are_no_unicode() -> None:
     split = read("surrogates", json.dumps(content).encode())
     assert split is not None
     report = Report.start(rules_of(CONFIG.data_validation), {})
-    check_splits([split], CONFIG, report, None, 320)
+    check_splits([split], CONFIG, report, None, ModelInput(320))
     copies = [found.index for found in report.findings if found.rule == "annotation_id_not_unique"]
     assert copies == [1, 4]
 
@@ -172,7 +173,7 @@ def test_nesting_and_size_at_the_limits_of_json(tmp_path: Path) -> None:
         if split := read(f"deep {depth}", data):
             splits.append(split)
     report = Report.start(rules_of(CONFIG.data_validation), {})
-    check_splits(splits, CONFIG, report, None, 320)
+    check_splits(splits, CONFIG, report, None, ModelInput(320))
     report.write(tmp_path / "report.json")
     found = {finding.split for finding in report.findings if finding.rule == "box_not_finite"}
     assert found == {split.name for split in splits} and len(splits) > 10
