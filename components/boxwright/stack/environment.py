@@ -224,8 +224,6 @@ def _airflow_settings(stack: Stack) -> dict[str, str]:
         "dag_processor__dag_file_processor_timeout": "180",
         "dag_processor__parsing_processes": "1",
         "dag_processor__refresh_interval": "30",
-        # A file that changes is parsed at once. Parsing all of them each 30 s, as usual, takes a seventh of a core.
-        "dag_processor__min_file_process_interval": "120",
         "usage_data_collection__enabled": "False",
         **several,
     }
