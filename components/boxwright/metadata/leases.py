@@ -20,7 +20,7 @@ from typing import IO
 
 from boxwright.config import MetadataAddress
 from boxwright.errors import StorageError
-from boxwright.metadata.server_lease import ServerLease
+from boxwright.metadata.server_lease import ServerLease, end_children
 
 log = logging.getLogger("boxwright")
 
@@ -44,13 +44,14 @@ class Lease:
         self._is_ours = is_ours
 
     def require(self) -> None:
-        """Makes sure, before something is written, that this process still holds the lease.
+        """Makes sure, before something is written, that this process still holds the lease; else ends its children.
 
         Raises:
             LostLeaseError: another process has taken the step over.
             StorageError: the server cannot be asked.
         """
         if not self._is_ours():
+            end_children()
             raise LostLeaseError(
                 "another process has taken this step over, since this one was not heard of; this copy ends"
             )

@@ -192,18 +192,23 @@ class ServerLease:
 
     def _end_process(self) -> None:
         """Ends this process and its children at once, so that nothing more is written."""
-        import psutil
-
         line = (
             f"error: {self._row['step']} of run {self._row['run']} may be another process's by now, since this one "
             f"could not renew its lease within {self._seconds:.0f} s; this copy ends"
         )
         os.write(2, f"{line}\n".encode())
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                child.kill()
+        end_children()
         sys.stderr.flush()
         os._exit(StorageError.exit_code)
+
+
+def end_children() -> None:
+    """Ends what works for this process at once: it may not write any more either."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.kill()
 
 
 def this_process() -> str:
