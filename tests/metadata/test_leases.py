@@ -188,6 +188,17 @@ def test_a_frozen_copy_writes_nothing_once_another_has_begun(copies_in_postgresq
     wait_for(lambda: _is_gone(copies.children[first.pid]), "what worked for the frozen copy has ended")
 
 
+def test_what_works_for_a_copy_ends_with_its_lease() -> None:
+    program = (
+        "import subprocess\nfrom boxwright.metadata.leases import Lease\n"
+        "print(subprocess.Popen(['sleep', '600']).pid, flush=True)\nLease(lambda: False).require()"
+    )
+    lost = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said, errors = lost.communicate(timeout=60)  # a child that is left would hold the pipes open
+    assert "LostLeaseError: another process has taken this step over" in errors
+    wait_for(lambda: _is_gone(int(said)), "its child has ended")
+
+
 def _is_gone(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -12,10 +12,14 @@ from typing import ClassVar, TypeVar
 
 from boxwright.storage import StoredRecord, exists, join, upload_file
 
-_ADVICE = "have all workers run the same version of Boxwright"
+
+class _Told(StoredRecord):
+    """What one machine tells the others."""
+
+    ADVICE: ClassVar[str] = "have all workers run the same version of Boxwright"
 
 
-class Call(StoredRecord):
+class Call(_Told):
     """The first machine's call for the others.
 
     Attributes:
@@ -26,7 +30,6 @@ class Call(StoredRecord):
     """
 
     FILE: ClassVar[str] = "call.json"
-    ADVICE: ClassVar[str] = _ADVICE
 
     generation: int
     address: str
@@ -34,7 +37,7 @@ class Call(StoredRecord):
     seconds: float
 
 
-class Arrival(StoredRecord):
+class Arrival(_Told):
     """A machine that has come.
 
     Attributes:
@@ -46,7 +49,6 @@ class Arrival(StoredRecord):
     """
 
     FILE: ClassVar[str] = "arrival.json"
-    ADVICE: ClassVar[str] = _ADVICE
 
     call: str
     host: str
@@ -55,7 +57,7 @@ class Arrival(StoredRecord):
     unreached: str = ""
 
 
-class Roster(StoredRecord):
+class Roster(_Told):
     """All machines of a generation, by rank: they are to see whether they reach each other.
 
     Attributes:
@@ -64,13 +66,12 @@ class Roster(StoredRecord):
     """
 
     FILE: ClassVar[str] = "roster.json"
-    ADVICE: ClassVar[str] = _ADVICE
 
     addresses: tuple[str, ...]
     words: tuple[str, ...]
 
 
-class Looked(StoredRecord):
+class Looked(_Told):
     """A machine that has seen whom it reaches.
 
     Attributes:
@@ -79,20 +80,18 @@ class Looked(StoredRecord):
     """
 
     FILE: ClassVar[str] = "looked.json"
-    ADVICE: ClassVar[str] = _ADVICE
 
     word: str
     unreached: dict[int, str] = {}
 
 
-class Start(StoredRecord):
+class Start(_Told):
     """The word to begin: all reach all."""
 
     FILE: ClassVar[str] = "start.json"
-    ADVICE: ClassVar[str] = _ADVICE
 
 
-class Fault(StoredRecord):
+class Fault(_Told):
     """What ended a machine's part in a generation, where that was its own.
 
     Attributes:
@@ -101,13 +100,12 @@ class Fault(StoredRecord):
     """
 
     FILE: ClassVar[str] = "fault.json"
-    ADVICE: ClassVar[str] = _ADVICE
 
     message: str
     retryable: bool
 
 
-Record = TypeVar("Record", bound=StoredRecord)
+Record = TypeVar("Record", bound=_Told)
 
 
 class MeetingPlace:
@@ -120,7 +118,7 @@ class MeetingPlace:
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
-    def put(self, record: StoredRecord, generation: int | None = None, rank: int | None = None) -> None:
+    def put(self, record: _Told, generation: int | None = None, rank: int | None = None) -> None:
         """Puts a record there, in place of the one before."""
         with tempfile.TemporaryDirectory() as folder:
             record.write(Path(folder))

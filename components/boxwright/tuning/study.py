@@ -51,11 +51,10 @@ def database_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (StorageInternalError, OperationalError) as error:
-        told = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    except StorageInternalError as error:
         raise StorageError(
-            f"the database of studies no longer answers: {_first_line(told)}; start it and run again, and every trial "
-            "goes on where it was"
+            f"the database of studies no longer answers: {_first_line(error.__cause__ or error)}; start it and run "
+            "again, and every trial goes on where it was"
         ) from error
 
 

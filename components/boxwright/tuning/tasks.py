@@ -19,7 +19,7 @@ from boxwright.tuning.proof import run_proof
 from boxwright.tuning.records import StudyRecord, TrialState
 from boxwright.tuning.space import tuned
 from boxwright.tuning.study import Study, database_errors
-from boxwright.tuning.trial import run_of_study, run_trial, sign_of, study_folder, trial_name
+from boxwright.tuning.trial import parameters_of, run_of_study, run_trial, sign_of, study_folder, trial_name
 from boxwright.tuning.trials import ended_or_stopped, reasons
 from boxwright.tuning.tune import prepared
 
@@ -109,7 +109,7 @@ def choose_best(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str
     study, folder = Study(name, record.config, tuning), study_folder(name)
     settings, verdict = _chosen_before(run), "the run keeps what it chose before"
     if settings is None:
-        with run_of_study(config, run).under_way(_parameters(tuning)):
+        with run_of_study(config, run).under_way(parameters_of(tuning)):
             ended = _account(config, run, study, record)
         record.write(folder)
         proof = run_proof(study, record, folder)
@@ -120,10 +120,6 @@ def choose_best(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str
     chosen = {"study": name, "chosen": settings, "verdict": verdict}
     trace_outcome(tuned(config, settings), of_study(run, chosen), study)
     return chosen
-
-
-def _parameters(tuning: TuningConfig) -> dict[str, Any]:
-    return {f"tuning_{name}": value for name, value in tuning.model_dump(mode="json").items()}
 
 
 def _account(config: RunConfig, run: RunInfo, study: Study, record: StudyRecord) -> str | None:

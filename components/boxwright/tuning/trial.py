@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from boxwright.config import RunConfig, RunInfo, Settings
+from boxwright.config import RunConfig, RunInfo, Settings, TuningConfig
 from boxwright.errors import (
     BoxwrightError,
     DataError,
@@ -81,6 +82,11 @@ def trial_name(number: int) -> str:
 def run_of_study(config: RunConfig, run: RunInfo) -> TrainingRun:
     """What the registry is told of a study: that its trials are under way, until they have ended."""
     return TrainingRun(config.model_name, run.run_id)
+
+
+def parameters_of(tuning: TuningConfig) -> dict[str, Any]:
+    """What the run of a study in MLflow has as its parameters."""
+    return {f"tuning_{name}": value for name, value in tuning.model_dump(mode="json").items()}
 
 
 def sign_of(study: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ from boxwright.tuning.records import Proof, StudyRecord
 from boxwright.tuning.report import REPORT_PAGE
 from boxwright.tuning.space import measured_often, tuned
 from boxwright.tuning.study import Study, database_errors
-from boxwright.tuning.trial import run_of_study, sign_of, study_folder
+from boxwright.tuning.trial import parameters_of, run_of_study, sign_of, study_folder
 from boxwright.tuning.trials import run_trials
 
 log = logging.getLogger("boxwright.tuning")
@@ -152,8 +152,7 @@ class _Tuning:
                 told.epoch({"epoch": float(len(self.study.trials()) - 1), "best": best[0].value or 0.0})
             self._show()
 
-        settings = self.study.tuning.model_dump(mode="json")
-        with told.under_way({f"tuning_{name}": value for name, value in settings.items()}):
+        with told.under_way(parameters_of(self.study.tuning)):
             told.progress(sign_of(self.study.name))
             self.ended = run_trials(self.study, self.folder, self._training_images, changed, told.should_stop)
 
