@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.stack import manager
+from live.kills import all_ready, kill
 from live.live_runs import epochs_done, trigger
 
 if TYPE_CHECKING:
     from live.conftest import LiveStack
 
 KILLED = ("scheduler", "api-server", "mlflow", "supervisor")
-
-
-def kill(stack: LiveStack, names: Sequence[str]) -> dict[str, int | None]:
-    """Kills services by SIGKILL; the pids of all as they were."""
-    before = {state.name: state.pid for state in manager.status(stack.settings)}
-    for name in names:
-        psutil.Process(before[name]).kill()
-    return before
-
-
-def all_ready(stack: LiveStack) -> bool:
-    return all(state.ready for state in manager.status(stack.settings))
 
 
 def test_services_and_a_supervisor_that_are_killed_come_back(stack: LiveStack) -> None:

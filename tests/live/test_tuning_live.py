@@ -1,4 +1,4 @@
-"""The DAG that tunes, on the real stack: trials side by side, one killed, some given up, and the study stopped."""
+"""The DAG that tunes, on the real stack: trials killed, crashed and given up, the scheduler dead, the study stopped."""
 
 from __future__ import annotations
 
@@ -10,48 +10,56 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import optuna
-import psutil
 import pytest
 
 from boxwright.metadata.store import open_store
 from boxwright.pipeline import GPU_POOL, trace
 from boxwright.pipeline.lineage import finished_nodes
-from boxwright.stack import manager
 from boxwright.tuning.records import Outcome, TrialState
+from live.kills import all_ready, kill, kill_task
 from live.live_runs import EPOCHS, SETTINGS, epochs_done, log_in
 
 if TYPE_CHECKING:
     from live.conftest import LiveStack
 
-# The run takes a quarter of an hour on a machine that does much else.
+# The run takes half an hour on a machine that does much else.
 pytestmark = pytest.mark.long
 DAG_ID, RUN, MODEL = "object_detection_tuning", "live-tuning", "tuned"
+# Trials that begin before the study is stopped, and the slots that there are.
+BEGUN, SLOTS = 8, 20
 # The trial that is killed has the settings as they are, and is never given up.
-SLOTS, KILLED = 6, 0
-# Rates at which nothing is learnt: whoever has one is not the best of those before.
+KILLED, KILLS, CRASHED = 0, 2, 3
+# Of rates at which nothing is learnt, as the one of the settings is, those that are not the best end early. Two are
+# better: of the trial after the defaults and, with this seed of the grid, of the sixth after them, which learns more.
+BETTER = {1: 1e-4, 6: 3e-3}
 CONF = {
     "model_name": MODEL,
+    "learning_rate": 1e-9,
     "tuning_trials": SLOTS,
     "tuning_objective": "val_loss",
     "tuning_sampler": "grid",
-    "tuning_ranges": json.dumps({"learning_rate": [1e-9, 2e-9, 3e-9, 4e-9, 5e-9]}),
+    "tuning_seed": 350,
+    "tuning_ranges": json.dumps({"learning_rate": [*BETTER.values(), *(rate * 1e-9 for rate in range(2, SLOTS))]}),
     "tuning_parallel": 2,
 }
 
 
 @pytest.fixture(scope="module")
 def tuned(ready: LiveStack) -> Iterator[LiveStack]:
-    """With a run that has tuned: a trial killed after an epoch, and the study stopped before its last trials."""
+    """With a run that has tuned: a trial killed twice, one crashed, the scheduler killed, and the study stopped."""
     _set_pool(ready, 2)
+    # A file where the folder of its checkpoints would be.
+    (ready.home / "pipeline" / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (ready.home / "pipeline" / "checkpoints" / f"{RUN}.trial-{CRASHED}").touch()
     ready.airflow.wait_for_dag(DAG_ID)
     ready.airflow.set_paused(DAG_ID, False)
     ready.airflow.trigger(DAG_ID, RUN, SETTINGS | CONF)
     try:
-        ready.wait_for(lambda: epochs_done(ready, f"{RUN}.trial-{KILLED}"), "an epoch of a trial")
-        slot = _slot_of(ready, KILLED)
-        _kill_trial(ready, slot)
-        ready.wait_for(lambda: _states(ready)[slot] != "running", "the end of the killed trial")
-        ready.wait_for(lambda: sum(state == "success" for state in _states(ready).values()) >= 2, "two more trials")
+        for number in range(1, KILLS + 1):
+            _kill_trial(ready, number)
+        kill(ready, ["scheduler"])
+        ready.wait_for(lambda: all_ready(ready), "the scheduler to come back")
+        ready.wait_for(lambda: len(_study(ready).trials) >= BEGUN, f"{BEGUN} trials", ready.run_seconds)
         _stop_on_its_page(ready)
         state, tasks = ready.finish(RUN, DAG_ID)
         assert state == "success", tasks
@@ -72,23 +80,24 @@ def _trials(stack: LiveStack) -> list[dict[str, Any]]:
     return sorted((one for one in found if one["task_id"] == "trial"), key=lambda one: one["map_index"])
 
 
+def _study(stack: LiveStack) -> optuna.Study:
+    return optuna.load_study(study_name=RUN, storage=f"sqlite:///{stack.home / 'tuning.sqlite'}")
+
+
 def _slot_of(stack: LiveStack, number: int) -> int:
     """The slot that asked for a trial."""
-    study = optuna.load_study(study_name=RUN, storage=f"sqlite:///{stack.home / 'tuning.sqlite'}")
-    return int(study.trials[number].user_attrs["slot"].rpartition("/")[2])
+    return int(_study(stack).trials[number].user_attrs["slot"].rpartition("/")[2])
 
 
-def _states(stack: LiveStack) -> dict[int, str]:
-    return {one["map_index"]: one["state"] for one in _trials(stack)}
-
-
-def _kill_trial(stack: LiveStack, slot: int) -> None:
-    """Ends the process of a trial's task, which Airflow has given this title."""
-    (scheduler,) = [state.pid for state in manager.status(stack.settings) if state.name == "scheduler"]
-    (task,) = [one["id"] for one in _trials(stack) if one["map_index"] == slot]
-    children = psutil.Process(scheduler).children(recursive=True)
-    (process,) = [one for one in children if one.cmdline()[:1] == [f"airflow worker -- {task}"]]
-    process.kill()
+def _kill_trial(stack: LiveStack, number: int) -> None:
+    """Kills the trial `KILLED` for the time of that number, after an epoch more than it had before."""
+    known = epochs_done(stack, f"{RUN}.trial-{KILLED}")
+    stack.wait_for(lambda: epochs_done(stack, f"{RUN}.trial-{KILLED}") > known, f"an epoch after the {known} trained")
+    slot = _slot_of(stack, KILLED)
+    (task,) = [one for one in _trials(stack) if one["map_index"] == slot]
+    assert task["try_number"] == number
+    kill_task(task["id"])
+    stack.wait_for(lambda: _trials(stack)[slot]["state"] != "running", f"the end of the trial that is killed, {number}")
 
 
 def _page(stack: LiveStack, below: str = "", **how: Any) -> httpx.Response:
@@ -118,28 +127,57 @@ def _returned(stack: LiveStack, slot: int) -> dict[str, Any]:
     return dict(stack.airflow.request("GET", path, params=params)["value"])
 
 
+def _log(stack: LiveStack, task_id: str, attempt: int, slot: int = -1) -> str:
+    path = f"/dags/{DAG_ID}/dagRuns/{RUN}/taskInstances/{task_id}/logs/{attempt}"
+    return json.dumps(stack.airflow.request("GET", path, params={"full_content": "true", "map_index": slot}))
+
+
 def test_each_trial_is_accounted_for_and_one_version_registered(tuned: LiveStack) -> None:
     outcome = _outcome(tuned)
-    returned = [_returned(tuned, slot) for slot in range(SLOTS)]
-    begun = [one for one in returned if "number" in one]
-    assert sorted(one["number"] for one in begun) == [one.number for one in outcome.trials] == [*range(len(begun))]
-    assert {one["number"]: one["state"] for one in begun} == {one.number: one.state.value for one in outcome.trials}
-    assert {one["reason"] for one in returned if one not in begun} == {"stopped as asked"} == {outcome.ended}
-    assert {one.state for one in outcome.trials} == {TrialState.COMPLETE, TrialState.PRUNED}
-    assert outcome.proof and outcome.chosen == outcome.proof.settings
+    crashed = _slot_of(tuned, CRASHED)
+    returned = [_returned(tuned, slot) for slot in range(SLOTS) if slot != crashed]
+    begun = {one["number"]: one["state"] for one in returned if "number" in one} | {CRASHED: "failed"}
+    assert {one.number: one.state.value for one in outcome.trials} == begun
+    assert [one.number for one in outcome.trials] == [*range(len(begun))] and BEGUN <= len(begun) < SLOTS
+    assert {one["reason"] for one in returned if "number" not in one} == {"stopped as asked"} == {outcome.ended}
+    states = [one.state for one in outcome.trials]
+    assert (states.count(TrialState.FAILED), states.count(TrialState.RUNNING)) == (1, 0)
+    assert TrialState.PRUNED in states
     (version,) = tuned.registry.versions(MODEL)
     assert (version.run_id, version.accepted, version.tags["boxwright.study"]) == (RUN, True, RUN)
     assert json.loads(version.tags["boxwright.tuned"]) == outcome.chosen
 
 
-def test_the_trial_that_was_killed_went_on_under_its_number(tuned: LiveStack) -> None:
+def test_the_trial_that_was_killed_went_on_under_its_number_and_no_other_was_repeated(tuned: LiveStack) -> None:
     trial = _outcome(tuned).trials[KILLED]
     assert (trial.state, trial.epochs) == (TrialState.COMPLETE, EPOCHS)
     slot = _slot_of(tuned, KILLED)
-    assert [one["try_number"] for one in _trials(tuned) if one["map_index"] == slot] == [2]
-    path = f"/dags/{DAG_ID}/dagRuns/{RUN}/taskInstances/trial/logs/2"
-    log = tuned.airflow.request("GET", path, params={"full_content": "true", "map_index": slot})
-    assert "resuming after epoch" in json.dumps(log)
+    tries = [one["try_number"] for one in _trials(tuned)]
+    assert tries == [KILLS + 1 if number == slot else 1 for number in range(SLOTS)]
+    for attempt in range(2, KILLS + 2):
+        assert "resuming after epoch" in _log(tuned, "trial", attempt, slot)
+
+
+def test_a_trial_that_crashed_is_failed_with_its_reason(tuned: LiveStack) -> None:
+    trial = _outcome(tuned).trials[CRASHED]
+    assert (trial.state, trial.value) == (TrialState.FAILED, None)
+    assert trial.reason and trial.reason.startswith("FileExistsError: ")
+    task = _trials(tuned)[_slot_of(tuned, CRASHED)]
+    assert task["state"] == "failed"
+    assert trial.reason in _log(tuned, "trial", 1, task["map_index"])
+
+
+def test_the_best_and_the_defaults_were_trained_again_and_compared_in_a_task(tuned: LiveStack) -> None:
+    outcome = _outcome(tuned)
+    assert outcome.proof and outcome.chosen == outcome.proof.settings
+    best = sorted(BETTER, key=lambda number: outcome.trials[number].value or 0.0)
+    assert [one.name for one in outcome.proof.finalists] == ["defaults", *(f"trial {number}" for number in best)]
+    assert [one.settings["learning_rate"] for one in outcome.proof.finalists[1:]] == [BETTER[one] for one in best]
+    for finalist in outcome.proof.finalists:
+        assert (finalist.problem, len(finalist.seeds), len(finalist.AP)) == (None, 2, 2)
+    log = _log(tuned, "choose_best", 1)
+    assert log.count("is trained and measured") == 6
+    assert outcome.proof.verdict in log
 
 
 def test_lineage_leads_from_the_model_to_the_trials(tuned: LiveStack, monkeypatch: pytest.MonkeyPatch) -> None:
