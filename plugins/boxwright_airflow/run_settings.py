@@ -31,6 +31,7 @@ from boxwright.config import (
     parse_record,
 )
 from boxwright.model import MODELS, ModelSpec
+from boxwright.pipeline import GPU_POOL
 from boxwright_airflow.allowed import allowed_here
 
 RUN_DEFAULTS = {name: field.default for name, field in RunConfig.model_fields.items() if not field.is_required()}
@@ -51,6 +52,11 @@ _RULES = (
 )  # fmt: skip
 
 _NAMED_MODELS = 2
+# A trial is a task here, and the proof alone starts trainings of its own.
+_PARALLEL = (
+    "Number of trainings of the proof at a time, each in a process of its own. Of trials, as many run at a time as the "
+    f"pool `{GPU_POOL}` has slots, one with `make up`, and the Airflow Variable `boxwright_tuning_parallel` says."
+)
 # The param that names a study.
 STUDY = "study"
 
@@ -121,7 +127,8 @@ def _tuning_param(name: str) -> Param:
         return _param(None, _nullable(schema), f"{TUNING_PREFIX}{name}", "Tuning", f"{field.description} One a comma.")
     schema = _schema(TuningConfig, name)
     schema = schema if field.default is not None else _nullable(schema)
-    return _param(field.default, schema, f"{TUNING_PREFIX}{name}", "Tuning", str(field.description))
+    text = _PARALLEL if name == "parallel" else str(field.description)
+    return _param(field.default, schema, f"{TUNING_PREFIX}{name}", "Tuning", text)
 
 
 def batch_inference_params() -> dict[str, Param]:
@@ -160,6 +167,8 @@ def _run_param(name: str, section: str) -> Param:
     if name in SPLITS and (sample := os.environ.get(SAMPLE_URI)):
         schema["examples"] = [f"{sample}/{name}"]
         text += f" For example {sample}/{name}."
+    if name == "training_machines":
+        text += f" Each needs a slot of the pool `{GPU_POOL}`; `make up` gives it one."
     if name in VARIABLES:
         return _required_param(name, schema, section, text)
     default = None if field.is_required() else field.default

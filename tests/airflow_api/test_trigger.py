@@ -15,10 +15,14 @@ from boxwright.cli import app as cli
 
 
 class Airflow(BaseHTTPRequestHandler):
-    """Keeps the runs that are created; a run `bad` is refused as Airflow refuses a param."""
+    """Keeps the runs that are created; a run `bad` is refused as Airflow refuses a param.
+
+    Its pools are by name the slots of each; None where the user may not see them.
+    """
 
     created: list[dict[str, Any]] = []
     paused = False
+    pools: dict[str, int] | None = {}
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -32,7 +36,12 @@ class Airflow(BaseHTTPRequestHandler):
             self._answer(200, {})
 
     def do_GET(self) -> None:
-        self._answer(200, {"is_paused": self.paused})
+        if not self.path.startswith("/api/v2/pools"):
+            self._answer(200, {"is_paused": self.paused})
+        elif self.pools is None:
+            self._answer(403, {"detail": "Forbidden"})
+        else:
+            self._answer(200, {"pools": [{"name": name, "slots": slots} for name, slots in self.pools.items()]})
 
     def _answer(self, status: int, content: dict[str, Any]) -> None:
         self.send_response(status)
@@ -50,7 +59,7 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Airflow]]:
     monkeypatch.setenv("BOXWRIGHT_AIRFLOW_URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("BOXWRIGHT_AIRFLOW_USER", "ada")
     monkeypatch.setenv("BOXWRIGHT_AIRFLOW_PASSWORD", "secret")
-    Airflow.created, Airflow.paused = [], False
+    Airflow.created, Airflow.paused, Airflow.pools = [], False, {}
     yield Airflow
     server.shutdown()
     server.server_close()
@@ -80,6 +89,31 @@ def test_a_run_is_created_with_its_params(airflow: type[Airflow], trigger: Any) 
     assert (code, json.loads(printed)) == (0, {"run_id": "mine", "status": "queued"})
     conf = {"training": "s3://b/set", "test": "s3://b/test", "model_id": "tiny", "model_name": "cells", "epochs": 2}
     assert airflow.created == [{"dag_run_id": "mine", "logical_date": None, "conf": conf}]
+
+
+@pytest.mark.parametrize(
+    ("pools", "said"),
+    [
+        ({"gpu": 1}, "training_machines=2, and the pool gpu has 1 slot: each machine needs one"),
+        ({"default_pool": 128}, "Airflow has no pool gpu"),
+    ],
+)
+def test_machines_that_would_wait_in_vain_are_refused(
+    airflow: type[Airflow], trigger: Any, pools: dict[str, int], said: str
+) -> None:
+    airflow.pools = pools
+    code, _, errors = trigger("--set", "training_machines=2")
+    assert code == 2 and said in " ".join(errors.split())
+    assert airflow.created == []
+
+
+@pytest.mark.parametrize("pools", [{"gpu": 2}, {"gpu": -1}, None])
+def test_machines_that_there_is_room_for_begin(
+    airflow: type[Airflow], trigger: Any, pools: dict[str, int] | None
+) -> None:
+    airflow.pools = pools
+    assert trigger("--set", "training_machines=2")[0] == 0
+    assert airflow.created[0]["conf"]["training_machines"] == 2
 
 
 def test_a_paused_dag_is_told(airflow: type[Airflow], trigger: Any) -> None:

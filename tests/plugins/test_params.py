@@ -13,7 +13,7 @@ from boxwright.config import SAMPLE_URI, SECTIONS, SPLITS, Hyperparameters, RunC
 from boxwright.config.parsing import PREFIXES, run_fields
 from boxwright.errors import UsageError
 from boxwright.model.catalogue import MODELS
-from boxwright_airflow.run_settings import batch_inference_params, config_from_params, run_params
+from boxwright_airflow.run_settings import batch_inference_params, config_from_params, run_params, tuning_params
 
 REQUIRED = {"training": "s3://b/data", "output": "s3://b/out"}
 
@@ -113,8 +113,19 @@ def test_the_splits_of_the_sample_are_offered(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_no_code_in_a_description_which_would_cover_the_lines_around_it() -> None:
-    for name, param in {**run_params(), **batch_inference_params()}.items():
+    for name, param in {**tuning_params(), **batch_inference_params()}.items():
         assert "`" not in param.schema["description_md"], name
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tuning_parallel", "as many run at a time as the pool **gpu** has slots, one with **make up**, and"),
+        ("training_machines", "Each needs a slot of the pool **gpu**; **make up** gives it one."),
+    ],
+)
+def test_what_the_pool_has_to_hold_is_told(name: str, said: str) -> None:
+    assert said in tuning_params()[name].schema["description_md"]
 
 
 def test_what_is_true_or_false_is_a_choice() -> None:

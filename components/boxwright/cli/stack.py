@@ -136,7 +136,7 @@ def trigger(
 ) -> None:
     """Starts a run of the training DAG: locally, or in the Airflow of BOXWRIGHT_AIRFLOW_URL, _USER and _PASSWORD."""
     from boxwright.airflow_api import trigger as work
-    from boxwright.stack import connect, outcome, progress
+    from boxwright.stack import connect, outcome, progress, require_room
 
     options = {
         "training": dataset,
@@ -149,6 +149,7 @@ def trigger(
     given = {name: value for name, value in options.items() if value}
     params = given | run_settings(settings, settings_file)
     client = connect(Settings.from_environment())
+    require_room(client, params)
     result = {"run_id": work.start(client, params, run_id), "status": "queued"}
     errors = Console(stderr=True)
     if work.is_paused(client):

@@ -7,6 +7,7 @@ from .local_runs import LocalRun as LocalRun
 from .local_runs import find_run as find_run
 from .local_runs import running as running
 from .local_runs import start_run as start_run
+from .machines import check_slots as check_slots
 from .machines import refuse_several_machines as refuse_several_machines
 from .nodes import DATA_QUEUE as DATA_QUEUE
 from .nodes import GPU_POOL as GPU_POOL

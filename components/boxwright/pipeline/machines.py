@@ -10,6 +10,7 @@ from boxwright.config import RunConfig, Settings
 from boxwright.errors import UsageError
 from boxwright.model import hyperparameters_of
 from boxwright.packaging import run_folder
+from boxwright.pipeline.nodes import GPU_POOL
 
 # Where all is on one machine.
 _HERE = "127.0.0.1"
@@ -47,6 +48,30 @@ def refuse_several_machines(config: RunConfig) -> None:
         raise UsageError(
             f"training_machines={config.training_machines}: the Airflow DAG of trainings alone starts the other "
             "machines (`boxwright trigger`); leave it out here"
+        )
+
+
+def check_slots(machines: int, slots: int | None) -> None:
+    """Refuses what Airflow can never begin: each machine of a training has a slot of the pool of its own.
+
+    Args:
+        machines: of one training.
+        slots: of the pool; -1 where it has no limit, None where there is no pool.
+
+    Raises:
+        UsageError: saying how to give it more.
+    """
+    if slots is None:
+        raise UsageError(
+            f"Airflow has no pool {GPU_POOL}, so that no training ever starts: make it (Admin, Pools), with a slot "
+            "for each training that there is room for"
+        )
+    if 0 <= slots < machines:
+        held = f"{slots} slot{'' if slots == 1 else 's'}"
+        raise UsageError(
+            f"training_machines={machines}, and the pool {GPU_POOL} has {held}: each machine needs one, all at the "
+            f"same time. Give the pool {machines} in Airflow (Admin, Pools) where there is room for that, or set "
+            f"training_machines to {max(slots, 1)}"
         )
 
 

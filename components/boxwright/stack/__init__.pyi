@@ -6,6 +6,7 @@ from .connection import connect as connect
 from .connection import find_airflow as find_airflow
 from .database import notice as notice
 from .progress import metrics as metrics
+from .room import require_room as require_room
 from .run_outcome import failure_of as failure_of
 from .run_outcome import outcome as outcome
 from .sample import place_sample as place_sample

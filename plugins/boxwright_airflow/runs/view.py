@@ -13,6 +13,7 @@ from boxwright_airflow.charts import LineChart, epoch_chart, minute_chart
 from boxwright_airflow.links import airflow_page
 from boxwright_airflow.machines import TRAINING
 from boxwright_airflow.results import Results
+from boxwright_airflow.runs.room import missing_room, narrow_room
 from boxwright_airflow.runs.study import study_of
 from boxwright_airflow.runs.tasks import Run, Task, error_line
 from boxwright_airflow.runs.training import Progress, progress_of
@@ -68,6 +69,8 @@ def page_values(run: Run) -> dict[str, Any]:
         "run": run,
         "duration": duration(run.seconds),
         "waiting": _waiting(run),
+        "no_room": missing_room(run),
+        "little_room": narrow_room(run),
         "steps": [(task, titles[task.task_id], _mark(task), _took(task)) for task in _shown(run)],
         "failed": failed,
         "error": error_line(run, failed) if failed else "",

@@ -93,11 +93,13 @@ def written_dags(auth_manager: Any) -> dict[str, Any]:
     """The DAGs in Airflow's database, as its processor writes them, by id."""
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.pool import Pool
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.utils.session import create_session
 
     with create_session() as session:
         session.merge(DagBundleModel(name="dags"))
+        Pool.create_or_update_pool("gpu", 1, "trainings", include_deferred=False, session=session)
     bag = DagBag(dag_folder=str(airflow_env.DAGS), bundle_name="dags", bundle_path=airflow_env.DAGS)
     sync_bag_to_db(bag, "dags", None)
     with create_session() as session:
