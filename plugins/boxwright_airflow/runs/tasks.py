@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from boxwright.airflow_api import XCOM_EXIT_CODE
 from boxwright.config import RunConfig
+from boxwright.errors import StoppedError
 from boxwright.pipeline import Leaves, nodes_leaving
 from boxwright_airflow.links import XCOM_REPORT
 from boxwright_airflow.run_settings import config_from_params, without_tuning
@@ -39,6 +41,7 @@ class Task:
         returned: its return value, empty where it has none.
         report: URI of the validation report that it announced.
         map_index: of one of several tasks of that id; -1 where there is one alone.
+        exit_code: of the error that ended its last try; None where there is none, or it was not Boxwright's.
     """
 
     task_id: str
@@ -49,6 +52,7 @@ class Task:
     returned: Mapping[str, Any]
     report: str | None
     map_index: int = -1
+    exit_code: int | None = None
 
     @property
     def is_running(self) -> bool:
@@ -59,6 +63,11 @@ class Task:
     def is_over(self) -> bool:
         """Whether it will do nothing any more, unless it is cleared."""
         return self.state in _OVER
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it ended because a person asked it to, and can go on."""
+        return self.state == "failed" and self.exit_code == StoppedError.exit_code
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ def read_run(dag_id: str, run_id: str, order: Sequence[str]) -> Run | None:
         tis = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id))
         told: dict[tuple[str, int], dict[str, Any]] = {}
         for row in session.scalars(XComModel.get_many(run_id=run_id, dag_ids=dag_id)):
-            if row.key in ("return_value", XCOM_REPORT):
+            if row.key in ("return_value", XCOM_REPORT, XCOM_EXIT_CODE):
                 told.setdefault((row.task_id, row.map_index), {})[row.key] = XComModel.deserialize_value(row)
         found = [_task(ti, told.get((ti.task_id, ti.map_index), {})) for ti in tis]
         several = sorted((one for one in found if one.map_index >= 0), key=lambda one: one.map_index)
@@ -163,6 +172,7 @@ def _task(ti: Any, told: Mapping[str, Any]) -> Task:
         returned=returned if isinstance(returned, dict) else {},
         report=report if isinstance(report, str) and report.endswith(".html") else None,
         map_index=ti.map_index,
+        exit_code=told.get(XCOM_EXIT_CODE),
     )
 
 

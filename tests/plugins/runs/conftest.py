@@ -49,7 +49,15 @@ class MadeRun:
             session=self.session,
         )  # fmt: skip
 
-    def task(self, task_id: str, state: str, returned: Any = None, report: bool = False, error: str = "") -> None:
+    def task(
+        self,
+        task_id: str,
+        state: str,
+        returned: Any = None,
+        report: bool = False,
+        error: str = "",
+        exit_code: int | None = None,
+    ) -> None:
         """Puts a task into a state, a minute long, with what it returned, announced and said at its end."""
         now = datetime.now(UTC)
         ti = self.row.get_task_instance(task_id, session=self.session)
@@ -59,6 +67,7 @@ class MadeRun:
         self.session.merge(ti)
         told = {"return_value": returned} if returned is not None else {}
         told |= {"report": str(self.output / "validation_report.html")} if report else {}
+        told |= {"exit_code": exit_code} if exit_code is not None else {}
         for key, value in told.items():
             self._tell(key, value, task_id)
         if error:

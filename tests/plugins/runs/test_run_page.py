@@ -254,3 +254,20 @@ def test_a_training_under_way_is_stopped_by_who_may(make_run: Any, look: Any, vi
         assert "Asked to stop: it ends when this epoch is done" in words(look(quote(name, safe="")))
     answer = editor.post(f"{here}/stop", data=form, headers=browser)
     assert (answer.status_code, "its last word is &#39;trained&#39;" in answer.text) == (409, True)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "kind", "said"),
+    [
+        (7, "notice", "fine_tune : stopped as asked after epoch 6 of 200"),
+        (2, "notice bad", "fine_tune failed: stopped as asked after epoch 6 of 200"),
+    ],
+)
+def test_a_training_that_was_stopped_as_asked_is_no_failure(
+    make_run: Any, look: Any, tracking: str, exit_code: int, kind: str, said: str
+) -> None:
+    run = make_run(f"stopped-{exit_code}", model_id="tiny", model_name="watched")
+    run.task("fine_tune", "failed", error="stopped as asked after epoch 6 of 200, which is kept", exit_code=exit_code)
+    page = look(run.run_id)
+    assert said in words(page)
+    assert f'<p class="{kind}" role="alert"><strong><code>fine_tune' in page
