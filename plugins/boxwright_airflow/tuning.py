@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.exceptions import AirflowFailException
 
 from boxwright.pipeline import GPU_POOL, Leaves, Node, Phase, nodes_leaving, nodes_of
+from boxwright.quiet import quieten
 from boxwright_airflow.allowed import limited
 from boxwright_airflow.approval import ApproveModelOperator
 from boxwright_airflow.connection import lent_credentials
@@ -112,6 +113,7 @@ class TuningOperator(BaseOperator):
             AirflowFailException: the trial crashed, or a person has to change something first.
             AirflowException: the same call may succeed later; Airflow's retries apply, and a trial goes on.
         """
+        quieten()
         # A trial loads TensorFlow: no process that only parses the DAG may pay for that.
         from boxwright.tuning import choose_best, open_study, run_slot
 

@@ -180,6 +180,14 @@ def test_the_best_and_the_defaults_were_trained_again_and_compared_in_a_task(tun
     assert outcome.proof.verdict in log
 
 
+def test_the_log_of_a_trial_is_worth_reading(tuned: LiveStack) -> None:
+    log = _log(tuned, "trial", 1, _slot_of(tuned, 1))
+    assert "trial 1: learning_rate=0.0001" in log
+    assert "trial 1 is complete, val_loss " in log
+    for chatter in ("oneDNN", "cudart", "MetadataStore"):
+        assert chatter not in log
+
+
 def test_lineage_leads_from_the_model_to_the_trials(tuned: LiveStack, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in tuned.env.items():
         monkeypatch.setenv(name, value)

@@ -161,6 +161,21 @@ def test_a_slot_of_a_study_that_has_ended_begins_nothing(config: RunConfig, monk
     assert numbers == [0, 1, 2]
 
 
+def test_the_log_of_a_slot_says_what_it_tried_and_what_came_of_it(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "boxwright.tuning")
+    ends(lambda study, number: study.complete(number, 0.5), monkeypatch)
+    open_study(config, TUNING, RUN, "s")
+    run_slot(config, TUNING, RUN, "s", 0)
+    (rate,) = study_of(config).trials()[0].settings.values()
+    assert f"trial 0: learning_rate={rate:.4g}" in caplog.messages
+    assert "trial 0 is complete, AP 0.5000; best so far trial 0 with 0.5000" in caplog.messages
+    study_of(config).stop()
+    run_slot(config, TUNING, RUN, "s", 1)
+    assert "no trial begins here: stopped as asked" in caplog.messages
+
+
 def test_a_crash_fails_its_task_with_its_reason(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     ends(lambda study, number: study.fail(number, "a bug", "ValueError: of the reason"), monkeypatch)
     open_study(config, TUNING, RUN, "s")

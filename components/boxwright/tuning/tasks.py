@@ -20,7 +20,7 @@ from boxwright.tuning.records import StudyRecord, TrialState
 from boxwright.tuning.space import tuned
 from boxwright.tuning.study import Study, database_errors
 from boxwright.tuning.trial import parameters_of, run_of_study, run_trial, sign_of, study_folder, trial_name
-from boxwright.tuning.trials import ended_or_stopped, reasons
+from boxwright.tuning.trials import begun, ended_or_stopped, reasons, told
 from boxwright.tuning.tune import prepared
 
 log = logging.getLogger("boxwright.tuning")
@@ -75,18 +75,25 @@ def run_slot(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str, s
     number = study.number_of(slot_name)
     if number is None:
         if ended := ended_or_stopped(study, _training_images(record), run_of_study(config, run).should_stop):
-            return {"reason": ended}
+            return _none_begins(ended)
         number = study.ask(slot_name)
     if number is None:
-        return {"reason": "all combinations of the grid"}
+        return _none_begins("all combinations of the grid")
+    log.info("%s", begun(study, number))
     if study.trials()[number].state is TrialState.RUNNING:  # and not told of before its task was killed
-        told = TrainingRun(config.model_name, f"{run.run_id}.{trial_name(number)}", part_of=run.run_id)
-        run_trial(record, number, told.should_stop)
+        training = TrainingRun(config.model_name, f"{run.run_id}.{trial_name(number)}", part_of=run.run_id)
+        run_trial(record, number, training.should_stop)
         _show_so_far(config, run, study)
+    log.info("%s", told(study, number))
     trial = study.trials()[number]
     if trial.state is TrialState.FAILED:
         raise TrainingError(f"trial {number} failed: {trial.reason}")
     return trial.model_dump(mode="json")
+
+
+def _none_begins(reason: str) -> dict[str, Any]:
+    log.info("no trial begins here: %s", reason)
+    return {"reason": reason}
 
 
 @database_errors()

@@ -70,7 +70,7 @@ def _fill(pool: Pool, study: Study, left: deque[int], images: int, should_stop: 
         number = left.popleft() if left else None if ended else study.ask()
         if number is None:
             return ended or "all combinations of the grid"
-        log.info("trial %d: %s", number, shown(study.settings_of(number)))
+        log.info("%s", begun(study, number))
         pool.start(Job(trial_name(number), "trial", str(number)))
 
 
@@ -81,12 +81,22 @@ def _tell(study: Study, ended: Ended) -> None:
         is_memory = ended.signal == _OUT_OF_MEMORY_SIGNAL
         study.fail(number, OUT_OF_MEMORY if is_memory else ended.kind or "", ended.problem)
     study.fail(number, "ended without a word", "its process ended without a word")  # where nothing was told before
+    log.info("%s", told(study, number))
+
+
+def begun(study: Study, number: int) -> str:
+    """A trial that begins or goes on, with its settings, on one line."""
+    return f"trial {number}: {shown(study.settings_of(number))}"
+
+
+def told(study: Study, number: int) -> str:
+    """What became of a trial, and the best so far, on one line."""
     trial = next(one for one in study.trials() if one.number == number)
     value = "" if trial.value is None else f", {study.tuning.objective} {trial.value:.4f}"
     reason = f" ({trial.reason})" if trial.reason else ""
     best = study.ranked()
     so_far = f"; best so far trial {best[0].number} with {best[0].value:.4f}" if best else ""
-    log.info("trial %d is %s%s%s%s", number, trial.state.value, value, reason, so_far)
+    return f"trial {number} is {trial.state.value}{value}{reason}{so_far}"
 
 
 def reasons(trials: list[Trial]) -> str:
