@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from boxwright.config import TuningConfig
+from boxwright.tuning.proving import unproven
 from boxwright.tuning.records import Finalist, Outcome, Proof, Trial, TrialState
 from boxwright.tuning.report.charts import varied
 from boxwright.tuning.report.page import REPORT_PAGE, best_trial, write_report
@@ -17,7 +18,7 @@ TRIALS = [
     Trial(number=1, state=TrialState.COMPLETE, settings={"optimizer": "sgd", "learning_rate": 0.02, "momentum": 0.9},
           value=0.52, curve={1: 0.3, 2: 0.52}, epochs=2, seconds=100.0),
     Trial(number=2, state=TrialState.PRUNED, settings={"optimizer": "sgd", "learning_rate": 0.0002, "momentum": 0.8},
-          value=0.1, curve={1: 0.1}, epochs=1, seconds=40.0, reason="not among the best after 1 epochs"),
+          value=0.1, curve={1: 0.1}, epochs=1, seconds=40.0, reason="not among the best after 1 epoch"),
     Trial(number=3, state=TrialState.FAILED, settings={"optimizer": "adam", "learning_rate": 0.1},
           reason="ValueError: <b>bad</b> " + "and long " * 60, kind="ValueError"),
     Trial(number=4, state=TrialState.RUNNING, settings={"optimizer": "adam", "learning_rate": 0.01}),
@@ -48,7 +49,7 @@ def test_the_page_accounts_for_every_trial_with_its_reason(tmp_path: Path):
     page = page_of(tmp_path, TRIALS)
     assert "1 running, 2 complete, 1 pruned, 1 failed" in page
     assert "Under way: no proof yet" in page
-    assert "not among the best after 1 epochs" in page
+    assert "not among the best after 1 epoch" in page
     assert "&lt;b&gt;bad&lt;/b&gt;" in page and "<b>bad" not in page
     assert "optimizer=sgd, learning_rate=0.02, momentum=0.9" in page
     assert page.count("<polyline") == 3
@@ -63,6 +64,12 @@ def test_the_page_shows_the_proof_and_what_the_final_model_has(tmp_path: Path):
     assert "at the end of 2 trials; most by learning_rate" in page
     for title in ("Best so far", "Curves", "Importance", "Parallel coordinates", "Slices", "Gain on the test images"):
         assert f"<h3>{title}</h3>" in page
+
+
+def test_a_proof_of_nothing_says_that_nothing_was_compared(tmp_path: Path):
+    page = page_of(tmp_path, TRIALS, unproven({"optimizer": "adam"}, "no trial was better than the defaults"))
+    assert "There was nothing to compare, so that nothing was trained again." in page
+    assert "There was nothing to compare" not in page_of(tmp_path, TRIALS, PROOF)
 
 
 def test_a_configuration_that_could_not_be_trained_again_says_why(tmp_path: Path):

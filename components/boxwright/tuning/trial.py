@@ -134,7 +134,8 @@ def _train_trial(
     try:
         history = train(record, settings, places, watch)
     except _PrunedError as pruned:
-        study.prune(number, f"not among the best after {pruned.epochs} epochs")
+        epochs = "1 epoch" if pruned.epochs == 1 else f"{pruned.epochs} epochs"
+        study.prune(number, f"not among the best after {epochs}")
     else:
         study.complete(number, objective_of(history, places.out_dir, record.tuning.measure))
 
