@@ -101,11 +101,12 @@ def test_the_table_has_the_champion_beside_the_candidate() -> None:
 
 
 def test_the_question_links_to_what_there_is_to_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "metrics.json").write_text(json.dumps({"split": "test", "metrics": {"AP": 0.5}}))
+    (tmp_path / "metrics.json").write_text(json.dumps({"split": "validation", "metrics": {"AP": 0.5}}))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example/")
     monkeypatch.setattr(MlflowRegistry, "named", lambda registry, name, alias: champion(AP=0.4))
     text = question(parse_config({"training": "/t", "output": "s3://bucket/out"}), RUN, tmp_path)
-    assert "measured on the test images" in text and "| AP | 0.5 | 0.4 | +0.1 |" in text
+    assert "measured on the validation images" in text and "Predictions on validation images: `s3://bucket/" in text
+    assert "| AP | 0.5 | 0.4 | +0.1 |" in text
     assert "(https://airflow.example/dags/d/runs/r1)" in text
     assert "(http://mlflow.example/#/models/detector/versions/7)" in text
     assert "s3://bucket/out/r1/output/predictions.png" in text

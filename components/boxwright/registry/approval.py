@@ -34,7 +34,7 @@ def question(config: RunConfig, run: RunInfo, evaluation_dir: Path) -> str:
             "",
             *metric_table(measured.metrics, champion),
             "",
-            f"Predictions on test images: `{picture}`",
+            f"Predictions on {measured.split} images: `{picture}`",
             "",
             " · ".join(links),
         ]
