@@ -15,9 +15,10 @@ _FIRST = "WARNING: All log messages before absl::InitializeLog() is called are w
 _NOISE = "I0000 00:00:1795.1 7 cudart_stub.cc:31] Could not find cuda drivers"
 _LOADING = """
 import logging, os, sys, types
-logging.basicConfig(format="%(name)s: %(message)s")
+logging.basicConfig(format="%(name)s: %(message)s", level="INFO")  # as a task of Airflow's has it
 from boxwright import quiet
 quiet.quieten()
+logging.getLogger("botocore.credentials").info("Found credentials in environment variables.")
 import tensorflow
 quiet.quieten_loggers(["library"])
 logging.getLogger("absl").error("Execution 9 failed.")

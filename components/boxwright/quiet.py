@@ -21,7 +21,9 @@ def is_verbose() -> bool:
 
 
 def quieten(lean: bool = True) -> None:
-    """Keeps C++ at errors and TFX still, whose errors Boxwright's own repeat; called before either is imported.
+    """Keeps C++ at errors, botocore at warnings, and TFX still, whose errors Boxwright's own repeat.
+
+    Called before either is imported.
 
     Args:
         lean: see `prepare_import`; not where the process is a user's.
@@ -32,6 +34,7 @@ def quieten(lean: bool = True) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GLOG_minloglevel", "3")
+    quieten_loggers(["botocore"])
     # A filter, as absl sets its level anew whenever it likes.
     logging.getLogger("absl").addFilter(_nothing)
 
