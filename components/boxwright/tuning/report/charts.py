@@ -53,7 +53,7 @@ def draw_charts(outcome: Outcome, importance: Mapping[str, float], basis: str, i
         charts["slices"] = make_chart("Slices", caption, _draw_slices, valued, names, measure)
     proof = outcome.proof
     if proof and any(one.low is not None for one in proof.finalists):
-        caption = f"Difference of AP to the defaults with its interval. {proof.verdict}."
+        caption = "Difference of AP to the defaults, with its interval; no gain is shown where that holds zero."
         charts["proof"] = make_chart("Gain on the test images", caption, _draw_proof, proof.finalists)
     return charts
 
