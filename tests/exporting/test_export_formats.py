@@ -185,6 +185,31 @@ def test_a_litert_file_says_what_goes_in_and_comes_out_and_holds_the_class_names
     assert all(name in told for name in (b"small", b"image", b"boxes", b"scores", b"labelmap.txt"))
 
 
+def openvino_labels(folder: Path) -> list[str]:
+    """The class names that the README's line reads, with stock OpenVINO."""
+    (line,) = re.findall(r"`(openvino\.Core.*)`", (folder / "README.md").read_text())
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"{BARE}import json, openvino\nprint(json.dumps({line}))"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    labels: list[str] = json.loads(done.stdout)
+    return labels
+
+
+def test_an_openvino_file_holds_the_class_names(exports: dict[str, Path]) -> None:
+    assert openvino_labels(exports["openvino"]) == ["cat", 'a_"dog"_☃']
+
+
+def test_an_onnx_file_holds_the_class_names(exports: dict[str, Path]) -> None:
+    import onnxruntime
+
+    found = onnxruntime.InferenceSession(str(exports["onnx"] / FORMATS["onnx"].file)).get_modelmeta()
+    assert found.custom_metadata_map["names"].split("\n") == list(CLASSES)
+
+
 @pytest.mark.parametrize(("name", "library"), [("litert", "ai_edge_quantizer"), ("openvino", "nncf")])
 def test_whole_numbers_are_calibrated_and_find_the_same(
     name: str,
@@ -209,6 +234,8 @@ def test_whole_numbers_are_calibrated_and_find_the_same(
     assert (facts.precision, facts.in_floats) == ("int8", 1) and facts.differences.pictures == 3
     # Of one byte a weight.
     assert size_of(tmp_path / "export") < 0.7 * size_of(exports[name])
+    if name == "openvino":
+        assert openvino_labels(tmp_path / "export") == openvino_labels(exports[name])
     found = seen(model, image, ExportedNetwork(tmp_path / "export", threads=1))
     best = max(expected, key=lambda one: one[1])
     assert any(label == best[0] and np.abs(np.subtract(box, best[2])).max() < 20 for label, _, box in found)

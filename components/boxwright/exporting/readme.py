@@ -28,6 +28,13 @@ _RUN = {
     "onnx": 'found = dict(zip(names, session.run(None, {{"image": pixels}})))',
     "openvino": "found = run(pixels)",
 }
+# The class names in the file itself.
+_LABELS = {
+    "litert": "LiteRT's metadata names its label file, which `unzip -p model.tflite labelmap.txt` shows",
+    "onnx": "its metadata property `names` has them, one a line",
+    "openvino": "its `model_info` has them, with a space between and `_` for each space in a name: "
+    '`openvino.Core().read_model("model.xml").get_rt_info(["model_info", "labels"]).astype(str).split()`',
+}
 _STRETCHED = "width, height = {size}, {size}"
 _KEPT = "width, height = (max(1, round({size} * side / max(image.size))) for side in image.size)"
 _SMOOTH = "small = image.resize((width, height), Image.Resampling.BILINEAR)"
@@ -134,6 +141,7 @@ A detector of {len(facts.classes)} classes, made by Boxwright from {facts.refere
 - Output: {outputs}.
 - Boxes with a score of {facts.threshold:.6g} or more are worth showing.
 - `label_map.json` has the class names by index, and `metadata.json` all of this for programs.
+- `{facts.file}` has the class names as well: {_LABELS[facts.format]}.
 - Beside the model that it was made from: scores differ by {found.scores:.2g} at most, and boxes by {found.boxes:.2g} of
   the input, on {found.pictures} pictures.
 
