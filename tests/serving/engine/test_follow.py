@@ -25,6 +25,8 @@ from boxwright.serving.engine.follow import followed
 SWITCHES = 20
 SCORES = (0.9, 0.8, 0.7)
 DEADLINE = 90
+# A conversion beside clients that ask without a pause.
+CONVERTED = 400
 
 
 class Models:
@@ -119,8 +121,8 @@ class Load:
             thread.join()
 
 
-def wait_for(served: Served, reference: str) -> None:
-    deadline = time.monotonic() + DEADLINE
+def wait_for(served: Served, reference: str, seconds: float = DEADLINE) -> None:
+    deadline = time.monotonic() + seconds
     with served.client() as client:
         while client.get("/model").json()["reference"] != reference:
             assert time.monotonic() < deadline, "".join(served.log[-5:])
@@ -163,6 +165,29 @@ def test_a_bad_champion_is_refused_once_and_the_old_one_stays(
     assert len(told) == 1 and why in told[0] and "models:/detector/1 stays in use" in told[0]
     models.crown(2)
     wait_for(following, "models:/detector/2")
+
+
+def test_in_litert_a_champion_is_converted_and_switched_under_load(models: Models, tmp_path: Path) -> None:
+    models.crown(1)
+    environment = {"MLFLOW_TRACKING_URI": models.tracking_uri, "BOXWRIGHT_HOME": str(tmp_path)}
+    settings = ("--follow", "--set", "follow_seconds=0.1", "--runtime", "litert", "--threads", "1")
+    with serving("--model", "models:/detector@champion", *settings, environment=environment) as served:
+        with Load(served) as load:
+            models.crown(2)
+            wait_for(served, "models:/detector/2", CONVERTED)
+            for turn in range(1, SWITCHES + 1):
+                models.crown(turn % 2 + 1)
+                wait_for(served, f"models:/detector/{turn % 2 + 1}")
+            models.crown(len(SCORES) + 1)
+            assert served.said(f"models:/detector/{len(SCORES) + 1} is refused", CONVERTED)
+        assert "libtensorflow_cc" not in Path(f"/proc/{served.process.pid}/maps").read_text()
+    assert load.failures == []
+    # Within what a rounded pixel changes.
+    assert {(model, round(score, 2)) for model, score in load.answers} == {
+        (f"models:/detector/{i}", score) for i, score in enumerate(SCORES[:2], start=1)
+    }
+    (told,) = [line for line in served.log if "is refused" in line]
+    assert "not finite" in told and "models:/detector/1 stays in use" in told
 
 
 @pytest.mark.parametrize("reference", ["models:/detector/3", "s3://bucket/model.tar.gz", "/models/detector@champion"])
