@@ -29,6 +29,7 @@ _SECONDS_A_CELL = 1800
 _PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
 _FRAME = re.compile(r'<iframe srcdoc="([^"]*)"')
 _STYLE = re.compile(r"<style.*?</style>\n?", re.DOTALL)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # Of a long text its first and last lines.
 _SHOWN_LINES = 8
 _WIDTH, _HEIGHT = 960, 700  # pixels of a page within a notebook
@@ -113,7 +114,8 @@ def _streams(outputs: Sequence[Any]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    lines = [line.rpartition("\r")[2].rstrip() for line in text.rstrip().split("\n")]
+    # What a terminal shows of a line that was written over; one that a shell's command printed ends in \r as well.
+    lines = [line.rstrip().rpartition("\r")[2] for line in _COLOURS.sub("", text).rstrip().split("\n")]
     if len(lines) > 2 * _SHOWN_LINES:
         left_out = f"... {len(lines) - 2 * _SHOWN_LINES} lines ..."
         lines = [*lines[:_SHOWN_LINES], left_out, *lines[-_SHOWN_LINES:]]

@@ -93,6 +93,16 @@ def test_a_run_that_fails_raises_the_error_of_its_kind_and_keeps_its_log(home: P
     assert Settings.from_environment().home == home
 
 
+def test_the_error_of_a_run_is_found_where_a_notebook_asks_for_colours(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE"):  # as a kernel does
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(DataError, match="run coloured: .*nowhere") as raised:
+        boxwright.train(tmp_path / "nowhere", model_id="tiny", run_id="coloured")
+    assert "\x1b" not in str(raised.value)
+
+
 def test_wrong_settings_start_nothing(home: Path, tmp_path: Path) -> None:
     for settings, said in (
         ({"hyperparameters": {"epoch": 3}}, r"epoch is not a hyperparameter \(did you mean epochs\?\)"),

@@ -51,6 +51,15 @@ def test_a_page_has_text_pictures_and_tables_and_no_path_of_the_machine(
     assert [path.name for path in (tmp_path / "pages").glob("*.png")] == ["it-03-0.png"]
 
 
+def test_lines_of_a_terminal_are_shown_as_they_end_and_without_its_colours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebooks, "PAGES", tmp_path / "pages")
+    told = r"10 %\r100 %\r\n\x1b[1;31mred\x1b[0m\r\nlast\r\n"
+    notebooks.write_page(Path("it.ipynb"), notebooks.run(notebook(f'print("{told}")'), tmp_path), tmp_path)
+    assert "```text\n100 %\nred\nlast\n```" in (tmp_path / "pages" / "it.md").read_text()
+
+
 def test_a_page_within_a_notebook_is_shown_as_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notebooks, "PAGES", tmp_path / "pages")
     monkeypatch.setattr(notebooks, "_looked_at", lambda page: page.encode())

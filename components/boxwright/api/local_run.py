@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import IO, Any
 
-from boxwright.api.ended import last_error
+from boxwright.api.children import last_error, plain_environment
 from boxwright.api.run import Run, ended_as
 from boxwright.errors import UsageError, error_of
 from boxwright.pipeline import LOG, RESULT, LocalRun
@@ -31,7 +31,9 @@ class LocalProcess(Run):
         command = [sys.executable, "-m", "boxwright", "run", "--resume", self.run_id, "--json"]
         with self._result.open("w") as result, self._log.open("w") as log:
             # A session of its own: Ctrl-C at a terminal is for the caller, who then stops it.
-            self._process = subprocess.Popen(command, stdout=result, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdout=result, stderr=log, env=plain_environment(), start_new_session=True
+            )
 
     @property
     def status(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from boxwright.api.ended import last_error
+from boxwright.api.children import last_error, plain_environment
 from boxwright.config import ServingConfig, parse_record
 from boxwright.errors import error_of
 
@@ -68,7 +68,9 @@ def start_server(model: str, port: int, settings: dict[str, Any]) -> Server:
     limits = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "boxwright", "serve", "--model", model, "--port", str(port), *limits]
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, env=plain_environment(), text=True, start_new_session=True
+        )
         assert process.stdout is not None
         try:
             ready = process.stdout.readline()
