@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import signal
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 import boxwright
@@ -24,10 +23,6 @@ STEPS = [
 ]
 # How the process ends that gets the signal; SIGTERM is a shell's 143.
 EXIT_CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 128 + signal.SIGTERM}
-PRELOADED = (
-    "tensorflow", "keras_hub", "mlflow", "great_expectations", "matplotlib.pyplot", "boxwright.cli.app",
-    "tfx.orchestration.portable.launcher",
-)  # fmt: skip
 
 
 def run_until(arguments: list[str], kill: tuple[str, str, int] | None, worked: str) -> None:
@@ -40,8 +35,6 @@ def run_until(arguments: list[str], kill: tuple[str, str, int] | None, worked: s
         worked: a file that gets the name of each step that does its work.
     """
     from tfx.orchestration.portable.launcher import Launcher
-
-    from boxwright.cli import app
 
     step, moment, number = kill or ("", "", 0)
     execute, record = Launcher._run_executor, Launcher._publish_successful_execution
@@ -63,8 +56,7 @@ def run_until(arguments: list[str], kill: tuple[str, str, int] | None, worked: s
         return record(self, *given, **named)
 
     Launcher._run_executor, Launcher._publish_successful_execution = work, end
-    sys.argv = ["boxwright", "run", *arguments]
-    app.main()
+    forked.boxwright(["run", *arguments])
 
 
 @pytest.mark.parametrize("moment", ["begun", pytest.param("done", marks=pytest.mark.long)])
@@ -76,9 +68,7 @@ def test_only_the_killed_step_is_repeated_and_one_version_registered(dataset, tm
     first += ["--model-name", name, "--set", "model_id=speck", "--set", "epochs=1", "--set", "image_size=64"]
     first += ["--set", "gate_min_ap50=0", "--set", "gate_classes_told_apart=false", "--set", "force=true"]
     first += ["--set", "export_formats=saved_model"]
-    # Libraries are loaded once, and every try forks from there.
-    forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload(PRELOADED)
+    forking = forked.forking()
 
     def run(arguments: list[str], kill: tuple[str, str, int] | None = None) -> int | None:
         process = forking.Process(target=run_until, args=(arguments, kill, str(worked)))

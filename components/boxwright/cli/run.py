@@ -12,7 +12,7 @@ from rich.console import Console
 from boxwright.cli.options import AsJson, RunSettings, SettingsFile, described, run_settings
 from boxwright.cli.signals import end_on_sigterm
 from boxwright.config import Hyperparameters, RunConfig, nest_settings, parse_config
-from boxwright.errors import UsageError
+from boxwright.errors import GateError, UsageError
 
 log = logging.getLogger("boxwright")
 out = Console()
@@ -82,6 +82,8 @@ def run(
     with running(local):
         try:
             result = run_pipeline(local.config, local.run, on_step=lambda node_id: log.info("step %s", node_id))
+        except GateError:
+            raise
         except BaseException:
             log.info("run %s stopped before its end; `boxwright run --resume %s` goes on with it", name, name)
             raise

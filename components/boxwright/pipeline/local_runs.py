@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from boxwright.config import RunConfig, RunInfo, Settings, new_run
-from boxwright.errors import DataError, UsageError
+from boxwright.errors import DataError, GateError, UsageError
 from boxwright.pipeline.machines import refuse_several_machines
 from boxwright.storage import StoredRecord
 
@@ -96,7 +96,7 @@ def find_run(run_id: str | None = None) -> LocalRun:
 
 @contextmanager
 def running(local: LocalRun) -> Iterator[None]:
-    """Holds a run for this process, and notes that it came to its end if it does.
+    """Holds a run for this process, and notes that it came to its end if it does; a refused model is an end, too.
 
     Raises:
         UsageError: another process is at it.
@@ -107,8 +107,13 @@ def running(local: LocalRun) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"run {local.run.run_id} is under way in another process; wait for its end") from None
-        yield
-        local.model_copy(update={"ended": True}).write(folder)
+        ended = local.model_copy(update={"ended": True})
+        try:
+            yield
+        except GateError:
+            ended.write(folder)
+            raise
+        ended.write(folder)
 
 
 def _runs() -> list[LocalRun]:
