@@ -1,4 +1,4 @@
-"""What mutated requests do to a server: `python -m benchmarks.serving_soak MODEL IMAGES [--requests 10000]`.
+"""What mutated requests do to a server: `python -m benchmarks.serving_soak MODEL IMAGES --runtime litert`.
 
 Images are truncated, bit-flipped, spliced and padded; headers, parameters, methods and whole requests are odd. Asked
 of the server: no status from 500 but the documented 503, an answer to everything that is HTTP, and memory that is at
@@ -167,9 +167,11 @@ def main() -> None:
     parser.add_argument("images", type=Path, help="folder of JPEGs and PNGs")
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runtime", default="tensorflow", help="of serve")
     given = parser.parse_args()
     images = [path.read_bytes() for path in sorted(given.images.iterdir())[:20]]
     command = [sys.executable, "-m", "boxwright", "serve", "--model", given.model, "--port", "0"]
+    command += ["--runtime", given.runtime]
     server = subprocess.Popen([*command, "--set", "body_timeout=2"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert server.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,33 +39,38 @@ def fit(image: Image.Image, fitting: Fitting) -> tuple[NDArray[np.uint8], NDArra
         Pixels uint8 `(size, size, 3)`, and the share of the square that the image covers, `(height, width)`.
     """
     side = fitting.image_size
-    if not fitting.keep_aspect:
-        return _rounded(_scaled(image, (side, side), fitting.antialias)), np.ones(2, np.float32)
-    longer = max(image.size)
-    width, height = (max(1, round(edge / longer * side)) for edge in image.size)
-    square = np.empty((side, side, 3), np.float32)
-    square[:] = fitting.fill
-    square[:height, :width] = _scaled(image, (width, height), fitting.antialias)
-    return _rounded(square), np.array([height / side, width / side], np.float32)
+    width, height = side, side
+    if fitting.keep_aspect:
+        width, height = (max(1, round(edge / max(image.size) * side)) for edge in image.size)
+    square = np.empty((side, side, 3), np.uint8)
+    square[:] = _rounded(np.array(fitting.fill, np.float32))
+    for number, channel in enumerate(_scaled(image, (width, height), fitting.antialias)):
+        square[:height, :width, number] = _rounded(channel)
+    return square, np.array([height / side, width / side], np.float32)
 
 
-def _scaled(image: Image.Image, size: tuple[int, int], antialias: bool) -> NDArray[np.float32]:
-    """An image `(height, width, 3)` at a size `(width, height)`, not rounded: Pillow would do it in each direction."""
+def _scaled(image: Image.Image, size: tuple[int, int], antialias: bool) -> Iterator[NDArray[np.float32]]:
+    """Each channel `(height, width)` of an image at a size `(width, height)`.
+
+    They are not rounded: Pillow would do it in each direction.
+    """
     from PIL import Image
 
+    affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
     if not antialias:
         # Behind the last pixel Pillow would see black.
         image = Image.fromarray(np.pad(np.asarray(image), ((0, 1), (0, 1), (0, 0)), "edge"))
-    channels = [channel.convert("F") for channel in image.split()]
-    if antialias:
-        return np.dstack([np.asarray(channel.resize(size, Image.Resampling.BILINEAR)) for channel in channels])
     across, down = (image.width - 1) / size[0], (image.height - 1) / size[1]
     # Pillow counts from a pixel's corner and samples at its centre; here pixel 0 is to stay in place.
     kept = (across, 0.0, 0.5 - across / 2, 0.0, down, 0.5 - down / 2)
-    affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
-    return np.dstack([np.asarray(channel.transform(size, affine, kept, bilinear)) for channel in channels])
+    for channel in image.split():
+        values = channel.convert("F")
+        yield np.asarray(values.resize(size, bilinear) if antialias else values.transform(size, affine, kept, bilinear))
 
 
-def _rounded(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    rounded: NDArray[np.uint8] = np.rint(np.minimum(pixels + TIE, 255)).astype(np.uint8)
-    return rounded
+def _rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Whole numbers up to 255."""
+    found = values + np.float32(TIE)
+    np.minimum(found, 255, out=found)
+    np.rint(found, out=found)
+    return found

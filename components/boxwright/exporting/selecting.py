@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from boxwright.exporting.facts import Choice
 from boxwright.model import COMPARED_RANGE, SOFT_PAIRS, SOFT_SIGMA
 
-# Pairs of place and class that are looked at together: enough for most images, few enough for a table of overlaps.
-_CHUNK = 256
+# Pairs of place and class that are held against each other at once: their table of overlaps stays in the fastest cache.
+_CHUNK = 64
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
@@ -86,25 +86,25 @@ def _surviving(pairs: _Pairs, extent: Floats, choice: Choice) -> Iterator[int]:
         compared += pairs.classes[:, None] * 2 * (np.abs(compared).max(initial=0) + 1)
     else:
         compared = np.clip(compared, *COMPARED_RANGE)
-    kept = np.zeros(0, np.intp)
+    kept: list[int] = []
     found = 0
     for start in range(0, len(compared), _CHUNK):
-        chunk = np.arange(start, min(start + _CHUNK, len(compared)))
-        gone = np.any(overlaps(compared[chunk], compared[kept]) > choice.iou_threshold, axis=1, keepdims=True)[:, 0]
-        beside = overlaps(compared[chunk], compared[chunk]) > choice.iou_threshold
-        left = []
-        for row in range(len(chunk)):
-            if gone[row]:
+        rows = np.arange(start, min(start + _CHUNK, len(compared)))
+        # Of a later chunk few are left, so that few are held against each other.
+        rows = rows[~np.any(overlaps(compared[rows], compared[kept]) > choice.iou_threshold, axis=1)]
+        beside = overlaps(compared[rows], compared[rows]) > choice.iou_threshold
+        gone = np.zeros(len(rows), bool)
+        for place, row in enumerate(rows.tolist()):
+            if gone[place]:
                 continue
-            gone |= beside[row]
-            left.append(chunk[row])
-            if choice.needs_area and not _has_area(pairs.boxes[chunk[row]], extent):
+            gone |= beside[place]
+            kept.append(row)
+            if choice.needs_area and not _has_area(pairs.boxes[row], extent):
                 continue
-            yield int(chunk[row])
+            yield row
             found += 1
             if found == choice.max_detections:
                 return
-        kept = np.concatenate([kept, np.array(left, np.intp)])
 
 
 def _softened(pairs: _Pairs, choice: Choice) -> _Pairs:
@@ -138,9 +138,12 @@ def overlaps(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
 
 def intersections(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
     """Areas that boxes `(n, 4)` and `(m, 4)` share: `(n, m)`."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    sides = np.clip(np.minimum(one[:, None, 2:], other[None, :, 2:]) - low, 0, None)
-    areas: NDArray[Any] = sides[..., 0] * sides[..., 1]
+    # Side by side: an array whose last axis has two numbers takes NumPy several times as long.
+    ymin, xmin, ymax, xmax = one.T[:, :, None]
+    ymins, xmins, ymaxes, xmaxes = np.ascontiguousarray(other.T)
+    height = np.minimum(ymax, ymaxes) - np.maximum(ymin, ymins)
+    width = np.minimum(xmax, xmaxes) - np.maximum(xmin, xmins)
+    areas: NDArray[Any] = np.maximum(height, 0) * np.maximum(width, 0)
     return areas
 
 
