@@ -57,6 +57,8 @@ def test_a_job_that_was_interrupted_goes_on_to_its_model(job: Layout, caplog: py
     with pytest.raises(DataError, match="images"):
         train(job)
     reason = job.failure.read_text()
+    told = re.search(r"see (\S+html)", reason)
+    assert told and Path(told[1]).is_file() and Path(told[1]).is_relative_to(job.results)
     assert "images" in reason and "\n" not in reason and len(reason) <= 1024
     first = find_run().run.run_id
 
@@ -82,6 +84,25 @@ def test_a_job_that_was_interrupted_goes_on_to_its_model(job: Layout, caplog: py
     )
     assert ended.returncode == 2 and "learning_rate" in ended.stderr and "Traceback" not in ended.stderr
     assert "learning_rate" in job.failure.read_text()
+
+
+def test_a_job_that_is_lost_in_its_last_step_still_hands_everything_on(
+    job: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(step: str) -> None:
+        if step == "quality_gate":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(training, "_say", lost)
+        train(job)
+    # The new instance has the checkpoints and what the job was given.
+    shutil.rmtree(job.prefix / "output")
+    assert not job.model.exists()
+    train(job)
+    results = {path.name for path in job.results.rglob("*")}
+    assert {"model.tar.gz", "metrics.json", "report.html", "validation_report.html", "gate.json"} <= results
+    assert {"model.json", "model.weights.h5"} <= {path.name for path in job.model.iterdir()}
 
 
 def test_a_bug_leaves_its_reason_too(job: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

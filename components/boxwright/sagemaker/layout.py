@@ -72,6 +72,11 @@ class Layout:
         """Boxwright's home, in the folder that a job which goes on finds again."""
         return self.prefix / "checkpoints" / "boxwright"
 
+    @property
+    def output(self) -> Path:
+        """The run's own folder for results, which a job that goes on finds again; they are copied to `results`."""
+        return self.home / "results"
+
     def run_config(self) -> RunConfig:
         """The settings of the run that the job asks for.
 
@@ -82,7 +87,7 @@ class Layout:
         given = {name: _plain(text) for name, text in self._read("hyperparameters").items()}
         texts = [f"{name}={value}" for name, value in given.items() if value is not None and not name.startswith(_OWN)]
         values = parse_settings(texts, run_fields(), "hyperparameters.json")
-        decided = {**self._channels(), "output": str(self.results)}
+        decided = {**self._channels(), "output": str(self.output)}
         if twice := sorted(values.keys() & {*decided, *SPLITS}):
             raise UsageError(f"hyperparameters {', '.join(twice)}: the job's channels and its output path decide that")
         return parse_config(nest_settings(values | decided))

@@ -44,6 +44,7 @@ def train(layout: Layout) -> None:
             _train_along(layout)
     except Exception as error:
         reason = str(error) if isinstance(error, BoxwrightError) else f"{type(error).__name__}: {error}"
+        reason = reason.replace(str(layout.output), str(layout.results))
         layout.failure.parent.mkdir(parents=True, exist_ok=True)
         layout.failure.write_text(reason[:_LONGEST])
         raise
@@ -52,8 +53,12 @@ def train(layout: Layout) -> None:
 def _train_and_hand_over(layout: Layout) -> None:
     os.environ["BOXWRIGHT_HOME"] = str(layout.home)
     local = _run_of(layout.run_config())
-    with running(local):
-        result = run_pipeline(local.config, local.run, on_step=_say)
+    try:
+        with running(local):
+            result = run_pipeline(local.config, local.run, on_step=_say)
+    finally:
+        if (left := layout.output / local.run.run_id).exists():
+            shutil.copytree(left, layout.results / left.name, dirs_exist_ok=True)
     _hand_over(layout, Path(result["model_archive"]))
     _log.info("run %s is done; its model is in %s", local.run.run_id, layout.model)
 
@@ -65,8 +70,9 @@ def _train_along(layout: Layout) -> None:
         if layout.home.exists():
             shutil.copytree(layout.home, home)
         local = _run_of(layout.run_config())
-        train_along(local.config, local.run, on_step=_say)
-    shutil.rmtree(layout.results, ignore_errors=True)  # the first instance has them
+        # The first instance has the results, among the checkpoints.
+        config = local.config.model_copy(update={"output": str(Path(folder, "results"))})
+        train_along(config, local.run, on_step=_say)
     _log.info("this instance is done; %s hands on the model", layout.hosts().names[0])
 
 
