@@ -108,6 +108,7 @@ def shorten(value: Any, length: int = 80) -> str:
         text = ascii(value[: length + 1] if isinstance(value, str | list) else value)
     except RecursionError:
         text = f"a {type(value).__name__} that is nested too deep to show"
+    text = " ".join(text.splitlines())  # of a type that shows itself on several
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 

@@ -6,6 +6,8 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import numpy as np
@@ -59,17 +61,54 @@ def test_the_threshold_is_the_models_own_unless_one_is_given(detector: boxwright
     (thing,) = detector.detect(photo, threshold=0.1).at_least(0.8)
     assert (thing.label, round(thing.score, 3)) == ("red thing", 0.9)
     assert thing.box == pytest.approx(RED_BOX, abs=1)
-    with pytest.raises(UsageError, match="threshold=2"):
-        detector.detect(photo, threshold=2)
+    for wrong in (2, float("nan"), "0.5", [0.5]):
+        with pytest.raises(UsageError, match="threshold=.*expected a score from 0 to 1"):
+            detector.detect(photo, threshold=wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="threshold=.*expected a score from 0 to 1"):
+            detector.detect(photo).at_least(wrong)  # type: ignore[arg-type]
+
+
+def test_pixels_of_every_mode_are_seen_as_the_decoder_of_a_file_sees_them(detector: boxwright.Detector) -> None:
+    levels = np.linspace(0, 65535, 200 * 100).reshape(100, 200).astype(np.uint16)
+    transparent = scene().convert("P")
+    transparent.info["transparency"] = 0
+    half = scene().convert("RGBA")
+    half.putalpha(Image.linear_gradient("L").resize((200, 100)))
+    for image in (half, transparent, scene().convert("LA"), scene().convert("1"), Image.fromarray(levels)):
+        before = dict(image.info)
+        given, of_file = detector.detect(image, threshold=0), detector.detect(encoded(image, "PNG"), threshold=0)
+        assert given.image().tobytes() == of_file.image().tobytes(), image.mode
+        assert image.info == before
+    for mode in ("I", "F"):
+        with pytest.raises(UsageError, match=rf"mode {mode} has values of any range; `image.convert\('L'\)`"):
+            detector.detect(scene().convert("L").convert(mode))
+
+
+def closed() -> Image.Image:
+    image = Image.open(io.BytesIO(encoded(scene())))
+    image.close()
+    return image
 
 
 @pytest.mark.parametrize(
     ("given", "kind", "said"),
     [
         (np.zeros((4, 4, 3)), UsageError, "uint8.*got an array of float64.*multiplied by 255"),
-        (np.zeros((4, 4), np.uint8), UsageError, r"got an array of uint8 \(4, 4\)"),
-        (np.zeros((0, 4, 3), np.uint8), UsageError, r"got an array of uint8 \(0, 4, 3\)"),
+        (np.zeros((4, 4, 3), int), UsageError, r"got an array of int64 .*astype\('uint8'\)"),
+        (np.zeros((4, 4), np.uint8), UsageError, r"got an array of uint8 \(4, 4\); gray is given three times"),
+        (np.zeros((4, 4, 1), np.uint8), UsageError, r"got an array of uint8 \(4, 4, 1\); gray is given three times"),
+        (np.zeros((4, 4, 4), np.uint8), UsageError, r"\(4, 4, 4\); alpha is left out: `array\[..., :3\]`"),
+        (np.zeros((3, 8, 9), np.uint8), UsageError, r"\(3, 8, 9\); channels come last"),
+        (np.zeros((2, 8, 9, 3), np.uint8), UsageError, r"\(2, 8, 9, 3\); a batch is given as a list"),
+        (np.zeros((0, 4, 3), np.uint8), UsageError, r"got an array of uint8 \(0, 4, 3\)$"),
         (5, UsageError, "got int 5"),
+        (None, UsageError, "got None"),
+        (io.BytesIO(encoded(scene())), UsageError, r"got BytesIO .*; `.read\(\)` gives its bytes"),
+        (bytearray(encoded(scene())), UsageError, r"got bytearray .*; `bytes\(...\)` makes bytes of it"),
+        ([[1, 2], [3, 4]], UsageError, r"image 1: expected a path.* got list \[1, 2\]"),
+        (Image.new("RGB", (0, 0)), DataError, "image: the image cannot be read: "),
+        (closed(), DataError, "image: the image cannot be read: "),
+        ("", UsageError, "'' is not a folder or file"),
         (b"", DataError, "has no bytes"),
         (b"GIF89a", DataError, "not JPEG or PNG"),
         ("nowhere.jpg", DataError, "nowhere.jpg does not exist"),
@@ -81,6 +120,54 @@ def test_what_is_no_image_is_named(
 ) -> None:
     with pytest.raises(kind, match=said):
         detector.detect(given)  # type: ignore[call-overload]
+
+
+def test_what_is_no_list_of_images_is_named(detector: boxwright.Detector) -> None:
+    for given in (None, 5, scene(), encoded(scene()), np.asarray(scene())):
+        with pytest.raises(UsageError, match="images: expected a folder.*; `detect` takes one image"):
+            list(detector.detect_all(given))  # type: ignore[arg-type]
+    assert len(list(detector.detect_all(scene() for _ in range(2)))) == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (None, "got None"),
+        (["models:/cells/1"], "got list"),
+        ("dfine-nano", r"dfine-nano is an architecture, and `boxwright.train\(dataset, model_id='dfine-nano'\)`"),
+    ],
+)
+def test_what_is_no_model_is_named(model: Any, said: str, detector: boxwright.Detector, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"models:/NAME.*{said}"):
+        boxwright.Detector(model)
+    with pytest.raises(UsageError, match=f"models:/NAME.*{said}"):
+        detector.compare(model, tmp_path)
+
+
+def test_a_detector_in_place_of_a_model_or_dataset_is_named(detector: boxwright.Detector, finder: Path) -> None:
+    with pytest.raises(UsageError, match="got Detector .*; take its `.model`"):
+        boxwright.Detector(detector)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="dataset: expected a folder or s3:// prefix.* got Detector"):
+        detector.compare(finder, detector)  # type: ignore[arg-type]
+
+
+def test_where_nothing_can_be_written_is_said_before_anything_is_done(
+    detector: boxwright.Detector, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for write in (
+        lambda place: detector.detect(photo).save(f"{place}/drawn.png"),
+        lambda place: detector.evaluate("nowhere", report=place),
+        lambda place: boxwright.validate("nowhere", report=place),
+        lambda place: detector.export(place),
+    ):
+        with pytest.raises(UsageError, match="s3://bucket/.*: expected a path of this machine"):
+            write("s3://bucket/results")
+        with pytest.raises(UsageError, match=r"photo\.png is a file, not a folder"):
+            write(str(photo))
+    with pytest.raises(UsageError, match="has other files, which would be replaced"):
+        detector.export(tmp_path)
+    assert photo.exists() and [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
 def test_bad_images_among_good_ones_are_named_after_the_last_one(
@@ -112,9 +199,31 @@ def test_detections_become_a_picture_and_coco_results(
     (result,) = found.to_coco(image_id=12)
     assert (result["image_id"], result["category_id"], result["label"]) == (12, 7, "red thing")
     assert result["bbox"] == pytest.approx([20, 10, 60, 30], abs=1)
-    json.dumps(result)
+    assert json.dumps(found.to_coco(np.int64(12))) == json.dumps([result])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="image_id: expected an integer, got str '12'"):
+        found.to_coco("12")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="ends in .png"):
         found.save(tmp_path / "drawn.jpg")
+
+
+def test_nothing_found_is_told_in_every_form(detector: boxwright.Detector, photo: Path, tmp_path: Path) -> None:
+    found = detector.detect(photo, threshold=1)
+    assert len(found) == 0 and not found and list(found) == [] and found.labels == [] and found.to_coco() == []
+    assert found.boxes.shape == found.normalized_boxes.shape == (0, 4)
+    assert repr(found) == f"<Detections on {photo}: nothing>"
+    drawn = Image.open(found.save(tmp_path / "drawn.png"))
+    assert drawn.convert("RGB").tobytes() == scene().tobytes()
+    assert found != detector.detect(photo, threshold=1) and found in [found]
+
+
+def test_a_notebook_shows_what_was_found_below_the_cell(
+    detector: boxwright.Detector, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=None))
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    (found := detector.detect(photo)).show()
+    assert shown == [found]
 
 
 def test_several_threads_may_use_one_detector(detector: boxwright.Detector, photo: Path) -> None:

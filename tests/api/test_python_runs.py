@@ -86,6 +86,8 @@ def test_a_run_that_fails_raises_the_error_of_its_kind_and_keeps_its_log(home: P
     run = boxwright.resume("python", wait=False)
     with pytest.raises(DataError, match="nowhere"):
         run.wait()
+    with pytest.raises(UsageError, match="run_id: expected a text, got LocalProcess .*; take its `.run_id`"):
+        boxwright.resume(run)  # type: ignore[arg-type]
     assert run.status == "failed" and repr(run) == "<Run python: failed>"
     assert "step validate_annotations" in run.logs() and "Traceback" not in run.logs()
     with pytest.raises(DataError, match="nowhere"):
@@ -110,6 +112,12 @@ def test_wrong_settings_start_nothing(home: Path, tmp_path: Path) -> None:
         ({"gate_min_app": 0.3}, r"did you mean gate_min_ap\?"),
         ({"hyperparameters": {"epochs": 0}}, "epochs"),
         ({"where": "moon"}, "local, airflow"),
+        ({"hyperparameters": ["epochs"]}, "hyperparameters: expected a dict of values by name.* got list"),
+        ({"hyperparameters": {3: 3}}, "3 is not a hyperparameter"),
+        ({"hyperparameters": {"epochs": 1}, "epochs": 2}, "epochs: given twice"),
+        ({"training": "elsewhere"}, "training: given twice"),
+        ({"model_id": "dfine-nanoo"}, r"did you mean dfine-nano\?"),
+        ({"run_id": 5}, "run_id: expected a text, got int 5"),
     ):
         with pytest.raises(UsageError, match=said):
             boxwright.train(tmp_path, **settings)  # type: ignore[arg-type]
@@ -125,6 +133,11 @@ def test_validation_shows_its_findings_as_a_table_and_as_a_page(sample: Path, tm
     assert (tmp_path / "kept" / "validation_report.html").read_text() == strict.html
     shown = strict._repr_html_()
     assert shown.startswith("<iframe srcdoc=") and "sandbox" in shown and "<script" not in re.sub(r'".*?"', "", shown)
+    for wrong in (None, 5, [sample]):
+        with pytest.raises(UsageError, match="dataset: expected a folder or s3:// prefix"):
+            boxwright.validate(wrong)  # type: ignore[arg-type]
+    (missing,) = boxwright.validate(tmp_path / "nowhere").findings
+    assert missing.rule == "file_unreadable" and "annotations.json does not exist" in missing.advice
     with pytest.raises(UsageError, match=r"small_box is not a setting of validation"):
         boxwright.validate(sample, small_box=1)
 
@@ -133,5 +146,7 @@ def test_models_and_their_defaults_are_told() -> None:
     ids = [model["model_id"] for model in boxwright.models()]
     assert "gfl-efficientnet-lite0-320" in ids
     assert boxwright.hyperparameters("dfine-nano")["learning_rate"] == 0.0001
+    with pytest.raises(UsageError, match="weights_uri: expected a text"):
+        boxwright.models(5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="dfine-nano"):
         boxwright.hyperparameters("dfine-nanoo")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from boxwright.api.arguments import name_of
 from boxwright.config import RunConfig, parse_config
 from boxwright.errors import BoxwrightError
 from boxwright.model import MODELS, ModelSpec, hyperparameters_of
@@ -22,7 +23,8 @@ def models(weights_uri: str | None = None) -> list[dict[str, Any]]:
         (hyperparameters of its own), and `weights`: what they were trained on and cover, and whether they are `there`;
         None where the store does not answer.
     """
-    return [_described(spec, weights_uri) for spec in MODELS.values()]
+    store = name_of(weights_uri, "weights_uri")
+    return [_described(spec, store) for spec in MODELS.values()]
 
 
 def hyperparameters(model_id: str = RunConfig.model_fields["model_id"].default) -> dict[str, Any]:

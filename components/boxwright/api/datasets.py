@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from boxwright.api.arguments import dataset_uri, local_folder
 from boxwright.api.run import page_frame
 from boxwright.config import ANNOTATIONS_FILE, RunConfig, ValidationConfig, parse_config
 from boxwright.dataset.annotations import splits_below
@@ -76,20 +77,18 @@ def validate(
         **settings: of validation, as `on_invalid="drop"` or `severities={"degenerate_box": "off"}`.
 
     Returns:
-        The findings; a dataset that cannot be used raises nothing as long as it can be read.
+        The findings; that the annotations file is missing or broken is one of them.
 
     Raises:
-        DataError: there is no annotations file, or it cannot be read as one.
         UsageError, StorageError: a setting is wrong, or storage cannot be read.
     """
     for name in settings:
         if name not in ValidationConfig.model_fields:
             near = did_you_mean(name, ValidationConfig.model_fields)
             raise UsageError(f"{name} is not a setting of validation{near}")
-    config = validation_config(str(dataset), annotations_file, image_size, settings)
+    config = validation_config(dataset_uri(dataset), annotations_file, image_size, settings)
     with TemporaryDirectory(prefix="boxwright-validate-") as temporary:
-        folder = Path(temporary) if report is None else Path(report).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(temporary) if report is None else local_folder(report, "report")
         found = examined(config, folder, images)
         from boxwright.dataset.report import PAGE_FILE
 
@@ -102,7 +101,7 @@ def validation_config(
     """The configuration of a run that would be trained on all splits below a URI, as far as validation asks for it."""
     base = {"training": uri, "output": uri, "annotations_file": annotations_file, "data_validation": dict(settings)}
     config = parse_config({**base, "hyperparameters": {"image_size": image_size}})
-    return config.model_copy(update=splits_below(uri, annotations_file))
+    return config.model_copy(update=splits_below(uri, config.annotations_file))
 
 
 def examined(config: RunConfig, folder: Path | None, images: bool) -> Report:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import operator
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from boxwright.api.arguments import kind_of, local_file, score_of, write_error
 from boxwright.errors import UsageError
 from boxwright.storage import write_atomic
 
@@ -37,7 +40,7 @@ class Detection(NamedTuple):
     box: tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detections:
     """The objects on one image, the surest first; of the image as a person sees it, its rotation flag applied.
 
@@ -105,8 +108,12 @@ class Detections:
         return f"<Detections on {self.source}: {seen}>"
 
     def at_least(self, threshold: float) -> Detections:
-        """The detections with a score of at least `threshold`."""
-        return Detections(self.source, self._picture, self._found.at_least(threshold), self._info)
+        """The detections with a score of at least `threshold`.
+
+        Raises:
+            UsageError: it is not a score.
+        """
+        return Detections(self.source, self._picture, self._found.at_least(score_of(threshold)), self._info)
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
         """COCO results.
@@ -117,10 +124,17 @@ class Detections:
         Returns:
             `image_id`, `category_id` as the training dataset counts it, `bbox` as `[x, y, width, height]` in pixels,
             `score`, and the class name as `label`.
+
+        Raises:
+            UsageError: the id is not an integer.
         """
         from boxwright.serving.batch import Looked, record
 
-        told = record(Looked(self.source, self._picture, self._found), image_id, self.source, self._info, 0.0)
+        try:
+            number = operator.index(image_id)  # of numpy's integers, which JSON does not take, Python's own
+        except TypeError:
+            raise UsageError(f"image_id: expected an integer, got {kind_of(image_id)}") from None
+        told = record(Looked(self.source, self._picture, self._found), number, self.source, self._info, 0.0)
         return list(told["detections"])
 
     def to_supervision(self) -> Any:
@@ -149,22 +163,36 @@ class Detections:
         return drawn
 
     def save(self, path: str | Path) -> Path:
-        """Writes the image with its boxes drawn, as a PNG; returns the path.
+        """Writes the image with its boxes drawn, as a PNG; returns the path, absolute.
 
         Raises:
-            UsageError: the name does not end in `.png`.
+            UsageError, StorageError: the name does not end in `.png`, is not one of this machine, or cannot be written.
         """
-        path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise UsageError(f"{path}: expected a name that ends in .png, the format that is written")
-        write_atomic(path, self._repr_png_())
-        return path
+        expected = "a name that ends in .png, the format that is written"
+        target = local_file(path, "path", expected)
+        if target.suffix.lower() != ".png":
+            raise UsageError(f"{path}: expected {expected}")
+        drawn = self._repr_png_()
+        try:
+            write_atomic(target, drawn)
+        except OSError as error:
+            raise write_error(error, target, "path") from None
+        return target
 
     def show(self) -> None:
-        """Opens the image with its boxes drawn in the system's viewer; a notebook shows the object by itself."""
-        self.image().show()
+        """Shows the image with its boxes drawn: in a notebook below the cell, else in the system's viewer."""
+        if _in_notebook():
+            import_module("IPython.display").display(self)
+        else:
+            self.image().show()
 
     def _repr_png_(self) -> bytes:
         from boxwright.serving.engine import draw_answer
 
         return draw_answer(self._picture, self._found, self._info.classes)
+
+
+def _in_notebook() -> bool:
+    """Whether this runs in a kernel, whose machine may have no screen."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")

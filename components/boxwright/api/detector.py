@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from boxwright.api.arguments import dataset_uri, local_folder, model_uri, score_of
 from boxwright.api.detections import Detections
-from boxwright.api.pixels import Images
+from boxwright.api.pixels import Images, several
 from boxwright.config import (
     ANNOTATIONS_FILE,
     BatchInferenceConfig,
@@ -61,7 +62,7 @@ class Detector:
         quieten(lean=False)
         chosen = {"runtime": runtime, "threads": threads, "trust_saved_model": trust_saved_model}
         self._limits = parse_record(ServingConfig, chosen)
-        self._source = resolve_model(str(model))
+        self._source = resolve_model(model_uri(model))
         self._predictor = load_as_set(self._source, self._limits)
         self._decoders = Decoders(1, self._limits.max_pixels, self._limits.decode_timeout)
         weakref.finalize(self, self._decoders.stop)
@@ -106,7 +107,7 @@ class Detector:
         """
         if isinstance(images, list | tuple):
             return list(self.detect_all(images, threshold))
-        if isinstance(images, str | Path) and Path(images).is_dir():
+        if isinstance(images, str | Path) and images and Path(images).is_dir():
             raise UsageError(f"{images} is a folder; `detect_all` takes it")
         return next(self.detect_all([images], threshold))  # type: ignore[list-item]
 
@@ -124,9 +125,7 @@ class Detector:
             DataError: none could be read, or there is none.
             UsageError, StorageError: something is not an image, or storage cannot be read.
         """
-        least = self.threshold if threshold is None else threshold
-        if not 0 <= least <= 1:
-            raise UsageError(f"threshold={threshold}: expected a score from 0 to 1")
+        least = self.threshold if threshold is None else score_of(threshold)
         from boxwright.serving.engine import Detections as Found
 
         problems, total = [], 0
@@ -181,7 +180,7 @@ class Detector:
         Returns:
             As `evaluate`; its `comparison` has each difference with its 95 % interval.
         """
-        against = other.model if isinstance(other, Detector) else str(other)
+        against = other.model if isinstance(other, Detector) else model_uri(other)
         summary = self._measured(dataset, report, annotations_file, settings, against)
         if summary.comparison is None:
             raise DataError(f"{against} was not measured: {summary.champion and summary.champion.problem}")
@@ -200,13 +199,16 @@ class Detector:
             The folder.
 
         Raises:
-            UsageError: there is no such format or precision, a library is missing, or the model's family has no export.
+            UsageError: there is no such format or precision, a library is missing, the model's family has no export, or
+                the folder has other files.
             DataError: the file does not answer as the model does.
         """
-        from boxwright.exporting import export_model
+        from boxwright.exporting import METADATA_FILE, export_model
         from boxwright.registry import open_model
 
-        folder = Path(output).absolute()
+        folder = local_folder(output, "output")
+        if not (folder / METADATA_FILE).exists() and any(folder.iterdir()):
+            raise UsageError(f"output={folder} has other files, which would be replaced; choose a new or empty folder")
         with open_model(self._source) as files:
             export_model(files, folder, format, precision, self.model)
         return folder
@@ -240,13 +242,14 @@ class Detector:
             from boxwright.serving.engine import PredictorAnswers
 
             answering = PredictorAnswers(self._predictor)
-        folder = None if report is None else Path(report).absolute()
+        uri = dataset_uri(dataset)
         config = parse_record(EvaluationConfig, settings)
-        return measure_model(self.model, str(dataset), folder, against, annotations_file, config, answering)
+        folder = None if report is None else local_folder(report, "report")
+        return measure_model(self.model, uri, folder, against, annotations_file, config, answering)
 
     def _looked_at(self, images: str | Path | Sequence[OneImage]) -> Iterator[Looked]:
         from boxwright.serving.batch import images_at, look_at
 
-        given = Images(images_at(str(images)) if isinstance(images, str | Path) else images)
+        given = Images(images_at(str(images)) if isinstance(images, str | Path) else several(images))
         fetch = partial(given.read, limit=self._limits.max_bytes)
         return look_at(self._predictor, given.names, self._limits, self._decoders, fetch)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from boxwright.api.arguments import name_of
+
 if TYPE_CHECKING:
     from boxwright.registry import Registry
 
@@ -20,4 +22,4 @@ def open_registry(tracking_uri: str | None = None) -> Registry:
     """
     from boxwright.registry import open_registry as opened
 
-    return opened(tracking_uri)
+    return opened(name_of(tracking_uri, "tracking_uri"))

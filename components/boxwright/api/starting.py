@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from boxwright.api.arguments import kind_of, name_of
 from boxwright.api.run import Run
 from boxwright.config import Hyperparameters, RunConfig, Settings, nest_settings, parse_config
 from boxwright.errors import UsageError, did_you_mean
@@ -47,15 +48,10 @@ def train(
     """
     if where not in get_args(Where):
         raise UsageError(f"where={where!r}; expected one of {', '.join(get_args(Where))}")
-    given = {"training": dataset, "validation": validation, "test": test, "model_id": model_id, "output": output}
-    values = {name: value for name, value in given.items() if value is not None}
-    values |= dict(hyperparameters or {}) | settings
-    values = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-    for name in hyperparameters or {}:
-        if name not in (known := Hyperparameters.model_fields):
-            near = did_you_mean(name, known)
-            raise UsageError(f"{name} is not a hyperparameter{near}; other settings are arguments of their own")
-    run = _start_local(values, run_id) if where == "local" else _start_in_airflow(values, run_id)
+    arguments = {"training": dataset, "validation": validation, "test": test, "model_id": model_id, "output": output}
+    values = _settings(arguments, hyperparameters, settings)
+    name = name_of(run_id, "run_id")
+    run = _start_local(values, name) if where == "local" else _start_in_airflow(values, name)
     return run.wait() if wait else run
 
 
@@ -73,16 +69,42 @@ def resume(run_id: str | None = None, *, wait: bool = True) -> Run:
     from boxwright.api.local_run import LocalProcess
     from boxwright.pipeline import find_run
 
-    run = LocalProcess(find_run(run_id))
+    run = LocalProcess(find_run(name_of(run_id, "run_id")))
     return run.wait() if wait else run
+
+
+def _settings(
+    arguments: Mapping[str, Any], hyperparameters: Mapping[str, Any] | None, others: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All that was set, by the settings' names.
+
+    Raises:
+        UsageError: a name is not a hyperparameter's, or is given twice.
+    """
+    if not isinstance(hyperparameters, Mapping | None):
+        got = kind_of(hyperparameters)
+        raise UsageError(f"hyperparameters: expected a dict of values by name, as {{'epochs': 20}}, got {got}")
+    chosen = dict(hyperparameters or {})
+    for name in chosen:
+        if name not in (known := Hyperparameters.model_fields):
+            near = did_you_mean(str(name), known)
+            raise UsageError(f"{name} is not a hyperparameter{near}; other settings are arguments of their own")
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if twice := sorted(others.keys() & (given.keys() | chosen.keys())):
+        raise UsageError(f"{', '.join(twice)}: given twice; leave out one of the two")
+    values = given | chosen | dict(others)
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def _start_local(values: dict[str, Any], run_id: str | None) -> Run:
     from boxwright.api.local_run import LocalProcess
+    from boxwright.model import model_spec
     from boxwright.pipeline import start_run
 
     values.setdefault("output", str(Settings.from_environment().home / "results"))
-    return LocalProcess(start_run(parse_config(nest_settings(values)), run_id))
+    config = parse_config(nest_settings(values))
+    model_spec(config.model_id)  # a run that cannot begin should not be offered to `resume`
+    return LocalProcess(start_run(config, run_id))
 
 
 def _start_in_airflow(values: dict[str, Any], run_id: str | None) -> Run:

@@ -40,12 +40,12 @@ from boxwright.cli import stack as stack_commands
 from boxwright.cli import tune as tune_commands
 from boxwright.cli import upload as upload_commands
 from boxwright.cli import weights as weights_commands
-from boxwright.cli.options import AsJson, local_path
+from boxwright.cli.options import AsJson
 from boxwright.cli.tables import wide_console
 from boxwright.config import Settings
 from boxwright.errors import BUG_EXIT_CODE, BoxwrightError, UsageError
 from boxwright.quiet import VERBOSE, is_verbose, quieten
-from boxwright.storage import disk_error
+from boxwright.storage import disk_error, local_path
 
 app = typer.Typer(no_args_is_help=True, help="Fine-tunes, evaluates, registers and serves object detectors.")
 for command in (

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from boxwright.cli.options import Report as ReportFolder
-from boxwright.cli.options import described, local_path
+from boxwright.cli.options import described
 from boxwright.config import ANNOTATIONS_FILE, PREFIXES, ValidationConfig, flat_names, parse_settings, run_fields
 from boxwright.dataset.importing import (
     EXPORTS,
@@ -27,6 +27,7 @@ from boxwright.dataset.importing import (
 )
 from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Rule
 from boxwright.errors import UsageError
+from boxwright.storage import local_path
 
 _SHOWN = 50
 _SECTION = "data_validation"

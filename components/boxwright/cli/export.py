@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import AsJson, Calibration, ModelArgument, ModelOption, local_path, one_model
+from boxwright.cli.options import AsJson, Calibration, ModelArgument, ModelOption, one_model
 from boxwright.cli.progress import say_loading
 from boxwright.exporting import FORMATS, check_calibration, export_model, format_named, size_of
 from boxwright.exporting import Calibration as Images
+from boxwright.storage import local_path
 
 out = Console()
 

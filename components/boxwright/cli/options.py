@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,19 +11,7 @@ from rich.markup import escape
 
 from boxwright.config import RunConfig, ServingConfig, parse_settings, parse_settings_file, run_fields
 from boxwright.errors import UsageError
-
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
-
-
-def local_path(text: str) -> Path:
-    """A path of this machine, absolute, so that no library has to know from where it counts.
-
-    Raises:
-        UsageError: it is a URI, which would become a folder of that name.
-    """
-    if _URI.match(text):
-        raise UsageError(f"{text}: expected a path of this machine; what lies elsewhere is copied there afterwards")
-    return Path(text).absolute()
+from boxwright.storage import local_path
 
 
 def described(field: str, model: type[BaseModel] = RunConfig) -> str:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from boxwright.cli.options import local_path
 from boxwright.cli.serving import serve_until_stopped
 from boxwright.cli.signals import end_on_sigterm
 from boxwright.sagemaker import PREFIX, Layout, serving_config
+from boxwright.storage import local_path
 
 app = typer.Typer(no_args_is_help=True, help="Trains and serves as a container of SageMaker does.")
 

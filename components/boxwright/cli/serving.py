@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from boxwright.cli.options import ModelArgument, Trust, described, local_path, one_model
+from boxwright.cli.options import ModelArgument, Trust, described, one_model
 from boxwright.cli.progress import say_loading, shown
 from boxwright.config import BatchInferenceConfig, ServingConfig, parse_record, parse_settings
 from boxwright.errors import DataError, PartlyError, UsageError
 from boxwright.serving.http import TOKEN_VARIABLE
-from boxwright.storage import write_atomic
+from boxwright.storage import local_path, write_atomic
 
 if TYPE_CHECKING:
     from boxwright.serving.batch import Looked

@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from boxwright.cli.options import AsJson, local_path
+from boxwright.cli.options import AsJson
 from boxwright.cli.progress import shown
 from boxwright.config import Settings
 from boxwright.errors import UsageError
+from boxwright.storage import local_path
 
 _NAMED = 5
 out = Console()

@@ -33,7 +33,7 @@ class ModelReference:
         Raises:
             UsageError: it is not a reference.
         """
-        match = _REFERENCE.fullmatch(text)
+        match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise UsageError(
                 f"{shorten(text)} is not a model reference; expected {_SCHEME}name/3 or {_SCHEME}name@{CHAMPION}"
@@ -65,6 +65,6 @@ def checked_name(name: str) -> str:
     Raises:
         UsageError: it cannot.
     """
-    if not re.fullmatch(MODEL_NAME, name):
+    if not isinstance(name, str) or not re.fullmatch(MODEL_NAME, name):
         raise UsageError(f"{shorten(name)} is not a model name; use at most 200 letters, digits, _, . and -")
     return name

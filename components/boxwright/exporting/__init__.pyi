@@ -3,6 +3,7 @@ from .detector import ExportedDetector as ExportedDetector
 from .export import check_calibration as check_calibration
 from .export import export_model as export_model
 from .facts import FALLBACK_THRESHOLD as FALLBACK_THRESHOLD
+from .facts import METADATA_FILE as METADATA_FILE
 from .formats import FORMATS as FORMATS
 from .formats import format_named as format_named
 from .formats import parse_name as parse_name

@@ -6,6 +6,7 @@ from .decoding import is_quarter_turned as is_quarter_turned
 from .decoding import open_image as open_image
 from .decoding import orientation_of as orientation_of
 from .decoding import plain_image as plain_image
+from .decoding import to_rgb as to_rgb
 from .drawing import INK as INK
 from .drawing import MUTED as MUTED
 from .drawing import PAPER as PAPER

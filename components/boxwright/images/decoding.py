@@ -62,7 +62,7 @@ def plain_image(data: bytes, image: Image.Image, turned: bool) -> Encoded:
     reason = "orientation" if turned else _reason(image, data)
     if reason is None:
         return Encoded(data, kind)
-    picture = _to_rgb(ImageOps.exif_transpose(image) if turned else image)
+    picture = to_rgb(ImageOps.exif_transpose(image) if turned else image)
     buffer = io.BytesIO()
     picture.info.clear()  # no second rotation, profile or transparency
     if kind == "png":
@@ -132,7 +132,8 @@ def _is_turned(image: Image.Image, declared: tuple[int, int]) -> bool:
     return orientation != 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode in 8-bit RGB, as the decoders of files read it: without alpha, of 16 bits the high byte."""
     if image.mode in ("RGB", "CMYK", "YCbCr", "LAB", "HSV", "L"):
         return image.convert("RGB")
     if image.mode.startswith(("I", "F")):

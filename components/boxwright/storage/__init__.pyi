@@ -17,6 +17,7 @@ from .files import write_json as write_json
 from .intake import Layout as Layout
 from .location import is_leftover as is_leftover
 from .location import join as join
+from .location import local_path as local_path
 from .location import parse_uri as parse_uri
 from .location import unsafe_key as unsafe_key
 from .prefetch import FetchedAhead as FetchedAhead

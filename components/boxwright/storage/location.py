@@ -14,6 +14,7 @@ from boxwright.errors import UsageError, shorten
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]", re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _LEFTOVERS = re.compile(r"(\._.*|\.DS_Store|Thumbs\.db|desktop\.ini|__MACOSX|\.git|\.ipynb_checkpoints)", re.IGNORECASE)
 _LONGEST_NAME = 255  # bytes, what common file systems take
 
@@ -80,6 +81,17 @@ def parse_uri(uri: str) -> Location:
             f"{shorten(uri, 300)} is not a path of this machine: {error}; write the folder out in full"
         ) from None
     return Location(None, path)
+
+
+def local_path(text: str) -> Path:
+    """A path of this machine, absolute, so that no library has to know from where it counts.
+
+    Raises:
+        UsageError: it is a URI, which would become a folder of that name, or no path.
+    """
+    if _URI.match(text):
+        raise UsageError(f"{text}: expected a path of this machine; what lies elsewhere is copied there afterwards")
+    return parse_uri(text).path
 
 
 def _parse_s3(rest: str) -> Location:

@@ -212,7 +212,9 @@ def test_later_splits_may_lack_classes_but_not_add_or_rename_any() -> None:
     assert len(texts) == 2 and "kitten" in texts[0] and "cow" in texts[1]
 
 
-def test_annotations_uri_falls_back_to_the_default_name(tmp_path: Path, s3: Seaweed) -> None:
+def test_annotations_uri_falls_back_to_the_default_name_and_says_so(
+    tmp_path: Path, s3: Seaweed, caplog: pytest.LogCaptureFixture
+) -> None:
     tinyset.write(tmp_path / "a")
     tinyset.write(tmp_path / "a", name="clean.json")
     tinyset.write(tmp_path / "b")
@@ -221,7 +223,10 @@ def test_annotations_uri_falls_back_to_the_default_name(tmp_path: Path, s3: Seaw
     for root in (str(tmp_path), uri):
         assert annotations_uri(f"{root}/a") == f"{root}/a/annotations.json"
         assert annotations_uri(f"{root}/a", "clean.json") == f"{root}/a/clean.json"
+        assert caplog.messages == []
         assert annotations_uri(f"{root}/b", "clean.json") == f"{root}/b/annotations.json"
+        assert caplog.messages == [f"{root}/b/clean.json is not there; {root}/b/annotations.json is taken"]
+        caplog.clear()
         with pytest.raises(
             DataError, match="/c/clean.json does not exist; expected clean.json beside a folder images/"
         ):

@@ -8,6 +8,7 @@ missing.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ __all__ = [
     "read_annotations",
     "save_annotations",
 ]
+_log = logging.getLogger("boxwright")
 SIZE_LIMIT = 1 << 30
 SHOWN = 10
 
@@ -48,7 +50,7 @@ def faults_error(source: str, faults: Sequence[object], hint: str = "") -> DataE
 def annotations_uri(split_uri: str, name: str = ANNOTATIONS_FILE) -> str:
     """URI of a split's annotations file.
 
-    A name other than the default may be missing in some splits; there the default name is taken.
+    A name other than the default may be missing in some splits; there the default name is taken, and the log says so.
 
     Raises:
         DataError: neither is there.
@@ -56,6 +58,8 @@ def annotations_uri(split_uri: str, name: str = ANNOTATIONS_FILE) -> str:
     for candidate in dict.fromkeys((name, ANNOTATIONS_FILE)):
         uri = join(split_uri, candidate)
         if exists(uri):
+            if candidate != name:
+                _log.warning("%s is not there; %s is taken", join(split_uri, name), uri)
             return uri
     raise DataError(f"{join(split_uri, name)} does not exist; expected {name} beside a folder images/")
 
