@@ -51,7 +51,7 @@ def test_each_comes_to_its_end_and_registers_a_version_of_its_own(dataset, tmp_p
     assert {version.run_id for version in versions} == set(NAMES) and len(versions) == 2
     assert {Path(version.archive_uri) for version in versions} == {Path(result["model_archive"]) for result in results}
     assert all(Path(version.archive_uri).is_file() and version.accepted for version in versions)
-    assert open_registry().aliases("pair")["champion"] in {version.number for version in versions}
+    assert open_registry().aliases("pair")["champion"] in {version.version for version in versions}
     assert all(find_run(name).ended for name in NAMES)
 
     counted = executions()

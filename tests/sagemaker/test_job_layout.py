@@ -51,7 +51,7 @@ def test_hyperparameters_come_as_strings_or_as_json_in_strings(job: Layout) -> N
     assert chosen.early_stopping is True and chosen.train_only_on_top_layer is False
     assert config.gate.min_ap == 0.25
     assert (config.training, config.validation) == (str(job.prefix / "input" / "data" / "training"), None)
-    assert config.output == str(job.prefix / "output" / "data")
+    assert config.output == str(job.prefix / "checkpoints" / "boxwright" / "results")
 
 
 @pytest.mark.parametrize(
