@@ -26,7 +26,7 @@ def executions() -> Counter[tuple[str, str]]:
     for execution in store.get_executions():
         assert execution.last_known_state in (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
         contexts = store.get_contexts_by_execution(execution.id)
-        (run,) = [context.name for context in contexts if context.type_name == "pipeline_run"]
+        (run,) = [context.name for context in contexts if context.type == "pipeline_run"]
         found[run, execution.type] += 1
     return found
 
