@@ -164,6 +164,7 @@ def test_tests_and_benchmarks_import_what_is_declared() -> None:
     # Who wants them installs them: one does not fit beside the others, one is a tool of `tests/fuzzing` alone, one has
     # an environment of its own, made by its test, and peers of a benchmark have theirs.
     own |= {"datumaro", "atheris", "sagemaker", "albumentations", "cv2", "torch", "torchvision"}
+    own |= {"transformers", "ultralytics"}
     missing = {name_of(path): [root for root in undeclared(path, every) if root not in own] for path in paths}
     assert {path: roots for path, roots in missing.items() if roots} == {}
 
