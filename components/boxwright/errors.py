@@ -97,7 +97,7 @@ def error_of(exit_code: int | None) -> type[BoxwrightError]:
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The nearest of the names as ` (did you mean NAME?)`, to be put behind a wrong one; empty if none is near."""
-    near = difflib.get_close_matches(name, list(names), n=1)
+    near = difflib.get_close_matches(str(name), list(names), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

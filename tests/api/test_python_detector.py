@@ -144,6 +144,12 @@ def test_what_is_no_model_is_named(model: Any, said: str, detector: boxwright.De
         detector.compare(model, tmp_path)
 
 
+def test_a_file_that_is_no_archive_is_named_as_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "model.tar.gz").write_text("{}")
+    with pytest.raises(DataError, match=f"^{tmp_path}/model.tar.gz is not a complete .tar.gz"):
+        boxwright.Detector(tmp_path / "model.tar.gz")
+
+
 def test_a_detector_in_place_of_a_model_or_dataset_is_named(detector: boxwright.Detector, finder: Path) -> None:
     with pytest.raises(UsageError, match="got Detector .*; take its `.model`"):
         boxwright.Detector(detector)  # type: ignore[arg-type]
@@ -165,6 +171,9 @@ def test_where_nothing_can_be_written_is_said_before_anything_is_done(
             write("s3://bucket/results")
         with pytest.raises(UsageError, match=r"photo\.png is a file, not a folder"):
             write(str(photo))
+    with pytest.raises(UsageError, match="format=None: expected litert"):
+        detector.export(tmp_path / "exported", None)  # type: ignore[arg-type]
+    (tmp_path / "exported").rmdir()
     with pytest.raises(UsageError, match="has other files, which would be replaced"):
         detector.export(tmp_path)
     assert photo.exists() and [path.name for path in tmp_path.iterdir()] == ["photo.png"]

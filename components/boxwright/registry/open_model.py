@@ -104,10 +104,10 @@ def _unpack_own(archive: Path, folder: Path, reference: str) -> None:
     """
     try:
         unpack(archive, folder)
-    except DataError:
+    except DataError as error:
         if _is_foreign_archive(archive):
             raise DataError(f"{reference} {_FOREIGN}") from None
-        raise
+        raise DataError(str(error).replace(str(archive), reference)) from None  # nobody knows of the fetched copy
     if is_foreign(folder):
         raise DataError(f"{reference} {_FOREIGN}")
 
