@@ -51,6 +51,7 @@ SLOW = (
     "pipeline/test_beside.py",
     "notebooks",
     "sagemaker/test_instances.py",
+    "sagemaker/test_spot_interruption.py",
     "model/zoo",
     "registry/test_registry_server.py",
     "serving/http",

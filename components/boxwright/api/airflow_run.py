@@ -47,7 +47,12 @@ class AirflowRun(Run):
         if trigger.is_paused(self._client):
             console.print("the DAG is paused: the run starts when it is unpaused")
         steps, lines = trigger.follow(self._client, self.run_id), progress.LastLines(self._client, self.run_id)
-        state, tasks = progress.show_run(console, self.run_id, steps, lines)
+        try:
+            state, tasks = progress.show_run(console, self.run_id, steps, lines)
+        except KeyboardInterrupt:
+            said = f"run {self.run_id} goes on in Airflow; `boxwright stop {self.run_id}` ends its training"
+            console.print(said, soft_wrap=True, markup=False)
+            raise
         outcome(self._client, self.run_id, state, tasks)
         return self
 
