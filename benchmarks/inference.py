@@ -269,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.work:
         work(*given.work, given.threads)
         return
-    Console(width=120).print(measure(given))
+    Console(width=150).print(measure(given))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from boxwright.cli.app import app
 from boxwright.config import RunConfig, parse_config
-from boxwright.errors import StorageError, UsageError
+from boxwright.errors import GateError, StorageError, UsageError
 from boxwright.pipeline.local_runs import find_run, running, start_run
 from boxwright.registry.writer_lock import WriterLock
 
@@ -52,6 +54,26 @@ def test_a_run_that_fails_has_not_ended(home: Path, config: RunConfig) -> None:
     with pytest.raises(ZeroDivisionError), running(local):
         raise ZeroDivisionError
     assert find_run() == local
+
+
+def test_a_run_whose_model_is_refused_has_ended_and_is_not_offered_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*arguments: object, **named: object) -> None:
+        raise GateError("too low")
+
+    def fails(*arguments: object, **named: object) -> None:
+        raise StorageError("S3 is away")
+
+    caplog.set_level("INFO", logger="boxwright")
+    for run_id, work, offered in (("refused", refused, False), ("failed", fails, True)):
+        caplog.clear()
+        monkeypatch.setattr("boxwright.pipeline.run_pipeline", work)
+        command = ["run", "--dataset", "/data", "--output", "/o", "--run-id", run_id]
+        assert CliRunner().invoke(app, command).exit_code != 0
+        assert ("stopped before its end" in caplog.text) is offered
+        assert find_run(run_id).ended is not offered
+    assert find_run().run.run_id == "failed"
 
 
 def test_what_is_no_run_is_refused_with_those_that_are(home: Path, config: RunConfig) -> None:
