@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -183,17 +183,30 @@ _CHROMIUM_OPTIONS = (
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, for pages as people see them; `make test` installs it where it may.
+def _launch() -> Iterator[Callable[[], Any]]:
+    """Hands out the browser of the module, and another where that one died.
 
     Of a module, since an event loop runs as long as Playwright does, and tests elsewhere run their own.
     """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=_CHROMIUM_OPTIONS)
-        yield started
-        started.close()
+        running: list[Any] = []
+
+        def launch() -> Any:
+            if not running or not running[-1].is_connected():
+                running.append(playwright.chromium.launch(executable_path=CHROMIUM, args=_CHROMIUM_OPTIONS))
+            return running[-1]
+
+        yield launch
+        for one in running:
+            one.close()
+
+
+@pytest.fixture
+def browser(_launch: Callable[[], Any]) -> Any:
+    """A headless Chromium, for pages as people see them; `make test` installs it where it may."""
+    return _launch()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -238,6 +251,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for name in sorted(lacking.keys() & _fixtures(item)):
             item.add_marker(pytest.mark.skip(reason=lacking[name]))
+        if "browser" in _fixtures(item):
+            # Chromium itself dies now and then where little memory is left.
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["TargetClosedError"]))
         if item.get_closest_marker("long"):
             _prepare_long(item, run=config.getoption("long"))
 

@@ -30,6 +30,21 @@ def first_use(uri: str, barrier: Any) -> None:
     register_types(MetadataAddress.parse(uri), TYPES)
 
 
+def test_a_store_that_was_cut_off_to_nothing_is_begun_anew_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = MetadataAddress(path=tmp_path / "metadata.sqlite")
+    register_types(address, TYPES)
+    assert not caplog.records
+    with (tmp_path / "metadata.sqlite").open("r+b") as file:
+        file.truncate(0)
+    require_tables.cache_clear()
+    register_types(address, TYPES)
+    (record,) = caplog.records
+    assert f"{tmp_path}/metadata.sqlite is empty" in record.getMessage() and "backup" in record.getMessage()
+    assert len(open_store(address).get_artifact_types()) >= len(TYPES.artifacts)
+
+
 @pytest.fixture
 def uri(postgres: Postgres) -> str:
     return postgres.new_database()

@@ -7,6 +7,7 @@ created, and a unique index refuses duplicates.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from boxwright.postgresql import load_psycopg2
 
 if TYPE_CHECKING:
     from boxwright.postgresql import Connection
+
+_log = logging.getLogger(__name__)
 
 _INDEX = "boxwright_one_type"
 _OWN = (
@@ -55,6 +58,12 @@ def make_tables(address: MetadataAddress) -> None:
     if address.path is not None:
         address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone_with_file(address.path):
+            if _is_empty(address.path):
+                _log.warning(
+                    "%s is empty, and a new store of ML Metadata begins in it. If it had the lineage of earlier runs, "
+                    "put its backup in its place",
+                    address.path,
+                )
             new_store(address)
         return
     server.make_database(address)
@@ -74,7 +83,7 @@ def require_tables(address: MetadataAddress) -> None:
         UsageError, StorageError: see `make_tables`.
     """
     if address.path is not None:
-        if not address.path.exists():
+        if not address.path.exists() or _is_empty(address.path):
             make_tables(address)
         return
     try:
@@ -84,6 +93,11 @@ def require_tables(address: MetadataAddress) -> None:
         missing = True
     if missing:
         make_tables(address)
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file is there that has nothing: cut off, or left by a process that was killed while it made it."""
+    return path.exists() and path.stat().st_size == 0
 
 
 @cache
