@@ -94,6 +94,16 @@ def test_a_model_of_other_classes_is_refused_with_both_sets(run: Any) -> None:
         run(RIGHT, classes=("x", "y", "z"))
 
 
+def test_classes_that_only_one_of_both_has_are_named(run: Any, caplog: pytest.LogCaptureFixture) -> None:
+    first, *others = CLASSES.values()
+    summary = run(RIGHT, classes=("x", *others))
+    assert summary.per_class[first].AP == 0
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"the model: it does not know {first}, which the images have: AP 0 each, and part of the mean",
+        "the model: the dataset does not have its x: detections of them are not counted",
+    ]
+
+
 UNTRAINED = Colours(np.random.default_rng(0).uniform(0.9, 1, (3, 3)))
 PERMUTED = Colours(RIGHT.colours[[1, 2, 0]])
 BROKEN = Colours(np.full((3, 3), np.nan))

@@ -24,6 +24,19 @@ def category_ids_of(classes: Sequence[str], annotations: Annotations) -> list[in
     return ids
 
 
+def classes_of_one_alone(classes: Sequence[str], annotations: Annotations) -> list[str]:
+    """What the classes that only a model or only a dataset has do to the figures; a line for each of the two."""
+    with_boxes = {annotations.categories[box.category_id] for box in annotations.boxes if not box.crowd}
+    unknown = [name for name in annotations.classes if name in with_boxes and name not in classes]
+    elsewhere = [name for name in classes if name not in annotations.classes]
+    said = []
+    if unknown:
+        said.append(f"it does not know {', '.join(unknown)}, which the images have: AP 0 each, and part of the mean")
+    if elsewhere:
+        said.append(f"the dataset does not have its {', '.join(elsewhere)}: detections of them are not counted")
+    return said
+
+
 def coco_results(
     found: Mapping[str, Any], image_id: int, size: Sequence[float], category_ids: Sequence[int | None]
 ) -> Iterator[dict[str, Any]]:

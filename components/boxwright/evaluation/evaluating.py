@@ -19,7 +19,7 @@ from boxwright.dataset.examples import ExamplesSummary, shards_of
 from boxwright.dataset.report import SplitBoxes
 from boxwright.errors import DataError
 from boxwright.evaluation.analysis import Analysis, analyse, swapped_classes
-from boxwright.evaluation.answers import category_ids_of
+from boxwright.evaluation.answers import category_ids_of, classes_of_one_alone
 from boxwright.evaluation.comparison import compare
 from boxwright.evaluation.confusion import Names, names_of_boxes
 from boxwright.evaluation.detections import Detections
@@ -139,7 +139,8 @@ def evaluate(
     shards = shards_of(examples_dir, split)
     log.info("evaluating on %d %s images", len(annotations.images), split)
 
-    answered = _answer(answering or _Built(model_dir), annotations, shards, out_dir / DETECTIONS_FILE, settings.voc)
+    answering = answering or _Built(model_dir)
+    answered = _answer("the model", answering, annotations, shards, out_dir / DETECTIONS_FILE, settings.voc)
     beaten, described = answer_of_champion(champion, annotations, shards, out_dir, settings.voc)
     measurement = answered.measurement
     comparison = compare(beaten.measurement, measurement, described.reference) if beaten and described else None
@@ -183,8 +184,10 @@ class _Built:
 
 
 def _answer(
-    answering: Answering, annotations: Annotations, shards: Sequence[Path], results: Path, voc: bool
+    who: str, answering: Answering, annotations: Annotations, shards: Sequence[Path], results: Path, voc: bool
 ) -> _Answered:
+    for said in classes_of_one_alone(answering.classes, annotations):
+        log.warning("%s: %s", who, said)
     predictions, speed = answering(shards, category_ids_of(answering.classes, annotations))
     write_json(results, predictions.detections)
     found = Detections.of_results(annotations, predictions.detections)
@@ -201,8 +204,8 @@ def answer_of_champion(
     if champion.folder is None:
         return None, described
     try:
-        answering = _Built(champion.folder)
-        answered = _answer(answering, annotations, shards, out_dir / CHAMPION_DETECTIONS_FILE, voc)
+        answering, who = _Built(champion.folder), f"the champion {champion.reference}"
+        answered = _answer(who, answering, annotations, shards, out_dir / CHAMPION_DETECTIONS_FILE, voc)
     except DataError as error:
         log.warning("the champion %s is not measured: %s", champion.reference, error)
         return None, described.model_copy(update={"problem": str(error)})

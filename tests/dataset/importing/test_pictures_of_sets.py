@@ -94,6 +94,18 @@ def test_other_formats_are_named_and_written_on_demand(tmp_path: Path, extension
     assert found.of("p0.png") == [("bolt", BOX)] and f"{kind} written as PNG" in found.said
 
 
+@pytest.mark.parametrize("extension", ["gif", "tif", "webp"])
+def test_of_several_pictures_in_a_file_the_first_is_taken_and_it_is_said(tmp_path: Path, extension: str) -> None:
+    folder = yolo(tmp_path / "set")
+    (folder / "images" / "p0.jpg").unlink()
+    first, *others = [Image.new("RGB", (WIDTH, HEIGHT), (255 * (i == 0), 0, 0)) for i in range(3)]
+    first.save(folder / "images" / f"p0.{extension}", save_all=True, append_images=others, lossless=True)
+    found = convert(folder, reencode=True)
+    assert "of several pictures in a file the first is taken" in found.said
+    with Image.open(found.folder / "images" / "p0.png") as written:
+        assert written.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
+
+
 def test_a_picture_inside_of_its_file_is_written_on_demand(tmp_path: Path) -> None:
     data = base64.b64encode(picture(tmp_path / "p.webp").read_bytes()).decode()
     labelme(tmp_path / "set", imageData=data, imagePath="p0.webp")

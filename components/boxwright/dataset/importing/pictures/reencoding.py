@@ -32,7 +32,7 @@ def reencoded(image: SourceImage, account: Account) -> tuple[Header, bytes]:
         assert file is not None
         with Image.open(file, formats=_FORMATS) as opened:
             header = Header(opened.size, orientation_of(opened), str(opened.format))
-            if getattr(opened, "n_frames", 1) > 1:
+            if getattr(opened, "is_animated", False):  # not `n_frames`, which reads a file to its end
                 account.changed("of several pictures in a file the first is taken", image.where)
             picture = ImageOps.exif_transpose(opened)
             picture = _plain(picture)
