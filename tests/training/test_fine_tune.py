@@ -139,7 +139,7 @@ def test_a_training_that_is_asked_to_stop_ends_after_its_epoch_and_goes_on(prepa
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
-def test_where_a_training_stands_is_told_within_an_epoch(prepared, tmp_path, monkeypatch):
+def test_where_a_training_stands_is_told_within_an_epoch(prepared, tmp_path, monkeypatch, caplog):
     from boxwright.training import step_log
 
     monkeypatch.setattr(step_log, "SECONDS_BETWEEN_LINES", 0.0)
@@ -155,6 +155,7 @@ def test_where_a_training_stands_is_told_within_an_epoch(prepared, tmp_path, mon
     ]
     assert all(one.epochs == 2 and one.losses["loss"] > 0 and one.memory_mb > 100 for one in told)
     assert told[-1].seconds_left == 0
+    assert "expect more of epochs=" in caplog.text, "what a few images in two epochs cannot give"
 
 
 def test_a_model_keeps_how_it_looks_and_hands_it_on(prepared, tmp_path):

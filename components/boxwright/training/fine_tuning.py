@@ -25,7 +25,7 @@ from boxwright.model import (
 from boxwright.training.history import Record, TrainingFacts, best_record, write_history
 from boxwright.training.mirroring import mirrors
 from boxwright.training.optimizer import ignored_settings, make_optimizer, scale_rate, spare_from_weight_decay
-from boxwright.training.planning import Keeping, Plan, make_plan
+from boxwright.training.planning import Keeping, Plan, few_passes, make_plan
 from boxwright.training.step_progress import StepProgress, gpu_usage
 from boxwright.training.viewing import choose_viewing
 
@@ -119,6 +119,8 @@ def fine_tune(
     plan = make_plan(
         examples, examples_dir, card, hyperparameters, checkpoint_dir / "examples", _keeping(config, seed_dir)
     )
+    if _begins_with_new_heads(config, seed_dir) and (warning := few_passes(plan.epoch_images, hyperparameters.epochs)):
+        log.warning("%s", warning)
     with strategy.scope():
         _compile(detector, hyperparameters, plan.steps, is_pretrained=read_seed(seed_dir).origin != RANDOM)
 
@@ -133,6 +135,11 @@ def fine_tune(
     TrainingFacts(hyperparameters=hyperparameters, final_epoch=summary.final_epoch, class_examples=shown).write(out_dir)
     shutil.rmtree(checkpoint_dir)
     return summary
+
+
+def _begins_with_new_heads(config: RunConfig, seed_dir: Path) -> bool:
+    weights = model_spec(config.model_id).weights
+    return read_seed(seed_dir).kind == "pretrained" and not (weights and weights.covers == "detector")
 
 
 def _keeping(config: RunConfig, seed_dir: Path) -> Keeping | None:
