@@ -21,7 +21,7 @@ from boxwright_airflow.pages.version_facts import Card, cards_of
 LONGEST_CHAIN = 30
 METADATA_SECONDS = 8.0
 REMEMBERED_SECONDS = 5.0
-_BOX, _SPACE, _ROW = (150, 64), 32, 92
+_BOX, _SPACE, _ROW = (170, 64), 24, 92
 # What fits into a box.
 _CHARACTERS = 20
 
