@@ -119,8 +119,8 @@ def fine_tune(
     plan = make_plan(
         examples, examples_dir, card, hyperparameters, checkpoint_dir / "examples", _keeping(config, seed_dir)
     )
-    if _begins_with_new_heads(config, seed_dir) and (warning := few_passes(plan.epoch_images, hyperparameters.epochs)):
-        log.warning("%s", warning)
+    if _begins_with_new_heads(config, seed_dir) and (few := few_passes(plan.epoch_images, hyperparameters.epochs)):
+        log.warning("%s", few)
     with strategy.scope():
         _compile(detector, hyperparameters, plan.steps, is_pretrained=read_seed(seed_dir).origin != RANDOM)
 
