@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ from boxwright.dataset.importing import (
     convert_dataset,
     export_dataset,
 )
-from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Rule
+from boxwright.dataset.validation import REPORT_FILE, RULES, Finding, Report, Rule, foremost
 from boxwright.errors import UsageError
 from boxwright.storage import local_path
 
@@ -220,10 +221,12 @@ def _show(report: Report) -> None:
         checked = f", {seen} images checked" if (seen := facts.get("images_checked")) is not None else ""
         unused = f", {unread} files that no record names" if (unread := facts.get("unused_files")) else ""
         out.print(f"{name}: {counts}{negatives}{checked}{unused}  {facts['annotations']}", soft_wrap=True, markup=False)
-    for finding in report.findings[:_SHOWN]:
+    shown = foremost(report.findings, _SHOWN)
+    for finding in shown:
         _show_finding(finding)
-    if len(report.findings) > _SHOWN:
-        out.print(f"... and {len(report.findings) - _SHOWN} more; --report DIR or --json gives all of them")
+    if more := Counter(found.rule for found in report.findings) - Counter(found.rule for found in shown):
+        of_each = ", ".join(f"{count} {rule}" for rule, count in more.most_common())
+        out.print(f"... and {more.total()} more ({of_each}); --report DIR or --json gives all of them", soft_wrap=True)
     if report.dropped:
         out.print(f"{len(report.dropped)} records would be dropped")
     looked_at = [facts for facts in report.splits.values() if "images_checked" in facts]

@@ -9,6 +9,7 @@ from .export_formats import full_name as full_name
 from .fields import Fraction as Fraction
 from .fields import Frozen as Frozen
 from .hyperparameters import LARGEST_OVERLAP as LARGEST_OVERLAP
+from .hyperparameters import MAX_DETECTIONS as MAX_DETECTIONS
 from .hyperparameters import OPTIMIZER_SETTINGS as OPTIMIZER_SETTINGS
 from .hyperparameters import SMALLEST_TILE as SMALLEST_TILE
 from .hyperparameters import Hyperparameters as Hyperparameters

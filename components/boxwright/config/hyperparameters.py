@@ -25,6 +25,8 @@ Suppression = Literal["per_class", "agnostic", "soft"]
 Resize = Literal["stretch", "letterbox"]
 
 
+# Boxes that a model finds in an image at most, as COCO counts them.
+MAX_DETECTIONS = 100
 SMALLEST_TILE = 32
 # With more, most of an image would be looked at more than four times.
 LARGEST_OVERLAP = 0.5

@@ -8,7 +8,6 @@ from .detector import ClassWeights as ClassWeights
 from .detector import Detector as Detector
 from .looking import look as look
 from .postprocess import IOU_THRESHOLD as IOU_THRESHOLD
-from .postprocess import MAX_DETECTIONS as MAX_DETECTIONS
 from .postprocess import SCORE_THRESHOLD as SCORE_THRESHOLD
 from .postprocess import Selection as Selection
 from .postprocess import anchor_candidates as anchor_candidates

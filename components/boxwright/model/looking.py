@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from boxwright.config import MAX_DETECTIONS
 from boxwright.images import CUT_WEIGHT, MERGED_OVERLAP, MOST_COMPARED, Tiling, is_cut
 from boxwright.model.detector import Detector
-from boxwright.model.postprocess import MAX_DETECTIONS
 
 # Windows that go through the network together.
 _TOGETHER = 8

@@ -7,10 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from boxwright.config import MAX_DETECTIONS
 from boxwright.model.suppression import Suppressed, suppress
 
 CANDIDATES = 1000
-MAX_DETECTIONS = 100
 IOU_THRESHOLD = 0.5
 SCORE_THRESHOLD = 0.001
 

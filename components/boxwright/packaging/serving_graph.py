@@ -19,7 +19,8 @@ def serving_function(detector: Any) -> Any:
     """
     import tensorflow as tf
 
-    from boxwright.model import MAX_DETECTIONS, look
+    from boxwright.config import MAX_DETECTIONS
+    from boxwright.model import look
     from boxwright.packaging.exif_rotation import upright
     from boxwright.training import decode_image
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from boxwright.config import RunConfig, ValidationConfig, parse_config
+from boxwright.dataset.validation.findings import foremost
 from boxwright.dataset.validation.rules import RULES, rules_of
 from boxwright.dataset.validation.validate import examine
 from boxwright.errors import UsageError
@@ -98,6 +99,13 @@ def annotation_ids(content: Document) -> None:
         box["id"] = 100 + index
 
 
+def crowd(content: Document) -> None:
+    """98 boxes more in an image of three, which is one too many, and 97 more in another."""
+    for index, more in ((4, 98), (5, 97)):
+        box = {"image_id": content["images"][index]["id"], "category_id": 3}
+        content["annotations"] += [box | {"bbox": [1, 1 + i / 4, 20, 21 + i / 4]} for i in range(more)]
+
+
 # Rule, what is planted into training, and the record that must be named.
 IN_TRAINING: list[tuple[str, Callable[[Document], Any], Place]] = [
     ("dataset_empty", lambda content: content.update(annotations=[], categories=[]), ("training", "annotations", None)),
@@ -136,6 +144,7 @@ IN_TRAINING: list[tuple[str, Callable[[Document], Any], Place]] = [
         ("training", "annotations", 16),
     ),
     ("box_covers_image", set_value("annotations", 17, "bbox", [0, 0.5, 64, 48]), ("training", "annotations", 17)),
+    ("image_crowded", crowd, ("training", "images", 4)),
     ("format_coco", every_box(lambda a, b, c, d: [a, b, c - a, d - b]), ("training", "annotations", None)),
     (
         "format_normalised",
@@ -350,3 +359,17 @@ def test_a_bad_record_hides_no_other(tmp_path: Path) -> None:
         ("box_outside_image", "annotations", 13),
         ("box_duplicate", "annotations", 16),
     ]
+
+
+def test_a_rule_that_many_records_break_hides_no_other_one(tmp_path: Path) -> None:
+    content = clean(1)
+    for box in content["annotations"][:55]:
+        box["bbox"] = [5, 5, 5.5, 30]
+    set_value("annotations", 56, "ocluded", True)(content)
+    set_value("annotations", 57, "bbox", [5, 5, 99, 40])(content)
+    findings = examine(config(tmp_path, training=write(tmp_path / "set", content)), None).findings
+    rules = {found.rule for found in findings}
+    assert rules > {"box_outside_image", "unknown_key", "box_too_small"} and len(findings) > 55
+    shown = foremost(findings, len(rules))
+    assert {found.rule for found in shown} == rules and shown[0].rule == "box_outside_image", "the one error"
+    assert foremost(findings, 1000) == sorted(findings, key=lambda found: found.severity != "error")

@@ -9,7 +9,7 @@ from pathlib import Path
 from boxwright.dataset.report.data import SplitBoxes
 from boxwright.dataset.report.offenders import draw_offenders
 from boxwright.dataset.report.pictures import Anchors, draw_charts
-from boxwright.dataset.validation import REPORT_FILE, RULES, Report
+from boxwright.dataset.validation import REPORT_FILE, RULES, Report, foremost
 from boxwright.errors import DataError
 from boxwright.reporting import render
 from boxwright.storage import write_atomic
@@ -38,14 +38,14 @@ def write_page(
         folders: where the images of each split are; unset before the download.
         links: files beside the page to point at.
     """
-    # Sorting is stable: within a severity they stay in the order they were found, and within a count in the rules'.
-    findings = sorted(report.findings, key=lambda found: found.severity != "error")
+    # Sorting is stable: within a count they stay in the rules' order.
     known = [{"rule": RULES[name], "of_run": report.rules[name]} for name in RULES if name in report.rules]
     page = render(
         __name__.rpartition(".")[0],
         "validation.html",
         report=report,
-        findings=findings,
+        findings=foremost(report.findings, SHOWN_FINDINGS),
+        hidden_findings=len(report.findings) - SHOWN_FINDINGS,
         outcomes=sorted(known, key=lambda one: -one["of_run"].failed),
         offenders=draw_offenders(report.findings, splits, folders or {}),
         charts=draw_charts(splits, anchors),

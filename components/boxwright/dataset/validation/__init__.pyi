@@ -5,6 +5,7 @@ from .findings import REPORT_FILE as REPORT_FILE
 from .findings import Dropped as Dropped
 from .findings import Finding as Finding
 from .findings import Report as Report
+from .findings import foremost as foremost
 from .image_findings import Inspected as Inspected
 from .image_findings import add_image_findings as add_image_findings
 from .image_findings import drop_images as drop_images

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -205,14 +206,28 @@ class Report:
             path: where the whole report is, for the message; None where it was not written.
 
         Raises:
-            DataError: one line with the first ten errors and their count.
+            DataError: one line with ten of the errors, and their count.
         """
         if found := self.errors:
-            shown = " | ".join(str(finding) for finding in found[:SHOWN])
+            shown = " | ".join(str(finding) for finding in foremost(found, SHOWN))
             more = f" | and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
             records = f"{len(found)} bad record{'s' * (len(found) != 1)}"
             where = f" (all of them in {path})" if path else ""
             raise DataError(f"dataset: {records}: {shown}{more}{where}")
+
+
+def foremost(findings: Sequence[Finding], count: int) -> list[Finding]:
+    """So many findings, errors before warnings, so that a rule that thousands of records break hides no other one.
+
+    Of each rule the first finding comes before the second of any. The order is that in which they were found.
+    """
+    seen: Counter[str] = Counter()
+    ranks = []
+    for place, found in enumerate(findings):
+        ranks.append((found.severity != "error", seen[found.rule], place))
+        seen[found.rule] += 1
+    chosen = sorted(ranks)[:count]
+    return [findings[place] for _, _, place in sorted(chosen, key=lambda rank: (rank[0], rank[2]))]
 
 
 # What a file may lack has its default.

@@ -170,6 +170,20 @@ def _listed_sizes(records: Records) -> Numbers:
     return np.array([np.nan if name is None else listing.get(name, UNKNOWN) for name in names], np.float64)
 
 
+def boxes_of_image(records: Records) -> Numbers:
+    """The number of boxes of each image."""
+    ids, of_boxes = records.split.images.ids, records.split.boxes.image_ids
+    known, counts = np.unique(of_boxes, return_counts=True)
+    places = np.searchsorted(known, ids).clip(max=max(0, len(known) - 1))
+    found = counts[places] * (known[places] == ids) if len(known) else np.zeros(len(ids))
+    return np.where(ids == UNKNOWN, np.nan, found)
+
+
+def excess(records: Records, index: int) -> str:
+    """The number of boxes of an image."""
+    return f"it has {boxes_of_image(records)[index]:.0f} boxes"
+
+
 # --- boxes ---
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-from boxwright.config import ValidationConfig
+from boxwright.config import MAX_DETECTIONS, ValidationConfig
 from boxwright.dataset.validation import classes
 from boxwright.dataset.validation import file_measures as files
 from boxwright.dataset.validation import image_measures as pictures
@@ -165,6 +165,10 @@ _ALL = (
     _rule("boxes", "box_covers_image", "a box covers no more than this share of its image",
           "look whether it is an object or a label of the whole image", warning=True, setting="large_box_share",
           check=RecordCheck("annotations", records.cover, key="bbox")),
+    _rule("boxes", "image_crowded", f"an image has no more than {MAX_DETECTIONS} boxes, of which a model finds no more",
+          "cut it into several images; the others count as missed", warning=True,
+          check=RecordCheck("images", records.boxes_of_image, limit=MAX_DETECTIONS, key="file_name",
+                            context=records.excess)),
     # Format: over all boxes of a split
     _rule("format", "format_coco", "boxes are no COCO [x, y, width, height] where corners are expected",
           "set bbox_format to coco, or write [xmin, ymin, xmax, ymax]", check=FormatCheck("coco")),

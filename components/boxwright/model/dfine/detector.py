@@ -18,9 +18,9 @@ import tensorflow as tf
 from keras_hub.src.models.d_fine import d_fine_loss
 from numpy.typing import NDArray
 
+from boxwright.config import MAX_DETECTIONS
 from boxwright.model import (
     IOU_THRESHOLD,
-    MAX_DETECTIONS,
     SCORE_THRESHOLD,
     ClassWeights,
     Detector,

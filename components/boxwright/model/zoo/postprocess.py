@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from boxwright.config import MAX_DETECTIONS
 from boxwright.model import suppress
 
-MAX_DETECTIONS = 100
 SCORE_THRESHOLD = 1e-8
 _CANDIDATES = 1000
 
