@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # What a command ends with where a bug ended it (`EX_SOFTWARE` of sysexits.h).
@@ -110,6 +110,12 @@ def shorten(value: Any, length: int = 80) -> str:
         text = f"a {type(value).__name__} that is nested too deep to show"
     text = " ".join(text.splitlines())  # of a type that shows itself on several
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def some(names: Sequence[str], shown: int = 20) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def without_secrets(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from boxwright.dataset.annotations import Annotations
-from boxwright.errors import DataError
+from boxwright.errors import DataError, some
 
 
 def category_ids_of(classes: Sequence[str], annotations: Annotations) -> list[int | None]:
@@ -31,9 +31,9 @@ def classes_of_one_alone(classes: Sequence[str], annotations: Annotations) -> li
     elsewhere = [name for name in classes if name not in annotations.classes]
     said = []
     if unknown:
-        said.append(f"it does not know {', '.join(unknown)}, which the images have: AP 0 each, and part of the mean")
+        said.append(f"it does not know {some(unknown)}, which the images have: AP 0 each, and part of the mean")
     if elsewhere:
-        said.append(f"the dataset does not have its {', '.join(elsewhere)}: detections of them are not counted")
+        said.append(f"the dataset does not have its {some(elsewhere)}: detections of them are not counted")
     return said
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from boxwright.config import Gate
+from boxwright.errors import some
 from boxwright.evaluation.format_records import FormatRecord, FormatsSummary
 from boxwright.evaluation.gate_records import LATENCY, GateCheck, GateReport, Verdict
 from boxwright.evaluation.records import CocoMetrics, EvaluationSummary, Metrics, Speed
 
 _PASSING = ("passed", "no champion")
-_SHOWN_CLASSES, _SHOWN_NAMES = 5, 20
+_SHOWN_CLASSES = 5
 _GUESSING_ADVICE = (
     "the report has pictures of what is taken for what; a larger image_size, more epochs or a lower learning_rate may "
     "help, or joining classes that nobody needs apart; gate_classes_told_apart=False lets such a model pass"
@@ -96,13 +97,13 @@ def _told_apart(evaluation: EvaluationSummary, is_required: bool) -> Iterator[Ga
     if not judged:
         return
     verdict: Verdict = "too few boxes" if len(unsure) == len(judged) else "passed"
-    notes = [f"too few boxes are placed right to say: {_some(unsure)}"] if unsure else []
+    notes = [f"too few boxes are placed right to say: {some(unsure)}"] if unsure else []
     if guessed:
         verdict = "classes guessed" if is_required else "not required"
         notes = [f"{name} is no better than guessing: {judged[name].evidence()}" for name in guessed]
         del notes[_SHOWN_CLASSES:]
         if len(guessed) > len(notes):
-            notes.append(f"and so are {_some(guessed[len(notes) :])}")
+            notes.append(f"and so are {some(guessed[len(notes) :])}")
         if is_required:
             notes.append(_GUESSING_ADVICE)
     yield GateCheck(
@@ -113,11 +114,6 @@ def _told_apart(evaluation: EvaluationSummary, is_required: bool) -> Iterator[Ga
         verdict=verdict,
         note="; ".join(notes),
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-    return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
 def _explained(check: GateCheck, errors: Mapping[str, float]) -> GateCheck:

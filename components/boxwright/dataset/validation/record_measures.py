@@ -112,6 +112,15 @@ class Records:
         }
 
     @cached_property
+    def box_counts(self) -> Numbers:
+        """The number of boxes of each image; not asked where its id could not be read."""
+        import pandas as pd
+
+        ids = pd.Series(self.split.images.ids)
+        found = ids.map(pd.Series(self.split.boxes.image_ids).value_counts()).fillna(0)
+        return np.where(ids == UNKNOWN, np.nan, found)
+
+    @cached_property
     def tile_advice(self) -> TileAdvice | None:
         """Tiles that would show the small boxes of the split large enough."""
         smallest = self.geometry["smallest_side"]
@@ -172,16 +181,12 @@ def _listed_sizes(records: Records) -> Numbers:
 
 def boxes_of_image(records: Records) -> Numbers:
     """The number of boxes of each image."""
-    ids, of_boxes = records.split.images.ids, records.split.boxes.image_ids
-    known, counts = np.unique(of_boxes, return_counts=True)
-    places = np.searchsorted(known, ids).clip(max=max(0, len(known) - 1))
-    found = counts[places] * (known[places] == ids) if len(known) else np.zeros(len(ids))
-    return np.where(ids == UNKNOWN, np.nan, found)
+    return records.box_counts
 
 
-def excess(records: Records, index: int) -> str:
+def count_of_boxes(records: Records, index: int) -> str:
     """The number of boxes of an image."""
-    return f"it has {boxes_of_image(records)[index]:.0f} boxes"
+    return f"it has {records.box_counts[index]:.0f} boxes"
 
 
 # --- boxes ---

@@ -168,7 +168,7 @@ _ALL = (
     _rule("boxes", "image_crowded", f"an image has no more than {MAX_DETECTIONS} boxes, of which a model finds no more",
           "cut it into several images; the others count as missed", warning=True,
           check=RecordCheck("images", records.boxes_of_image, limit=MAX_DETECTIONS, key="file_name",
-                            context=records.excess)),
+                            context=records.count_of_boxes)),
     # Format: over all boxes of a split
     _rule("format", "format_coco", "boxes are no COCO [x, y, width, height] where corners are expected",
           "set bbox_format to coco, or write [xmin, ymin, xmax, ymax]", check=FormatCheck("coco")),
