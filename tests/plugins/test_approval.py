@@ -89,7 +89,9 @@ def champion(**metrics: float) -> Version:
 
 
 def test_the_table_has_the_champion_beside_the_candidate() -> None:
-    lines = metric_table({"AP": 0.5, "AP50": 0.75, "AP_large": None}, champion(AP=0.4, AP_large=0.1))
+    lines = metric_table(
+        {"AP": 0.5, "AP50": 0.75, "AP_large": None, "AR1": 0.6, "images": 72}, champion(AP=0.4, AP_large=0.1)
+    )
     assert lines == [
         "| metric | candidate | champion (version 7) | difference |",
         "| --- | ---: | ---: | ---: |",
