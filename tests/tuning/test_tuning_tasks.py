@@ -191,6 +191,8 @@ def test_the_choice_accounts_for_every_trial_and_publishes_what_won(
     study.complete(study.ask(), 0.4)
     study.complete(study.ask(), 0.6)
     study.ask()  # its task was killed for good
+    registry, killed = open_registry(), f"{RUN.run_id}.trial-2"
+    registry.begin_training(config.model_name, killed, {}, RUN.run_id)
     settings = study.trials()[1].settings
 
     def run_proof(study: Study, record: Any, folder: Path) -> Proof:
@@ -205,6 +207,7 @@ def test_the_choice_accounts_for_every_trial_and_publishes_what_won(
     assert chosen == {"study": "s", "chosen": settings, "verdict": "a gain"}
     left = study.trials()[2]
     assert (left.state, left.reason) == (TrialState.FAILED, "its task ended before the trial did")
+    assert registry.training_progress(config.model_name, killed)["state"] == "killed"
     output = Path(config.output) / "manual__1" / "output"
     assert {path.name for path in output.iterdir()} == {"tuned.json", "tuning.json", "tuning.html"}
     outcome = Outcome.read(output)

@@ -54,6 +54,11 @@ class TrainingRun:
             raise
         self._end(TrainingState.TRAINED)
 
+    def was_killed(self) -> None:
+        """Tells that a training of which was told before has died, and will not go on."""
+        if self._tell(self._registry.training_progress):
+            self._end(TrainingState.KILLED)
+
     def epoch(self, record: dict[str, float]) -> None:
         """Writes the record of one epoch; see `Registry.log_epoch`."""
         self._tell(self._registry.log_epoch, record)

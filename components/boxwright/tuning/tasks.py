@@ -13,13 +13,12 @@ from boxwright.dataset.examples import ExamplesSummary
 from boxwright.errors import BoxwrightError, StorageError, TrainingError, UsageError
 from boxwright.model import read_seed
 from boxwright.pipeline import Phase, nodes_of, output_folder
-from boxwright.registry import TrainingRun
 from boxwright.tuning.outcome import publish_outcome, show, trace_outcome
 from boxwright.tuning.proof import run_proof
 from boxwright.tuning.records import StudyRecord, TrialState
 from boxwright.tuning.space import tuned
 from boxwright.tuning.study import Study, database_errors
-from boxwright.tuning.trial import parameters_of, run_of_study, run_trial, sign_of, study_folder, trial_name
+from boxwright.tuning.trial import parameters_of, run_of_study, run_of_trial, run_trial, sign_of, study_folder
 from boxwright.tuning.trials import begun, ended_or_stopped, reasons, told
 from boxwright.tuning.tune import prepared
 
@@ -81,8 +80,7 @@ def run_slot(config: RunConfig, tuning: TuningConfig, run: RunInfo, name: str, s
         return _none_begins("all combinations of the grid")
     log.info("%s", begun(study, number))
     if study.trials()[number].state is TrialState.RUNNING:  # and not told of before its task was killed
-        training = TrainingRun(config.model_name, f"{run.run_id}.{trial_name(number)}", part_of=run.run_id)
-        run_trial(record, number, training.should_stop)
+        run_trial(record, number, run_of_trial(config, run, number).should_stop)
         _show_so_far(config, run, study)
     log.info("%s", told(study, number))
     trial = study.trials()[number]
@@ -138,6 +136,7 @@ def _account(config: RunConfig, run: RunInfo, study: Study, record: StudyRecord)
     for one in study.trials():
         if one.state is TrialState.RUNNING:
             study.fail(one.number, "abandoned", "its task ended before the trial did")
+            run_of_trial(config, run, one.number).was_killed()
     ended = study.ended(_training_images(record))
     _show_so_far(config, run, study, ended)
     if study.has_failed or not study.ranked():

@@ -84,6 +84,11 @@ def run_of_study(config: RunConfig, run: RunInfo) -> TrainingRun:
     return TrainingRun(config.model_name, run.run_id)
 
 
+def run_of_trial(config: RunConfig, run: RunInfo, number: int) -> TrainingRun:
+    """What the registry is told of a trial, as a part of its study."""
+    return TrainingRun(config.model_name, f"{run.run_id}.{trial_name(number)}", part_of=run.run_id)
+
+
 def parameters_of(tuning: TuningConfig) -> dict[str, Any]:
     """What the run of a study in MLflow has as its parameters."""
     return {f"tuning_{name}": value for name, value in tuning.model_dump(mode="json").items()}
@@ -109,7 +114,7 @@ def run_trial(record: StudyRecord, number: int, should_stop: Callable[[], bool] 
     """
     study = Study(record.name, record.config, record.tuning)
     settings, places = study.settings_of(number), TrainingFolder.of(record.name, trial_name(number))
-    told = TrainingRun(record.config.model_name, f"{record.run.run_id}.{trial_name(number)}", part_of=record.run.run_id)
+    told = run_of_trial(record.config, record.run, number)
     watch = _watch(study, number, record, settings, places, told, should_stop)
     try:
         with told.under_way({"model_id": record.config.model_id, **settings}), database_errors():
