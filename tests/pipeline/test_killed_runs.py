@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from boxwright.config.run_info import new_run
+from boxwright.pipeline.nodes import Phase, nodes_of
 
 
 def train_killable(home, config_json, log_path):
@@ -34,7 +35,7 @@ def test_a_training_killed_ten_times_resumes_and_ends_in_one_version(settings_of
 
     epochs, kills = 80, 10
     config = settings_of(hyperparameters={"epochs": epochs, "image_size": 64}, model_name="killed")
-    for node_id in ("validate_annotations", "download_dataset", "build_examples", "fetch_pretrained"):
+    for node_id in (*(node.id for node in nodes_of(Phase.DATA)), "fetch_pretrained"):
         run_node(config, new_run("killed"), node_id)
     # Libraries are loaded once and every try forks from there: the seconds go to what is killed.
     forking = multiprocessing.get_context("forkserver")
@@ -58,8 +59,8 @@ def test_a_training_killed_ten_times_resumes_and_ends_in_one_version(settings_of
     state = home / "pipeline" / "checkpoints" / "killed" / "state.json"
     done = json.loads(state.read_text())["epochs"]
     assert 1 <= done < epochs
-    for node_id in ("fine_tune", "evaluate", "export_label_map", "package_model", "quality_gate", "register_model"):
-        outputs = run_node(config, new_run("killed"), node_id)
+    for node in nodes_of(Phase.MODEL, Phase.RELEASE):
+        outputs = run_node(config, new_run("killed"), node.id)
     assert outputs["version"] == 1
     assert len(open_registry().versions("killed")) == 1
     history = json.loads(Path(run_node(config, new_run("killed"), "fine_tune")["uri"], "history.json").read_text())
