@@ -25,7 +25,7 @@ PROGRAM = """
 import json, sys
 import boxwright
 values = json.loads(sys.argv[1])
-run = boxwright.train(values.pop("training"), values.pop("test"), where="airflow", run_id=sys.argv[2], **values)
+run = boxwright.train(values.pop("training"), where="airflow", run_id=sys.argv[2], **values)
 print(json.dumps({"status": run.status, "metrics": dict(run.metrics), "model": run.model, "archive": run.archive,
     "report": "<iframe" in run.report._repr_html_(), "logs": run.logs()}))
 """
@@ -34,7 +34,6 @@ print(json.dumps({"status": run.status, "metrics": dict(run.metrics), "model": r
 def started(stack: LiveStack, run_id: str, said: Path, **settings: object) -> subprocess.Popen[str]:
     """A person's script, with what it says in a file."""
     values = SETTINGS | {"model_name": "python-live", "seed_mode": "pretrained"} | settings
-    values["test"] = values["training"]
     with said.open("w") as file:
         return subprocess.Popen(
             [sys.executable, "-c", PROGRAM, json.dumps(values), run_id],
@@ -49,7 +48,10 @@ def started(stack: LiveStack, run_id: str, said: Path, **settings: object) -> su
 def test_a_run_that_is_waited_for_is_interrupted_and_stopped_as_it_says(ready: LiveStack, tmp_path: Path) -> None:
     script = started(ready, "python-stopped", tmp_path / "said", epochs=MANY)
     try:
-        ready.wait_for(lambda: epochs_done(ready, "python-stopped"), "an epoch of the script's training")
+        ready.wait_for(
+            lambda: script.poll() is not None or epochs_done(ready, "python-stopped"), "an epoch of the training"
+        )
+        assert script.poll() is None, (tmp_path / "said").read_text()
         script.send_signal(signal.SIGINT)
         assert script.wait(STEP_SECONDS) != 0
     finally:
