@@ -20,7 +20,7 @@ from live.live_runs import SETTINGS, STEP_SECONDS, epochs_done
 if TYPE_CHECKING:
     from live.conftest import LiveStack
 
-MANY = 100
+MANY = 3000
 PROGRAM = """
 import json, sys
 import boxwright
