@@ -57,5 +57,7 @@ def test_a_run_in_airflow_goes_on_and_says_how_to_stop_it(
     monkeypatch.setattr(trigger, "is_paused", lambda client: False)
     client: Any = SimpleNamespace(follow=lambda dag_id, run_id: iter(()))
     with pytest.raises(KeyboardInterrupt):
-        AirflowRun(client, "r", "detector").wait()
-    assert capsys.readouterr().err == "run r goes on in Airflow; `boxwright stop r` ends its training\n"
+        AirflowRun(client, "r", "cells").wait()
+    assert capsys.readouterr().err == (
+        "run r goes on in Airflow; `boxwright stop r --model-name cells` ends its training\n"
+    )

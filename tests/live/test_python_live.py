@@ -58,7 +58,9 @@ def test_a_run_that_is_waited_for_is_interrupted_and_stopped_as_it_says(ready: L
         script.kill()
     said = (tmp_path / "said").read_text()
     print(said)
-    assert "run python-stopped goes on in Airflow; `boxwright stop python-stopped` ends its training" in said
+    assert (
+        "run python-stopped goes on in Airflow; `boxwright stop python-stopped --model-name python-live` ends" in said
+    )
     done = epochs_done(ready, "python-stopped")
     ready.wait_for(lambda: epochs_done(ready, "python-stopped") > done, "an epoch after the interrupt")
 

@@ -47,6 +47,17 @@ def test_hidden_files_are_told_and_leftovers_of_systems_are_not(folder: Path) ->
     assert files_of(folder) == (list(NAMES), HIDDEN)
 
 
+def test_links_are_followed_but_for_those_that_lead_up_and_nowhere(folder: Path, tmp_path: Path) -> None:
+    (folder / "images").rename(tmp_path / "pictures")
+    (folder / "images").symlink_to(tmp_path / "pictures")
+    (tmp_path / "pictures" / "up").symlink_to(folder)
+    (tmp_path / "pictures" / "again").symlink_to(tmp_path / "pictures")
+    assert files_of(folder) == (list(NAMES), HIDDEN)
+    (tmp_path / "pictures" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(UsageError, match=r"images/gone.jpg: a link that leads nowhere"):
+        upload_dataset(folder, "s3://b/x")
+
+
 def test_the_annotations_arrive_last(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[list[str]] = []
     monkeypatch.setattr(uploading, "upload_missing", lambda folder, uri, names, tell: order.append(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,8 @@ class AirflowRun(Run):
         try:
             state, tasks = progress.show_run(console, self.run_id, steps, lines)
         except KeyboardInterrupt:
-            said = f"run {self.run_id} goes on in Airflow; `boxwright stop {self.run_id}` ends its training"
+            stop = shlex.join(["boxwright", "stop", self.run_id, "--model-name", self._model_name])
+            said = f"run {self.run_id} goes on in Airflow; `{stop}` ends its training"
             console.print(said, soft_wrap=True, markup=False)
             raise
         outcome(self._client, self.run_id, state, tasks)

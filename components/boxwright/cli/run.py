@@ -107,7 +107,10 @@ def stop(
     from boxwright.registry import open_registry
 
     registry = open_registry()
-    registry.ask_to_stop(model_name, run_id)
+    try:
+        registry.ask_to_stop(model_name, run_id)
+    except UsageError as error:
+        raise UsageError(f"{error}; of a run that trains another model, give its --model-name") from None
     study = registry.training_progress(model_name, run_id).get("study")
     said = (
         f"run {run_id}: no more trials of the study {study} begin, and the best of those there are is chosen"

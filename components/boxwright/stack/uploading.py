@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from boxwright.config import Settings
-from boxwright.errors import UsageError
+from boxwright.errors import UsageError, some
 from boxwright.stack import manager
 from boxwright.stack.environment import BUCKET, Stack, find_stack, stack_environment
 from boxwright.storage import Progress, UploadStats, is_leftover, parse_uri, upload_missing
@@ -34,7 +34,7 @@ def upload_dataset(folder: Path, uri: str, on_progress: Progress | None = None) 
     ended; files that are there with the same content are not sent again.
 
     Raises:
-        UsageError: there is no such folder, or no file in it.
+        UsageError: there is no such folder, no file in it, or a link in it that leads nowhere.
         StorageError: the bucket did not take a file, or has other bytes than those that were sent.
     """
     if not folder.is_dir():
@@ -49,15 +49,35 @@ def files_of(folder: Path) -> tuple[list[str], list[str]]:
     """Names of the files below a folder, with `/`, in order: those of the dataset, and the hidden ones.
 
     A hidden file may hold a key, and stays behind. What a system left behind, as macOS' `._*`, is in neither list.
+
+    Raises:
+        UsageError: a file of the dataset is a link that leads nowhere.
     """
     dataset: list[str] = []
     hidden: list[str] = []
-    for path in sorted(folder.rglob("*")):
+    lost: list[str] = []
+    for path in sorted(_paths(folder, (os.path.realpath(folder),))):
         name = PurePosixPath(path.relative_to(folder).as_posix())
-        if path.is_file() and not any(map(is_leftover, name.parts)):
-            is_hidden = any(part.startswith(".") for part in name.parts)
-            (hidden if is_hidden else dataset).append(str(name))
+        if any(map(is_leftover, name.parts)):
+            continue
+        if any(part.startswith(".") for part in name.parts):
+            hidden.append(str(name))
+        elif path.is_file():
+            dataset.append(str(name))
+        elif not path.exists():
+            lost.append(str(name))
+    if lost:
+        raise UsageError(f"{folder}: {some(lost)}: a link that leads nowhere; mend it or take it out")
     return dataset, hidden
+
+
+def _paths(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    """All below a folder that is not a folder; a link to one is gone into, unless that is above it."""
+    for path in folder.iterdir():
+        if not path.is_dir():
+            yield path
+        elif (real := os.path.realpath(path)) not in above:
+            yield from _paths(path, (*above, real))
 
 
 @contextmanager
