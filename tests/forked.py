@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
-from collections.abc import Sequence
-from multiprocessing.context import ForkServerContext
+from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 _PRELOADED = (
     "tensorflow", "keras_hub", "mlflow", "great_expectations", "matplotlib.pyplot", "boxwright.cli.app",
@@ -14,11 +16,20 @@ _PRELOADED = (
 )  # fmt: skip
 
 
-def forking() -> ForkServerContext:
-    """Where processes are made."""
+def process(target: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
+    """A process that calls the target, to be started; it has this one's environment.
+
+    The server that it forks from has the environment of the test that was the first to need it.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_PRELOADED))
-    return context
+    return context.Process(target=_call, args=(dict(os.environ), target, arguments))
+
+
+def _call(environment: dict[str, str], target: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    target(*arguments)
 
 
 def boxwright(arguments: Sequence[str], printed: Path | None = None) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
-import os
 import random
 import re
 import time
 from pathlib import Path
 
+import forked
 import pytest
 
 from boxwright.config.run_info import new_run
 from boxwright.pipeline.nodes import Phase, nodes_of
 
 
-def train_killable(home, config_json, log_path):
+def train_killable(config_json, log_path):
     """Runs the step in a process of its own, which the test kills."""
-    os.environ["BOXWRIGHT_HOME"] = home
     logging.basicConfig(filename=log_path, level=logging.INFO, format="%(message)s")
     from boxwright.config import RunConfig
     from boxwright.pipeline.runner import run_node
@@ -37,14 +35,11 @@ def test_a_training_killed_ten_times_resumes_and_ends_in_one_version(settings_of
     config = settings_of(hyperparameters={"epochs": epochs, "image_size": 64}, model_name="killed")
     for node_id in (*(node.id for node in nodes_of(Phase.DATA)), "fetch_pretrained"):
         run_node(config, new_run("killed"), node_id)
-    # Libraries are loaded once and every try forks from there: the seconds go to what is killed.
-    forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload(["tensorflow", "keras_hub", "tfx.orchestration.portable.launcher"])
     moments = random.Random(4)
     log = tmp_path / "training.log"
     log.touch()
     for kill in range(kills):
-        process = forking.Process(target=train_killable, args=(str(home), config.to_json(), str(log)))
+        process = forked.process(train_killable, config.to_json(), str(log))
         process.start()
         # Half of them fall into the start, half into an epoch or its checkpoint.
         event, awaited = ("begins", kill + 1) if kill % 2 else (", Speed", log.read_text().count(", Speed") + 2)

@@ -68,10 +68,9 @@ def test_only_the_killed_step_is_repeated_and_one_version_registered(dataset, tm
     first += ["--model-name", name, "--set", "model_id=speck", "--set", "epochs=1", "--set", "image_size=64"]
     first += ["--set", "gate_min_ap50=0", "--set", "gate_classes_told_apart=false", "--set", "force=true"]
     first += ["--set", "export_formats=saved_model"]
-    forking = forked.forking()
 
     def run(arguments: list[str], kill: tuple[str, str, int] | None = None) -> int | None:
-        process = forking.Process(target=run_until, args=(arguments, kill, str(worked)))
+        process = forked.process(run_until, arguments, kill, str(worked))
         process.start()
         process.join()
         return process.exitcode

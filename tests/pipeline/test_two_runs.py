@@ -36,11 +36,11 @@ def test_each_comes_to_its_end_and_registers_a_version_of_its_own(dataset, tmp_p
         "model_id": "speck", "model_name": "pair", "epochs": "1", "image_size": "64", "gate_min_ap50": "0",
         "gate_classes_told_apart": "false", "gate_must_beat_champion": "-1", "export_formats": "saved_model",
     }  # fmt: skip
-    forking, processes = forked.forking(), []
+    processes = []
     for seed, name in enumerate(NAMES):
         command = ["run", "--dataset", str(dataset / "training"), "--output", str(tmp_path / "out"), "--run-id", name]
         command += [f"--set={setting}={value}" for setting, value in {**settings, "seed": seed}.items()]
-        processes.append(forking.Process(target=forked.boxwright, args=([*command, "--json"], tmp_path / name)))
+        processes.append(forked.process(forked.boxwright, [*command, "--json"], tmp_path / name))
         processes[-1].start()
     for process in processes:
         process.join()
