@@ -34,6 +34,7 @@ def test_a_store_that_was_cut_off_to_nothing_is_begun_anew_with_a_word(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = MetadataAddress(path=tmp_path / "metadata.sqlite")
+    caplog.set_level("WARNING")
     register_types(address, TYPES)
     assert not caplog.records
     with (tmp_path / "metadata.sqlite").open("r+b") as file:
