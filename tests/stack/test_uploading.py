@@ -47,14 +47,18 @@ def test_hidden_files_are_told_and_leftovers_of_systems_are_not(folder: Path) ->
     assert files_of(folder) == (list(NAMES), HIDDEN)
 
 
-def test_links_are_followed_but_for_those_that_lead_up_and_nowhere(folder: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_file_is_followed_and_one_to_a_folder_or_to_nowhere_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "annotations.json").rename(tmp_path / "elsewhere.json")
+    (folder / "annotations.json").symlink_to(tmp_path / "elsewhere.json")
+    assert files_of(folder) == (list(NAMES), HIDDEN)
+    (folder / "images" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     (folder / "images").rename(tmp_path / "pictures")
     (folder / "images").symlink_to(tmp_path / "pictures")
-    (tmp_path / "pictures" / "up").symlink_to(folder)
-    (tmp_path / "pictures" / "again").symlink_to(tmp_path / "pictures")
-    assert files_of(folder) == (list(NAMES), HIDDEN)
-    (tmp_path / "pictures" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    with pytest.raises(UsageError, match=r"images/gone.jpg: a link that leads nowhere"):
+    with pytest.raises(UsageError, match=r"set: images: a link to a folder, which is not gone into"):
+        upload_dataset(folder, "s3://b/x")
+    (folder / "images").unlink()
+    (tmp_path / "pictures").rename(folder / "images")
+    with pytest.raises(UsageError, match=r"set: images/gone.jpg: a link .* or to nowhere"):
         upload_dataset(folder, "s3://b/x")
 
 

@@ -25,7 +25,7 @@ Suppression = Literal["per_class", "agnostic", "soft"]
 Resize = Literal["stretch", "letterbox"]
 
 
-# Boxes that a model finds in an image at most, as COCO counts them.
+# Boxes that a model finds in an image at most, of all classes together.
 MAX_DETECTIONS = 100
 SMALLEST_TILE = 32
 # With more, most of an image would be looked at more than four times.

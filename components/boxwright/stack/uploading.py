@@ -34,7 +34,7 @@ def upload_dataset(folder: Path, uri: str, on_progress: Progress | None = None) 
     ended; files that are there with the same content are not sent again.
 
     Raises:
-        UsageError: there is no such folder, no file in it, or a link in it that leads nowhere.
+        UsageError: there is no such folder, no file in it, or a link in it to a folder or to nowhere.
         StorageError: the bucket did not take a file, or has other bytes than those that were sent.
     """
     if not folder.is_dir():
@@ -51,33 +51,26 @@ def files_of(folder: Path) -> tuple[list[str], list[str]]:
     A hidden file may hold a key, and stays behind. What a system left behind, as macOS' `._*`, is in neither list.
 
     Raises:
-        UsageError: a file of the dataset is a link that leads nowhere.
+        UsageError: a link leads nowhere or to a folder. Of a dataset of somebody else's it could be a private one.
     """
     dataset: list[str] = []
     hidden: list[str] = []
-    lost: list[str] = []
-    for path in sorted(_paths(folder, (os.path.realpath(folder),))):
+    refused: list[str] = []
+    for path in sorted(folder.rglob("*")):
         name = PurePosixPath(path.relative_to(folder).as_posix())
         if any(map(is_leftover, name.parts)):
             continue
-        if any(part.startswith(".") for part in name.parts):
-            hidden.append(str(name))
-        elif path.is_file():
-            dataset.append(str(name))
-        elif not path.exists():
-            lost.append(str(name))
-    if lost:
-        raise UsageError(f"{folder}: {some(lost)}: a link that leads nowhere; mend it or take it out")
+        if path.is_file():
+            is_hidden = any(part.startswith(".") for part in name.parts)
+            (hidden if is_hidden else dataset).append(str(name))
+        elif path.is_symlink():
+            refused.append(str(name))
+    if refused:
+        raise UsageError(
+            f"{folder}: {some(refused)}: a link to a folder, which is not gone into, or to nowhere; put files in its "
+            "place, or take it out"
+        )
     return dataset, hidden
-
-
-def _paths(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
-    """All below a folder that is not a folder; a link to one is gone into, unless that is above it."""
-    for path in folder.iterdir():
-        if not path.is_dir():
-            yield path
-        elif (real := os.path.realpath(path)) not in above:
-            yield from _paths(path, (*above, real))
 
 
 @contextmanager

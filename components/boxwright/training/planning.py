@@ -12,8 +12,8 @@ from boxwright.model import ModelCard
 from boxwright.training.cutting import cut_split
 from boxwright.training.sampling import Repeats, repeat_rare
 
-# Image passes after which new heads had learnt most of what they learnt from BCCD and the other sets of
-# docs/measurements.md: with half of them AP was 0.02 to 0.03 lower, with a quarter 0.13.
+# Image passes of the default training on BCCD (docs/measurements.md): AP 0.569 after 4,100, 0.544 after 2,496, 0.435
+# after 1,248.
 ENOUGH_PASSES, FEW_PASSES = 4_000, 2_000
 
 
