@@ -2,7 +2,8 @@
 
 For so many minutes it does at random, with one training always under way, what people do in Airflow: starts runs, as
 the form does and from the page of an earlier run, announces datasets (some are not there), backfills weeks, clears
-tasks, stops trainings, and looks at pages. Then all runs have to end. It counts what must not be: services that died,
+tasks, stops trainings, and looks at pages. Then all runs have to end: they are stuck when no task of
+any of them ends for 15 minutes. It counts what must not be: services that died,
 runs that are stuck, answers of 5xx, "database is locked" anywhere that a person reads, and tasks that failed for
 another reason than what was done to them. The exit code is 1 if there is any. The stack is one of its own, in a
 temporary folder.
@@ -53,9 +54,19 @@ QUICK = {
     "force": True,
 }
 OPEN = ("queued", "running")
+ENDED = ("success", "failed", "skipped", "upstream_failed")  # of tasks; others may change for ever, as those that poll
 # Why a task may fail here: it was stopped or killed as somebody asked, the data is not there, or a model that an event
-# had trained with all defaults is no good.
-EXPECTED = ("stopped as asked", "nothing-here", "came before", "SIGTERM", "terminated", "externally set", "gate")
+# had trained with all defaults is no good, or would go on from one of another model id.
+EXPECTED = (
+    "stopped as asked",
+    "nothing-here",
+    "came before",
+    "SIGTERM",
+    "terminated",
+    "externally set",
+    "gate",
+    "weights do not fit",
+)
 
 
 @dataclass
@@ -116,14 +127,19 @@ class Walk:
             self._watch()
             time.sleep(self._chance.uniform(*PAUSE))
 
-    def finish(self, seconds: float) -> None:
-        """Waits until every run has ended, and tells those that have not in so many seconds."""
-        begin = time.monotonic()
-        while still := [run for run, state in self._runs().items() if state in OPEN]:
+    def finish(self, still_seconds: float) -> None:
+        """Waits until every run has ended, and tells those that are left when nothing changes for so many seconds."""
+        before: dict[str, list[str]] = {}
+        changed = time.monotonic()
+        while runs := [run for run, state in self._runs().items() if state in OPEN]:
             self._watch()
-            if time.monotonic() - begin > seconds:
-                for run in still:
-                    tasks = {task.task_id: task.state for task in self._airflow.tasks(DAG_ID, run)}
+            now = {run: {task.task_id: task.state for task in self._airflow.tasks(DAG_ID, run)} for run in runs}
+            ended = {run: [task for task in tasks if tasks[task] in ENDED] for run, tasks in now.items()}
+            if ended != before:
+                before, changed = ended, time.monotonic()
+                print(f"{datetime.now(UTC):%H:%M:%S} {len(runs)} runs have not ended", flush=True)
+            elif time.monotonic() - changed > still_seconds:
+                for run, tasks in now.items():
                     self.found.fault(f"stuck: {run}: {tasks}")
                 return
             time.sleep(10)
@@ -206,7 +222,8 @@ class Walk:
         self._request("POST", "/backfills", json=body)
 
     def _clear(self) -> None:
-        if runs := [run for run, state in self._runs().items() if state in ("success", "failed", "running")]:
+        states = ("running",) if self._is_full() else ("success", "failed", "running")
+        if runs := [run for run, state in self._runs().items() if state in states]:
             run = self._chance.choice(runs)
             task = self._chance.choice(("download_dataset", "build_examples", "fine_tune", "evaluate", "quality_gate"))
             body = {"dag_run_id": run, "task_ids": [task], "include_downstream": True, "only_failed": False}
@@ -264,7 +281,7 @@ class Walk:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=120)
-    parser.add_argument("--minutes-to-end", type=float, default=40, help="for the runs, when nothing is done any more")
+    parser.add_argument("--minutes-still", type=float, default=15, help="after which runs that do not end are stuck")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="boxwright-walk-") as folder:
@@ -278,7 +295,7 @@ def main() -> int:
             walk.begin()
             with suppress(KeyboardInterrupt):  # it ends early, and is told as far as it went
                 walk.go(chosen.minutes)
-                walk.finish(60 * chosen.minutes_to_end)
+                walk.finish(60 * chosen.minutes_still)
             runs = walk.look_back()
         finally:
             manager.down(settings)
