@@ -75,10 +75,13 @@ def test_a_store_is_used_through_tls_that_checks_the_certificate(tls: TlsServer)
 
 
 def test_tensorflow_was_loaded_before(tls: TlsServer) -> None:
-    """Its TLS library is not taken for psycopg2's own, which ended the process."""
+    """Its TLS library is not taken for psycopg2's own, which ended the process, also where a validation came between:
+    Great Expectations imports psycopg2 as well."""
     lines = (
         "import sys, tensorflow",
         "from boxwright.config import MetadataAddress",
+        "from boxwright.dataset.validation.expectations import great_expectations",
+        "great_expectations()",
         "from boxwright.metadata.tables import make_tables",
         "make_tables(MetadataAddress.parse(sys.argv[1]))",
     )

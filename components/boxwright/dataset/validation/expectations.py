@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from boxwright.dataset.validation.checks import ClassCheck, Expectation, RecordCheck
 from boxwright.dataset.validation.rules import Rule
+from boxwright.postgresql import load_psycopg2
 from boxwright.quiet import quiet_import, quieten_loggers
 from boxwright.storage import write_json
 
@@ -140,6 +141,7 @@ def _without_remote(page: str) -> str:
 def great_expectations() -> Any:
     """The library, told before its import that it must not report its use to its makers."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    load_psycopg2()  # before Great Expectations does, after which no TLS connection beside TensorFlow would be safe
     with quiet_import():
         import great_expectations
 
