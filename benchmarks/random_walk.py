@@ -2,11 +2,10 @@
 
 For so many minutes it does at random, with one training always under way, what people do in Airflow: starts runs, as
 the form does and from the page of an earlier run, announces datasets (some are not there), backfills weeks, clears
-tasks, stops trainings, and looks at pages. Then all runs have to end: they are stuck when no task of
-any of them ends for 15 minutes. It counts what must not be: services that died,
-runs that are stuck, answers of 5xx, "database is locked" anywhere that a person reads, and tasks that failed for
-another reason than what was done to them. The exit code is 1 if there is any. The stack is one of its own, in a
-temporary folder.
+tasks, stops trainings, and looks at pages. Then all runs have to end: they are stuck when no task of any of them ends
+for 15 minutes. It counts what must not be: services that died, runs that are stuck, answers of 5xx, "database is
+locked" anywhere that a person reads, and tasks that failed for another reason than what was done to them. The exit code
+is 1 if there is any. The stack is one of its own, in a temporary folder.
 """
 
 from __future__ import annotations

@@ -219,11 +219,10 @@ class StopOnRequest(keras.callbacks.Callback):
         """Asks.
 
         Raises:
-            StoppedError: saying how to go on.
+            StoppedError: saying where it can go on.
         """
         del logs
         if epoch + 1 < self._epochs and not self.model.stop_training and self._is_asked():
-            raise StoppedError(
-                f"stopped as asked after epoch {epoch + 1} of {self._epochs}, which is kept; `boxwright run --resume` "
-                'goes on from there, or "Go on" on the page of the run in Airflow'
-            )
+            # How to go on is told by who asked: a command, or the page of the run.
+            reached = f"epoch {epoch + 1} of {self._epochs}"
+            raise StoppedError(f"stopped as asked after {reached}, which is kept: the training can go on from there")
