@@ -129,7 +129,7 @@ def test_a_training_that_gets_worse_stops_and_hands_on_its_best_epoch(prepared, 
 def test_a_training_that_is_asked_to_stop_ends_after_its_epoch_and_goes_on(prepared, whole, tmp_path):
     asked = iter([False, True])
     stopping = Watch(should_stop=lambda: next(asked))
-    with pytest.raises(StoppedError, match=f"after epoch 2 of {EPOCHS}, which is kept; `boxwright run --resume`"):
+    with pytest.raises(StoppedError, match=f"after epoch 2 of {EPOCHS}, which is kept"):
         _train(prepared, tmp_path / "out", tmp_path / "checkpoints", stopping)
     resumed = _train(prepared, tmp_path / "out", tmp_path / "checkpoints", Watch(should_stop=lambda: False))
     assert [record["epoch"] for record in resumed.history] == list(range(EPOCHS))
