@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 OURS = {"boxwright", "boxwright_airflow", "boxwright_plugin"}
 # What a folder may import beside the dependencies that every part has. Where several fit, the first one wins.
 EXTRAS = {
-    "components/boxwright/dataset/examples/engines.py": {"train", "beam"},
+    "components/boxwright/dataset/examples/beam.py": {"train", "beam"},
     "components/boxwright/serving": {"serve"},
     "components/boxwright/exporting": {"serve", "export"},
     "components/boxwright/images": {"serve"},

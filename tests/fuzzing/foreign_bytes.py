@@ -19,7 +19,7 @@ from boxwright.dataset.examples.summary import ExamplesSummary
 from boxwright.dataset.examples.tfrecord import BrokenRecordError, decode_example, encode_example, read_records
 from boxwright.dataset.examples.tfrecord import write_record as write_tfrecord
 from boxwright.dataset.snapshot.download import DatasetSummary
-from boxwright.dataset.snapshot.manifest import read_digests
+from boxwright.dataset.snapshot.manifest import read_images
 from boxwright.dataset.validation.findings import Report
 from boxwright.errors import BoxwrightError
 from boxwright.evaluation.gate_records import GateReport
@@ -126,7 +126,8 @@ _CARD = {
 }  # fmt: skip
 _MANIFEST = (
     b'{"split": "training", "source": "/data", "unused": 0}\n'
-    b'{"split": "training", "key": "images/a.jpg", "size": 3, "etag": "", "sha256": "ab"}\n'
+    b'{"split": "training", "key": "images/a.jpg", "size": 3, "etag": "", "version": null, '
+    b'"modified": null, "sha256": "ab"}\n'
 )
 _RUN = {
     "run": {"run_id": "r", "as_of": "2026-01-01T00:00:00Z"},
@@ -146,7 +147,7 @@ _RECORDS = {
 
 PARSERS: dict[str, Parser] = {
     "annotations.json": Parser(lambda data: parse_annotations(data, "annotations.json"), _json(_ANNOTATIONS)),
-    "manifest.jsonl": Parser(_file("manifest.jsonl", read_digests), _MANIFEST),
+    "manifest.jsonl": Parser(_file("manifest.jsonl", read_images), _MANIFEST),
     "model.json": Parser(_file(MODEL_FILE, lambda path: load_card(path.parent)), _json(_CARD)),
     **{
         name: Parser(lambda data, kind=kind: kind.parse(data, kind.FILE), _json(example))

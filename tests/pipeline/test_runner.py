@@ -191,15 +191,20 @@ def test_a_parent_of_the_future_is_not_taken(second, settings_of):
 def test_steps_that_share_nothing_but_a_bucket_make_the_same_model(
     first, s3, dataset, settings_of, monkeypatch, tmp_path
 ):
+    """Also those that do not see the dataset's images, since Beam's workers fetch them."""
     from boxwright.pipeline.runner import run_pipeline
 
     bucket = s3.make_bucket("shared-root")
     s3.put_tree(dataset, f"{bucket}/data")
     monkeypatch.setenv("BOXWRIGHT_PIPELINE_ROOT", f"{bucket}/root")
+    monkeypatch.setenv("BOXWRIGHT_BEAM_PIPELINE_ARGS", "--runner=DirectRunner")
     monkeypatch.setenv("BOXWRIGHT_HOME", str(tmp_path))
     settings = Settings.from_environment()
 
+    pictures: dict[str, bool] = {}
+
     def on_a_new_machine(node_id):
+        pictures[node_id] = any(path.match("*/images/*") for path in settings.pipeline_root.rglob("*"))
         shutil.rmtree(settings.pipeline_root, ignore_errors=True)
         monkeypatch.setenv("BOXWRIGHT_CACHE", str(tmp_path / f"cache of {node_id}"))
 
@@ -207,6 +212,8 @@ def test_steps_that_share_nothing_but_a_bucket_make_the_same_model(
     config = settings_of(**splits, output=f"{bucket}/output")
     result = run_pipeline(config, new_run("shared-root"), on_step=on_a_new_machine)
     assert result["status"] == "registered"
+    following = list(pictures)[list(pictures).index("build_examples") + 1]
+    assert (pictures["build_examples"], pictures[following]) == (True, False), "left by the step before"
     assert {name: result[name] for name in ("metrics", "dataset_fingerprint")} == {
         name: first[name] for name in ("metrics", "dataset_fingerprint")
     }

@@ -20,7 +20,7 @@ from tfx.types.artifact import Artifact
 
 from boxwright.config import RunConfig, Settings
 from boxwright.errors import BoxwrightError, DataError
-from boxwright.pipeline.addresses import folder_of
+from boxwright.pipeline.addresses import folder_of, shared_place
 from boxwright.pipeline.properties import TEXT, WHOLE
 
 log = logging.getLogger("boxwright")
@@ -136,11 +136,19 @@ def build_examples(
     dataset: InputArtifact[Dataset],
     examples: OutputArtifact[Examples],
 ) -> None:
+    from boxwright.dataset.examples import SharedPlace
     from boxwright.dataset.examples import build_examples as work
     from boxwright.model import hyperparameters_of
 
-    run = RunConfig.model_validate_json(config)
+    run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
     chosen = hyperparameters_of(run)
-    beam_args = Settings.from_environment().beam_args
-    summary = work(folder_of(dataset), folder_of(examples), chosen.validation_split, chosen.seed, beam_args)
+    place = SharedPlace(shared_place(examples.uri, settings), run.storage) if settings.shared_root else None
+    summary = work(
+        folder_of(dataset),
+        folder_of(examples),
+        chosen.validation_split,
+        chosen.seed,
+        settings.beam_args,
+        place=place,
+    )
     examples.fingerprint, examples.classes = dataset.fingerprint, json.dumps(list(summary.classes))

@@ -66,6 +66,7 @@ class Node:
         needs_gpu: whether it waits for a slot of `GPU_POOL`.
         queue: of the workers that do it, unless an administrator says otherwise; None for Airflow's default.
         shards_ahead: whether it fetches the examples' shards while it works, rather than before.
+        by_beam: whether Beam's workers do it where there are any; they fetch the dataset's images themselves.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Node:
     needs_gpu: bool = False
     queue: str | None = None
     shards_ahead: bool = False
+    by_beam: bool = False
 
     @property
     def registers(self) -> bool:
@@ -110,6 +112,7 @@ NODES: tuple[Node, ...] = (
         Phase.DATA,
         traced=Traced("examples", ("classes", "uri")),
         queue=DATA_QUEUE,
+        by_beam=True,
     ),
     Node(
         "fetch_pretrained",

@@ -80,7 +80,9 @@ def _launch(config: RunConfig, run: RunInfo, node_id: str, settings: Settings, l
             publish_folder(local_folder(uri, settings), shared_place(uri, settings), anew=True)
 
     launcher, node = make_launcher(config, run, node_id, settings, lease, share)
-    _bring_inputs(run, node.upstream_nodes, settings, find_node(node_id).shards_ahead)
+    step = find_node(node_id)
+    images = not (step.by_beam and settings.beam_args)
+    _bring_inputs(run, node.upstream_nodes, settings, step.shards_ahead, images)
     for number in range(1, LAUNCHES + 1):
         try:
             launcher.launch()
@@ -112,7 +114,9 @@ def _doing_damaged_steps_again(run: RunInfo, settings: Settings) -> Iterator[Non
         ) from error
 
 
-def _bring_inputs(run: RunInfo, upstream: Iterable[str], settings: Settings, shards_ahead: bool = False) -> None:
+def _bring_inputs(
+    run: RunInfo, upstream: Iterable[str], settings: Settings, shards_ahead: bool = False, images: bool = True
+) -> None:
     """Brings the outputs of earlier nodes, perhaps of other machines, to where ML Metadata says they are."""
     if settings.shared_root is None:
         return
@@ -120,7 +124,7 @@ def _bring_inputs(run: RunInfo, upstream: Iterable[str], settings: Settings, sha
     for name in upstream:
         if name in done:
             uri = done[name]["uri"]
-            bring_folder(shared_place(uri, settings), local_folder(uri, settings), shards_ahead=shards_ahead)
+            bring_folder(shared_place(uri, settings), local_folder(uri, settings), shards_ahead, images)
 
 
 def output_folder(run: RunInfo, node_id: str, shards_ahead: bool = False) -> Path:

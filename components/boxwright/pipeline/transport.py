@@ -7,13 +7,13 @@ shards of examples can be fetched while training is under way already.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from boxwright.dataset.examples import COMPLETE_FILE, SHARDS, leave_shards
-from boxwright.dataset.snapshot import IMAGES, MANIFEST_FILE, read_lines
+from boxwright.dataset.examples import COMPLETE_FILE, MARKS, SHARDS, leave_shards, shards_left
+from boxwright.dataset.snapshot import IMAGES, MANIFEST_FILE, read_images
 from boxwright.errors import StorageError
-from boxwright.storage import FileEntry, download, exists, join, list_files, upload_folder, write_json
+from boxwright.storage import download, exists, join, list_files, upload_file, upload_missing, write_json
 
 
 def publish_folder(folder: Path, uri: str, anew: bool = False) -> None:
@@ -31,18 +31,24 @@ def publish_folder(folder: Path, uri: str, anew: bool = False) -> None:
         return
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
     rebuilt = (folder / MANIFEST_FILE).exists()
-    kept = [name for name in names if not (rebuilt and name.split("/")[1:2] == [IMAGES])]
-    write_json(folder / COMPLETE_FILE, {"files": [name for name in kept if name != COMPLETE_FILE]})
-    upload_folder(folder, uri, last=COMPLETE_FILE, names=kept)
+    kept = [name for name in names if not (rebuilt and name.split("/")[1:2] == [IMAGES]) and name not in MARKS]
+    elsewhere = [entry.key for entry in shards_left(folder)]
+    with TemporaryDirectory(prefix="boxwright-") as temporary:
+        # A folder whose shards are at `uri` alone is not whole here.
+        mark = (Path(temporary) if elsewhere else folder) / COMPLETE_FILE
+        write_json(mark, {"files": sorted([*kept, *elsewhere])})
+        upload_missing(folder, uri, kept)
+        upload_file(mark, join(uri, COMPLETE_FILE))
 
 
-def bring_folder(uri: str, folder: Path, shards_ahead: bool = False) -> None:
+def bring_folder(uri: str, folder: Path, shards_ahead: bool = False, images: bool = True) -> None:
     """Brings a folder back, unless it is there.
 
     Args:
         uri: where `publish_folder` put it.
         folder: where to.
         shards_ahead: leave the shards of training examples to `dataset.examples.shards_of`.
+        images: bring a dataset's images as well.
 
     Raises:
         StorageError: it is not there, or not whole; or see `boxwright.storage`.
@@ -57,23 +63,16 @@ def bring_folder(uri: str, folder: Path, shards_ahead: bool = False) -> None:
     later = [entry for entry in entries.values() if shards_ahead and Path(entry.key).match(f"training/{SHARDS}")]
     last = entries.pop(COMPLETE_FILE)
     download(uri, [entry for entry in entries.values() if entry not in later], folder)
-    if (folder / MANIFEST_FILE).exists():
+    rebuilt = (folder / MANIFEST_FILE).exists()
+    if rebuilt and images:
         _bring_images(folder)
+    # What is not whole gets no mark that it is: who wants the rest brings it.
     if later:
-        # Without the mark of a whole folder: who does not fetch ahead brings the shards as well.
         leave_shards(folder, uri, later)
-    else:
+    elif images or not rebuilt:
         download(uri, [last], folder)
 
 
 def _bring_images(folder: Path) -> None:
-    sources: dict[str, str] = {}
-    wanted: dict[str, list[FileEntry]] = defaultdict(list)
-    for line in read_lines(folder / MANIFEST_FILE):
-        if "source" in line:
-            sources[line["split"]] = line["source"]
-        elif "sha256" in line:
-            facts = {name: line[name] for name in ("size", "etag", "version", "modified")}
-            wanted[line["split"]].append(FileEntry(line["key"].removeprefix(f"{IMAGES}/"), **facts))
-    for split, entries in wanted.items():
-        download(join(sources[split], IMAGES), entries, folder / split / IMAGES)
+    for split, images in read_images(folder / MANIFEST_FILE).items():
+        download(images.uri, images.entries.values(), folder / split / IMAGES)

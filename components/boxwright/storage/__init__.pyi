@@ -31,7 +31,6 @@ from .transfer import list_files as list_files
 from .transfer import read_bytes as read_bytes
 from .transfer import stat as stat
 from .transfer import upload_file as upload_file
-from .transfer import upload_folder as upload_folder
 from .transfer import upload_missing as upload_missing
 from .trial import try_bucket as try_bucket
 from .unpacking import archive_kind as archive_kind

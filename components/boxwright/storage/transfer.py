@@ -211,22 +211,3 @@ def upload_missing(folder: Path, uri: str, names: Sequence[str], on_progress: Pr
             if on_progress:
                 on_progress(done, len(names))
     return UploadStats(sent=sent, there=len(names) - sent, others=tuple(sorted(present.keys() - set(names))))
-
-
-def upload_folder(folder: Path, uri: str, last: str, names: Sequence[str] | None = None) -> None:
-    """Puts files of a folder below `uri`, in parallel; `last` after all others: where it is, all are.
-
-    Args:
-        folder: the local folder.
-        uri: where to.
-        last: the name of the file that says that the rest is there.
-        names: the files, relative to the folder; all of them if unset.
-
-    Raises:
-        UsageError, DataError, StorageError: see the package.
-    """
-    if names is None:
-        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    with ThreadPoolExecutor(_SENT_AT_ONCE) as pool:
-        list(pool.map(lambda name: upload_file(folder / name, join(uri, name)), (n for n in names if n != last)))
-    upload_file(folder / last, join(uri, last))

@@ -1,9 +1,12 @@
+from .beam import SharedPlace as SharedPlace
 from .build import build_evaluation_examples as build_evaluation_examples
 from .build import build_examples as build_examples
 from .reading import COMPLETE_FILE as COMPLETE_FILE
+from .reading import MARKS as MARKS
 from .reading import SHARDS as SHARDS
 from .reading import CheckedShards as CheckedShards
 from .reading import leave_shards as leave_shards
+from .reading import shards_left as shards_left
 from .reading import shards_of as shards_of
 from .summary import ExamplesSummary as ExamplesSummary
 from .tfrecord import BrokenRecordError as BrokenRecordError

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from boxwright.config import SPLITS
 from boxwright.dataset.annotations import Annotations, ImageRecord, load_annotations, save_annotations
+from boxwright.dataset.examples.beam import SharedPlace, write_shards_by_beam
 from boxwright.dataset.examples.engines import Progress, write_shards
 from boxwright.dataset.examples.shards import ShardTask
 from boxwright.dataset.examples.split import split_by_content
 from boxwright.dataset.examples.summary import ExamplesSummary, SplitCounts
-from boxwright.dataset.snapshot import MANIFEST_FILE, DatasetSummary, read_digests
+from boxwright.dataset.snapshot import IMAGES, MANIFEST_FILE, DatasetImages, DatasetSummary, read_images
 from boxwright.dataset.validation import REPORT_FILE, Dropped, Report
 
 SHARD_BYTES = 64_000_000
@@ -26,6 +27,7 @@ def build_examples(
     seed: int = 0,
     beam_args: str | None = None,
     on_progress: Progress | None = None,
+    place: SharedPlace | None = None,
 ) -> ExamplesSummary:
     """Writes the shards of each split; the same dataset and seed give the same bytes, whatever writes them.
 
@@ -37,28 +39,35 @@ def build_examples(
         out_dir: the examples folder.
         validation_split: share of the training images held out where the dataset has no validation split, in (0, 1).
         seed: the images' order is drawn from it, and from their content.
-        beam_args: see `boxwright.dataset.examples.engines`.
-        on_progress: called with (shards done, shards in all).
+        beam_args: arguments for Beam, as on a command line ("--runner=FlinkRunner ..."); processes of this machine
+            if unset.
+        on_progress: called with (shards done, shards in all); Beam's runners have pages of their own for that.
+        place: where Beam's workers put the shards, if they share no disk with this machine; the images need not be in
+            `dataset_dir` then.
 
     Raises:
         DataError: the folder is not a dataset, or has too few images to hold any out.
+        UsageError, StorageError: see `write_shards` and `write_shards_by_beam`.
     """
     dataset = DatasetSummary.read(dataset_dir)
     sources = {split: dataset_dir / split for split in SPLITS if split in dataset.splits}
     parts = {split: load_annotations(folder / "annotations.json") for split, folder in sources.items()}
-    digests = read_digests(dataset_dir / MANIFEST_FILE)
+    images = read_images(dataset_dir / MANIFEST_FILE)
     if "validation" not in parts:
-        training, held_out = split_by_content(parts["training"], digests["training"], validation_split)
+        training, held_out = split_by_content(parts["training"], images["training"].digests, validation_split)
         parts |= {"training": training, "validation": held_out}
-        sources["validation"], digests["validation"] = sources["training"], digests["training"]
+        sources["validation"], images["validation"] = sources["training"], images["training"]
     parts = {split: parts[split] for split in SPLITS if split in parts}
     tasks = {
-        split: _tasks(
-            part, sources[split] / "images", digests[split], str(out_dir / split), f"{dataset.fingerprint}:{seed}"
-        )
+        split: _tasks(part, sources[split], images[split], out_dir / split, f"{dataset.fingerprint}:{seed}")
         for split, part in parts.items()
     }
-    return _write(dataset_dir, out_dir, parts, tasks, beam_args, on_progress)
+    if beam_args:
+        made = [(task, images[split]) for split, of_split in tasks.items() for task in of_split]
+        normalised = write_shards_by_beam(made, out_dir, beam_args, place)
+    else:
+        normalised = write_shards([task for of_split in tasks.values() for task in of_split], on_progress)
+    return _write(dataset_dir, out_dir, parts, tasks, normalised)
 
 
 def build_evaluation_examples(dataset_dir: Path, out_dir: Path) -> ExamplesSummary:
@@ -73,9 +82,9 @@ def build_evaluation_examples(dataset_dir: Path, out_dir: Path) -> ExamplesSumma
     """
     dataset, source = DatasetSummary.read(dataset_dir), dataset_dir / "training"
     annotations = load_annotations(source / "annotations.json")
-    digests = read_digests(dataset_dir / MANIFEST_FILE)["training"]
-    test = _tasks(annotations, source / "images", digests, str(out_dir / "test"), dataset.fingerprint)
-    return _write(dataset_dir, out_dir, {"test": annotations}, {"test": test}, None, None)
+    images = read_images(dataset_dir / MANIFEST_FILE)["training"]
+    test = _tasks(annotations, source, images, out_dir / "test", dataset.fingerprint)
+    return _write(dataset_dir, out_dir, {"test": annotations}, {"test": test}, write_shards(test))
 
 
 def _write(
@@ -83,11 +92,9 @@ def _write(
     out_dir: Path,
     parts: Mapping[str, Annotations],
     tasks: Mapping[str, list[ShardTask]],
-    beam_args: str | None,
-    on_progress: Progress | None,
+    normalised: Mapping[str, int],
 ) -> ExamplesSummary:
     dataset = DatasetSummary.read(dataset_dir)
-    normalised = write_shards([task for of_split in tasks.values() for task in of_split], beam_args, on_progress)
     for split, part in parts.items():
         save_annotations(part, out_dir / split / "annotations.json")
     summary = ExamplesSummary(
@@ -111,33 +118,31 @@ def dropped_records(dataset_dir: Path) -> tuple[Dropped, ...]:
     return tuple(Report.read(path).dropped) if path.exists() else ()
 
 
-def _tasks(
-    annotations: Annotations, source: Path, digests: Mapping[str, str], target: str, order: str
-) -> list[ShardTask]:
+def _tasks(annotations: Annotations, source: Path, listed: DatasetImages, target: Path, order: str) -> list[ShardTask]:
     """The shards of a split, of about the same size.
 
     Args:
         annotations: the split's images and boxes.
-        source: folder that file names are relative to.
-        digests: SHA-256 of each file, by name.
+        source: folder of the split that the images are in.
+        listed: its images as they were listed and checked.
         target: folder of the shards.
         order: what the order of the images is drawn from, with their content.
     """
 
     def place(image: ImageRecord) -> tuple[str, int]:
-        return hashlib.sha256(f"{order}:{digests[image.file_name]}".encode()).hexdigest(), image.id
+        return hashlib.sha256(f"{order}:{listed.digests[image.file_name]}".encode()).hexdigest(), image.id
 
     images = sorted(annotations.images, key=place)
-    size = sum((source / image.file_name).stat().st_size for image in images)
+    size = sum(listed.entries[image.file_name].size for image in images)
     shards = max(1, math.ceil(size / SHARD_BYTES))
     boxes = annotations.boxes_by_image
     labels = {category_id: label for label, category_id in enumerate(annotations.category_ids, start=1)}
     return [
         ShardTask(
-            source=str(source),
-            target=f"{target}/examples-{number:05d}-of-{shards:05d}.tfrecord",
+            source=str(source / IMAGES),
+            target=str(target / f"examples-{number:05d}-of-{shards:05d}.tfrecord"),
             images=tuple(
-                (image, tuple(box for box in boxes[image.id] if not box.crowd), digests[image.file_name])
+                (image, tuple(box for box in boxes[image.id] if not box.crowd), listed.digests[image.file_name])
                 for image in images[number::shards]
             ),
             labels=labels,

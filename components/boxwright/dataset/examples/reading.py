@@ -16,6 +16,8 @@ from boxwright.storage import FetchedAhead, FileEntry, write_json
 COMPLETE_FILE = "complete.json"
 SHARDS = "examples-*.tfrecord"
 _AHEAD_FILE = "fetched-ahead.json"
+# What a folder has of its own on each machine.
+MARKS = (COMPLETE_FILE, _AHEAD_FILE)
 
 
 class CheckedShards(Sequence[Path]):
@@ -80,6 +82,11 @@ def leave_shards(folder: Path, uri: str, shards: Sequence[FileEntry]) -> None:
     write_json(folder / _AHEAD_FILE, {"uri": uri, "shards": [vars(entry) for entry in shards]})
 
 
+def shards_left(folder: Path) -> list[FileEntry]:
+    """The shards of a folder that are not in it, but where `leave_shards` noted."""
+    return _left(folder)[1]
+
+
 def shards_of(examples_dir: Path, split: str) -> CheckedShards:
     """The shards of a split, in order; those of a folder that was not brought whole are waited for one by one.
 
@@ -98,17 +105,17 @@ def shards_of(examples_dir: Path, split: str) -> CheckedShards:
 
 
 def _files(examples_dir: Path, split: str) -> Sequence[Path]:
-    mark = examples_dir / _AHEAD_FILE
-    if mark.exists() and not (examples_dir / COMPLETE_FILE).exists():
-        uri, listed = _read_mark(mark)
-        entries = [entry for entry in listed if entry.key.startswith(f"{split}/")]
-        if entries:
-            return FetchedAhead(uri, entries, examples_dir)
+    uri, left = _left(examples_dir)
+    if entries := [entry for entry in left if entry.key.startswith(f"{split}/")]:
+        return FetchedAhead(uri, entries, examples_dir)
     return sorted((examples_dir / split).glob(SHARDS))
 
 
-def _read_mark(path: Path) -> tuple[str, list[FileEntry]]:
-    """Where shards still are, and which."""
+def _left(folder: Path) -> tuple[str, list[FileEntry]]:
+    """Where shards of a folder still are, and which."""
+    path = folder / _AHEAD_FILE
+    if not path.exists() or (folder / COMPLETE_FILE).exists():
+        return "", []
     try:
         content = json.loads(path.read_bytes())
         return str(content["uri"]), [FileEntry(**entry) for entry in content["shards"]]

@@ -3,5 +3,5 @@ from .download import download_dataset as download_dataset
 from .image_check import check_images as check_images
 from .manifest import IMAGES as IMAGES
 from .manifest import MANIFEST_FILE as MANIFEST_FILE
-from .manifest import read_digests as read_digests
-from .manifest import read_lines as read_lines
+from .manifest import DatasetImages as DatasetImages
+from .manifest import read_images as read_images

@@ -8,18 +8,19 @@ the split's first line names. Files that no annotation names have no `sha256` an
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from boxwright.errors import DataError
+from boxwright.config import SPLITS
+from boxwright.errors import DataError, shorten
 from boxwright.storage import FileEntry, join, list_files, replacing, stat
 
 MANIFEST_FILE = "manifest.jsonl"
 IMAGES = "images"
-_TEXTS = ("split", "key", "sha256")
+_TEXTS = ("split", "key", "sha256", "source", "etag")
+_LISTED = ("size", "etag", "version", "modified")
 
 
 @dataclass(frozen=True)
@@ -108,19 +109,50 @@ def _read_line(text: str) -> dict[str, Any]:
     line = json.loads(text)
     if not isinstance(line, dict) or not all(isinstance(line.get(name, ""), str) for name in _TEXTS):
         raise ValueError("a line is not an entry of a manifest")
-    if "sha256" in line and not {"split", "key"} <= line.keys():
-        raise ValueError("an entry lacks its split or key")
+    if "source" in line and line.get("split") not in SPLITS:
+        raise ValueError("a source is not of a split")
+    if "sha256" in line and not {"split", "key", *_LISTED} <= line.keys():
+        raise ValueError("an entry lacks its split, its key or what was listed")
+    if not isinstance(line.get("size", 0), int) or not all(
+        line.get(name) is None or isinstance(line[name], str) for name in ("version", "modified")
+    ):
+        raise ValueError("what was listed of an entry is not as it was written")
     return line
 
 
-def read_digests(path: Path) -> dict[str, dict[str, str]]:
-    """SHA-256 of each image, by split and file name.
+@dataclass(frozen=True)
+class DatasetImages:
+    """The images of one split that are part of the dataset.
+
+    Attributes:
+        uri: of the folder that they came from.
+        entries: each as it was listed there, by name.
+        digests: SHA-256 of each, by name.
+    """
+
+    uri: str
+    entries: dict[str, FileEntry]
+    digests: dict[str, str]
+
+
+def read_images(path: Path) -> dict[str, DatasetImages]:
+    """The images of a dataset, by split.
 
     Raises:
         DataError: there is no manifest.
     """
-    found: dict[str, dict[str, str]] = defaultdict(dict)
+    found: dict[str, DatasetImages] = {}
     for line in read_lines(path):
-        if "sha256" in line:
-            found[line["split"]][line["key"].removeprefix(f"{IMAGES}/")] = line["sha256"]
-    return dict(found)
+        if "source" in line:
+            found[line["split"]] = DatasetImages(join(line["source"], IMAGES), {}, {})
+        elif "sha256" in line:
+            if line["split"] not in found:
+                raise DataError(
+                    f"{path}: expected the source of split {shorten(line['split'])} before its images; run "
+                    "download_dataset again",
+                    file=str(path),
+                )
+            name = line["key"].removeprefix(f"{IMAGES}/")
+            found[line["split"]].entries[name] = FileEntry(name, **{field: line[field] for field in _LISTED})
+            found[line["split"]].digests[name] = line["sha256"]
+    return found
