@@ -12,15 +12,16 @@ from typing import Any
 from airflow.sdk import TriggerRule, WeightRule
 
 from boxwright.config import PIPELINE
-from boxwright.pipeline import GPU_POOL, Node, Phase, nodes_of
+from boxwright.pipeline import GPU_POOL, Leaves, Node, Phase, nodes_leaving, nodes_of
 from boxwright_airflow.machines import TRAINING, CallMachinesOperator, TrainAlongOperator
 from boxwright_airflow.operators import BoxwrightStepOperator
+from boxwright_airflow.parts import PARTS_VARIABLE, CheckImagesOperator, download_parts
 from boxwright_airflow.queues import queues
 from boxwright_airflow.schedule import MODEL
 
 __all__ = [
-    "APPROVE", "CALL_MACHINES", "CHOOSE_SEED", "OF_SEVERAL_MACHINES", "OPEN_STUDY", "PIPELINE", "TRAIN_ALONG", "TRIAL",
-    "TUNING", "AirflowTask", "Phase", "described", "in_order", "other_machines", "tasks_of",
+    "APPROVE", "CALL_MACHINES", "CHECK_IMAGES", "CHOOSE_SEED", "OF_SEVERAL_MACHINES", "OPEN_STUDY", "PIPELINE",
+    "TRAIN_ALONG", "TRIAL", "TUNING", "AirflowTask", "Phase", "described", "in_order", "other_machines", "tasks_of",
 ]  # fmt: skip
 # The DAG that tunes.
 TUNING = "object_detection_tuning"
@@ -58,6 +59,14 @@ TRAIN_ALONG = AirflowTask(
 )
 # Of runs on several machines alone.
 OF_SEVERAL_MACHINES = (CALL_MACHINES, TRAIN_ALONG)
+# Where the Airflow Variable divides the download.
+CHECK_IMAGES = AirflowTask(
+    "check_images",
+    "Check images",
+    f"fetches and checks a part of the images each, where the Airflow Variable `{PARTS_VARIABLE}` divides them",
+)
+# The step that puts the dataset together, of images that are checked before it.
+_DOWNLOAD = nodes_leaving(Leaves.VALIDATION_REPORT)[-1].id
 OPEN_STUDY = AirflowTask("open_study", "Open study", "opens the study, or one that is there")
 TRIAL = AirflowTask("trial", "Trials", "each asks for settings when it begins, and trains with them")
 # They come after the nodes of a phase.
@@ -74,8 +83,9 @@ def in_order(dag_id: str = PIPELINE) -> list[Node | AirflowTask]:
     for phase in Phase:
         if phase is not left_out:
             for node in nodes_of(phase):
+                before = (CHECK_IMAGES,) if node.id == _DOWNLOAD else ()
                 beside = OF_SEVERAL_MACHINES if node.id == TRAINING and dag_id == PIPELINE else ()
-                found += [node, *beside]
+                found += [*before, node, *beside]
             found += after.get(phase, ())
     return found
 
@@ -85,17 +95,26 @@ def described() -> str:
     return "\n".join(f"{number}. `{task.id}` {task.does}." for number, task in enumerate(in_order(), 1))
 
 
-def tasks_of(
-    phase: Phase, operator: type[BoxwrightStepOperator] = BoxwrightStepOperator
-) -> list[BoxwrightStepOperator]:
-    """Adds the tasks of a phase's nodes to the DAG around, in their order.
+def tasks_of(phase: Phase, operator: type[BoxwrightStepOperator] = BoxwrightStepOperator) -> list[Any]:
+    """Adds the tasks of a phase's nodes to the DAG around, in their order, and those that check images before them.
 
     Args:
         phase: of the nodes.
         operator: what runs them.
     """
-    chosen = queues()
-    return [_task(node, chosen.get(node.id), operator) for node in nodes_of(phase)]
+    chosen, parts = queues(), download_parts()
+    found: list[Any] = []
+    for node in nodes_of(phase):
+        if node.id == _DOWNLOAD and parts > 1:
+            found.append(_image_checks(parts, chosen.get(node.id)))
+        found.append(_task(node, chosen.get(node.id), operator))
+    return found
+
+
+def _image_checks(parts: int, queue: str | None) -> Any:
+    options = {"queue": queue} if queue else {}
+    checks = CheckImagesOperator.partial(task_id=CHECK_IMAGES.id, parts=parts, **options)
+    return checks.expand(part=list(range(parts)))
 
 
 def other_machines() -> CallMachinesOperator:

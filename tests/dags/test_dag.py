@@ -69,10 +69,33 @@ def test_a_new_row_of_the_table_is_a_task_of_the_dag(monkeypatch: pytest.MonkeyP
         {"evaluate"},
         {"export_label_map"},
     )
-    assert "12. `explain` says why a box was drawn." in dag.doc_md
+    assert "13. `explain` says why a box was drawn." in dag.doc_md
 
 
-def test_the_pages_know_the_tasks_in_the_order_in_which_they_run(dag: DAG) -> None:
+def test_images_are_checked_in_parts_where_an_administrator_has_them_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_DOWNLOAD_PARTS", " 3 ")
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_QUEUES", "download_dataset=network")
+    for dag in DagBag(dag_folder=str(airflow_env.DAGS)).dags.values():
+        if "download_dataset" in dag.task_ids:
+            checks = dag.get_task("check_images")
+            assert checks.expand_input.value == {"part": [0, 1, 2]} and checks.partial_kwargs["parts"] == 3
+            assert (checks.upstream_task_ids, checks.downstream_task_ids) == (
+                {"validate_annotations"},
+                {"download_dataset"},
+            )
+            assert checks.queue == "network" == dag.get_task("download_dataset").queue
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "257", "two", "1.5", "²"])
+def test_parts_that_cannot_be_are_the_dags_import_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_DOWNLOAD_PARTS", text)
+    errors = DagBag(dag_folder=str(airflow_env.DAGS)).import_errors
+    assert "expected a whole number from 1 to 256" in errors[str(airflow_env.DAGS / "object_detection_training.py")]
+
+
+def test_the_pages_know_the_tasks_in_the_order_in_which_they_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BOXWRIGHT_DOWNLOAD_PARTS", "2")
+    dag = DagBag(dag_folder=str(airflow_env.DAGS)).dags[DAG_ID]
     order = [task.id for task in in_order()]
     assert sorted(order) == sorted(dag.task_ids)
     for task in dag.tasks:

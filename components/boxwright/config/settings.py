@@ -86,8 +86,19 @@ class Settings:
         Args:
             name: the run as a folder name.
         """
+        return self._common_place("machines", name)
+
+    def parts_place(self, name: str) -> str:
+        """The place of what machines have found that check the images of a run in parts.
+
+        Args:
+            name: the run as a folder name.
+        """
+        return self._common_place("parts", name)
+
+    def _common_place(self, kind: str, name: str) -> str:
         root = self.shared_root.rstrip("/") if self.shared_root else str(self.pipeline_root)
-        return f"{root}/machines/{name}"
+        return f"{root}/{kind}/{name}"
 
     @cached_property
     def weights_uri(self) -> str:

@@ -19,6 +19,7 @@ from .nodes import Phase as Phase
 from .nodes import find_node as find_node
 from .nodes import nodes_leaving as nodes_leaving
 from .nodes import nodes_of as nodes_of
+from .parts import check_images as check_images
 from .runner import choose_seed as choose_seed
 from .runner import output_folder as output_folder
 from .runner import run_node as run_node

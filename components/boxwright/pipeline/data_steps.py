@@ -74,10 +74,12 @@ def download_dataset(
 ) -> None:
     from boxwright.dataset.snapshot import download_dataset as work
     from boxwright.dataset.validation import REPORT_FILE
+    from boxwright.packaging import run_folder
 
     run, folder = RunConfig.model_validate_json(config), folder_of(dataset)
+    parts = Settings.from_environment().parts_place(run_folder(run_id))
     with _published_report(run, run_id, folder):
-        summary = work(run, folder, folder_of(report) / REPORT_FILE, anchors_of(run))
+        summary = work(run, folder, folder_of(report) / REPORT_FILE, anchors_of(run), parts_uri=parts)
     dataset.fingerprint = summary.fingerprint
     dataset.images = sum(split["images"] for split in summary.splits.values())
     dataset.boxes = sum(split["boxes"] for split in summary.splits.values())

@@ -33,9 +33,10 @@ def publish_folder(folder: Path, uri: str, anew: bool = False) -> None:
     rebuilt = (folder / MANIFEST_FILE).exists()
     kept = [name for name in names if not (rebuilt and name.split("/")[1:2] == [IMAGES]) and name not in MARKS]
     elsewhere = [entry.key for entry in shards_left(folder)]
+    whole = not elsewhere and (not rebuilt or _has_images(folder))
     with TemporaryDirectory(prefix="boxwright-") as temporary:
-        # A folder whose shards are at `uri` alone is not whole here.
-        mark = (Path(temporary) if elsewhere else folder) / COMPLETE_FILE
+        # Only of a folder that is whole here, too: shards may be at `uri` alone, and images where they came from.
+        mark = (folder if whole else Path(temporary)) / COMPLETE_FILE
         write_json(mark, {"files": sorted([*kept, *elsewhere])})
         upload_missing(folder, uri, kept)
         upload_file(mark, join(uri, COMPLETE_FILE))
@@ -71,6 +72,11 @@ def bring_folder(uri: str, folder: Path, shards_ahead: bool = False, images: boo
         leave_shards(folder, uri, later)
     elif images or not rebuilt:
         download(uri, [last], folder)
+
+
+def _has_images(folder: Path) -> bool:
+    found = read_images(folder / MANIFEST_FILE)
+    return all((folder / split / IMAGES / name).exists() for split, images in found.items() for name in images.entries)
 
 
 def _bring_images(folder: Path) -> None:

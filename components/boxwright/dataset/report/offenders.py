@@ -57,17 +57,34 @@ def draw_offenders(
         splits: the boxes of each split; bad ones that are not among them are drawn from the finding's value.
         folders: where the images of each split are; an empty frame of the declared size stands for the others.
     """
+    grouped = _by_image(findings)
+    rows = {split: _rows(part) for split, part in splits.items()}
+    return [
+        _draw(split, file, grouped[split, file], splits[split], rows[split][file], folders)
+        for split, file in _worst(grouped, rows)
+    ]
+
+
+def images_to_draw(findings: Sequence[Finding], splits: Mapping[str, SplitBoxes]) -> list[tuple[str, str]]:
+    """Split and file name of the images that `draw_offenders` opens."""
+    grouped = _by_image(findings)
+    worst = _worst(grouped, {split: _rows(part) for split, part in splits.items()})
+    return [key for key in worst if not any(_spoils_image(found) for found in grouped[key])]
+
+
+def _by_image(findings: Sequence[Finding]) -> dict[tuple[str, str], list[Finding]]:
     grouped: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for found in findings:
         if found.file:
             grouped[found.split, found.file].append(found)
-    rows = {split: _rows(part) for split, part in splits.items()}
+    return grouped
+
+
+def _worst(
+    grouped: Mapping[tuple[str, str], Sequence[Finding]], rows: Mapping[str, Mapping[str, int]]
+) -> list[tuple[str, str]]:
     known = [(split, file) for split, file in grouped if file in rows.get(split, {})]
-    worst = sorted(known, key=lambda key: _badness(grouped[key]), reverse=True)
-    return [
-        _draw(split, file, grouped[split, file], splits[split], rows[split][file], folders)
-        for split, file in worst[:SHOWN_OFFENDERS]
-    ]
+    return sorted(known, key=lambda key: _badness(grouped[key]), reverse=True)[:SHOWN_OFFENDERS]
 
 
 def _rows(split: SplitBoxes) -> dict[str, int]:

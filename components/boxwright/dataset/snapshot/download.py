@@ -11,8 +11,9 @@ from pathlib import Path
 
 from boxwright.config import RunConfig
 from boxwright.dataset.annotations import Annotations, annotations_uri, class_faults, faults_error, save_annotations
-from boxwright.dataset.report import PAGE_FILE, Anchors, SplitBoxes, write_page
-from boxwright.dataset.snapshot.manifest import MANIFEST_FILE, SplitManifest, list_split, write_manifest
+from boxwright.dataset.report import PAGE_FILE, Anchors, SplitBoxes, images_to_draw, write_page
+from boxwright.dataset.snapshot.manifest import IMAGES, MANIFEST_FILE, SplitManifest, list_split, write_manifest
+from boxwright.dataset.snapshot.parts import Known, inspect_part, read_parts, still_known
 from boxwright.dataset.validation import (
     REPORT_FILE,
     Inspected,
@@ -56,6 +57,7 @@ def download_dataset(
     validated: Path | None = None,
     anchors: Anchors | None = None,
     on_progress: Progress | None = None,
+    parts_uri: str | None = None,
 ) -> DatasetSummary:
     """Fetches the images that the annotations name, checks them, and writes the dataset folder.
 
@@ -71,6 +73,7 @@ def download_dataset(
             be flawless, and `bbox_format` must not be auto.
         anchors: of the model that will be trained, for the report's pictures.
         on_progress: called with (images done, images in all) for each split.
+        parts_uri: where `check_part` has left what it found: these images are not fetched.
 
     Raises:
         DataError: images break rules (naming the first ten and their count), or, where the annotations were not
@@ -79,12 +82,12 @@ def download_dataset(
     """
     report = Report.read(validated) if validated else _unvalidated(config)
     annotations = _read_splits(config, report)
-    listed = {
-        split: list_split(uri, report.splits[split]["annotations"], (i.file_name for i in annotations[split].images))
-        for split, uri in config.datasets.items()
-    }
+    listed = _list(config, report, annotations)
+    known = read_parts(parts_uri) if parts_uri else {}
     inspected = {
-        split: _fetch(config, split, listed[split], annotations[split], out_dir, report, on_progress)
+        split: _inspect(
+            config, split, listed[split], annotations[split], out_dir, report, known.get(split, {}), on_progress
+        )
         for split in annotations
     }
     add_image_findings(report, inspected)
@@ -93,10 +96,41 @@ def download_dataset(
         kept = drop_images(report, annotations, inspected, settings.max_drop_share)
     digests = _digests(kept, inspected)
     report.fingerprint = None if report.errors else _fingerprint(kept, digests)
-    _write_report(report, config, annotations, anchors, out_dir)
+    _write_report(report, config, annotations, anchors, out_dir, listed)
     report.raise_if_errors(out_dir / REPORT_FILE)
     write_manifest(out_dir / MANIFEST_FILE, listed, digests)
     return _write(kept, str(report.fingerprint), out_dir)
+
+
+def check_part(config: RunConfig, validated: Path, number: int, parts: int, parts_uri: str, scratch: Path) -> int:
+    """Fetches and checks a part of the images, for the `download_dataset` that follows; see `inspect_part`.
+
+    Args:
+        config: as of `download_dataset`.
+        validated: the report of `validate_annotations`.
+        number: of the part, from 0 on.
+        parts: into which the dataset is divided.
+        parts_uri: where to leave what was found.
+        scratch: a folder for images while they are looked at.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        DataError, UsageError, StorageError: as `download_dataset`, but for what is wrong with images.
+    """
+    report = Report.read(validated)
+    annotations = _read_splits(config, report)
+    listed = _list(config, report, annotations)
+    images = {split: part.images for split, part in annotations.items()}
+    return inspect_part(config, listed, images, number, parts, parts_uri, scratch)
+
+
+def _list(config: RunConfig, report: Report, annotations: Mapping[str, Annotations]) -> dict[str, SplitManifest]:
+    return {
+        split: list_split(uri, report.splits[split]["annotations"], (i.file_name for i in annotations[split].images))
+        for split, uri in config.datasets.items()
+    }
 
 
 def _unvalidated(config: RunConfig) -> Report:
@@ -121,32 +155,47 @@ def _read_splits(config: RunConfig, report: Report) -> dict[str, Annotations]:
     return {split: replace(found, categories=training.categories) for split, found in read.items()}
 
 
-def _fetch(
+def _inspect(
     config: RunConfig,
     split: str,
     listed: SplitManifest,
     annotations: Annotations,
     out_dir: Path,
     report: Report,
+    known: Mapping[str, Known],
     progress: Progress | None,
 ) -> Inspected:
-    folder = out_dir / split / "images"
-    download(listed.images, listed.used.values(), folder, progress)
+    """Fetches and inspects the images of a split that no other machine has inspected as they are."""
+    folder = out_dir / split / IMAGES
+    found = still_known(known, listed, annotations.images)
+    left = [image for image in annotations.images if image.file_name not in found]
+    names = {image.file_name for image in left}
+    download(listed.images, [entry for name, entry in listed.used.items() if name in names], folder, progress)
     if listed.unused:
         _log.info("%s: %d files that no annotation names were left where they are", listed.images, len(listed.unused))
-    inspections = inspect_images(folder, annotations.images, config.data_validation.max_megapixels)
-    return list(zip(places_of(split, annotations, report), inspections, strict=True))
+    own = inspect_images(folder, left, config.data_validation.max_megapixels)
+    found |= {image.file_name: inspection for image, inspection in zip(left, own, strict=True)}
+    places = places_of(split, annotations, report)
+    return [(place, found[image.file_name]) for place, image in zip(places, annotations.images, strict=True)]
 
 
 def _write_report(
-    report: Report, config: RunConfig, annotations: Mapping[str, Annotations], anchors: Anchors | None, out_dir: Path
+    report: Report,
+    config: RunConfig,
+    annotations: Mapping[str, Annotations],
+    anchors: Anchors | None,
+    out_dir: Path,
+    listed: Mapping[str, SplitManifest],
 ) -> None:
     report.write(out_dir / REPORT_FILE)
     boxes = {split: SplitBoxes.of_records(part) for split, part in annotations.items()}
     if report.dropped:  # what was dropped is in the files only, and the page shows it
         facts = {split: report.splits[split] for split in annotations}
         boxes = {split: SplitBoxes.of_file(split, of["annotations"], of["bbox_format"]) for split, of in facts.items()}
-    folders = {split: out_dir / split / "images" for split in annotations}
+    folders = {split: out_dir / split / IMAGES for split in annotations}
+    for split, name in images_to_draw(report.findings, boxes):
+        if name in listed[split].used and not (folders[split] / name).exists():
+            download(listed[split].images, [listed[split].used[name]], folders[split])
     write_page(out_dir / PAGE_FILE, report, boxes, anchors, folders)
 
 

@@ -11,6 +11,7 @@ from .image_findings import add_image_findings as add_image_findings
 from .image_findings import drop_images as drop_images
 from .image_findings import places_of as places_of
 from .image_measures import Place as Place
+from .image_rules import Inspection as Inspection
 from .image_rules import inspect_images as inspect_images
 from .model_input import ModelInput as ModelInput
 from .rules import RULES as RULES
