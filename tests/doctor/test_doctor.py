@@ -193,6 +193,7 @@ GOOD = {
     "dag_processor.dag_file_processor_timeout": "300",
     "celery.operation_timeout": "30",
     "celery_broker_transport_options.visibility_timeout": "604800",
+    "scheduler.num_stuck_in_queued_retries": "1000",
 }
 
 

@@ -111,6 +111,13 @@ RULES = (
         WORKER_SETTINGS["celery_broker_transport_options.visibility_timeout"],
         fatal=False,
     ),
+    Rule(
+        "scheduler.num_stuck_in_queued_retries",
+        at_least(100),
+        "a task that waits longer than half an hour (unset) for a worker whose places are taken, fails",
+        WORKER_SETTINGS["scheduler.num_stuck_in_queued_retries"],
+        fatal=False,
+    ),
 )
 _OTHERS = ("core.executor", "celery.broker_url", "operators.default_queue")
 

@@ -29,6 +29,8 @@ WORKER_SETTINGS = {
     "celery_broker_transport_options.visibility_timeout": "604800",
     "core.dagbag_import_timeout": "300",
     "dag_processor.dag_file_processor_timeout": "300",
+    # Of ten minutes (`scheduler.task_queued_timeout`) each.
+    "scheduler.num_stuck_in_queued_retries": "1000",
     "workers.execution_api_timeout": "60",
 }
 _MARK = "cluster"
