@@ -30,11 +30,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.synthetic import pictures
+from benchmarks.synthetic import different_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 CORES = 2
-DIFFERENT = 300
 SIZES = (1_000, 5_000, 20_000, 50_000)
 BEAM = f"--runner=DirectRunner --direct_num_workers={CORES} --direct_running_mode=multi_processing"
 LIMIT = 0.8
@@ -47,16 +46,15 @@ def dataset(cache: Path, count: int) -> Path:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "training" / "images").mkdir(parents=True)
-    originals = [path.read_bytes() for path in sorted((pictures(cache, DIFFERENT) / "images").glob("*.jpg"))]
     images, boxes = [], []
     with (folder / "manifest.jsonl").open("w") as manifest:
-        for i in range(count):
-            # What follows the end of a JPEG is read by nobody, and makes its bytes its own.
-            data = originals[i % len(originals)] + i.to_bytes(8, "big")
+        manifest.write(f"{json.dumps({'split': 'training', 'source': str(folder / 'training'), 'unused': 0})}\n")
+        for i, data in enumerate(different_pictures(cache, count)):
             name = f"{i:06d}.jpg"
             (folder / "training" / "images" / name).write_bytes(data)
             line = {"split": "training", "key": f"images/{name}", "sha256": hashlib.sha256(data).hexdigest()}
-            manifest.write(f"{json.dumps(line)}\n")
+            listed = {"size": len(data), "etag": "", "version": None, "modified": None}
+            manifest.write(f"{json.dumps(line | listed)}\n")
             images.append({"id": i, "file_name": name, "width": 640, "height": 480})
             boxes += [{"image_id": i, "bbox": [10, 10, 100 + j, 90], "category_id": j} for j in (1, 2)]
     content = {"images": images, "annotations": boxes, "categories": [{"id": i, "name": str(i)} for i in (1, 2)]}

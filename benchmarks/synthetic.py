@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,18 @@ from PIL import Image, ImageFilter
 
 BOXES_PER_IMAGE = 860 / 118  # COCO 2017's
 CLASSES = 80
+COMMON_SIZES = ((640, 480), (480, 640), (640, 427))
+DIFFERENT = 300
+
+
+def pictured_set(folder: Path, cache: Path, images: int) -> Path:
+    """A folder with `images/` and `annotations.json` of COCO's statistics, whose pictures are all of COCO's size."""
+    (folder / "images").mkdir(parents=True)
+    for number, data in enumerate(different_pictures(cache, images)):
+        (folder / "images" / f"{number:012d}.jpg").write_bytes(data)
+    with (folder / "annotations.json").open("w") as file:
+        file.writelines(_coco_file(images, round(images * BOXES_PER_IMAGE), sizes=[(640, 480)]))
+    return folder
 
 
 def annotated_set(cache: Path, images: int) -> Path:
@@ -38,9 +50,9 @@ def annotated_set(cache: Path, images: int) -> Path:
     return folder
 
 
-def _coco_file(images: int, boxes: int) -> Iterator[str]:
+def _coco_file(images: int, boxes: int, sizes: Sequence[tuple[int, int]] = COMMON_SIZES) -> Iterator[str]:
     rng = np.random.default_rng(0)
-    size = np.array([(640, 480), (480, 640), (640, 427)])[rng.integers(3, size=images)]
+    size = np.array(sizes)[rng.integers(len(sizes), size=images)]
     yield '{"info": {"year": 2017}, "licenses": [], "images": ['
     for i, (width, height) in enumerate(size.tolist()):
         yield (
@@ -89,6 +101,14 @@ def pictures(cache: Path, count: int) -> Path:
         picture.save(folder / "images" / f"{i:06d}{kind.pop('suffix')}", **kind)
     (folder / "done").touch()
     return folder
+
+
+def different_pictures(cache: Path, count: int) -> Iterator[bytes]:
+    """JPEG files of COCO's size, of a few hundred pictures, no two with the same bytes."""
+    originals = [path.read_bytes() for path in sorted((pictures(cache, DIFFERENT) / "images").glob("*.jpg"))]
+    for number in range(count):
+        # What follows the end of a JPEG is read by nobody, and makes its bytes its own.
+        yield originals[number % len(originals)] + number.to_bytes(8, "big")
 
 
 def _ground(rng: np.random.Generator) -> Image.Image:
