@@ -99,10 +99,15 @@ def test_findings_are_those_of_one_machine(tmp_path: Path, on_invalid: str) -> N
     assert page.count("data:image/png") == (alone[0] / "validation_report.html").read_text().count("data:image/png") > 2
 
 
-def test_what_was_written_since_or_never_checked_is_looked_at_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [None, "0.0.1"])
+def test_what_was_written_since_or_never_checked_is_looked_at_anew(tmp_path: Path, version: str | None) -> None:
     checked = Checked(tmp_path)
     checked.check()
-    (tmp_path / "parts" / "00001-of-00003.jsonl").unlink()
+    other = tmp_path / "parts" / "00001-of-00003.jsonl"
+    if version is None:
+        other.unlink()
+    else:
+        other.write_text("\n".join([json.dumps({"version": version}), *other.read_text().splitlines()[1:]]))
     first = sorted(checked.images.iterdir())[0]
     tinyset.picture(77).save(first)
     out, error = checked.put_together("together", parts=True)
@@ -125,7 +130,8 @@ def test_what_was_written_since_or_never_checked_is_looked_at_anew(tmp_path: Pat
 def test_a_part_that_is_not_as_it_was_written_is_named(tmp_path: Path, line: str) -> None:
     checked = Checked(tmp_path)
     checked.check()
-    (tmp_path / "parts" / "00001-of-00003.jsonl").write_text(line)
+    part = tmp_path / "parts" / "00001-of-00003.jsonl"
+    part.write_text(f"{part.read_text().splitlines()[0]}\n{line}")
     with pytest.raises(StorageError, match="00001-of-00003.jsonl is not as it was written"):
         checked.put_together("together", parts=True)
 

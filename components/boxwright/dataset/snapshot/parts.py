@@ -1,9 +1,9 @@
 """A dataset's images fetched and inspected in parts by several machines, before one puts the dataset together.
 
-Each part leaves a file `<number>-of-<parts>.jsonl` with a line for each image: its split and name, what was listed of
-it, its SHA-256 and the rules that it breaks. What the last machine has a line for, it neither fetches nor decodes: the
-fingerprint is the same, whoever looked at an image. One that was written meanwhile, or that nobody has looked at, it
-inspects itself.
+Each part leaves a file `<number>-of-<parts>.jsonl`: a line with the version of the code, and one for each image with
+its split and name, what was listed of it, its SHA-256 and the rules that it breaks. What the last machine has a line
+for, it neither fetches nor decodes: the fingerprint is the same, whoever looked at an image. One that was written
+meanwhile, or that nobody of its own version has looked at, it inspects itself.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from boxwright.dataset.snapshot.manifest import SplitManifest
 from boxwright.dataset.validation import RULES, Inspection, inspect_images
 from boxwright.errors import StorageError
 from boxwright.storage import FileEntry, download, join, list_files, read_bytes, replacing, upload_file
+from boxwright.version import current_version
 
 _log = logging.getLogger("boxwright")
 
@@ -62,6 +63,7 @@ def inspect_part(
     with TemporaryDirectory(prefix="boxwright-part-", dir=scratch) as folder:
         path = Path(folder, "part.jsonl")
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.write(f"{json.dumps({'version': current_version()})}\n")
             done = 0
             for some in _batched(mine):
                 for line in _inspected(config, listed, some, folder):
@@ -112,7 +114,13 @@ def read_parts(uri: str) -> dict[str, dict[str, Known]]:
     for entry in list_files(uri):
         place = join(uri, entry.key)
         try:
-            for text in read_bytes(place, _LARGEST_PART).splitlines():
+            first, *lines = read_bytes(place, _LARGEST_PART).splitlines()
+            if (version := json.loads(first)["version"]) != current_version():
+                _log.warning(
+                    "%s is of version %s, not %s: its images are checked here", place, version, current_version()
+                )
+                continue
+            for text in lines:
                 split, name, known = _parse(json.loads(text))
                 found.setdefault(split, {})[name] = known
         except (ValueError, KeyError, TypeError, RecursionError) as error:
