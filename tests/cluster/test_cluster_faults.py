@@ -117,7 +117,7 @@ def test_images_are_checked_by_several_workers(cluster: Cluster, environment: No
 
 
 def test_s3_is_gone_for_a_minute(cluster: Cluster, environment: None) -> None:
-    server = ProcessTable(cluster.stack.folder).find("seaweedfs")
+    server = ProcessTable(cluster.stack.folder).find("s3")
     assert server
     for number, moment in enumerate(("an epoch of the training", "its beginning")):
         run_id = f"no-store-{number}"
