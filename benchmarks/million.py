@@ -69,7 +69,7 @@ def plan_and_write(folder: Path) -> None:
     from boxwright.config import StorageConfig
     from boxwright.dataset.examples import SharedPlace, build_examples
 
-    place = SharedPlace(str(folder / "shared"), StorageConfig())
+    place = SharedPlace(str(folder / "shared"), str(folder / "plans"), StorageConfig())
     build_examples(folder / "put_together", folder / "plan_and_write", 0.2, beam_args=BEAM, place=place)
 
 

@@ -96,6 +96,14 @@ class Settings:
         """
         return self._common_place("parts", name)
 
+    def plans_place(self, name: str) -> str:
+        """The place of what Beam's workers are asked to write for a run.
+
+        Args:
+            name: the run as a folder name.
+        """
+        return self._common_place("plans", name)
+
     def _common_place(self, kind: str, name: str) -> str:
         root = self.shared_root.rstrip("/") if self.shared_root else str(self.pipeline_root)
         return f"{root}/{kind}/{name}"

@@ -141,10 +141,14 @@ def build_examples(
     from boxwright.dataset.examples import SharedPlace
     from boxwright.dataset.examples import build_examples as work
     from boxwright.model import hyperparameters_of
+    from boxwright.packaging import run_folder
 
     run, settings = RunConfig.model_validate_json(config), Settings.from_environment()
     chosen = hyperparameters_of(run)
-    place = SharedPlace(shared_place(examples.uri, settings), run.storage) if settings.shared_root else None
+    place = None
+    if settings.shared_root:
+        plans = settings.plans_place(run_folder(run_id))
+        place = SharedPlace(shared_place(examples.uri, settings), plans, run.storage)
     summary = work(
         folder_of(dataset),
         folder_of(examples),

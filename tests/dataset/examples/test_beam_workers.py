@@ -17,7 +17,7 @@ from waiting import wait_for
 
 from boxwright.config import StorageConfig, parse_config
 from boxwright.dataset.examples import build as examples
-from boxwright.dataset.examples.beam import SharedPlace
+from boxwright.dataset.examples.beam import SharedPlace, _read_plan
 from boxwright.dataset.examples.build import build_examples
 from boxwright.dataset.examples.reading import shards_of
 from boxwright.dataset.snapshot.download import download_dataset
@@ -100,7 +100,7 @@ def test_workers_fetch_images_and_hand_in_shards_by_themselves(
     publish_folder(tmp_path / "dataset", f"{bucket}/root/dataset")
     here = tmp_path / "driver"
     bring_folder(f"{bucket}/root/dataset", here / "dataset", images=False)
-    place = SharedPlace(f"{bucket}/root/examples", StorageConfig())
+    place = SharedPlace(f"{bucket}/root/examples", f"{bucket}/root/plans", StorageConfig())
     made = build_examples(here / "dataset", here / "made", 0.2, beam_args=cluster.beam_args, place=place)
     assert made == expected
     assert not list(here.rglob("*.tfrecord")) and not list(here.rglob("*.jpg"))
@@ -122,6 +122,14 @@ def test_an_image_that_changed_meanwhile_is_named(s3: Seaweed, cluster: Cluster,
     s3.put_tree(tinyset.write(tmp_path / "set", tinyset.document(6)), f"{bucket}/set")
     download_dataset(parse_config({"training": f"{bucket}/set", "output": "unused"}), tmp_path / "dataset")
     s3.client().put_object(Bucket=bucket[5:], Key="set/images/p1.png", Body=b"another")
-    place = SharedPlace(f"{bucket}/root/examples", StorageConfig())
+    place = SharedPlace(f"{bucket}/root/examples", f"{bucket}/root/plans", StorageConfig())
     with pytest.raises(StorageError, match=r"p1.png changed after it was listed"):
         build_examples(tmp_path / "dataset", tmp_path / "made", 0.2, beam_args=cluster.beam_args, place=place)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"images": [[1]]}', '{"images": [], "source": "a", "target": "b"}'])
+def test_a_plan_that_is_not_as_it_was_written_is_named(tmp_path: Path, content: str) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(content)
+    with pytest.raises(StorageError, match=r"plan.json is not as it was written \(\w+Error\); run again"):
+        _read_plan(str(plan))

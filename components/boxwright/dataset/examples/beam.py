@@ -1,9 +1,11 @@
 """The engine of a cluster: `write_shard` over many shards by Apache Beam, on whatever runner its arguments name.
 
 Workers either share a disk, and have the run's folders at the same paths, or they share a store alone: then each
-fetches the images of its shard from where the dataset lies, and puts the shard where the other steps look for it. What
-came of each shard is told by the pipeline's own data, since not all runners have metrics, and held against what was
-asked for.
+fetches the images of its shard from where the dataset lies, and puts the shard where the other steps look for it.
+
+What to write into a shard lies in a file, its plan, since runners hold a pipeline's own elements in memory, and limit
+their size. What came of each shard is told by the pipeline's data, since not all runners have metrics, and held against
+what was asked for.
 """
 
 from __future__ import annotations
@@ -19,14 +21,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from boxwright.config import BEAM_ARGS, StorageConfig
+from boxwright.dataset.annotations import Box, ImageRecord
 from boxwright.dataset.examples.reading import leave_shards
 from boxwright.dataset.examples.shards import ShardTask, write_shard
 from boxwright.dataset.snapshot import DatasetImages
 from boxwright.errors import BoxwrightError, DataError, StorageError, UsageError, shorten, some
-from boxwright.storage import FileEntry, connected, download, join, list_files, read_bytes, upload_file, write_json
+from boxwright.storage import (
+    FileEntry,
+    connected,
+    download,
+    join,
+    list_files,
+    read_bytes,
+    upload_file,
+    upload_missing,
+    write_json,
+)
 
 _OUTCOMES_FILE = "shards.json"
-_LARGEST_OUTCOMES = 100_000_000
+_LARGEST_OUTCOMES, _LARGEST_PLAN = 100_000_000, 1_000_000_000
 
 Outcome = tuple[str, Mapping[str, int]]  # a shard's name, and how many of its images were normalised, by reason
 
@@ -37,11 +50,13 @@ class SharedPlace:
 
     Attributes:
         uri: of the examples folder there.
-        storage: how both it and the dataset are reached. Workers have credentials of their own: what an Airflow
+        plans_uri: of a folder for what to write into each shard.
+        storage: how both, and the dataset, are reached. Workers have credentials of their own: what an Airflow
             connection holds never gets to them.
     """
 
     uri: str
+    plans_uri: str
     storage: StorageConfig
 
     def connected(self) -> AbstractContextManager[None]:
@@ -55,16 +70,13 @@ class _Order:
 
     Attributes:
         name: of the shard, relative to the examples folder.
-        task: the shard, as on a machine that has the images.
+        plan: URI of its plan.
         place: where to put it; None on a shared disk.
-        images_uri: folder of the images, and `images` as they were listed there.
     """
 
     name: str
-    task: ShardTask
+    plan: str
     place: SharedPlace | None
-    images_uri: str = ""
-    images: tuple[FileEntry, ...] = ()
 
 
 def write_shards_by_beam(
@@ -85,24 +97,68 @@ def write_shards_by_beam(
         UsageError: Beam does not know an argument.
         StorageError: shards are missing; or see `write_shard` and `boxwright.storage`.
     """
-    orders = [_order(task, images, out_dir, place) for task, images in tasks]
+    out_dir.mkdir(parents=True, exist_ok=True)
     outcomes_uri = join(place.uri if place else str(out_dir), _OUTCOMES_FILE)
-    _run(orders, beam_args, _Noting(outcomes_uri, place))
+    with TemporaryDirectory(prefix="plans-", dir=out_dir) as plans:
+        names = [_write_plan(task, images, out_dir, Path(plans)) for task, images in tasks]
+        if place:
+            upload_missing(Path(plans), place.plans_uri, [_plan_of(name) for name in names])
+        orders = [_Order(name, join(place.plans_uri if place else plans, _plan_of(name)), place) for name in names]
+        _run(orders, beam_args, _Noting(outcomes_uri, place))
     found = _outcomes(outcomes_uri)
-    _require_all([order.name for order in orders], found, outcomes_uri)
+    _require_all(names, found, outcomes_uri)
     if place:
-        _leave(orders, out_dir, place)
+        _leave(names, out_dir, place)
     else:
         (out_dir / _OUTCOMES_FILE).unlink()
     return sum((Counter(normalised) for normalised in found.values()), Counter())
 
 
-def _order(task: ShardTask, images: DatasetImages, out_dir: Path, place: SharedPlace | None) -> _Order:
+def _plan_of(name: str) -> str:
+    return f"{name}.json"
+
+
+def _write_plan(task: ShardTask, images: DatasetImages, out_dir: Path, plans: Path) -> str:
+    """Writes the plan of a shard; the shard's name."""
     name = Path(task.target).relative_to(out_dir).as_posix()
-    if place is None:
-        return _Order(name, task, None)
-    names = dict.fromkeys(image.file_name for image, _, _ in task.images)
-    return _Order(name, task, place, images.uri, tuple(images.entries[name] for name in names))
+    rows = [
+        [
+            *(image.id, image.file_name, image.width, image.height),
+            digest,
+            [[box.category_id, *box.bbox] for box in boxes],
+            vars(images.entries[image.file_name]),
+        ]
+        for image, boxes, digest in task.images
+    ]
+    content = {
+        "source": task.source,
+        "target": task.target,
+        "labels": list(task.labels.items()),
+        "names": list(task.names.items()),
+        "images_uri": images.uri,
+        "images": rows,
+    }
+    write_json(plans / _plan_of(name), content)
+    return name
+
+
+def _read_plan(uri: str) -> tuple[ShardTask, str, list[FileEntry]]:
+    """A shard, the folder that its images came from, and each as it was listed there.
+
+    Raises:
+        StorageError: it is not as it was written.
+    """
+    try:
+        plan: Any = json.loads(read_bytes(uri, _LARGEST_PLAN))
+        images, entries = [], {}
+        for number, name, width, height, digest, rows, listed in plan["images"]:
+            boxes = tuple(Box(0, number, tuple(corners), category_id) for category_id, *corners in rows)
+            images.append((ImageRecord(number, name, width, height), boxes, digest))
+            entries[name] = FileEntry(**listed)
+        task = ShardTask(plan["source"], plan["target"], tuple(images), dict(plan["labels"]), dict(plan["names"]))
+        return task, plan["images_uri"], list(entries.values())
+    except (DataError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StorageError(f"{uri} is not as it was written ({type(error).__name__}); run again", file=uri) from error
 
 
 def _run(orders: Sequence[_Order], beam_args: str, note: Callable[[tuple[None, Iterable[Outcome]]], None]) -> None:
@@ -146,11 +202,12 @@ def _told(error: BaseException) -> BoxwrightError:
 def _write(order: _Order) -> tuple[None, Outcome]:
     """Writes a shard on a worker. One that is asked for twice is the same to the byte."""
     if order.place is None:
-        return None, (order.name, dict(write_shard(order.task)))
+        return None, (order.name, dict(write_shard(_read_plan(order.plan)[0])))
     with order.place.connected(), TemporaryDirectory(prefix="boxwright-shard-") as folder:
+        task, images_uri, entries = _read_plan(order.plan)
         images, shard = Path(folder, "images"), Path(folder, "shard")
-        download(order.images_uri, order.images, images)
-        normalised = write_shard(replace(order.task, source=str(images), target=str(shard)))
+        download(images_uri, entries, images)
+        normalised = write_shard(replace(task, source=str(images), target=str(shard)))
         upload_file(shard, join(order.place.uri, order.name))
     return None, (order.name, dict(normalised))
 
@@ -188,8 +245,8 @@ def _require_all(asked: Sequence[str], found: Mapping[str, Any], uri: str) -> No
         )
 
 
-def _leave(orders: Sequence[_Order], out_dir: Path, place: SharedPlace) -> None:
+def _leave(names: Sequence[str], out_dir: Path, place: SharedPlace) -> None:
     """Notes that the shards are at their place, for those who read them on this machine."""
     listed = {entry.key: entry for entry in list_files(place.uri)}
-    _require_all([order.name for order in orders], listed, place.uri)
-    leave_shards(out_dir, place.uri, [listed[order.name] for order in orders])
+    _require_all(names, listed, place.uri)
+    leave_shards(out_dir, place.uri, [listed[name] for name in names])
