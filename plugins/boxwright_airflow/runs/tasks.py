@@ -102,6 +102,16 @@ class Run:
         return next((task for task in self.tasks.values() if task.state in ("failed", "up_for_retry")), None)
 
     @property
+    def stranded_task(self) -> Task | None:
+        """The first task that Airflow has given up, of a run that ended although no task failed.
+
+        It gives up the tasks behind one that failed, and may still do so when that one is already cleared.
+        """
+        if self.state != "failed" or self.failed_task:
+            return None
+        return next((task for task in self.tasks.values() if task.state == "upstream_failed"), None)
+
+    @property
     def output(self) -> str | None:
         """Folder or prefix of the run's results; None before a task has announced its report there."""
         found = next((task.report for task in self.tasks.values() if task.report), None)

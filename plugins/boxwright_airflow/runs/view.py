@@ -65,6 +65,8 @@ class Training:
 def page_values(run: Run) -> dict[str, Any]:
     """The values of a run for the template `run.html`."""
     failed, titles = run.failed_task, {task.id: task.title for task in in_order(run.dag_id)}
+    stranded = run.stranded_task
+    first = stranded or (failed if failed and failed.state == "failed" else None)
     return {
         "run": run,
         "duration": duration(run.seconds),
@@ -74,7 +76,8 @@ def page_values(run: Run) -> dict[str, Any]:
         "steps": [(task, titles[task.task_id], _mark(task), _took(task)) for task in _shown(run)],
         "failed": failed,
         "error": error_line(run, failed) if failed else "",
-        "again": " ".join(_together(failed)) if failed else "",
+        "stranded": stranded,
+        "again": " ".join(_together(first)) if first else "",
         "clearing": airflow_page(f"/api/v2/dags/{quote(run.dag_id, safe='')}/clearTaskInstances"),
         "study": study_of(run),
         "training": _training(run),

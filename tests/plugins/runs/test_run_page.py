@@ -140,6 +140,30 @@ def test_a_server_that_does_not_answer_is_left_alone_for_a_while() -> None:
     assert asked == ["patient"]
 
 
+def test_a_run_goes_on_when_airflow_has_ended_it(make_run: Any, visit: Any, tracking: str) -> None:
+    """Until then it gives up tasks behind the one that failed, also when that one is cleared meanwhile."""
+    run, page = make_run("going-on"), f"/runs/{DAG_ID}/going-on"
+    run.task("fine_tune", "failed", error="out of memory")
+    run.set_state("running")
+    early = visit("editor").get(page).text
+    assert "go-on" not in early and "The run can go on from this step when Airflow has ended it" in early
+    run.set_state("failed")
+    assert 'data-tasks="fine_tune train_along"' in visit("editor").get(page).text
+
+
+def test_a_task_that_was_given_up_all_the_same_goes_on(make_run: Any, look: Any, visit: Any, tracking: str) -> None:
+    run, page = make_run("stranded"), f"/runs/{DAG_ID}/stranded"
+    run.task("fine_tune", "success")
+    for name in ("export_formats", "quality_gate"):
+        run.task(name, "upstream_failed")
+    run.set_state("failed")
+    assert "export_formats was given up when a task before it had failed, which has succeeded since." in words(
+        look("stranded")
+    )
+    button = re.search(r'<button[^>]*id="go-on"[^>]*>', visit("editor").get(page).text)
+    assert button and 'data-tasks="export_formats"' in button[0]
+
+
 def test_a_failed_run_shows_the_error_of_its_task(make_run: Any, look: Any, visit: Any, tracking: str) -> None:
     run = make_run("failed")
     error = f"dataset: 1 bad record: training: annotations[3] of {HOSTILE}: box_outside"
