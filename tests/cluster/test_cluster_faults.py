@@ -21,7 +21,7 @@ from boxwright.stack.cluster import WORKERS
 from boxwright.stack.environment import stack_environment
 from boxwright.stack.processes import ProcessTable
 from boxwright.stack.services import program
-from cluster.machine import Machine, why_not
+from cluster.separate_machine import Machine, why_not
 
 if TYPE_CHECKING:
     from cluster.conftest import Cluster
