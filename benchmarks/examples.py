@@ -15,10 +15,7 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,9 +27,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.own_process import ROOT, cpu_seconds, measured, peak_megabytes
 from benchmarks.synthetic import different_pictures
 
-ROOT = Path(__file__).resolve().parent.parent
 CORES = 2
 SIZES = (1_000, 5_000, 20_000, 50_000)
 BEAM = f"--runner=DirectRunner --direct_num_workers={CORES} --direct_running_mode=multi_processing"
@@ -91,12 +88,7 @@ PARTS = {part.__name__: part for part in (pool, beam, bare)}
 
 def measure(part: str, folder: Path) -> dict[str, Any]:
     """Runs one part in a new process: `seconds`, `cpu` (seconds, children too) and `megabytes` (peak)."""
-    command = [sys.executable, "-m", "benchmarks.examples", "--part", part, "--folder", str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
-    if done.returncode:
-        raise SystemExit(f"{part} ended with {done.returncode}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return measured("benchmarks.examples", "--part", part, "--folder", str(folder))
 
 
 def run_part(part: str, folder: Path) -> None:
@@ -108,18 +100,11 @@ def run_part(part: str, folder: Path) -> None:
     with workers_peak() as workers:
         PARTS[part](folder, out)
     found: dict[str, Any] = {"seconds": time.perf_counter() - started}
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    found["cpu"] = sum(usage.ru_utime + usage.ru_stime for usage in used)
-    found["megabytes"], found["worker_megabytes"] = peak_megabytes("self"), max(workers, default=0)
+    found["cpu"] = cpu_seconds()
+    found["megabytes"], found["worker_megabytes"] = peak_megabytes(), max(workers, default=0)
     shards = sorted(out.rglob("*.tfrecord"))
     found["sha256"] = hashlib.sha256(b"".join(hashlib.sha256(p.read_bytes()).digest() for p in shards)).hexdigest()
     print(f"\n{json.dumps(found)}")
-
-
-def peak_megabytes(process: int | str) -> float:
-    """A process's own peak: unlike getrusage's, it does not begin with that of the process that started it."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) / 1024
 
 
 @contextmanager

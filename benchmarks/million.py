@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +19,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.examples import peak_megabytes
+from benchmarks.own_process import ROOT, cpu_seconds, measured, peak_megabytes
 from benchmarks.synthetic import pictured_set
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZES = (2_500, 5_000, 10_000)
 MILLION = 1_000_000
 MOST_SHOWN = 20
@@ -88,10 +84,8 @@ def run_step(name: str, folder: Path) -> None:
     work, target = STEPS[name]
     before = _megabytes(folder / target)
     work(folder)
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    cpu = sum(one.ru_utime + one.ru_stime for one in used)
-    written = _megabytes(folder / target) - before
-    print(f"\n{json.dumps({'cpu': cpu, 'megabytes': peak_megabytes('self'), 'written': written})}")
+    found = {"cpu": cpu_seconds(), "megabytes": peak_megabytes(), "written": _megabytes(folder / target) - before}
+    print(f"\n{json.dumps(found)}")
 
 
 def _megabytes(folder: Path) -> float:
@@ -100,12 +94,7 @@ def _megabytes(folder: Path) -> float:
 
 def measure(name: str, folder: Path) -> dict[str, float]:
     """Runs a step in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.million", "--step", name, "--folder", str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
-    if done.returncode:
-        raise SystemExit(f"{name} ended with {done.returncode}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return measured("benchmarks.million", "--step", name, "--folder", str(folder))
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import quick_run
 from boxwright.airflow_api import DAG_ID, AirflowClient
 from boxwright.config import Settings
 from boxwright.dataset.sample import generate_sample
@@ -34,20 +35,7 @@ from boxwright.stack.environment import Stack, added_environment
 from boxwright.storage import environment
 
 DATASET, MODEL = "s3://boxwright/datasets/scale", "scale"
-QUICK = {
-    "training": f"{DATASET}/training",
-    "test": f"{DATASET}/test",
-    "output": "s3://boxwright/runs",
-    "model_name": MODEL,
-    "model_id": "tiny",
-    "image_size": 64,
-    "epochs": 2,
-    "augmentation": "none",
-    "gate_min_ap50": 0,
-    "gate_classes_told_apart": False,
-    "export_formats": ["saved_model"],
-    "force": True,
-}
+QUICK = quick_run.QUICK | {"training": f"{DATASET}/training", "test": f"{DATASET}/test", "model_name": MODEL}
 ENDED = ("success", "failed")
 LOCKS = ("database is locked", "deadlock detected", "could not serialize access")
 POLL = 5.0
