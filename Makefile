@@ -52,9 +52,9 @@ test-quick: $(STAMP) ## run the tests that need no stack, no browser and little 
 	@echo "test-quick: running the quick part of the suite in two processes"
 	@$(BIN)/python -m pytest $(IN_TWO) --quick -rs
 
-test-cluster: $(STAMP) ## run trainings over two of Celery's workers, with PostgreSQL, Redis, S3 and MLflow
+test-cluster: $(STAMP) ## run trainings over two workers on machines of their own [LONG=1: with all faults, an hour more]
 	@echo "test-cluster: starting a stack that stands for several machines"
-	@$(BIN)/python -m pytest tests/cluster tests/metadata tests/doctor -rs -s
+	@$(BIN)/python -m pytest tests/cluster tests/metadata tests/doctor -rs -s $(if $(LONG),--long)
 
 lint: $(STAMP) ## check style, types and declared dependencies
 	@echo "lint: ruff check, ruff format, mypy, deptry"

@@ -74,15 +74,20 @@ def waits(airflow: AirflowClient, runs: list[str]) -> list[float]:
 
 
 def leave_workers(stack: Stack, count: int) -> None:
-    """Has all Celery workers but the first ones take nothing."""
+    """Has all of the stack's own Celery workers but the first ones take nothing."""
     from celery import Celery
 
     control = Celery(broker=stack.broker).control
-    for answer in control.ping(timeout=5.0) or []:
-        (name,) = answer
-        if name.partition("@")[0] in WORKERS[count:]:
-            for queue in ("default", "data", "gpu"):
-                control.cancel_consumer(queue, destination=[name], reply=True)
+    left = [
+        name
+        for answer in control.ping(timeout=5.0) or []
+        for name in answer
+        if name.partition("@")[0] in WORKERS[count:]
+    ]
+    if len(left) != len(WORKERS) - count:
+        raise RuntimeError(f"of the workers {', '.join(WORKERS[count:])} only {left} answer")
+    for queue in ("default", "data", "gpu"):
+        control.cancel_consumer(queue, destination=left, reply=True)
 
 
 def sizes(stack: Stack) -> dict[str, float]:

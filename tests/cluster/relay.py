@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 HOST = "127.0.0.1"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -31,11 +33,23 @@ async def _join(
         writer.close()
 
 
+def _kept(handle: Handler) -> Handler:
+    """A handler whose connections the garbage collector leaves alone: nothing else refers to them while they wait."""
+    tasks: set[asyncio.Future[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(handle(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    return serve
+
+
 async def _inside(folder: Path, port: int) -> asyncio.Server:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _join((reader, writer), await asyncio.open_unix_connection(folder / str(port)))
 
-    return await asyncio.start_server(handle, HOST, port)
+    return await asyncio.start_server(_kept(handle), HOST, port)
 
 
 async def _outside(folder: Path, port: int) -> asyncio.Server:
@@ -47,7 +61,7 @@ async def _outside(folder: Path, port: int) -> asyncio.Server:
             return
         await _join((reader, writer), far)
 
-    return await asyncio.start_unix_server(handle, folder / str(port))
+    return await asyncio.start_unix_server(_kept(handle), folder / str(port))
 
 
 async def _main(side: str, folder: Path, ports: list[int]) -> None:

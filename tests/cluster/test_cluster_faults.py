@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from boxwright.airflow_api.trigger import DAG_ID
-from boxwright.config.settings import Settings
-from boxwright.metadata.store import open_store
+from boxwright.errors import BoxwrightError
+from boxwright.pipeline.nodes import NODES
 from boxwright.registry.opening import open_registry
-from boxwright.stack.cluster import WORKERS
 from boxwright.stack.environment import stack_environment
 from boxwright.stack.processes import ProcessTable
 from boxwright.stack.services import program
-from cluster.separate_machine import Machine, why_not
+from boxwright.stack.supervision import Patience
 
 if TYPE_CHECKING:
     from cluster.conftest import Cluster
@@ -29,85 +28,57 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 EPOCHS = 12
 CUT_SECONDS = 120
-
-
-def all_is_there_once(run_id: str, model_name: str) -> None:
-    """One version of the run, and one finished execution of each of its steps with one output."""
-    assert [one.run_id for one in open_registry().versions(model_name)].count(run_id) == 1
-    store = open_store(Settings.from_environment().metadata)
-    context = store.get_context_by_type_and_name("pipeline_run", run_id)
-    executions = store.get_executions_by_context(context.id)
-    finished = Counter(one.type_id for one in executions if one.last_known_state in (3, 4))  # COMPLETE, CACHED
-    assert set(finished.values()) == {1} and len(finished) >= 10
-    artifacts = Counter(one.type_id for one in store.get_artifacts_by_context(context.id))
-    assert artifacts.total() == len(finished)
-
-
-@pytest.fixture
-def variable(cluster: Cluster) -> Iterator[Callable[[str, str, str, Callable[[Any], bool]], None]]:
-    """Sets an Airflow Variable, and waits until a task of the DAG is as it says."""
-    made: list[str] = []
-
-    def put(name: str, value: str, task_id: str, shows: Callable[[Any], bool]) -> None:
-        cluster.airflow.request("POST", "/variables", json={"key": name, "value": value})
-        made.append(name)
-
-        def has_come() -> bool:
-            with suppress(Exception):  # there is no such task yet
-                return shows(cluster.airflow.request("GET", f"/dags/{DAG_ID}/tasks/{task_id}"))
-            return False
-
-        cluster.wait_for(has_come, f"{task_id} as the Variable {name} says")
-
-    yield put
-    for name in made:
-        cluster.airflow.request("DELETE", f"/variables/{name}")
-
-
-@pytest.fixture
-def machine(cluster: Cluster) -> Iterator[Callable[[str, str], Machine]]:
-    """Starts workers on machines of their own."""
-    if reason := why_not():
-        pytest.skip(reason)
-    made: list[Machine] = []
-
-    def start(name: str, queue: str) -> Machine:
-        made.append(Machine(cluster.stack, name, queue))
-        cluster.wait_for(made[-1].has_network, f"the network of {name}")
-        cluster.wait_for(lambda: b" ready." in made[-1].log.read_bytes(), f"the worker {name}")
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.stop()
+STEPS = [node.id for node in NODES]
+ON_APART = ", ".join(f"{step}=apart" for step in STEPS)
+# In which PostgreSQL is restarted, until it was in each step.
+MOST_RUNS = 8
 
 
 def test_a_machine_whose_network_was_cut_writes_nothing_when_it_is_back(
     cluster: Cluster, environment: None, machine: Any, variable: Any
 ) -> None:
     variable("boxwright_queues", "fine_tune=apart", "fine_tune", lambda task: task["queue"] == "apart")
-    first = machine("apart-1", "apart")
+    first = machine("apart-1")
     cluster.trigger("cut-off", model_name="cut-off", epochs=EPOCHS)
     cluster.wait_for(lambda: cluster.epochs_done("cut-off") >= 1, "an epoch of the training")
     first.cut()
     began = time.monotonic()
-    machine("apart-2", "apart")
+    machine("apart-2")
     cluster.wait_for(lambda: not first.trainings(), "the end of a training that cannot renew its lease")
     print(f"the training on the machine without network ended itself after {time.monotonic() - began:.0f} s")
     time.sleep(max(0.0, CUT_SECONDS - (time.monotonic() - began)))
     first.mend()
     cluster.succeed("cut-off")
     print(f"the run ended {time.monotonic() - began:.0f} s after the network was cut")
-    all_is_there_once("cut-off", "cut-off")
+    cluster.all_is_there_once("cut-off", "cut-off")
     (task,) = [one for one in cluster.airflow.tasks(DAG_ID, "cut-off") if one.task_id == "fine_tune"]
     assert task.try_number >= 2 and "resuming after epoch" in cluster.airflow.log(DAG_ID, "cut-off", task)
+
+
+@pytest.mark.parametrize("clock", [600, -600], ids=["ahead", "behind"])
+def test_a_machine_whose_clock_is_ten_minutes_off(
+    cluster: Cluster, environment: None, machine: Any, variable: Any, clock: int
+) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("no compiler for what moves a clock: on Debian apt-get install gcc libc6-dev")
+    variable("boxwright_queues", ON_APART, "register_model", lambda task: task["queue"] == "apart")
+    off = machine("apart-off", clock=clock)
+    run_id = f"clock-{clock}"
+    cluster.trigger(run_id, model_name="clock", epochs=2, force=True)
+    cluster.succeed(run_id)
+    cluster.all_is_there_once(run_id, "clock")
+    hosts = cluster.hosts(run_id)
+    assert hosts["download_dataset"] == hosts["fine_tune"] == hosts["register_model"] == {off.address}
+    told = off.run([program("boxwright"), "doctor", "--json"])
+    wrong = {one["subject"] for one in json.loads(told.stdout)["findings"] if one["verdict"] == "wrong"}
+    assert told.returncode == 4 and wrong == {"clock and S3's", "clock and PostgreSQL's"}, told.stdout + told.stderr
 
 
 def test_images_are_checked_by_several_workers(cluster: Cluster, environment: None, variable: Any) -> None:
     variable("boxwright_download_parts", "3", "check_images", lambda task: bool(task["is_mapped"]))
     cluster.trigger("in-parts", model_name="in-parts", epochs=1)
     assert cluster.succeed("in-parts")["check_images"] == "success"
-    all_is_there_once("in-parts", "in-parts")
+    cluster.all_is_there_once("in-parts", "in-parts")
     path = f"/dags/{DAG_ID}/dagRuns/in-parts/taskInstances/check_images/listMapped"
     assert len(cluster.airflow.request("GET", path)["task_instances"]) == 3
     (task,) = [one for one in cluster.airflow.tasks(DAG_ID, "in-parts") if one.task_id == "download_dataset"]
@@ -127,7 +98,45 @@ def test_s3_is_gone_for_a_minute(cluster: Cluster, environment: None) -> None:
         time.sleep(60)
         server.send_signal(signal.SIGCONT)
         cluster.succeed(run_id)
-        all_is_there_once(run_id, "no-store")
+        cluster.all_is_there_once(run_id, "no-store")
+
+
+def test_postgresql_is_restarted_in_each_step(cluster: Cluster, environment: None) -> None:
+    hit: set[str] = set()
+    for number in range(MOST_RUNS):
+        run_id = f"restarts-{number}"
+        cluster.trigger(run_id, model_name="restarts", epochs=2, force=True)
+        done = _restart_postgresql(cluster, run_id, hit)
+        cluster.all_is_there_once(run_id, "restarts")
+        print(f"PostgreSQL was restarted in {len(hit & done)} of {len(done)} steps; not in {sorted(done - hit)}")
+        if done <= hit:
+            return
+    pytest.fail("steps are left")
+
+
+def _restart_postgresql(cluster: Cluster, run_id: str, hit: set[str]) -> set[str]:
+    """Restarts it in each step of a run that was not hit before; the steps that were done."""
+    table = ProcessTable(cluster.stack.folder)
+    steps: dict[str, str | None] = {}
+    state, last = "queued", 0.0
+    deadline = time.monotonic() + cluster.run_seconds
+    while state not in ("success", "failed"):
+        assert time.monotonic() < deadline, (hit, steps)
+        # The API server answers for PostgreSQL, and is away with it.
+        with suppress(BoxwrightError):
+            state = str(cluster.airflow.request("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}")["state"])
+            steps = {one.task_id: one.state for one in cluster.airflow.tasks(DAG_ID, run_id) if one.task_id in STEPS}
+        running = {name for name, is_in in steps.items() if is_in == "running"}
+        # The supervisor gives up what dies again and again before it has settled.
+        has_settled = time.monotonic() - last > Patience().settled + 10
+        if running - hit and has_settled and (process := table.find("postgres")):
+            hit |= running
+            last = time.monotonic()
+            # A fast shutdown: who is connected is cut off.
+            process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    assert state == "success", steps
+    return {name for name, is_in in steps.items() if is_in == "success"}
 
 
 def test_two_schedulers_one_of_which_is_killed(cluster: Cluster, environment: None) -> None:
@@ -147,7 +156,7 @@ def test_two_schedulers_one_of_which_is_killed(cluster: Cluster, environment: No
         first.kill()
         for run_id in runs:
             cluster.succeed(run_id)
-            all_is_there_once(run_id, "shared")
+            cluster.all_is_there_once(run_id, "shared")
     finally:
         second.terminate()
         second.wait(60)
@@ -160,24 +169,23 @@ def test_redis_forgets_what_waits_in_it(cluster: Cluster, environment: None) -> 
 
     runs = [f"forgotten-{number}" for number in range(4)]
     broker = redis.Redis.from_url(cluster.stack.broker)
-    table = ProcessTable(cluster.stack.folder)
-    workers = [worker for name in WORKERS if (worker := table.find(name))]
-    for worker in workers:
-        worker.suspend()
+    processes = [process for one in cluster.machines.values() for process in one.processes()]
+    for process in processes:
+        process.suspend()
     try:
         for run_id in runs:
             cluster.trigger(run_id, model_name="forgotten", epochs=2, force=True)
         # Each worker had asked for one, which is on its way.
-        cluster.wait_for(lambda: waiting(broker) >= len(runs) - len(workers), "tasks that wait in the broker")
+        cluster.wait_for(lambda: waiting(broker) >= len(runs) - len(cluster.machines), "tasks that wait in the broker")
         lost = waiting(broker)
         broker.flushall()
     finally:
-        for worker in workers:
-            worker.resume()
+        for process in processes:
+            process.resume()
     began = time.monotonic()
     for run_id in runs:
         cluster.succeed(run_id)
-        all_is_there_once(run_id, "forgotten")
+        cluster.all_is_there_once(run_id, "forgotten")
     print(f"Redis lost {lost} tasks; all four runs had ended {time.monotonic() - began:.0f} s later")
 
 
