@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def chain(stack: LiveStack) -> dict[int, str | None]:
-    return {week: version.parent for week, version in by_week(stack).items()}
+    return {week: version.parent for week, version in by_week(stack.registry).items()}
 
 
 def assert_chain(stack: LiveStack, weeks: int) -> None:
     """Each week's parent is the week before, and today's champion stays and is nobody's parent."""
-    versions = by_week(stack)
+    versions = by_week(stack.registry)
     assert [version.as_of for version in versions.values()] == [end_of(week) for week in range(weeks)]
     references = [version.reference for version in versions.values()]
     assert list(chain(stack).values()) == [None, *references[:-1]]
@@ -32,7 +32,7 @@ def assert_chain(stack: LiveStack, weeks: int) -> None:
 def test_a_backfill_is_a_chain_and_leaves_the_champion_alone(weekly: LiveStack, two_weeks: dict[int, str]) -> None:
     assert two_weeks == {0: "success", 1: "success"}
     assert_chain(weekly, 2)
-    later = by_week(weekly)[1]
+    later = by_week(weekly.registry)[1]
     assert later.tags["boxwright.interval_start"] == (FIRST_WEEK + timedelta(weeks=1)).isoformat()
     assert later.tags["boxwright.run_url"].startswith(f"{weekly.stack.airflow_url}/dags/{DAG_ID}/runs/backfill__")
 
@@ -42,7 +42,7 @@ def test_each_new_model_is_announced(weekly: LiveStack, two_weeks: dict[int, str
     found = weekly.airflow.request("GET", "/assets/events", params={"asset_id": asset["id"], "limit": 100})
     events = [event["extra"] for event in found["asset_events"]]
     announced = {extra["version"]: extra for extra in events if extra["model_name"] == MODEL}
-    for version in by_week(weekly).values():
+    for version in by_week(weekly.registry).values():
         extra = announced[version.version]
         assert (extra["archive"], extra["run_id"]) == (version.archive_uri, version.run_id)
         assert extra["metrics"]["AP50"] == version.metrics["AP50"]
@@ -53,10 +53,10 @@ def test_four_weeks_done_again_and_backwards_add_nothing(weekly: LiveStack, two_
     done = dict.fromkeys(range(4), "success")
     assert backfill(weekly, 0, 3, max_active_runs=2) == done
     assert_chain(weekly, 4)
-    before = by_week(weekly)
+    before = by_week(weekly.registry)
     again = backfill(weekly, 0, 3, run_backwards=True, max_active_runs=2, reprocess_behavior="completed")
     assert again == done
-    assert by_week(weekly) == before
+    assert by_week(weekly.registry) == before
 
 
 @pytest.mark.long
@@ -69,7 +69,7 @@ def test_backwards_a_week_that_comes_too_early_is_refused(weekly: LiveStack, two
     assert f"came before {run_of(4)}" in error and "without 'run backwards'" in error
 
     assert backfill(weekly, 4, 5, max_active_runs=1, reprocess_behavior="failed") == {4: "success", 5: "success"}
-    versions = by_week(weekly)
+    versions = by_week(weekly.registry)
     before = max(week for week in versions if week < 4)
     assert {week: chain(weekly)[week] for week in (4, 5)} == {4: versions[before].reference, 5: versions[4].reference}
 

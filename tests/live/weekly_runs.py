@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from boxwright.airflow_api.client import AirflowClient
 from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.errors import StorageError
-from boxwright.registry.port import Release, Version
+from boxwright.registry.port import Registry, Release, Version
 from boxwright.stack.environment import ADMIN
 from live.live_runs import RUN_SECONDS
 
 if TYPE_CHECKING:
+    from running_stack import RunningStack
+
     from live.conftest import LiveStack
 
 MODEL = "weekly"
@@ -64,15 +66,15 @@ def register_todays_champion(stack: LiveStack, picture: Path) -> None:
     stack.registry.register(release)
 
 
-def by_week(stack: LiveStack) -> dict[int, Version]:
+def by_week(registry: Registry) -> dict[int, Version]:
     """The model's version of each week that has one; two of a week are an error."""
-    found = [version for version in stack.registry.versions(MODEL) if version.run_id.startswith("backfill__")]
+    found = [version for version in registry.versions(MODEL) if version.run_id.startswith("backfill__")]
     weeks = {(version.as_of - FIRST_WEEK).days // 7 - 1: version for version in found}
     assert len(weeks) == len(found)
     return dict(sorted(weeks.items()))
 
 
-def backfill(stack: LiveStack, first: int, last: int, **how: Any) -> dict[int, str]:
+def backfill(stack: RunningStack, first: int, last: int, **how: Any) -> dict[int, str]:
     """Backfills weeks and waits until their runs have ended; the state of each by week."""
     body = {
         "dag_id": DAG_ID,
@@ -93,7 +95,7 @@ def backfill(stack: LiveStack, first: int, last: int, **how: Any) -> dict[int, s
     return ended(stack, made, first, last)
 
 
-def ended(stack: LiveStack, made: dict[str, Any], first: int, last: int) -> dict[int, str]:
+def ended(stack: RunningStack, made: dict[str, Any], first: int, last: int) -> dict[int, str]:
     """Waits for the end of a backfill's runs; the state of each by week."""
     stack.wait_for(
         lambda: stack.airflow.request("GET", f"/backfills/{made['id']}")["completed_at"],
