@@ -30,7 +30,7 @@ from boxwright.config import Settings
 from boxwright.dataset.sample import generate_sample
 from boxwright.registry import open_registry
 from boxwright.stack import manager, reaching, upload_dataset
-from boxwright.stack.cluster import WORKERS
+from boxwright.stack.cluster import QUEUES, WORKERS
 from boxwright.stack.environment import Stack, added_environment
 from boxwright.storage import environment
 
@@ -86,7 +86,7 @@ def leave_workers(stack: Stack, count: int) -> None:
     ]
     if len(left) != len(WORKERS) - count:
         raise RuntimeError(f"of the workers {', '.join(WORKERS[count:])} only {left} answer")
-    for queue in ("default", "data", "gpu"):
+    for queue in QUEUES:
         control.cancel_consumer(queue, destination=left, reply=True)
 
 

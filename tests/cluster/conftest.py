@@ -23,10 +23,10 @@ from boxwright.errors import BoxwrightError, UsageError
 from boxwright.metadata.store import open_store
 from boxwright.registry.opening import open_registry
 from boxwright.stack import manager
-from boxwright.stack.cluster import CONCURRENCY, require_programs
+from boxwright.stack.cluster import CONCURRENCY, QUEUES, require_programs
 from boxwright.stack.environment import BUCKET, added_environment
 from boxwright.stack.uploading import upload_dataset
-from cluster.separate_machine import QUEUES, Machine, Network, why_not
+from cluster.separate_machine import Machine, Network, why_not
 
 # Seconds until what is awaited is late, on a machine that does much else, and for a test.
 SECONDS, TEST_SECONDS = 1200, 2400
@@ -129,6 +129,11 @@ class Cluster(RunningStack):
         """Loses a machine, with its disk."""
         self.machines.pop(name).lose()
 
+    def lose_all(self) -> None:
+        """Loses every machine."""
+        for name in list(self.machines):
+            self.lose(name)
+
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
@@ -149,7 +154,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         network = Network()
         ending.callback(network.close)
         made = Cluster(running, added_environment(running), manager.client_of(running), network)
-        ending.callback(lambda: [made.lose(name) for name in list(made.machines)])
+        ending.callback(made.lose_all)
         leave_workers(running, 0)
         made.start_missing()
         generate_sample(folder / "sample", images=24, seed=4)

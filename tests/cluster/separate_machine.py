@@ -19,13 +19,12 @@ from pathlib import Path
 
 import psutil
 
-from boxwright.stack.cluster import CONCURRENCY
+from boxwright.stack.cluster import CONCURRENCY, QUEUES
 from boxwright.stack.environment import Stack, stack_environment
 from boxwright.stack.services import program
 from boxwright.training.reaching import ADDRESS_VARIABLE
 
 RELAY = Path(__file__).with_name("relay.py")
-QUEUES = ("default", "data", "gpu")
 CLOCK = Path(__file__).with_name("wall_clock.c")
 # Run as the first process of a machine: its own names and disk, then what it is for.
 _BOOT = """

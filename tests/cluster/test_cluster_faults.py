@@ -17,6 +17,7 @@ from boxwright.airflow_api.trigger import DAG_ID
 from boxwright.errors import BoxwrightError
 from boxwright.pipeline.nodes import NODES
 from boxwright.registry.opening import open_registry
+from boxwright.stack.cluster import QUEUES
 from boxwright.stack.environment import stack_environment
 from boxwright.stack.processes import ProcessTable
 from boxwright.stack.services import program
@@ -191,4 +192,4 @@ def test_redis_forgets_what_waits_in_it(cluster: Cluster, environment: None) -> 
 
 def waiting(broker: Any) -> int:
     """The tasks that no worker has taken."""
-    return sum(int(broker.llen(name)) for name in ("default", "data", "gpu"))
+    return sum(int(broker.llen(name)) for name in QUEUES)

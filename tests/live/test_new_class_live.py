@@ -55,7 +55,7 @@ def datasets(ready: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> dict
     """The same pictures as the parent and as the extension get them; the latter's test split has all labels."""
     folder = tmp_path_factory.mktemp("growing")
     everything = (*OLD, NEW)
-    labels = {
+    labels: dict[str, dict[str, tuple[Collection[str], Collection[str]]]] = {
         "parent": {split: (OLD, OLD) for split in ("training", "validation", "test")},
         "extension": {
             "training": ((NEW,), everything),

@@ -28,7 +28,7 @@ RUN = f"/dags/{DAG_ID}/runs"
 @pytest.fixture(scope="module")
 def pages(ready: LiveStack, first: dict[str, str], two_weeks: dict[int, str], bad: str) -> dict[str, str]:
     """Address of every page by a name for its picture."""
-    versions = by_week(ready)
+    versions = by_week(ready.registry)
     number, fingerprint = versions[1].version, quote(versions[1].tags["boxwright.fingerprint"])
     return {
         "models": "/models",
@@ -128,7 +128,7 @@ def test_a_model_is_tried_on_an_image(
 def test_a_version_is_promoted_and_rolled_back(
     visit: Visit, ready: LiveStack, two_weeks: dict[int, str], pictures: Path
 ) -> None:
-    champion, number = ready.registry.aliases(WEEKLY)["champion"], by_week(ready)[1].version
+    champion, number = ready.registry.aliases(WEEKLY)["champion"], by_week(ready.registry)[1].version
     assert champion != number
     page = visit.open_in_airflow(f"{RUN}/{quote(run_of(1), safe='')}/plugin/boxwright-run")
     page.locator("#to-version").click()

@@ -18,6 +18,8 @@ from boxwright.stack.keys import write_private
 from boxwright.stack.ports import HOST
 
 WORKERS = ("worker-1", "worker-2")
+# That each worker listens to.
+QUEUES = ("default", DATA_QUEUE, GPU_QUEUE)
 # Of each worker: what it does at a time, trainings included.
 CONCURRENCY = 2
 # Databases of the stack's PostgreSQL beside Airflow's own.
@@ -128,9 +130,15 @@ def metadata_address(port: int, password: str) -> MetadataAddress:
 
 def worker_command(airflow: str, name: str) -> list[str]:
     """The program and arguments of a worker."""
-    queues = ",".join(("default", DATA_QUEUE, GPU_QUEUE))
     # Logs go to S3, and lie where the API server sees them: two on one machine could not both serve theirs.
-    return [airflow, "celery", "worker", f"--celery-hostname={name}@%h", f"--queues={queues}", "--skip-serve-logs"]
+    return [
+        airflow,
+        "celery",
+        "worker",
+        f"--celery-hostname={name}@%h",
+        f"--queues={','.join(QUEUES)}",
+        "--skip-serve-logs",
+    ]
 
 
 def worker_answers(broker: str, name: str) -> bool:
