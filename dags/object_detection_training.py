@@ -49,9 +49,8 @@ with DAG(
     # The pool decides how many of them train.
     max_active_runs=16,
     tags=["boxwright", "object-detection", "training"],
-    params=run_params(),
     default_args=task_defaults(),
-):
+) as dag:
     choose_seed = ChooseSeedOperator(task_id=CHOOSE_SEED.id)
     chain(
         *tasks_of(Phase.DATA),
@@ -63,3 +62,5 @@ with DAG(
     )
     chain(choose_seed, *tasks_of(Phase.REUSE))
     chain(choose_seed, other_machines())
+# Not before: Airflow gives each task a copy of those that are there, and checks all of them when it parses this file.
+dag.params = run_params()

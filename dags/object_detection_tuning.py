@@ -43,9 +43,8 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     is_paused_upon_creation=True,
     tags=["boxwright", "object-detection", "tuning"],
-    params=tuning_params(),
     default_args=task_defaults(),
-):
+) as dag:
     study = TuningOperator(task_id=OPEN_STUDY.id, step="open", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
     trials = TuningOperator.partial(
         task_id=TRIAL.id, step="trial", max_active_tis_per_dagrun=trials_at_a_time(), **where_trials_run()
@@ -64,3 +63,5 @@ with DAG(
         ApproveTunedOperator(task_id=APPROVE.id),
         *tasks_of(Phase.RELEASE, TunedStepOperator),
     )
+# Not before: Airflow gives each task a copy of those that are there, and checks all of them when it parses this file.
+dag.params = tuning_params()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,7 +34,7 @@ class RunningStack:
     step_seconds: ClassVar[float]
     run_seconds: ClassVar[float]
 
-    @property
+    @cached_property
     def s3(self) -> Any:
         """A client of the stack's S3 server."""
         return boto3.client(
@@ -50,7 +51,7 @@ class RunningStack:
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-            time.sleep(0.2)
+            time.sleep(0.5)
         return found
 
     def finish(self, run_id: str, dag_id: str = DAG_ID) -> tuple[str, dict[str, str]]:

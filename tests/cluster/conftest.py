@@ -200,8 +200,13 @@ def machine(cluster: Cluster) -> Iterator[Callable[..., Machine]]:
 
 @pytest.fixture
 def variable(cluster: Cluster) -> Iterator[Callable[..., None]]:
-    """Sets an Airflow Variable, and waits until a task of a DAG is as it says."""
-    made: dict[str, Callable[[], bool]] = {}
+    """Sets an Airflow Variable, and waits until a task of a DAG is as it says, whose file it has read at once."""
+    made: dict[str, tuple[str, Callable[[], bool]]] = {}
+
+    def wait(dag_id: str, condition: Callable[[], bool], what: str) -> None:
+        token = cluster.airflow.request("GET", f"/dags/{dag_id}")["file_token"]
+        cluster.airflow.request("PUT", f"/parseDagFile/{token}")
+        cluster.wait_for(condition, what)
 
     def put(name: str, value: str, task_id: str, shows: Callable[[Any], bool], dag_id: str = DAG_ID) -> None:
         def is_so() -> bool:
@@ -212,10 +217,10 @@ def variable(cluster: Cluster) -> Iterator[Callable[..., None]]:
 
         assert not is_so()
         cluster.airflow.request("POST", "/variables", json={"key": name, "value": value})
-        made[name] = is_so
-        cluster.wait_for(is_so, f"{task_id} as the Variable {name} says")
+        made[name] = dag_id, is_so
+        wait(dag_id, is_so, f"{task_id} as the Variable {name} says")
 
     yield put
-    for name, is_so in made.items():
+    for name, (dag_id, is_so) in made.items():
         cluster.airflow.request("DELETE", f"/variables/{name}")
-        cluster.wait_for(lambda is_so=is_so: not is_so(), f"a DAG without the Variable {name}")
+        wait(dag_id, lambda is_so=is_so: not is_so(), f"a DAG without the Variable {name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 
 import airflow_env
@@ -10,6 +11,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
 
 from boxwright.pipeline import nodes
 from boxwright.pipeline.nodes import NODES, Node, Phase, find_node
@@ -40,6 +42,13 @@ def dag(bag: DagBag) -> DAG:
 def test_the_folder_parses(bag: DagBag) -> None:
     assert bag.import_errors == {}
     assert DAG_ID in bag.dags
+
+
+@pytest.mark.parametrize("dag_id", [DAG_ID, "object_detection_tuning"])
+def test_the_settings_of_a_run_stand_once_in_what_airflow_keeps_of_a_dag(bag: DagBag, dag_id: str) -> None:
+    kept = DagSerialization.to_dict(bag.dags[dag_id])["dag"]
+    assert "image_size" in dict(kept["params"])
+    assert [task["__var"]["task_id"] for task in kept["tasks"] if "image_size" in json.dumps(task)] == []
 
 
 def test_the_edges_are_exactly_these(dag: DAG) -> None:
