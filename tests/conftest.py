@@ -43,7 +43,6 @@ import_module("family_hook")
 # `make test-quick` leaves them out.
 SLOW = (
     "live",
-    "cluster",
     "model/test_detectors.py",
     "serving/engine",
     "pipeline/test_runner.py",
@@ -89,6 +88,8 @@ SLOW = (
     "pipeline/test_transport.py",
     "exporting/test_measuring.py",
 )
+# After all others: two stacks beside each other, with all that they run, take both many times as long.
+LAST = "cluster"
 
 
 @pytest.fixture(scope="session")
@@ -212,13 +213,14 @@ def browser(_launch: Callable[[], Any]) -> Any:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Divides the tests among the processes of `make test` by file, for its fixtures are costly.
 
-    All tests with the stack count as one file: it is started once.
+    All tests with a stack count as one file: it is started once.
     """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "live" if nodeid.startswith("tests/live/") else str(super()._split_scope(nodeid))
+            folder = next((name for name in ("live", LAST) if nodeid.startswith(f"tests/{name}/")), None)
+            return folder or str(super()._split_scope(nodeid))
 
         def remove_node(self, node: Any) -> Any:
             # Files that a lost process had done would be handed out again, nothing would be left to run in them, and
@@ -239,12 +241,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Puts what takes longest first; skips what this machine cannot check, each with its reason."""
-    missing = [name for name in SLOW if not (TESTS / name).exists()]
+    missing = [name for name in (*SLOW, LAST) if not (TESTS / name).exists()]
     if missing:
         raise pytest.UsageError(f"SLOW in tests/conftest.py names {', '.join(missing)}, which is not in tests/")
     items.sort(key=lambda item: _place(item.path))
     if config.getoption("quick"):
-        left_out = [item for item in items if _place(item.path) < len(SLOW) or "browser" in _fixtures(item)]
+        left_out = [item for item in items if _place(item.path) != len(SLOW) or "browser" in _fixtures(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
     lacking = _lacking()
@@ -259,8 +261,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _place(path: Path) -> int:
-    """Place of a test file in `SLOW`; the number of its entries where it is not among them."""
+    """Place of a test file in `SLOW`; the number of its entries where it is not among them, and one more for `LAST`."""
     own = path.relative_to(TESTS).as_posix()
+    if own.startswith(f"{LAST}/"):
+        return len(SLOW) + 1
     return next((i for i, slow in enumerate(SLOW) if own == slow or own.startswith(f"{slow}/")), len(SLOW))
 
 
