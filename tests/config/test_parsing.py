@@ -88,8 +88,14 @@ def test_a_mistake_is_named_with_what_is_valid(setting, said):
 
 
 def test_all_mistakes_are_told_at_once():
-    with pytest.raises(UsageError, match="epochs=0: .*; max_batch is unknown; .*; expected NAME=VALUE, got 'force'"):
+    with pytest.raises(UsageError, match="epochs=0: .*; max_batch is unknown; expected NAME=VALUE, got 'force'; valid"):
         parse_settings(["epochs=0", "max_batch=1", "force"], run_fields())
+
+
+def test_the_valid_names_are_listed_once_however_many_names_are_unknown():
+    with pytest.raises(UsageError, match=r"^--set: a is unknown; b is unknown; epochs=0: .*; c is unknown") as it:
+        parse_settings(["a=1", "b=1", "epochs=0", "c=1"], run_fields())
+    assert str(it.value).count("annotations_file") == 1
 
 
 def test_other_records_are_read_by_the_same_parser():

@@ -33,6 +33,8 @@ TUNING_PREFIX = "tuning_"
 
 # Settings of earlier releases that a run no longer has.
 _OF_THE_ADMINISTRATOR = {"beam_pipeline_args": f"the workers' environment variable {BEAM_ARGS}"}
+# Begins the list of valid names at the end of a problem.
+_LISTED = "; valid names are "
 
 
 def flat_names() -> dict[str, tuple[str | None, str]]:
@@ -88,9 +90,7 @@ def parse_settings(settings: Iterable[str], fields: Mapping[str, FieldInfo], sou
         name, equals, text = setting.partition("=")
         try:
             if not equals:
-                problems.append(
-                    f"expected NAME=VALUE, got {shorten(setting)}; valid names are {', '.join(sorted(fields))}"
-                )
+                problems.append(f"expected NAME=VALUE, got {shorten(setting)}{_listed(fields)}")
             elif name not in fields:
                 problems.append(unknown_name(name, fields))
             else:
@@ -98,7 +98,7 @@ def parse_settings(settings: Iterable[str], fields: Mapping[str, FieldInfo], sou
         except ValidationError as error:
             problems += [f"{shorten(setting)[1:-1]}: {problem['msg']}" for problem in error.errors()]
     if problems:
-        raise UsageError(f"{source}: {'; '.join(problems)}")
+        raise UsageError(f"{source}: {_joined(problems)}")
     return values
 
 
@@ -130,7 +130,7 @@ def parse_settings_file(data: bytes, name: str, fields: Mapping[str, FieldInfo])
         except ValidationError as error:
             problems += [f"{setting}={shorten(value)}: {problem['msg']}" for problem in error.errors()]
     if problems:
-        raise UsageError(f"{name}: {'; '.join(problems)}")
+        raise UsageError(f"{name}: {_joined(problems)}")
     return values
 
 
@@ -146,7 +146,7 @@ def nest_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     places = flat_names()
     if unknown := sorted(set(values) - set(places)):
-        raise UsageError("; ".join(unknown_name(name, places) for name in unknown))
+        raise UsageError(_joined(unknown_name(name, places) for name in unknown))
     nested: dict[str, Any] = {section: {} for section in SECTIONS}
     for flat, value in values.items():
         section, name = places[flat]
@@ -158,15 +158,27 @@ def unknown_name(name: str, valid: Iterable[str]) -> str:
     """The message for a name that does not exist: the nearest valid one, and all of them."""
     if name in _OF_THE_ADMINISTRATOR:
         return f"{name} is not a setting of a run: it decides where code runs, so {_OF_THE_ADMINISTRATOR[name]} sets it"
-    names = sorted(valid)
+    listed = _listed(names := sorted(valid))
     if name in flat_names() and (here := _within_a_section(name, names)) is None:
-        return (
-            f"{name} is a setting of a run, which `boxwright run` and `trigger` take, and not of this; valid names are "
-            f"{', '.join(names)}"
-        )
+        return f"{name} is a setting of a run, which `boxwright run` and `trigger` take, and not of this{listed}"
     elif name in flat_names():
-        return f"{name} is called {here} here; valid names are {', '.join(names)}"
-    return f"{name} is unknown{did_you_mean(name, names)}; valid names are {', '.join(names)}"
+        return f"{name} is called {here} here{listed}"
+    return f"{name} is unknown{did_you_mean(name, names)}{listed}"
+
+
+def _listed(valid: Iterable[str]) -> str:
+    return f"{_LISTED}{', '.join(sorted(valid))}"
+
+
+def _joined(problems: Iterable[str]) -> str:
+    """All problems in one line; a list of valid names that ends several of them ends the last of these alone."""
+    joined: list[str] = []
+    listed = set()
+    for problem in reversed([*problems]):
+        text, _, names = problem.partition(_LISTED)
+        joined.append(text if names in listed else problem)
+        listed.add(names)
+    return "; ".join(reversed(joined))
 
 
 def _within_a_section(flat: str, valid: Iterable[str]) -> str | None:
@@ -191,7 +203,7 @@ def parse_record(model: type[Model], values: dict[str, Any]) -> Model:
     try:
         return model.model_validate(_without_none(values))
     except ValidationError as error:
-        raise UsageError("; ".join(_explain(problem, model) for problem in error.errors())) from None
+        raise UsageError(_joined(_explain(problem, model) for problem in error.errors())) from None
 
 
 def _without_none(value: Any) -> Any:
