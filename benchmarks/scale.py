@@ -77,6 +77,8 @@ def leave_workers(stack: Stack, count: int) -> None:
     """Has all of the stack's own Celery workers but the first ones take nothing."""
     from celery import Celery
 
+    if not WORKERS[count:]:
+        return  # Celery takes an order to none for one to all
     control = Celery(broker=stack.broker).control
     left = [
         name
