@@ -243,7 +243,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Puts what takes longest first; skips what this machine cannot check, each with its reason."""
     missing = [name for name in (*SLOW, LAST) if not (TESTS / name).exists()]
     if missing:
-        raise pytest.UsageError(f"SLOW in tests/conftest.py names {', '.join(missing)}, which is not in tests/")
+        raise pytest.UsageError(f"SLOW or LAST in tests/conftest.py names {', '.join(missing)}, which is not in tests/")
     items.sort(key=lambda item: _place(item.path))
     if config.getoption("quick"):
         left_out = [item for item in items if _place(item.path) != len(SLOW) or "browser" in _fixtures(item)]

@@ -230,7 +230,9 @@ def _end(stack: Stack, table: ProcessTable) -> list[str]:
     stopped = _stop(table, SERVICES)
     for service in SERVICES:
         for path in service.leaves(stack):
-            path.unlink(missing_ok=True)
+            # Their names are those of ports, which the stack of another home may have by now.
+            if ports_module.is_left_over(path):
+                path.unlink(missing_ok=True)
     return stopped
 
 

@@ -96,6 +96,19 @@ def is_free(port: int) -> bool:
     return True
 
 
+def is_left_over(path: Path) -> bool:
+    """Whether the Unix socket at a path is one that no server listens at any more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except OSError:  # there is none, or it is somebody else's
+            return False
+    return False
+
+
 def _wholly_free(name: str, port: int) -> bool:
     return is_free(port) and (not name.startswith("s3") or is_free(port + GRPC_OFFSET))
 
