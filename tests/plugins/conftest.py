@@ -149,7 +149,7 @@ def open_tab(browser: Any, server: str, visit: Callable[..., Any]) -> Iterator[C
         token = visit("editor").cookies["_token"]
         context.add_cookies([{"name": "_token", "value": token, "url": server, "httpOnly": True}])
         tab, said = context.new_page(), []
-        tab.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        tab.on("console", lambda line: said.append(f"{line.text} {line.location}") if line.type == "error" else None)
         tab.on("pageerror", lambda error: said.append(str(error)))
         return tab, said
 

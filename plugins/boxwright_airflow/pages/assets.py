@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, HTTPException
-from fastapi.responses import FileResponse
+from fastapi.responses import Response
 
 from boxwright_airflow.pages.registered_models import warm
 from boxwright_airflow.pages.security import READ
@@ -25,12 +24,15 @@ def router() -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/static/{name}", dependencies=[READ])
-    def static(name: str) -> Any:
-        """One file; names are looked up and never joined to a path."""
+    def static(name: str) -> Response:
+        """One file; names are looked up and never joined to a path.
+
+        Whole or not at all: a browser that left a page while its files came would ask for the rest of each.
+        """
         warm()
         known = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
         if name not in known:
             raise HTTPException(404, f"there is no file {name}")
-        return FileResponse(known[name], media_type=_TYPES[known[name].suffix], headers=_HEADERS)
+        return Response(known[name].read_bytes(), media_type=_TYPES[known[name].suffix], headers=_HEADERS)
 
     return routes

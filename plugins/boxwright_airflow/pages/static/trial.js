@@ -162,10 +162,13 @@
     threshold.value = facts.default_threshold;
     show();
   });
-  find("file").addEventListener("change", ({ target }) => {
-    if (target.files.length) look(target.files[0]);
-    target.value = ""; // so that the same file can be chosen again
-  });
+  const file = find("file");
+  const takeChosen = () => {
+    if (file.files.length) look(file.files[0]);
+    file.value = ""; // so that the same file can be chosen again
+  };
+  file.addEventListener("change", takeChosen);
+  takeChosen(); // what was chosen before this script was here
   acceptDrops(find("drop"), ({ files }) => {
     if (files.length) look(files[0]);
   });

@@ -4,6 +4,7 @@
   const AT_A_TIME = 3;
   const ATTEMPTS = 5;
   const NAMED = 5;
+  const REFUSED = [401, 403];
   const find = (id) => document.getElementById(id);
   const upload = find("upload");
   if (!upload) return;
@@ -29,8 +30,8 @@
         const answer = await fetch(`${address}/${path}?${new URLSearchParams(query)}`, options);
         const said = await answer.json().catch(() => null);
         if (answer.ok && said) return said;
-        reason = said?.reason ?? (answer.status < 500 ? "Airflow did not allow it: load this page again" : `Airflow answered ${answer.status}`);
-        again = said?.again ?? answer.status >= 500;
+        reason = said?.reason ?? (REFUSED.includes(answer.status) ? "Airflow did not allow it: load this page again" : `Airflow answered ${answer.status}`);
+        again = said?.again ?? (answer.ok || answer.status >= 500); // an answer of 200 that was cut off, too
       } catch {
         // no answer, or a file that cannot be read: the next try tells
       }
@@ -113,11 +114,14 @@
     });
 
   find("go-on").addEventListener("click", () => work(send));
-  find("folder").addEventListener("change", ({ target }) => {
-    const files = Array.from(target.files, (file) => ({ file, path: file.webkitRelativePath.split("/") }));
+  const folder = find("folder");
+  const takeChosen = () => {
+    const files = Array.from(folder.files, (file) => ({ file, path: file.webkitRelativePath.split("/") }));
     begin(files[0]?.path[0] ?? "", files.map(({ file, path }) => ({ file, name: path.slice(1).join("/") })));
-    target.value = ""; // so that the same folder can be chosen again
-  });
+    folder.value = ""; // so that the same folder can be chosen again
+  };
+  folder.addEventListener("change", takeChosen);
+  if (folder.files.length) takeChosen(); // chosen before this script was here
 
   // The files below a dropped folder; a browser gives the entries of a folder some at a time.
   const filesOf = async (entry, prefix) => {
