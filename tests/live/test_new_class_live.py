@@ -32,7 +32,7 @@ CONF = {
     "output": "s3://boxwright/runs",
     "model_name": MODEL,
     "image_size": 192,
-    "epochs": 15,
+    "epochs": 40,
     "validation_ap_epochs": 0,
     "gate_min_ap50": 0.1,
     "gate_classes_told_apart": False,
