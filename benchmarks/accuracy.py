@@ -122,7 +122,7 @@ def train(training: Training, out_dir: Path) -> dict[str, Any]:
     examples = prepared(config, out_dir / "data" / f"prepared-{training.dataset}")
     curve, predict = SYSTEMS[training.system](config, examples, out_dir / "work" / training.name)
     minutes = (time.monotonic() - started) / 60
-    measured = measure(_truth(examples), predict(sorted((examples / "test").glob("*.tfrecord")))).model_dump()
+    measured = measure(truth(examples), predict(sorted((examples / "test").glob("*.tfrecord")))).model_dump()
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "dataset": training.dataset,
@@ -136,7 +136,8 @@ def train(training: Training, out_dir: Path) -> dict[str, Any]:
     }
 
 
-def _truth(examples: Path, split: str = "test") -> Any:
+def truth(examples: Path, split: str = "test") -> Any:
+    """The annotations of a split of examples."""
     from boxwright.dataset.annotations.reading import load_annotations
 
     return load_annotations(examples / split / "annotations.json")
@@ -188,7 +189,7 @@ def kerashub(config: RunConfig, examples: Path, folder: Path) -> tuple[list[dict
         del logs
         if (epoch + 1) % MEASURE_EVERY == 0:
             measured = measure(
-                _truth(examples, "validation"), bare_predictions(detector, shards["validation"], size, ids)
+                truth(examples, "validation"), bare_predictions(detector, shards["validation"], size, ids)
             )
             passes = (epoch + 1) * -(-images // batch) * batch
             curve.append({"passes": passes, "AP": measured.AP or 0.0, "AP50": measured.AP50 or 0.0})

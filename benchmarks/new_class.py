@@ -28,7 +28,7 @@ from boxwright.storage import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 NEW = "Platelets"
-IMAGE_SIZE, EPOCHS = 224, 8
+IMAGE_SIZE = 224
 SPLITS = {"training": "train", "validation": "validation", "test": "test"}
 ROWS = ("parent", "joint", "extend", "keep")
 # Labels that each set of training images has.
@@ -61,15 +61,15 @@ def _annotations(folder: Path) -> Path:
     return clean if clean.exists() else folder / ANNOTATIONS_FILE
 
 
-def configuration(name: str, out_dir: Path) -> RunConfig:
+def configuration(name: str, out_dir: Path, epochs: int) -> RunConfig:
     """The settings of a row."""
     splits = {split: str(out_dir / "sets" / LABELLED[name] / split) for split in SPLITS}
-    hyperparameters = {"image_size": IMAGE_SIZE, "epochs": EPOCHS, "validation_ap_epochs": 0}
+    hyperparameters = {"image_size": IMAGE_SIZE, "epochs": epochs, "validation_ap_epochs": 0}
     more = {"on_class_change": name} if name in ("extend", "keep") else {}
     return parse_config({**splits, **more, "output": "unused", "hyperparameters": hyperparameters})
 
 
-def train(name: str, out_dir: Path) -> dict[str, Any]:
+def train(name: str, out_dir: Path, epochs: int) -> dict[str, Any]:
     """Trains and measures one row; returns its figures."""
     from benchmarks.accuracy import prepared
     from boxwright.dataset.annotations import load_annotations
@@ -80,7 +80,7 @@ def train(name: str, out_dir: Path) -> dict[str, Any]:
     from boxwright.model.store import MODEL_FILE, WEIGHTS_FILE, load_detector
     from boxwright.training.fine_tuning import fine_tune
 
-    config, folder = configuration(name, out_dir), out_dir / "work" / name
+    config, folder = configuration(name, out_dir, epochs), out_dir / "work" / name
     examples = prepared(config, out_dir / "prepared" / LABELLED[name])
     for part in ("seed", "model"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -106,12 +106,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out_dir", type=Path)
     parser.add_argument("--only", choices=ROWS)
+    parser.add_argument(
+        "--epochs", type=int, default=8, help="of each row (default: 8); another number, another OUT_DIR"
+    )
     arguments = parser.parse_args()
     out_dir = arguments.out_dir.absolute()
     datasets(out_dir)
     for name in [arguments.only] if arguments.only else ROWS:
         if not (out_dir / f"{name}.json").exists():
-            subprocess.run([sys.executable, "-c", _WORK, name, str(out_dir)], check=True)
+            subprocess.run([sys.executable, "-c", _WORK, name, str(out_dir), str(arguments.epochs)], check=True)
     done = {name: json.loads(path.read_text()) for name in ROWS if (path := out_dir / f"{name}.json").exists()}
     classes = sorted({key for row in done.values() for key in row["AP"]})
     table = Table("training", *(f"AP of {name}" for name in classes), "seconds")
@@ -121,14 +124,12 @@ def main() -> None:
     Console().print(table)
 
 
-def work(name: str, out_dir: Path) -> None:
+def work(name: str, out_dir: str, epochs: str) -> None:
     """One row, in this process."""
-    write_json(out_dir / f"{name}.json", train(name, out_dir))
+    write_json(Path(out_dir) / f"{name}.json", train(name, Path(out_dir), int(epochs)))
 
 
-_WORK = (
-    "import sys; from pathlib import Path; from benchmarks.new_class import work; work(sys.argv[1], Path(sys.argv[2]))"
-)
+_WORK = "import sys; from benchmarks.new_class import work; work(*sys.argv[1:])"
 
 if __name__ == "__main__":
     main()

@@ -19,21 +19,21 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from boxwright.config import RunConfig, parse_config
+from boxwright.config import RunConfig, nest_settings, parse_config, parse_settings, run_fields
 from boxwright.storage import write_json
 
 
 def changed(config: RunConfig, settings: list[str]) -> RunConfig:
-    """The configuration with hyperparameters that are given as NAME=VALUE."""
+    """The configuration with the settings of a run that are given as NAME=VALUE."""
     document = config.model_dump(exclude_unset=True)
-    document["hyperparameters"] |= dict(setting.split("=", 1) for setting in settings)
+    for name, value in nest_settings(parse_settings(settings, run_fields(), "--base and --try")).items():
+        document[name] = document.get(name, {}) | value if isinstance(value, dict) else value
     return parse_config(document)
 
 
 def train(dataset: str, settings: list[str], seed: int, out_dir: Path, folder: Path) -> dict[str, Any]:
     """Trains and measures one row; returns its figures."""
-    from benchmarks.accuracy import boxwright, configuration, prepared
-    from boxwright.dataset.annotations import load_annotations
+    from benchmarks.accuracy import boxwright, configuration, prepared, truth
     from boxwright.evaluation.metrics import measure
 
     config = changed(configuration(dataset, seed, out_dir / "data"), settings)
@@ -41,8 +41,7 @@ def train(dataset: str, settings: list[str], seed: int, out_dir: Path, folder: P
     started = time.monotonic()
     _, predict = boxwright(config, examples, folder)
     minutes = (time.monotonic() - started) / 60
-    annotations = load_annotations(examples / "test" / "annotations.json")
-    measured = measure(annotations, predict(sorted((examples / "test").glob("*.tfrecord"))))
+    measured = measure(truth(examples), predict(sorted((examples / "test").glob("*.tfrecord"))))
     per_class = {name: one.AP for name, one in measured.per_class.items()}
     return {"AP": measured.AP, "AP50": measured.AP50, "minutes": minutes, "per_class": per_class}
 

@@ -25,6 +25,9 @@ def test_static_files_have_their_types_and_nothing_else_is_served(visit: MakeCli
         answer = client.get(f"/static/{name}")
         assert answer.status_code == 200
         assert kind in answer.headers["content-type"]
+        # A browser that left a page while its files came asks for the rest of each: it gets all of it.
+        rest = client.get(f"/static/{name}", headers={"Range": "bytes=10-"})
+        assert (rest.status_code, rest.content) == (200, answer.content) and "accept-ranges" not in answer.headers
     for name in ("app.py", "..%2Fapp.py", "%2e%2e/app.py"):
         assert client.get(f"/static/{name}").status_code == 404
 

@@ -147,32 +147,57 @@ def test_a_person_uploads_a_folder_and_looks_at_it(open_tab: Make, server: str, 
     assert json.loads(read_bytes(f"{dataset}/training/annotations.json", 10_000_000))
 
 
-def test_a_folder_chosen_before_the_script_came_is_taken(
-    open_tab: Make, server: str, bucket: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("path", "script", "field", "content", "then"),
+    [
+        ("upload", "upload.js", "#folder", "cells", "What to do with it"),
+        ("try/detector/3", "trial.js", "#file", "cells/notes.txt", "notes.txt is text/plain"),
+    ],
+)
+def test_what_is_chosen_before_the_script_came_is_taken(
+    path: str,
+    script: str,
+    field: str,
+    content: str,
+    then: str,
+    open_tab: Make,
+    server: str,
+    bucket: str,
+    tmp_path: Path,
 ) -> None:
     generate_sample(tmp_path / "cells", images=4, seed=3)
+    (tmp_path / "cells" / "notes.txt").write_text("x")
     tab, said = open_tab()
     held: list[Any] = []
-    tab.route("**/upload.js", lambda route: held.append(route))
-    tab.goto(f"{server}/boxwright/upload", wait_until="commit")
-    tab.locator("#folder").set_input_files(tmp_path / "cells")
-    assert held and tab.locator("#message").is_hidden()
+    tab.route(f"**/{script}", lambda route: held.append(route))
+    tab.goto(f"{server}/boxwright/{path}", wait_until="commit")
+    tab.locator(field).set_input_files(tmp_path / content)
+    assert held and not tab.get_by_text(then).is_visible()
     held[0].continue_()
-    tab.get_by_role("heading", name="What to do with it").wait_for(timeout=60_000)
-    assert list_files(f"{bucket}/datasets/cells") and said == []
+    tab.get_by_text(then).wait_for(timeout=60_000)
+    assert bool(list_files(bucket)) == (path == "upload")
+    assert said == []
 
 
-def test_an_answer_that_was_cut_off_is_asked_for_again(
-    open_tab: Make, server: str, bucket: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("kind", "answer", "then"),
+    [
+        ("application/json", '{"by', "What to do with it"),  # cut off on its way
+        ("text/html", "<title>Log in</title>", "Airflow did not allow it: load this page again"),
+    ],
+)
+def test_an_answer_that_was_cut_off_is_asked_for_again_and_a_log_in_is_told(
+    kind: str, answer: str, then: str, open_tab: Make, server: str, bucket: str, tmp_path: Path
 ) -> None:
     generate_sample(tmp_path / "cells", images=4, seed=3)
     tab, _ = open_tab()
-    tab.route("**/upload/file?*", lambda route: route.fulfill(status=200, body='{"by'), times=1)
+    once = {"status": 200, "content_type": kind, "body": answer}
+    tab.route("**/upload/file?*", lambda route: route.fulfill(**once), times=1)
     tab.goto(f"{server}/boxwright/upload")
     tab.locator("#folder").set_input_files(tmp_path / "cells")
-    tab.get_by_role("heading", name="What to do with it").wait_for(timeout=60_000)
+    tab.get_by_text(then).wait_for(timeout=60_000)
     ours = sum(path.is_file() for path in (tmp_path / "cells").rglob("*"))
-    assert len(list_files(f"{bucket}/datasets/cells")) == ours
+    assert (len(list_files(f"{bucket}/datasets/cells")) == ours) == (kind == "application/json")
 
 
 @pytest.mark.parametrize(("path", "said"), [("/upload", "Drop one folder"), ("/try/detector/3", "is text/plain")])

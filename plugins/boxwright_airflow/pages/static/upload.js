@@ -4,7 +4,6 @@
   const AT_A_TIME = 3;
   const ATTEMPTS = 5;
   const NAMED = 5;
-  const REFUSED = [401, 403];
   const find = (id) => document.getElementById(id);
   const upload = find("upload");
   if (!upload) return;
@@ -30,8 +29,11 @@
         const answer = await fetch(`${address}/${path}?${new URLSearchParams(query)}`, options);
         const said = await answer.json().catch(() => null);
         if (answer.ok && said) return said;
-        reason = said?.reason ?? (REFUSED.includes(answer.status) ? "Airflow did not allow it: load this page again" : `Airflow answered ${answer.status}`);
-        again = said?.again ?? (answer.ok || answer.status >= 500); // an answer of 200 that was cut off, too
+        // Where a log-in has ended there may be a page instead of an answer.
+        const cut = answer.ok && answer.headers.get("content-type")?.startsWith("application/json");
+        if (cut) reason = "Airflow's answer was cut off";
+        else reason = said?.reason ?? (answer.status < 500 ? "Airflow did not allow it: load this page again" : `Airflow answered ${answer.status}`);
+        again = said?.again ?? (cut || answer.status >= 500);
       } catch {
         // no answer, or a file that cannot be read: the next try tells
       }
