@@ -14,7 +14,7 @@ from boxwright.stack import cluster
 from boxwright.stack.cluster import become_cluster, is_cluster, require_programs
 from boxwright.stack.environment import Stack, open_stack, stack_environment, write_files
 from boxwright.stack.ports import DEFAULTS
-from boxwright.stack.services import services_of
+from boxwright.stack.services import AIRFLOW, services_of, supervised_services
 
 
 @pytest.fixture
@@ -64,6 +64,12 @@ def test_all_parts_share_their_stores_and_workers_no_home(stack: Stack) -> None:
     assert len(homes) == 3
     assert told["mlflow"]["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql://")
     assert "MLFLOW_BACKEND_STORE_URI" not in told["worker-1"]
+
+
+def test_what_lives_on_a_server_that_is_away_waits_for_it_and_is_not_given_up(stack: Stack) -> None:
+    may_start = {one.name: one.may_start() for one in supervised_services(stack, {})}
+    waiting = {name for name, may in may_start.items() if not may}
+    assert waiting == {"mlflow", "worker-1", "worker-2", *AIRFLOW}
 
 
 def test_no_secret_is_in_a_list_of_processes_or_open_to_others(stack: Stack) -> None:

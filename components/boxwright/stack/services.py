@@ -35,6 +35,7 @@ class Service:
         withheld: beginnings of environment variables that it does not get.
         prepare: what has to be done before each start.
         keeps_work: whether children that outlive it go on with their work.
+        needs: the services, as far as the stack has them, that have to be ready before it starts.
         seen_by: the service without which one cannot know whether it is ready.
         leaves: gives files that its program leaves outside of the stack's folder.
         added: gives variables of its own.
@@ -50,6 +51,7 @@ class Service:
     withheld: tuple[str, ...] = ()
     prepare: Callable[[Stack], None] = lambda stack: None
     keeps_work: bool = False
+    needs: tuple[str, ...] = ()
     seen_by: str | None = None
     leaves: Callable[[Stack], list[Path]] = lambda stack: []
     added: Callable[[Stack], dict[str, str]] = lambda stack: {}
@@ -148,6 +150,7 @@ def _worker(name: str) -> Service:
         lambda stack: cluster.worker_command(program("airflow"), name),
         lambda stack: cluster.worker_answers(stack.broker, name),
         migrates=True,
+        needs=(DATABASE, BROKER),
         added=lambda stack: cluster.added_environment(stack.home, name),
         of_cluster=True,
     )
@@ -193,10 +196,9 @@ def supervised_services(stack: Stack, environment: Mapping[str, str]) -> list[Su
 
 
 def _may_start(service: Service, stack: Stack) -> bool:
-    if not service.migrates:
-        return True
-    needed = [one for one in services_of(stack) if one.name == DATABASE]
-    return tables_version(stack.folder) == airflow_version() and all(one.ready(stack) for one in needed)
+    if service.migrates and tables_version(stack.folder) != airflow_version():
+        return False
+    return all(one.ready(stack) for one in services_of(stack) if one.name in service.needs)
 
 
 def services_of(stack: Stack) -> tuple[Service, ...]:
@@ -221,8 +223,8 @@ SERVICES = (
         ("redis",),
         of_cluster=True,
     ),
-    Service("mlflow", _mlflow, mlflow_ready, ("mlflow",), added=_mlflow_variables),
-    Service("api-server", _airflow("api-server"), api_ready, ("airflow",), migrates=True),
+    Service("mlflow", _mlflow, mlflow_ready, ("mlflow",), added=_mlflow_variables, needs=(DATABASE,)),
+    Service("api-server", _airflow("api-server"), api_ready, ("airflow",), migrates=True, needs=(DATABASE,)),
     # What the scheduler has started, a training above all, goes on without it; the next one takes it over.
     *(
         Service(
@@ -231,6 +233,7 @@ SERVICES = (
             part_ready(part),
             migrates=True,
             keeps_work=part == "scheduler",
+            needs=(DATABASE,),
             seen_by="api-server",
         )
         for part in AIRFLOW[1:]
