@@ -10,14 +10,14 @@ from mlflow import MlflowClient
 from boxwright.errors import StoppedError, StorageError, UsageError
 from boxwright.registry import training_state
 from boxwright.registry.opening import open_registry
-from boxwright.registry.port import Registry, TrainingState
+from boxwright.registry.port import Registry, Training, TrainingState
 from boxwright.registry.training_run import TrainingRun
 
 
 def test_epochs_become_curves_of_the_run_that_is_registered_later(
     registry: Registry, tracking_uri: str, mlflow: MlflowClient, release: Any
 ) -> None:
-    assert registry.epochs("detector", "weekly") == []
+    assert registry.training("detector", "weekly").epochs == []
     report = TrainingRun("detector", "weekly", tracking_uri)
     report.epoch({"epoch": 0.0, "loss": 2.0})
     # A repeated task finds the run, and a repeated epoch stands at its step with the same value.
@@ -27,15 +27,18 @@ def test_epochs_become_curves_of_the_run_that_is_registered_later(
     found = {(one.step, one.value) for one in mlflow.get_metric_history(run.info.run_id, "training/loss")}
     assert found == {(0, 2.0), (1, 1.5)}
     assert run.data.metrics["training/AP"] == 0.25
-    assert registry.epochs("detector", "weekly") == [{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.5, "AP": 0.25}]
-    assert registry.epochs("detector", "other") == registry.epochs("other", "weekly") == []
+    assert registry.training("detector", "weekly").epochs == [
+        {"epoch": 0, "loss": 2.0},
+        {"epoch": 1, "loss": 1.5, "AP": 0.25},
+    ]
+    assert registry.training("detector", "other") == registry.training("other", "weekly") == Training()
     version = registry.register(release("weekly"))
     assert mlflow.get_model_version("detector", str(version.version)).run_id == run.info.run_id
 
 
 def test_a_loss_that_is_no_number_is_kept(registry: Registry) -> None:
     registry.log_epoch("detector", "diverged", {"epoch": 0.0, "loss": math.nan})
-    (epoch,) = registry.epochs("detector", "diverged")
+    (epoch,) = registry.training("detector", "diverged").epochs
     assert math.isnan(epoch["loss"])
 
 
@@ -50,21 +53,44 @@ def test_a_server_that_does_not_answer_costs_one_warning(
         assert not report.should_stop()
     assert [record.getMessage()[:29] for record in caplog.records] == ["no training curves in MLflow:"]
     with pytest.raises(StorageError, match="did not answer"):
-        open_registry("http://127.0.0.1:9", quick=True).epochs("detector", "weekly")
+        open_registry("http://127.0.0.1:9", quick=True).training("detector", "weekly")
 
 
 def test_what_a_training_takes_of_its_machine_becomes_curves(registry: Registry, mlflow: MlflowClient) -> None:
-    assert registry.usage("detector", "weekly") == {}
+    assert registry.training("detector", "weekly").usage == {}
     registry.begin_training("detector", "weekly", {})
     for cpu, gpu in ((190.0, None), (150.0, 80.0)):
         registry.log_progress("detector", "weekly", {"epoch": 1, "cpu_percent": cpu, "gpu_percent": gpu})
-    found = registry.usage("detector", "weekly")
+    found = registry.training("detector", "weekly").usage
     assert {name: [value for _, value in sorted(points)] for name, points in found.items()} in (
         {"cpu_percent": [190.0, 150.0], "gpu_percent": [80.0]},
         {"cpu_percent": [150.0, 190.0], "gpu_percent": [80.0]},  # both within a second
     )
     assert all(0 <= seconds < 600 for points in found.values() for seconds, _ in points)
     assert only_run(mlflow).data.metrics["machine/gpu_percent"] == 80.0
+
+
+def test_who_looks_again_reads_curves_anew_only_where_something_has_changed(
+    registry: Registry, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.begin_training("detector", "weekly", {})
+    looks = open_registry(tracking_uri)
+    asked: list[str] = []
+    client = looks._client  # type: ignore[attr-defined]
+    history = client.metric_history
+    monkeypatch.setattr(client, "metric_history", lambda run, name: asked.append(name) or history(run, name))
+    registry.log_epoch("detector", "weekly", {"epoch": 0.0, "loss": math.nan})
+    first = looks.training("detector", "weekly")
+    assert sorted(asked) == ["training/epoch", "training/loss"]
+    assert looks.training("detector", "weekly") is first and len(asked) == 2
+    for change, seen in (
+        (lambda: registry.log_epoch("detector", "weekly", {"epoch": 1.0, "loss": math.nan}), lambda it: len(it.epochs)),
+        (lambda: registry.log_progress("detector", "weekly", {"step": 3}), lambda it: it.progress.get("step")),
+        (lambda: registry.ask_to_stop("detector", "weekly"), lambda it: it.is_stop_asked),
+    ):
+        before = seen(looks.training("detector", "weekly"))
+        change()
+        assert seen(looks.training("detector", "weekly")) != before
 
 
 def only_run(mlflow: MlflowClient) -> Any:

@@ -11,6 +11,7 @@ from .parents import find_start as find_start
 from .parents import resolve_parent as resolve_parent
 from .port import RegisteredModel as RegisteredModel
 from .port import Registry as Registry
+from .port import Training as Training
 from .port import TrainingState as TrainingState
 from .port import Version as Version
 from .port import no_versions as no_versions

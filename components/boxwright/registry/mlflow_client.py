@@ -41,7 +41,7 @@ class MlflowRun:
     Attributes:
         started: milliseconds since 1970.
         artifacts: URI of the folder for its files.
-        metrics: their names.
+        metrics: the last value of each, as text.
     """
 
     run_id: str
@@ -51,7 +51,7 @@ class MlflowRun:
     artifacts: str
     tags: dict[str, str] = field(repr=False)
     params: dict[str, str] = field(repr=False)
-    metrics: tuple[str, ...] = ()
+    metrics: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 class MlflowClient(Protocol):

@@ -258,5 +258,5 @@ def _run(found: Any) -> MlflowRun:
         artifacts=found.info.artifact_uri,
         tags=dict(found.data.tags),
         params=dict(found.data.params),
-        metrics=tuple(found.data.metrics),
+        metrics={name: str(value) for name, value in found.data.metrics.items()},
     )

@@ -22,6 +22,7 @@ from boxwright.registry.port import (
     RUN_ID,
     RegisteredModel,
     Release,
+    Training,
     TrainingState,
     Version,
     no_versions,
@@ -29,6 +30,8 @@ from boxwright.registry.port import (
 from boxwright.registry.promotion import Aliases
 from boxwright.registry.tags import version_tags
 
+# Trainings whose curves are kept for those who look at them again.
+_TRAININGS_KEPT = 16
 log = logging.getLogger("boxwright.training")
 
 
@@ -43,6 +46,7 @@ class MlflowRegistry:
     def __init__(self, client: MlflowClient, lock: AbstractContextManager[Any]) -> None:
         self._client, self._lock = client, lock
         self._runs: dict[tuple[str, str], MlflowRun] = {}
+        self._trainings: dict[str, tuple[MlflowRun, Training]] = {}
 
     def register(self, release: Release) -> Version:
         """See `Registry`."""
@@ -84,11 +88,6 @@ class MlflowRegistry:
         run = tracking.find_run(self._client, model_name, run_id)
         return training_state.read(run) if run else {}
 
-    def usage(self, model_name: str, run_id: str) -> dict[str, list[tuple[int, float]]]:
-        """See `Registry`."""
-        run = tracking.find_run(self._client, model_name, run_id)
-        return training_state.read_usage(self._client, run) if run else {}
-
     def ask_to_stop(self, model_name: str, run_id: str) -> None:
         """See `Registry`."""
         run = tracking.find_run(self._client, model_name, run_id)
@@ -107,10 +106,24 @@ class MlflowRegistry:
         """See `Registry`."""
         tracking.log_epoch(self._client, self._run(model_name, run_id), record)
 
-    def epochs(self, model_name: str, run_id: str) -> list[dict[str, float]]:
+    def training(self, model_name: str, run_id: str) -> Training:
         """See `Registry`."""
         run = tracking.find_run(self._client, model_name, run_id)
-        return tracking.read_epochs(self._client, run) if run else []
+        if run is None:
+            return Training()
+        if (known := self._trainings.get(run.run_id)) and known[0] == run:
+            return known[1]
+        # The run was read before its curves: what comes in between makes the next reader read them once more.
+        training = Training(
+            tracking.read_epochs(self._client, run),
+            training_state.read(run),
+            training_state.read_usage(self._client, run),
+            training_state.is_asked_to_stop(run),
+        )
+        if len(self._trainings) >= _TRAININGS_KEPT:
+            self._trainings.clear()
+        self._trainings[run.run_id] = run, training
+        return training
 
     def models(self) -> tuple[RegisteredModel, ...]:
         """See `Registry`."""

@@ -39,6 +39,23 @@ class TrainingState(StrEnum):
     KILLED = "killed"  # or stopped by a person; it can go on
 
 
+@dataclass(frozen=True)
+class Training:
+    """The facts of a training, as it has reported them.
+
+    Attributes:
+        epochs: the records that `log_epoch` kept, by rising epoch; empty before the first epoch has ended.
+        progress: of `Registry.training_progress`.
+        usage: the curves that `log_progress` kept: (seconds since the training first began, value) by name.
+        is_stop_asked: of `Registry.is_stop_asked`.
+    """
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    progress: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    is_stop_asked: bool = False
+
+
 class ReleasedFormat(Frozen):
     """A format of a version, in a few numbers; `formats.json` beside the archive has all.
 
@@ -231,9 +248,6 @@ class Registry(Protocol):
     def training_progress(self, model_name: str, run_id: str) -> dict[str, Any]:
         """The last logged progress, with `state` and `at`, in seconds since 1970; empty before a training began."""
 
-    def usage(self, model_name: str, run_id: str) -> dict[str, list[tuple[int, float]]]:
-        """The curves that `log_progress` kept: (seconds since the training first began, value) by name."""
-
     def ask_to_stop(self, model_name: str, run_id: str) -> None:
         """Asks a training to end after the epoch that is under way.
 
@@ -250,8 +264,8 @@ class Registry(Protocol):
         Written again, the record stands there once more at its epoch.
         """
 
-    def epochs(self, model_name: str, run_id: str) -> list[dict[str, float]]:
-        """The records that `log_epoch` kept, by rising epoch; empty before the first epoch has ended."""
+    def training(self, model_name: str, run_id: str) -> Training:
+        """All that is kept of a training, for those who look again and again: what has not changed is not read anew."""
 
     def models(self) -> tuple[RegisteredModel, ...]:
         """Every registered model, by name."""

@@ -182,7 +182,7 @@ def _run(found: Mapping[str, Any]) -> MlflowRun:
         artifacts=str(info.get("artifact_uri", "")),
         tags=_named(data.get("tags", ())),
         params=_named(data.get("params", ())),
-        metrics=tuple(str(metric["key"]) for metric in data.get("metrics", ())),
+        metrics=_named(data.get("metrics", ())),
     )
 
 

@@ -14,7 +14,7 @@ from boxwright.training import Record, seconds_of_an_epoch
 from boxwright_airflow.runs.tasks import Run
 
 if TYPE_CHECKING:
-    from boxwright.registry import Registry
+    from boxwright.registry import Registry, Training
 
 # Seconds during which an MLflow that did not answer is not asked again.
 _SECONDS_LEFT_ALONE = 15.0
@@ -97,7 +97,8 @@ def progress_of(run: Run) -> Progress:
         return Progress(None, (), f"the run's settings are not valid: {error}")
     try:
         source = source_of(Settings.from_environment().tracking_uri)
-        return Progress(planned, **source.read(config.model_name, run.run_id))
+        found = source.read(config.model_name, run.run_id)
+        return Progress(planned, found.epochs, "", found.progress, found.is_stop_asked, found.usage)
     except BoxwrightError as error:
         return Progress(planned, (), str(error))
 
@@ -130,8 +131,8 @@ class Source:
         self._lock = threading.Lock()
         self._problem, self._silent_until = "", 0.0
 
-    def read(self, model_name: str, run_id: str) -> dict[str, Any]:
-        """The facts that the registry has of a training, by the names of `Progress`.
+    def read(self, model_name: str, run_id: str) -> Training:
+        """The facts that the registry has of a training.
 
         Raises:
             StorageError: MLflow does not answer, or has not a moment ago.
@@ -140,13 +141,7 @@ class Source:
             if time.monotonic() < self._silent_until:
                 raise StorageError(self._problem)
             try:
-                registry, training = self._registry, (model_name, run_id)
-                return {
-                    "records": registry.epochs(*training),
-                    "within": registry.training_progress(*training),
-                    "stop_asked": registry.is_stop_asked(*training),
-                    "usage": registry.usage(*training),
-                }
+                return self._registry.training(model_name, run_id)
             except StorageError as error:
                 self._problem, self._silent_until = str(error), time.monotonic() + _SECONDS_LEFT_ALONE
                 raise

@@ -129,7 +129,7 @@ def test_a_server_that_does_not_answer_is_left_alone_for_a_while() -> None:
     asked: list[str] = []
 
     class Silent:
-        def epochs(self, model_name: str, run_id: str) -> Any:
+        def training(self, model_name: str, run_id: str) -> Any:
             asked.append(run_id)
             raise StorageError("it is silent")
 
