@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,6 +45,17 @@ def test_every_form_of_an_image_gives_the_same_boxes(detector: boxwright.Detecto
         np.testing.assert_allclose(found.normalized_boxes * [200, 100, 200, 100], found.boxes)
         assert found.scores.tolist() == pytest.approx([0.9, 0.25])
     assert found.source == "image" and detector.detect(photo).source == str(photo)
+
+
+def test_another_process_opens_the_same_model(
+    finder: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(finder.parent)
+    sent = pickle.dumps(boxwright.Detector(finder.name, threads=1))
+    monkeypatch.chdir(tmp_path)
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).detect(sys.argv[1], threshold=0).labels)"
+    done = subprocess.run([sys.executable, "-c", code, str(photo)], input=sent, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == str(boxwright.Detector(finder).detect(photo, threshold=0).labels)
 
 
 def test_a_pil_image_is_seen_as_a_person_sees_it(detector: boxwright.Detector) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Detector:
     """A model that finds objects on images.
 
-    Several threads may use it; they take turns.
+    Several threads may use it; they take turns. Sent to another process (pickled), it is the same model, opened there.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the path or URI of a `model.tar.gz` or of a folder with
@@ -60,8 +60,8 @@ class Detector:
         from boxwright.serving.engine import Decoders, load_as_set
 
         quieten(lean=False)
-        chosen = {"runtime": runtime, "threads": threads, "trust_saved_model": trust_saved_model}
-        self._limits = parse_record(ServingConfig, chosen)
+        self._chosen: dict[str, Any] = {"runtime": runtime, "threads": threads, "trust_saved_model": trust_saved_model}
+        self._limits = parse_record(ServingConfig, self._chosen)
         self._source = resolve_model(model_uri(model))
         self._predictor = load_as_set(self._source, self._limits)
         self._decoders = Decoders(1, self._limits.max_pixels, self._limits.decode_timeout)
@@ -81,6 +81,10 @@ class Detector:
     def threshold(self) -> float:
         """Its own minimum score, with the best F1 on the images that it was measured on."""
         return self._predictor.info.threshold
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process opens the model anew: what it runs on is none that can be sent.
+        return partial(Detector, self.model, **self._chosen), ()
 
     def __repr__(self) -> str:
         return f"<Detector {self.model}: {', '.join(self.class_names)}>"
@@ -224,8 +228,7 @@ class Detector:
         """
         from boxwright.api.server import start_server
 
-        own = self._limits.model_dump(include={"runtime", "threads", "trust_saved_model"})
-        return start_server(self.model, port, own | settings)
+        return start_server(self.model, port, self._chosen | settings)
 
     def _measured(
         self,
