@@ -60,8 +60,8 @@ class Detector:
         from boxwright.serving.engine import Decoders, load_as_set
 
         quieten(lean=False)
-        self._chosen: dict[str, Any] = {"runtime": runtime, "threads": threads, "trust_saved_model": trust_saved_model}
-        self._limits = parse_record(ServingConfig, self._chosen)
+        chosen = {"runtime": runtime, "threads": threads, "trust_saved_model": trust_saved_model}
+        self._limits = parse_record(ServingConfig, chosen)
         self._source = resolve_model(model_uri(model))
         self._predictor = load_as_set(self._source, self._limits)
         self._decoders = Decoders(1, self._limits.max_pixels, self._limits.decode_timeout)
@@ -84,7 +84,7 @@ class Detector:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process opens the model anew: what it runs on is none that can be sent.
-        return partial(Detector, self.model, **self._chosen), ()
+        return partial(Detector, self.model, **self._chosen()), ()
 
     def __repr__(self) -> str:
         return f"<Detector {self.model}: {', '.join(self.class_names)}>"
@@ -228,7 +228,10 @@ class Detector:
         """
         from boxwright.api.server import start_server
 
-        return start_server(self.model, port, self._chosen | settings)
+        return start_server(self.model, port, self._chosen() | settings)
+
+    def _chosen(self) -> dict[str, Any]:
+        return self._limits.model_dump(include={"runtime", "threads", "trust_saved_model"})
 
     def _measured(
         self,
