@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as State
-from sqlalchemy.exc import ArgumentError, OperationalError
 
 from boxwright.config import RunConfig, Settings, TuningConfig, Value
-from boxwright.errors import StorageError, UsageError, shorten, without_secrets
-from boxwright.postgresql import load_psycopg2
+from boxwright.errors import UsageError, shorten, without_secrets
+from boxwright.tuning.database import open_storage
+from boxwright.tuning.importance import importance_of
 from boxwright.tuning.pruning import make_pruner
 from boxwright.tuning.records import Trial, TrialState
 from boxwright.tuning.sampling import make_sampler
@@ -27,8 +25,6 @@ from boxwright.tuning.space import Space, space_of
 # Failures of one kind that end a study: its cause will not go away.
 SAME_FAILURES = 3
 OUT_OF_MEMORY = "out of memory"
-_ENOUGH_TRIALS = 6
-_EXPECTED = "expected sqlite:////folder/tuning.sqlite or postgresql+psycopg2://USER:PASSWORD@HOST:5432/DATABASE"
 _SETTINGS, _EPOCHS, _SECONDS, _REASON, _KIND = "settings", "epochs", "seconds", "reason", "kind"
 _SLOT, _CONTRACT, _STOP, _MEMORY, _START = "slot", "contract", "stop", "memory", "start"
 _STATES = {
@@ -40,22 +36,6 @@ _STATES = {
 }
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna\.")
-
-
-@contextmanager
-def database_errors() -> Iterator[None]:
-    """Around what uses a study, for its database may go away at any time.
-
-    Raises:
-        StorageError: it did.
-    """
-    try:
-        yield
-    except StorageInternalError as error:
-        raise StorageError(
-            f"the database of studies no longer answers: {_first_line(error.__cause__ or error)}; start it and run "
-            "again, and every trial goes on where it was"
-        ) from error
 
 
 class Study:
@@ -78,7 +58,7 @@ class Study:
         self.name, self.tuning = name, tuning
         self.space: Space = space_of(config, tuning)
         self._optuna = optuna.create_study(
-            storage=_open_storage(storage or Settings.from_environment().tuning_uri),
+            storage=open_storage(storage or Settings.from_environment().tuning_uri),
             study_name=name,
             direction="minimize" if tuning.is_loss else "maximize",
             load_if_exists=True,
@@ -188,33 +168,8 @@ class Study:
         return sorted(done, key=lambda one: (sign * (one.value or 0.0), one.number))
 
     def importance(self) -> tuple[dict[str, float], str]:
-        """The share of each setting in what makes a trial one of the best third, the largest first, and of what trials.
-
-        Of the values at the end where enough trials came there, else of the first measurement of each, which pruned
-        ones have too; empty where there are too few.
-        """
-        measured = [one for one in self._optuna.get_trials(deepcopy=False) if one.intermediate_values and one.params]
-        done = [one for one in measured if one.state == State.COMPLETE]
-        if len(done) >= _ENOUGH_TRIALS:
-            return self._shares({one.number: one.value or 0.0 for one in done}), f"the end of {len(done)} trials"
-        if len(measured) < _ENOUGH_TRIALS:
-            return {}, ""
-        first = {one.number: one.intermediate_values[min(one.intermediate_values)] for one in measured}
-        return self._shares(first), f"the first measurement of {len(first)} trials"
-
-    def _shares(self, values: Mapping[int, float]) -> dict[str, float]:
-        """PED-ANOVA of trials by number with these values."""
-        copied = optuna.create_study(direction=self._optuna.direction)
-        for one in self._optuna.get_trials(deepcopy=False):
-            if one.number in values:
-                copied.add_trial(
-                    optuna.trial.create_trial(
-                        params=one.params, distributions=one.distributions, value=values[one.number]
-                    )
-                )
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=1 / 3, evaluate_on_local=False)
-        found = optuna.importance.get_param_importances(copied, evaluator=evaluator)
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        """See `importance_of`."""
+        return importance_of(self._optuna)
 
     def ended(self, images: int) -> str | None:
         """Why no trial begins any more; None where one may.
@@ -330,30 +285,3 @@ def _record(trial: FrozenTrial) -> Trial:
         reason=noted.get(_REASON),
         kind=noted.get(_KIND),
     )
-
-
-def _open_storage(uri: str) -> optuna.storages.RDBStorage:
-    """Optuna's storage in a database.
-
-    Raises:
-        UsageError: the address is not one of a database, or its driver is not installed.
-        StorageError: the database cannot be opened.
-    """
-    options = {"connect_args": {"timeout": 60}} if uri.startswith("sqlite") else {"pool_pre_ping": True}
-    if uri.startswith("postgresql"):
-        # The driver that is loaded here, whichever is SQLAlchemy's own choice.
-        uri = uri.replace("postgresql://", "postgresql+psycopg2://", 1)
-        load_psycopg2()
-    try:
-        return optuna.storages.RDBStorage(uri, engine_kwargs=options)
-    except (ArgumentError, ModuleNotFoundError) as error:
-        raise UsageError(f"BOXWRIGHT_TUNING_URI={without_secrets(uri)!a}: {_first_line(error)}; {_EXPECTED}") from None
-    except OperationalError as error:
-        raise StorageError(
-            f"the database of studies at {without_secrets(uri)} cannot be opened: {_first_line(error.orig or error)}; "
-            "start it, or correct BOXWRIGHT_TUNING_URI"
-        ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return without_secrets((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -13,11 +13,12 @@ from boxwright.dataset.examples import ExamplesSummary
 from boxwright.errors import BoxwrightError, StorageError, TrainingError, UsageError
 from boxwright.model import read_seed
 from boxwright.pipeline import Phase, nodes_of, output_folder
+from boxwright.tuning.database import database_errors
 from boxwright.tuning.outcome import publish_outcome, show, trace_outcome
 from boxwright.tuning.proof import run_proof
 from boxwright.tuning.records import StudyRecord, TrialState
 from boxwright.tuning.space import tuned
-from boxwright.tuning.study import Study, database_errors
+from boxwright.tuning.study import Study
 from boxwright.tuning.trial import parameters_of, run_of_study, run_of_trial, run_trial, sign_of, study_folder
 from boxwright.tuning.trials import begun, ended_or_stopped, reasons, told
 from boxwright.tuning.tune import prepared

@@ -24,9 +24,10 @@ from boxwright.model import hyperparameters_of
 from boxwright.packaging import run_folder
 from boxwright.registry import TrainingRun
 from boxwright.training import Record, StepProgress, TrainingFacts, Watch, fine_tune, read_history
+from boxwright.tuning.database import database_errors
 from boxwright.tuning.records import StudyRecord
 from boxwright.tuning.space import TrialSettings, tuned
-from boxwright.tuning.study import OUT_OF_MEMORY, Study, database_errors
+from boxwright.tuning.study import OUT_OF_MEMORY, Study
 
 log = logging.getLogger("boxwright.tuning")
 _PACKAGE = "boxwright"

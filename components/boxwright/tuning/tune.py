@@ -26,12 +26,13 @@ from boxwright.pipeline import (
     summarise,
 )
 from boxwright.storage import Allowed
+from boxwright.tuning.database import database_errors
 from boxwright.tuning.outcome import publish_outcome, show, trace_outcome
 from boxwright.tuning.proof import run_proof
 from boxwright.tuning.records import Proof, StudyRecord
 from boxwright.tuning.report import REPORT_PAGE
 from boxwright.tuning.space import measured_often, tuned
-from boxwright.tuning.study import Study, database_errors
+from boxwright.tuning.study import Study
 from boxwright.tuning.trial import parameters_of, run_of_study, sign_of, study_folder
 from boxwright.tuning.trials import run_trials
 
