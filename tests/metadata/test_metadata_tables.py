@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 from pathlib import Path
@@ -23,6 +24,14 @@ TYPES = Types(
     [proto.ExecutionType(name=f"E{number}") for number in range(8)],
     [proto.ContextType(name=f"C{number}") for number in range(4)],
 )
+# A backslash ended ML Metadata's literal, and what came after it was read as SQL.
+ODD_TEXTS = [
+    "C:\\sets\\new",
+    "it's \\', 1); DROP TABLE artifact; --",
+    'caf\u00e9 "\u00fcber" \u2713',
+    "\uf05c \uf05cb \uf05cm\\",
+    "line\nline\t%s ${HOME}",
+]
 
 
 def first_use(uri: str, barrier: Any) -> None:
@@ -72,6 +81,26 @@ def test_eight_first_users_at_once_make_each_type_once(
     assert own == sorted(one.name for one in (*TYPES.artifacts, *TYPES.executions, *TYPES.contexts))
     if kind == "postgresql":
         assert request.getfixturevalue("postgres").query(uri, COUNT) == []
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+@pytest.mark.parametrize("text", [*ODD_TEXTS, json.dumps(ODD_TEXTS)])
+def test_any_text_comes_back_as_it_was(text: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    uri = request.getfixturevalue("uri") if kind == "postgresql" else f"sqlite:///{tmp_path}/metadata.sqlite"
+    address = MetadataAddress.parse(uri)
+    register_types(address, Types([proto.ArtifactType(name="Said", properties={"text": proto.STRING})], [], []))
+    store = open_store(address)
+    made = proto.Artifact(type_id=store.get_artifact_type("Said").id, name=text, uri=f"s3://bucket/{text}")
+    made.properties["text"].string_value = text
+    made.custom_properties["own"].string_value = text
+    made.custom_properties["within"].struct_value.update({"list": [text, {"deep": text}]})
+    before = made.SerializeToString()
+    store.put_artifacts([made])
+    assert made.SerializeToString() == before
+    found = open_store(address).get_artifact_by_type_and_name("Said", text)
+    assert (found.name, found.uri) == (text, f"s3://bucket/{text}")
+    assert found.properties["text"].string_value == found.custom_properties["own"].string_value == text
+    assert found.custom_properties["within"].struct_value["list"][1]["deep"] == text
 
 
 def test_making_tables_again_changes_nothing(postgres: Postgres, uri: str) -> None:

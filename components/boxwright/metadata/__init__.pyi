@@ -8,6 +8,7 @@ from .server import make_database as make_database
 from .store import ask as ask
 from .store import is_lost as is_lost
 from .store import open_store as open_store
+from .store import server_said as server_said
 from .store import why as why
 from .tables import Types as Types
 from .tables import make_tables as make_tables

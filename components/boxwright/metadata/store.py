@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from boxwright.config import MetadataAddress
-from boxwright.errors import BoxwrightError, StorageError
+from boxwright.errors import BoxwrightError, StorageError, shorten
 from boxwright.metadata import server
 from boxwright.metadata.tls_relay import PORT as RELAY_PORT
 from boxwright.metadata.tls_relay import relay_to
@@ -66,11 +66,13 @@ def new_store(address: MetadataAddress) -> Any:
     os.environ.setdefault("PGAPPNAME", "boxwright")
     # Once: adding it again changes nothing.
     logging.getLogger("absl").addFilter(_has_no_log_in)
-    try:
+    if address.path is not None:
         return metadata_store.MetadataStore(connection_config(address))
+    from boxwright.metadata.escaping import EscapingStore
+
+    try:
+        return EscapingStore(connection_config(address))
     except RuntimeError as error:
-        if address.path is not None:
-            raise
         raise why(address) or StorageError(f"{address} of ML Metadata: {error}; run again") from None
 
 
@@ -132,3 +134,8 @@ def ask(address: MetadataAddress, question: Callable[[Any], Answer], patience: f
 def is_lost(error: BaseException) -> bool:
     """Whether an error says that the connection to PostgreSQL is gone, or could not be used."""
     return LOST in str(error)
+
+
+def server_said(error: BaseException) -> str:
+    """What PostgreSQL said in an error of `is_lost`, in one short line."""
+    return shorten(" ".join(str(error).rpartition(LOST)[2].split()).strip(": "), 120)

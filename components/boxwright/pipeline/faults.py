@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from boxwright.config import Settings
 from boxwright.errors import BoxwrightError, StorageError, shorten
-from boxwright.metadata import is_lost, why
+from boxwright.metadata import is_lost, server_said, why
 from boxwright.storage import disk_error
 
 # How ML Metadata's connection begins what it says, as a RuntimeError, when SQLite fails.
@@ -57,8 +57,8 @@ def explained(settings: Settings, doing: str) -> Iterator[None]:
 def _explain(error: Exception, settings: Settings, doing: str) -> BoxwrightError | None:
     if settings.metadata.is_shared and is_lost(error):
         return why(settings.metadata) or StorageError(
-            f"{doing}: the connection to {settings.metadata} of ML Metadata was lost, and the server is there again: "
-            "run again"
+            f"{doing}: the connection to {settings.metadata} of ML Metadata was lost ({server_said(error)}), and the "
+            "server is there again: run again"
         )
     if _is_of_metadata(error):
         said = " ".join(str(error).split())
