@@ -225,7 +225,7 @@ _ALL = (
           "label more of it, or take the class out", setting="min_boxes_per_class",
           check=ClassCheck(classes.training_boxes, "min")),
     _rule("classes", "class_not_in_training", "a class of validation or test has boxes in training",
-          "add training images of it, take its boxes out, or keep it (on_class_change=keep) from a parent that knows it",
+          "add training images of it, take its boxes out, or keep what a parent knows of it: on_class_change=keep",
           check=ClassCheck(classes.boxes_to_learn_from, "above", 0, context=classes.ids_in_training)),
     _rule("classes", "class_names_differ", "a category id has the same name in all splits", "make the names agree",
           check=ClassCheck(classes.different_names, "max", 1, context=classes.name_in_training)),
