@@ -72,7 +72,7 @@ def test_what_the_parent_is_sure_of_becomes_a_label(
         assert name == LABELS[0]
         np.testing.assert_allclose(box, RED, atol=0.02)
     assert len(labels(kept["validation"])[0]) == 2
-    assert f"2 of {LABELS[0]}" not in caplog.text and f"3 of {LABELS[0]}" in caplog.messages[0]
+    assert f"2 of {LABELS[0]}" in caplog.messages[0]
     assert "the parent finds nothing of " + LABELS[1] in caplog.messages[1]
 
 
@@ -88,6 +88,13 @@ def test_what_the_dataset_labels_is_left_as_it_is(parent: Path, tmp_path: Path) 
     splits = {"training": shards(tmp_path / "t", [[(1, RED)], [(2, BLUE)]])}
     found = labels(keep_labels(splits, CLASSES, parent, 0.1, tmp_path / "kept")["training"])
     assert [[name for name, _ in example] for example in found] == [["new"], [LABELS[1], LABELS[0]]]
+
+
+def test_a_validation_split_that_labels_an_old_class_itself_is_left_as_it_is(parent: Path, tmp_path: Path) -> None:
+    splits = {"training": shards(tmp_path / "t", [NEW]), "validation": shards(tmp_path / "v", [[(3, RED)], [], NEW])}
+    kept = keep_labels(splits, CLASSES, parent, 0.2, tmp_path / "kept")
+    found = [[name for name, _ in example] for example in labels(kept["validation"])]
+    assert found == [[LABELS[0], LABELS[1]], [LABELS[1]], ["new", LABELS[1]]]
 
 
 def test_where_all_is_labelled_nothing_is_written(parent: Path, tmp_path: Path) -> None:

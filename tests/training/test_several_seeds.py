@@ -80,3 +80,12 @@ def test_without_ap_the_loss_decides(tmp_path: Path) -> None:
 
     TrainingFacts(hyperparameters=Hyperparameters(seed=1), final_epoch=0, seeds=results).write(tmp_path)
     assert told_of(tmp_path)["Seeds"].startswith("validation loss of 2 seeds: 2.0000 with seed 0, 1.0000 with seed 1;")
+
+
+def test_where_ap_is_not_to_be_measured_the_loss_chooses(prepared: tuple[RunConfig, Path], tmp_path: Path) -> None:
+    config, folder = prepared
+    settings = config.hyperparameters.model_copy(update={"validation_ap_epochs": 0, "seeds": 2})
+    train((config.model_copy(update={"hyperparameters": settings}), folder), tmp_path, Looks([0.2, 0.5]))
+    facts = TrainingFacts.read(tmp_path / "out")
+    assert [one.AP for one in facts.seeds] == [None, None]
+    assert facts.hyperparameters.seed == min(facts.seeds, key=lambda one: one.val_loss).seed

@@ -12,7 +12,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,48 +38,51 @@ class Parent:
     Args:
         folder: of the model.
         classes: the dataset's class names, by index.
-        missing: those that it does not label.
         threshold: score from which what the model finds is a label.
     """
 
-    def __init__(self, folder: Path, classes: Sequence[str], missing: Sequence[str], threshold: float) -> None:
+    def __init__(self, folder: Path, classes: Sequence[str], threshold: float) -> None:
         import tensorflow as tf
 
         detector, card = load_detector(folder)
-        self._labels = {place: classes.index(name) + 1 for place, name in enumerate(card.classes) if name in missing}
-        self._classes, self._threshold = classes, threshold
-        self.added: Counter[str] = Counter()
+        self._known, self._classes, self._threshold = card.classes, classes, threshold
         self._look = tf.function(
             lambda data: look(detector, decode_image(data)), [tf.TensorSpec((), tf.string)], autograph=False
         )
 
-    def label(self, shards: Sequence[Path], out_dir: Path) -> list[Path]:
-        """Writes the records of shards with the boxes that it adds, a file for a file."""
+    def label(self, shards: Sequence[Path], missing: Sequence[str], out_dir: Path) -> tuple[list[Path], Counter[str]]:
+        """Writes the records of shards with the boxes of missing classes that it adds, a file for a file.
+
+        Returns:
+            The files, and how many boxes of each class it added.
+        """
         out_dir.mkdir(parents=True, exist_ok=True)
-        return [self._labelled(path, out_dir / path.name) for path in shards]
+        labels = {place: self._classes.index(name) + 1 for place, name in enumerate(self._known) if name in missing}
+        added: Counter[str] = Counter()
+        for path in shards:
+            with (out_dir / path.name).open("wb") as file:
+                for example in examples_of([path]):
+                    boxes, found = self._found(example, labels)
+                    texts = [self._classes[label - 1] for label in found]
+                    added.update(texts)
+                    write_record(file, encoded(_with_more(example, boxes, found, texts)))
+        return [out_dir / path.name for path in shards], added
 
-    def _labelled(self, source: Path, target: Path) -> Path:
-        with target.open("wb") as file:
-            for example in examples_of([source]):
-                write_record(file, encoded(self.completed(example)))
-        return target
-
-    def completed(self, example: Example) -> Example:
-        """An example with what the parent finds of the missing classes."""
+    def _found(self, example: Example, labels: Mapping[int, int]) -> tuple[NDArray[np.float64], list[int]]:
+        """Boxes and labels of what it is sure of, where no label of the example is the same object."""
         found = {name: value.numpy() for name, value in self._look(example["image/encoded"][0]).items()}
-        boxes, labels = self._chosen(found, boxes_of(example))
-        self.added.update(self._classes[label - 1] for label in labels)
-        texts = [self._classes[label - 1].encode() for label in labels]
-        every = np.concatenate([boxes_of(example), boxes])
-        return with_boxes(example, every, [*example.get(LABELS, []), *labels], [*example.get(TEXTS, []), *texts])
-
-    def _chosen(self, found: Mapping[str, Any], own: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[int]]:
         count = int(found["num_detections"])
         names = found["detection_classes"][:count].astype(int) - 1
-        is_sure = (found["detection_scores"][:count] >= self._threshold) & np.isin(names, list(self._labels))
+        is_sure = (found["detection_scores"][:count] >= self._threshold) & np.isin(names, list(labels))
         boxes, names = found["detection_boxes"][:count][is_sure].astype(np.float64), names[is_sure]
-        is_new = ~(_overlaps(boxes, own) > _SAME_OBJECT).any(axis=1)
-        return boxes[is_new], [self._labels[name] for name in names[is_new].tolist()]
+        is_new = ~(_overlaps(boxes, boxes_of(example)) > _SAME_OBJECT).any(axis=1)
+        return boxes[is_new], [labels[name] for name in names[is_new].tolist()]
+
+
+def _with_more(example: Example, boxes: NDArray[np.float64], labels: Sequence[int], texts: Sequence[str]) -> Example:
+    every = np.concatenate([boxes_of(example), boxes])
+    known = [*example.get(TEXTS, []), *(text.encode() for text in texts)]
+    return with_boxes(example, every, [*example.get(LABELS, []), *labels], known)
 
 
 def _overlaps(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,7 +97,7 @@ def _overlaps(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[n
 def keep_labels(
     shards: Mapping[str, CheckedShards], classes: Sequence[str], parent_dir: Path, threshold: float, out_dir: Path
 ) -> dict[str, CheckedShards]:
-    """The shards of each split with the parent's labels of what the training split does not label.
+    """The shards of each split with the parent's labels of what neither training nor that split itself labels.
 
     Args:
         shards: by split.
@@ -108,18 +110,24 @@ def keep_labels(
     if not missing:
         log.info("on_class_change=keep: the training images have labels of every class that the parent knows")
         return dict(shards)
-    parent = Parent(parent_dir, classes, missing, threshold)
+    parent = Parent(parent_dir, classes, threshold)
     out_dir.mkdir(parents=True, exist_ok=True)
     # One that was cut off is written again.
     folder = Path(tempfile.mkdtemp(dir=out_dir))
-    kept = {name: CheckedShards(parent.label(part, folder / name), part.images) for name, part in shards.items()}
-    told = ", ".join(f"{parent.added[name]} of {name}" for name in missing)
+    kept, added = {}, {}
+    for name, part in shards.items():
+        # A split that labels such a class itself has all of it.
+        own = unlabelled(part, classes, missing)
+        files, added[name] = parent.label(part, own, folder / name)
+        kept[name] = CheckedShards(files, part.images)
+    learnt = added["training"]
+    told = ", ".join(f"{learnt[name]} of {name}" for name in missing)
     log.info(
         "on_class_change=keep: no training image is labelled with %s; what the parent finds with a score of at least "
         "%g is learnt as labels: %s",
         ", ".join(missing), threshold, told,
     )  # fmt: skip
-    if nothing := [name for name in missing if not parent.added[name]]:
+    if nothing := [name for name in missing if not learnt[name]]:
         log.warning(
             "the parent finds nothing of %s on these images with a score of at least %g, so that it may be unlearnt; "
             "lower keep_threshold, or add images of it",

@@ -31,8 +31,8 @@ def fine_tune_seeds(
 ) -> TrainingSummary:
     """Trains as often as the setting `seeds` says, from `seed` on, and hands on the best; see `fine_tune`.
 
-    Best is the highest AP on the validation images, where `watch` measures it, else the lowest validation loss. What is
-    done is not done again: the same folders given again go on.
+    Best is the highest AP on the validation images; where `watch` does not measure it, or `validation_ap_epochs` is 0,
+    it is the lowest validation loss. What is done is not done again: the same folders given again go on.
 
     Raises:
         UsageError: several machines train together.
@@ -81,9 +81,10 @@ def _later(report: Callable[[Record], None] | None, epochs: int) -> Callable[[Re
 
 
 def _result(seed: int, folder: Path, watch: Watch) -> SeedResult:
-    record = read_history(folder)[TrainingFacts.read(folder).final_epoch]
+    facts = TrainingFacts.read(folder)
+    record = read_history(folder)[facts.final_epoch]
     found = record.get("AP")
-    if found is None and watch.measure is not None:
+    if found is None and watch.measure is not None and facts.hyperparameters.validation_ap_epochs:
         found = watch.measure(load_detector(folder)[0]).get("AP")
     return SeedResult(seed=seed, AP=found, val_loss=record["val_loss"])
 

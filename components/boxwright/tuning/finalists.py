@@ -36,13 +36,15 @@ def run_finalist(record: StudyRecord, argument: str, folder: Path) -> None:
     Raises:
         BoxwrightError: see `boxwright.training.fine_tune`.
     """
-    from boxwright.evaluation import category_ids_of, predict_split
+    from boxwright.evaluation import category_ids_of, predict_split, validation_ap
     from boxwright.model import load_detector
 
     if (folder / DETECTIONS_FILE).exists():
         return
-    train(record, json.loads(argument), TrainingFolder.of(record.name, folder.name), Watch())
     examples = Path(record.examples or "")
+    # AP is measured as in the trials and in the final training, since it may decide when a training stops.
+    watch = Watch(validation_ap(examples))
+    train(record, json.loads(argument), TrainingFolder.of(record.name, folder.name), watch)
     detector, card = load_detector(folder)
     annotations = read_test_images(examples)
     predictions = predict_split(detector, shards_of(examples, TEST), category_ids_of(card.classes, annotations))

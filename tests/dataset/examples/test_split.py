@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -70,6 +71,14 @@ def test_both_parts_have_boxes() -> None:
 def test_training_keeps_every_class() -> None:
     training, validation = split_by_content(dataset([[1], [2], [1], [1]]), at(0.1, 0.15, 0.5, 0.6), 0.2)
     assert names(validation) == {"0.jpg"} and {box.category_id for box in training.boxes} == {1, 2}
+
+
+def test_a_class_with_one_box_and_crowds_stays_in_training() -> None:
+    full = dataset([[1, 2], [1, 2], [1]])
+    crowd = next(box for box in full.boxes if box.image_id == 1 and box.category_id == 2)
+    boxes = tuple(replace(box, crowd=True) if box == crowd else box for box in full.boxes)
+    training, _ = split_by_content(replace(full, boxes=boxes), at(0.1, 0.5, 0.15), 0.2)
+    assert any(box.category_id == 2 and not box.crowd for box in training.boxes)
 
 
 def test_the_only_image_held_out_is_exchanged_for_one_that_training_can_spare() -> None:

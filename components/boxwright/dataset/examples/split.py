@@ -67,7 +67,7 @@ def _groups(annotations: Annotations, digests: Mapping[str, str]) -> list[_Group
             position=int(digest[:16], 16) / 2**64,
             digest=digest,
             image_ids=tuple(image_ids),
-            classes=frozenset(box.category_id for image_id in image_ids for box in boxes[image_id]),
+            classes=frozenset(box.category_id for image_id in image_ids for box in boxes[image_id] if not box.crowd),
         )
         for digest, image_ids in sorted(by_digest.items())
     ]
